@@ -37,6 +37,7 @@ from storage.engines import READERS, as_fault, driver_of, is_storage_fault, make
 from storage.file_bytes import FILE_BYTES, FILES_FOLDER, FileBytes
 from storage.log_sync import LogSync
 from storage.queue import TURNS, Turns
+from storage.span_guard import SPAN_GUARD, SpanGuard
 from storage.sqlite_file import file_of
 from storage.statements import DRIVER
 
@@ -114,7 +115,7 @@ class Database:
         self.is_postgres = not url.startswith("sqlite")
         self.clock = clock
         #: Copied into `session.info` of every write of this process; holds the JobNotifier (`engine.jobs.notifier`).
-        self.info: dict[str, Any] = {TURNS: Turns()}
+        self.info: dict[str, Any] = {TURNS: Turns(), SPAN_GUARD: SpanGuard()}
         self.read_engine = make_engine(url, immediate=False)
         #: The bytes of stored files, beside the database or in it; writes find them under FILE_BYTES of `session.info`.
         self.file_bytes = self._open_file_bytes((folder or file_of(url).parent) / FILES_FOLDER)

@@ -19,6 +19,7 @@ from engine.core.job_status import SHARED_ATTEMPTS
 from storage.database import now
 from storage.events import NewEvent, add_event_rows, add_events, add_first_events, event_rows
 from storage.flow_limits import FLOW_HAS_ROOM, limited_flows, next_in_flow
+from storage.span_guard import keep_out_of_spans
 from storage.statements import Statement, from_json, in_parts, insert_into, to_json
 from storage.tables import Job
 
@@ -155,6 +156,7 @@ def replace_payload(session: Session, job_id: str, lease: Lease, data: str, size
 def insert_jobs(session: Session, jobs: Sequence[tuple[Mapping[str, Any], tuple[str, int]]]) -> None:
     """Adds queued jobs, each with its payload (JSON text, bytes) and its first event."""
     at = now(session)
+    keep_out_of_spans(session, at)
     rows: list[dict[str, Any]] = []
     for row, payload in jobs:
         options = to_json(row.get("run_options"))

@@ -7,6 +7,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from engine.core.clock import HOUR
+from storage.costs import as_nanos
 from storage.database import now
 from storage.statements import is_sqlite
 from storage.tables import Job, WorkerProcess
@@ -79,10 +80,10 @@ def _jobs_since(session: Session, since: int) -> tuple[dict[str, int], int]:
 def _nanos_since(session: Session, since: int) -> int:
     """Returns the cost of the model calls since a time, found as in `_jobs_since`."""
     statement = text(
-        "select coalesce(sum(m.cost_nanos), 0) from workspaces w cross join model_calls m"
+        "select sum(cast(m.cost_nanos as double precision)) from workspaces w cross join model_calls m"
         " where m.workspace_id = w.id and m.at >= :since"
     )
-    return int(session.scalar(statement, {"since": since}) or 0)
+    return as_nanos(session.scalar(statement, {"since": since}))
 
 
 def database_size(session: Session) -> int:

@@ -6,6 +6,7 @@ from msgspec import Struct
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from storage.costs import as_nanos, sum_nanos
 from storage.tables import Job, Step
 
 #: Playground runs are left out: only callers' jobs count.
@@ -30,7 +31,7 @@ def sum_by_node(session: Session, workspace_id: str, flow_id: str, since: int) -
             Step.node_id,
             func.count(),
             func.coalesce(func.sum(Step.duration_ms), 0),
-            func.coalesce(func.sum(Step.cost_nanos), 0),
+            sum_nanos(Step.cost_nanos),
             func.count().filter(Step.status == "failed"),
         )
         .join(Job, Job.id == Step.job_id)
@@ -43,4 +44,4 @@ def sum_by_node(session: Session, workspace_id: str, flow_id: str, since: int) -
         )
         .group_by(Step.node_id)
     )
-    return [NodeSums(row[0], int(row[1]), int(row[2] or 0), int(row[3] or 0), int(row[4])) for row in rows]
+    return [NodeSums(row[0], int(row[1]), int(row[2] or 0), as_nanos(row[3]), int(row[4])) for row in rows]

@@ -15,6 +15,7 @@ from engine.actions.principal import Principal, require_may
 from engine.actions.secrets import put_secret
 from engine.core.errors import Conflict, FieldError, Invalid
 from engine.core.same_server import keeps_its_key
+from engine.models.price import MOST_PRICE
 from engine.models.provider_catalog import AZURE_API_VERSION, MOST_CONCURRENCY, PROVIDERS
 from engine.secrets.sealing import Vault
 from storage.audit import add_entry
@@ -158,6 +159,11 @@ def set_price(
     require_may(principal, "manage connections")
     if min(input_nanos, output_nanos) < 0:
         raise Invalid("A price cannot be below 0", remedy="Set it to 0 for a model that costs nothing.")
+    if max(input_nanos, output_nanos) > MOST_PRICE:
+        raise Invalid(
+            f"A price can be ${MOST_PRICE // 10**9:,} for a million tokens at most",
+            remedy="Check the unit: it is dollars for a million tokens, not for a thousand or for one.",
+        )
     hold_connection(session, principal.workspace_id, connection)
     put_price(session, principal.workspace_id, connection, model, input_nanos, output_nanos)
     rates = f"${input_nanos / 1e9:g} in, ${output_nanos / 1e9:g} out"

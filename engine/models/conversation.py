@@ -35,6 +35,7 @@ from engine.models.errors import (
     unreadable,
     unusable,
 )
+from engine.models.price import is_token_count
 from engine.models.prices import Tokens, cost_of
 from engine.models.providers import allowed_for, build_model, prepare
 from engine.models.rate_limits import CallLimiter, PauseTooLong
@@ -298,23 +299,17 @@ class Conversation:
     def _measure(self, begun: float, response: ModelResponse | None, *, maybe_billed: bool) -> None:
         """Adds duration, tokens and cost to the last call.
 
-        When the response has no token counts and the call may have been billed, its cost is None (unknown).
+        When the response has no token counts, or some that no call has, and the call may have been billed, its cost is
+        None (unknown).
         """
-        usage = response.usage if response else None
-        tokens = Tokens()
-        if usage is not None:
-            tokens = Tokens(
-                usage.input_tokens,
-                usage.output_tokens,
-                usage.cache_read_tokens,
-                usage.cache_write_tokens,
-                usage.input_audio_tokens,
-                usage.output_audio_tokens,
-            )
+        said = _tokens_of(response) if response else Tokens()
+        tokens = said or Tokens()
         price, cost = cost_of(self.connection, self.request.model_name, tokens, at=self.clock.now())
         counted = bool(tokens.input or tokens.output)
         if not counted and not self.connection.local:
             cost = None if maybe_billed else 0
+        elif said is None and (price is None or price.source != "local"):
+            cost = None
         self.calls[-1] = replace(
             self.calls[-1],
             input_tokens=tokens.input,
@@ -363,6 +358,20 @@ def _encodable(message: ModelMessage) -> ModelMessage:
     """Returns the message without halves of characters, which results of tools and answers may hold: no SDK sends them."""
     parts: list[Any] = [_encodable_part(part) for part in message.parts]
     return message if parts == message.parts else dataclasses.replace(message, parts=parts)
+
+
+def _tokens_of(response: ModelResponse) -> Tokens | None:
+    """Returns what the server says that a call took; None when one of the counts is none that a call has."""
+    usage = response.usage
+    counts = (
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cache_read_tokens,
+        usage.cache_write_tokens,
+        usage.input_audio_tokens,
+        usage.output_audio_tokens,
+    )
+    return Tokens(*counts) if all(map(is_token_count, counts)) else None
 
 
 def _encodable_part(part: Any) -> Any:

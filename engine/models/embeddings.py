@@ -31,7 +31,7 @@ from engine.models.errors import (
     provider_words,
     without_keys,
 )
-from engine.models.price import Price
+from engine.models.price import Price, is_token_count, plausible_cost
 from engine.models.prices import find_embedding_price
 from engine.models.provider_catalog import has_embeddings
 from engine.models.providers import allowed_for, key_headers, origin_of
@@ -216,7 +216,7 @@ def _read(body: bytes, wire: str, count: int) -> tuple[tuple[tuple[float, ...], 
         return None
     usage = answer.get("usage") if isinstance(answer, dict) else None
     tokens = usage.get("prompt_tokens", usage.get("total_tokens")) if isinstance(usage, dict) else None
-    return vectors, tokens if isinstance(tokens, int) and tokens >= 0 else None
+    return vectors, tokens if is_token_count(tokens) else None
 
 
 def _cost(price: Price | None, tokens: int | None) -> int | None:
@@ -225,7 +225,7 @@ def _cost(price: Price | None, tokens: int | None) -> int | None:
         return None
     if tokens is None:
         return 0 if price.source == "local" else None
-    return price.cost(tokens, 0)
+    return plausible_cost(price.cost(tokens, 0))
 
 
 def _pause(answer: Answer, waits: int) -> float:

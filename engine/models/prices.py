@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from engine.core.clock import Millis
 from engine.models.connections import ModelConnection
-from engine.models.price import LOCAL, Price
+from engine.models.price import LOCAL, Price, plausible_cost
 
 if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot
@@ -74,7 +74,8 @@ def find_embedding_price(connection: ModelConnection, model_name: str, *, at: Mi
 def cost_of(
     connection: ModelConnection, model_name: str, tokens: Tokens, *, at: Millis
 ) -> tuple[Price | None, int | None]:
-    """Returns the applied price and the cost in nano-dollars, or `(None, None)` when the price is unknown.
+    """Returns the applied price and the cost in nano-dollars, or `(None, None)` when the price is unknown. A cost above
+    MOST_COST is unknown.
 
     With the price table, cached input and sound are charged at their own prices.
     """
@@ -82,8 +83,9 @@ def cost_of(
     if price is None:
         return None, None
     if price.source != "price table":
-        return price, price.cost(tokens.input, tokens.output)
-    return price, _table_cost(_table_entry(connection, model_name), tokens, at)
+        return price, plausible_cost(price.cost(tokens.input, tokens.output))
+    cost = _table_cost(_table_entry(connection, model_name), tokens, at)
+    return price, None if cost is None else plausible_cost(cost)
 
 
 def load_prices() -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Select, Subquery, case, func, select
 from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY, HOUR, MINUTE, Millis
+from storage.costs import as_nanos, sum_nanos
 from storage.monitoring.durations import Took, add_packed, as_shown, nearest_rank
 from storage.monitoring.period import Filters, Period
 from storage.monitoring.rollup_reads import Source, job_rows, of_scope, of_sums, within
@@ -206,21 +207,21 @@ def read_costs(session: Session, workspace_id: str, filters: Filters, period: Pe
         _cost_by(
             period,
             call,
-            func.sum(func.coalesce(call.cost_nanos, 0)),
+            sum_nanos(call.cost_nanos),
             func.count(),
             func.sum(case((call.cost_nanos.is_(None), 1), else_=0)),
         ).join_from(rows, call, call.job_id == rows.c.id)
     ]
     if source.summed:
         table = RollupCalls
-        sums = (func.sum(table.nanos), func.sum(table.calls), func.sum(table.unknown))
+        sums = (sum_nanos(table.nanos), func.sum(table.calls), func.sum(table.unknown))
         statements.append(_cost_by(period, table, *sums).where(*of_sums(table, workspace_id, filters, source)))
     last = len(period.starts) - 1
     costs: Costs = {}
     for statement in statements:
         for slot, flow_id, connection, model, nanos, calls, unknown in session.execute(statement):
             at = (min(max(int(slot), 0), last), flow_id, connection, model)
-            costs[at] = costs.get(at, Cost()) + Cost(int(nanos), int(calls), int(unknown))
+            costs[at] = costs.get(at, Cost()) + Cost(as_nanos(nanos), int(calls), int(unknown))
     return costs
 
 

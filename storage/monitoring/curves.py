@@ -18,7 +18,7 @@ from storage.monitoring.counts import percentiles_by
 from storage.monitoring.durations import Took
 from storage.monitoring.period import Filters, Period, open_jobs
 from storage.monitoring.rollup_reads import of_scope, source_of, usable_span
-from storage.monitoring.rollup_writes import LONGEST
+from storage.monitoring.rollup_writes import LONGEST, Span
 from storage.tables import ApiKey, Flow, Job, RefusalCount, RollupBusy, RollupCarried, Usage
 from storage.usage import usage_subject
 from storage.workspaces import get_limits
@@ -56,20 +56,35 @@ def _at_once(session: Session, workspace_id: str, filters: Filters, period: Peri
     it when it ends. A Playground run holds no slot of the plan, so it counts from its start.
     """
     span = usable_span(session, workspace_id)
-    if span is None or span.since > period.since or span.until <= period.since:
+    if span is None or span.until <= period.since or _begins_within(session, workspace_id, period, span):
         return _levels(session, filters, period, period.since, [_accepted_since(workspace_id, filters, period)])
     highest = _levels(session, filters, period, span.until, _held_since(workspace_id, filters, period, span.until))
-    return tuple(map(max, highest, _most_until(session, workspace_id, filters, period, span.until)))
+    return tuple(map(max, highest, _most_of(session, workspace_id, filters, period, span)))
 
 
-def _most_until(session: Session, workspace_id: str, filters: Filters, period: Period, until: int) -> tuple[int, ...]:
-    """Returns the highest number of each slot up to `until`, from the roll-up. Slots begin at full minutes."""
+def _begins_within(session: Session, workspace_id: str, period: Period, span: Span) -> bool:
+    """Returns whether jobs from before the span may have held a slot in the period. The span of a workspace that is
+    younger than the period begins within it, at the first job.
+    """
+    if span.since <= period.since:
+        return False
+    earlier = select(Job.id).where(
+        Job.workspace_id == workspace_id,
+        Job.created_at >= period.since - LONGEST,
+        Job.created_at < span.since,
+    )
+    return session.scalar(earlier.limit(1)) is not None
+
+
+def _most_of(session: Session, workspace_id: str, filters: Filters, period: Period, span: Span) -> tuple[int, ...]:
+    """Returns the highest number of each slot in the span, from the roll-up. Slots begin at full minutes."""
     table = RollupBusy
     rows = session.execute(
         select(table.start, table.most).where(
             table.workspace_id == workspace_id,
             table.start > period.since - HOUR,
-            table.start < until,
+            table.start >= span.since,  # sums from before it are removed later
+            table.start < span.until,
             table.flow_id == (filters.flow_id or ""),
             *of_scope(table, filters),
         )

@@ -2,17 +2,18 @@
 
 A period ends now and has the length in its name, extended to a full minute, because refused calls are counted by the
 minute. Its slots follow the reader's local time (hours start at :00, days at midnight), so the first one may be
-shorter.
+shorter. When the clocks change, a day has 23 or 25 hours, and a slot of six hours five or seven.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, func, literal_column, select
+from sqlalchemy import ColumnElement, case, func, literal_column, select
 
-from engine.core.clock import DAY, HOUR, MINUTE, Millis
+from engine.core.clock import DAY, HOUR, MINUTE, SECOND, Millis
 from storage.jobs import PUBLIC
 from storage.tables import OPEN, ApiKey, Job, RefusalCount
 
@@ -28,13 +29,29 @@ RANGES: dict[str, tuple[int, int]] = {
 class Period(Struct, frozen=True):
     """A period from `since` to `until`, both included.
 
-    `offset`: how far the reader's local time is ahead of UTC. In milliseconds.
+    `offset`: how far the reader's local time is ahead of UTC. `changes`: when the clocks change, in order, and how far it
+    is ahead from then on. In milliseconds.
     """
 
     since: Millis
     until: Millis
     step: int
     offset: int = 0
+    changes: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def in_zone(cls, until: int, name: str, zone: tzinfo) -> Period:
+        """Returns the period of this name that ends at `until`, with slots that follow the clocks of a time zone.
+
+        Slots of an hour or less follow the present offset, so that each has the same length and none has two hours.
+        """
+        step = RANGES[name][1]
+        if step <= HOUR:
+            return cls.ending(until, name, _offset(zone, until))
+        plain = cls.ending(until, name)
+        since = plain.since - step - HOUR  # where the first slot may begin
+        changes = _changes(zone, since, -(-until // MINUTE) * MINUTE + step + HOUR)
+        return cls(plain.since, plain.until, step, _offset(zone, since), changes)
 
     @classmethod
     def ending(cls, until: int, name: str, offset: int = 0) -> Period:
@@ -46,22 +63,67 @@ class Period(Struct, frozen=True):
     def before(self) -> Period:
         """The period of the same length that ends just before this one."""
         length = self.until - self.since
-        return Period(Millis(self.since - length), Millis(self.since - 1), self.step, self.offset)
+        return Period(Millis(self.since - length), Millis(self.since - 1), self.step, self.offset, self.changes)
 
     @property
     def first(self) -> int:
         """The number of the first slot."""
-        return (self.since + self.offset) // self.step
+        return self.local(self.since) // self.step
 
     @property
     def starts(self) -> tuple[Millis, ...]:
         """The start of each slot, oldest first; the first one may start before `since`."""
-        last = (self.until + self.offset) // self.step
-        return tuple(Millis(slot * self.step - self.offset) for slot in range(self.first, last + 1))
+        last = self.local(self.until) // self.step
+        return tuple(self.moment(slot * self.step) for slot in range(self.first, last + 1))
+
+    def end(self, start: int) -> Millis:
+        """Returns where the slot with this start ends."""
+        return self.moment((self.local(start) // self.step + 1) * self.step)
 
     def slot(self, moment: Any) -> Any:
         """Returns the slot, from 0, in which a time in milliseconds lies, or the SQL expression for that of a column."""
-        return (moment + self.offset) // self.step - self.first
+        return self.local(moment) // self.step - self.first
+
+    def local(self, moment: Any) -> Any:
+        """Returns what the reader's clock shows at a time, in milliseconds, or the SQL expression for that of a column."""
+        offset: Any = self.offset
+        if isinstance(moment, int):
+            for at, after in self.changes:
+                offset = after if moment >= at else offset
+        elif self.changes:
+            before = (self.offset, *(after for _, after in self.changes))
+            until = zip(self.changes, before, strict=False)
+            offset = case(*((moment < at, ahead) for (at, _), ahead in until), else_=before[-1])
+        return moment + offset
+
+    def moment(self, local: int) -> Millis:
+        """Returns the first time at which the reader's clock shows this, or a later one when it passes over it."""
+        found = local - self.offset
+        for at, after in self.changes:
+            if found >= at:
+                found = max(at, local - after)
+        return Millis(found)
+
+
+def _offset(zone: tzinfo, at: int) -> int:
+    ahead = datetime.fromtimestamp(at / SECOND, UTC).astimezone(zone).utcoffset() or timedelta()
+    return round(ahead.total_seconds() * SECOND)
+
+
+def _changes(zone: tzinfo, since: int, until: int) -> tuple[tuple[int, int], ...]:
+    """Returns when the clocks of a zone change between two full minutes, and their offset from then on."""
+    found: list[tuple[int, int]] = []
+    offset = _offset(zone, since)
+    for day in range(since, until, DAY):
+        low, high = day, min(day + DAY, until)
+        if (after := _offset(zone, high)) == offset:
+            continue
+        while high - low > MINUTE:
+            middle = low + (high - low) // MINUTE // 2 * MINUTE
+            low, high = (middle, high) if _offset(zone, middle) == offset else (low, middle)
+        found.append((high, after))
+        offset = after
+    return tuple(found)
 
 
 class Filters(Struct, frozen=True):

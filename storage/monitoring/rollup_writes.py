@@ -6,7 +6,8 @@ jobs accepted later, and those of the span that had not ended when it passed the
 at every moment, whether the roll-up is far behind or not.
 
 A step is read first and stored by a small write afterwards. Nobody else writes to these tables, except that `withdraw`
-and `start_later` take jobs out of the span.
+and `start_later` take jobs out of the span, and that a job which is accepted within the span, because the clock was set
+back, ends it (`storage/span_guard.py`).
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Row, case, func, select
+from sqlalchemy import ColumnElement, Row, case, func, not_, select
 from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY, HOUR, MINUTE
+from storage.costs import MOST_NANOS, as_nanos, sum_nanos
 from storage.database import now
 from storage.error_codes import ERROR_CODE
 from storage.jobs import PUBLIC
 from storage.monitoring.durations import add_packed, packed, packed_as_shown
+from storage.span_guard import MARGIN, SPAN_GUARD
 from storage.statements import Statement, insert_into, to_json
 from storage.tables import (
     Job,
@@ -49,6 +52,9 @@ MOST_JOBS, WORTH_JOBS = 4_000, 2_000
 #: The most jobs that a step adds after they have ended late.
 MOST_LATE = 200
 QUARTER = 15 * MINUTE
+
+
+_Row = Row[*tuple[Any, ...]]
 
 
 class Span(Struct, frozen=True):
@@ -122,7 +128,7 @@ def first_step(session: Session, workspace_id: str) -> Step:
         .order_by(Job.created_at)
         .limit(1)
     )
-    since = min(at if oldest is None else oldest, at) // HOUR * HOUR
+    since = min(at if oldest is None else oldest, at - LAG) // HOUR * HOUR
     earlier = session.execute(
         select(Job.id, Job.completed_at).where(
             Job.workspace_id == workspace_id,
@@ -174,19 +180,14 @@ def next_step(session: Session, workspace_id: str, span: Span) -> Step:
     """Reads what the roll-up does not have yet: jobs that ended late, and the next jobs after the span."""
     step = Step(workspace_id, span, _end_of_step(session, workspace_id, span))
     step.more = step.until > span.until and step.until // HOUR * HOUR + HOUR <= now(session) - LAG
-    fresh: Sequence[Row[*tuple[Any, ...]]] = ()
+    fresh: Sequence[_Row] = ()
     if step.until > span.until:
         fresh = session.execute(
             select(*_COLUMNS).where(
                 Job.workspace_id == workspace_id, Job.created_at >= span.until, Job.created_at < step.until
             )
         ).all()
-    carried = session.execute(
-        select(*_COLUMNS, RollupCarried.counted, RollupCarried.job_id)
-        .outerjoin_from(RollupCarried, Job, Job.id == RollupCarried.job_id)
-        .where(RollupCarried.workspace_id == workspace_id)
-    ).all()
-    late = [row for row in carried if not row.counted and row.completed_at is not None][:MOST_LATE]
+    carried, late = read_carried(session, workspace_id, only_late=step.until == span.until)
     step.more = step.more or len(late) == MOST_LATE or len(fresh) >= WORTH_JOBS
     _carry_on(step, fresh, carried, {row.id for row in late})
     ended = [row for row in [*fresh, *late] if row.completed_at is not None and row.created_at >= span.since]
@@ -196,6 +197,22 @@ def next_step(session: Session, workspace_id: str, span: Span) -> Step:
     if step.until > span.until:
         _add_busy(session, step, [*fresh, *(row for row in carried if row.id is not None)])
     return step
+
+
+def read_carried(session: Session, workspace_id: str, *, only_late: bool) -> tuple[list[_Row], list[_Row]]:
+    """Returns the carried jobs, and those of them that have ended and are not in the sums: MOST_LATE at most. `only_late`:
+    the others are not read, because the span stays as it is.
+    """
+    statement = (
+        select(*_COLUMNS, RollupCarried.counted, RollupCarried.job_id)
+        .outerjoin_from(RollupCarried, Job, Job.id == RollupCarried.job_id)
+        .where(RollupCarried.workspace_id == workspace_id)
+    )
+    if only_late:
+        is_late = not_(RollupCarried.counted), Job.completed_at.is_not(None)
+        statement = statement.where(*is_late).limit(MOST_LATE)
+    carried = list(session.execute(statement).all())
+    return carried, [row for row in carried if not row.counted and row.completed_at is not None][:MOST_LATE]
 
 
 def _end_of_step(session: Session, workspace_id: str, span: Span) -> int:
@@ -220,9 +237,7 @@ def _end_of_step(session: Session, workspace_id: str, span: Span) -> int:
     return end
 
 
-def _carry_on(
-    step: Step, fresh: Iterable[Row[*tuple[Any, ...]]], carried: Iterable[Row[*tuple[Any, ...]]], late: AbstractSet[str]
-) -> None:
+def _carry_on(step: Step, fresh: Iterable[_Row], carried: Iterable[_Row], late: AbstractSet[str]) -> None:
     """Decides which jobs are carried after the step. `late`: carried ones that the step adds to the sums."""
     for row in carried:
         counted = row.counted or row.id in late
@@ -235,7 +250,7 @@ def _carry_on(
             step.carried[row.id] = row.completed_at is not None
 
 
-def _add_jobs(step: Step, ended: Iterable[Row[*tuple[Any, ...]]]) -> None:
+def _add_jobs(step: Step, ended: Iterable[_Row]) -> None:
     for row in ended:
         key = (row.created_at // HOUR * HOUR, row.flow_id, row.environment, row.key_id, row.status, row.code)
         count, last = step.jobs.get(key, (0, 0))
@@ -266,7 +281,7 @@ def _add_calls(session: Session, step: Step, late: Sequence[str]) -> None:
         rows = session.execute(
             select(
                 *by,
-                func.sum(func.coalesce(ModelCall.cost_nanos, 0)),
+                sum_nanos(ModelCall.cost_nanos),
                 func.count(),
                 func.sum(case((ModelCall.cost_nanos.is_(None), 1), else_=0)),
             )
@@ -277,7 +292,11 @@ def _add_calls(session: Session, step: Step, late: Sequence[str]) -> None:
         for *key, nanos, calls, unknown in rows:
             name = (int(key[0]), int(key[1]), *key[2:])
             before = step.calls.get(name, (0, 0, 0))
-            step.calls[name] = (before[0] + int(nanos), before[1] + calls, before[2] + int(unknown))
+            step.calls[name] = (
+                min(before[0] + as_nanos(nanos), MOST_NANOS),
+                before[1] + calls,
+                before[2] + int(unknown),
+            )
 
 
 def scopes_of(flow_id: str, environment: str, key_id: str) -> Iterator[Scope]:
@@ -290,7 +309,7 @@ def scopes_of(flow_id: str, environment: str, key_id: str) -> Iterator[Scope]:
             yield Scope(flow, environment, key_id)
 
 
-def _add_durations(session: Session, step: Step, ended: Iterable[Row[*tuple[Any, ...]]]) -> None:
+def _add_durations(session: Session, step: Step, ended: Iterable[_Row]) -> None:
     alike: dict[tuple[int, str, str, str, str], dict[int, int]] = {}
     for row in ended:
         if row.started_at is None:
@@ -338,7 +357,7 @@ def begin_of(row: Any) -> int | None:
     return row.created_at if row.batch_id is None and not waited else row.enqueued_at
 
 
-def _add_busy(session: Session, step: Step, rows: Iterable[Row[*tuple[Any, ...]]]) -> None:
+def _add_busy(session: Session, step: Step, rows: Iterable[_Row]) -> None:
     """Adds the most jobs at once in each minute of the step."""
     since, until = step.before.until, step.until
     alike: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
@@ -400,14 +419,15 @@ _ADD_JOBS = Statement(
     """
 )
 _ADD_CALLS = Statement(
-    """
+    f"""
     insert into rollup_calls (workspace_id, start, at, flow_id, environment, key_id, connection, model,
                               nanos, calls, unknown)
     values (:workspace_id, :start, :at, :flow_id, :environment, :key_id, :connection, :model, :nanos, :calls, :unknown)
     on conflict (workspace_id, start, at, flow_id, environment, key_id, connection, model) do update
-       set nanos = rollup_calls.nanos + excluded.nanos, calls = rollup_calls.calls + excluded.calls,
+       set nanos = case when rollup_calls.nanos > {MOST_NANOS} - excluded.nanos then {MOST_NANOS}
+                        else rollup_calls.nanos + excluded.nanos end, calls = rollup_calls.calls + excluded.calls,
            unknown = rollup_calls.unknown + excluded.unknown
-    """
+    """  # noqa: S608 - no outside text
 )
 _SCOPE = ("flow_id", "environment", "key_id")
 _PUT_DURATIONS = insert_into(
@@ -446,8 +466,15 @@ def prepare(step: Step) -> Rows:
 
 
 def store(session: Session, rows: Rows) -> bool:
-    """Stores a step. False, and nothing is stored, when the span is not the one from which the step was read."""
+    """Stores a step. False, and nothing is stored, when the span is not the one from which the step was read, or when the
+    clock was set back since.
+    """
     step, span = rows.step, rows.step.before
+    at = now(session)
+    if step.until > max(span.until, at - MARGIN):
+        return False
+    if (guard := session.info.get(SPAN_GUARD)) is not None:
+        guard.note(at)
     mine = {"workspace_id": step.workspace_id}
     if _MOVE.row(session, {**mine, "since": span.since, "until": step.until, "before": span.until}) is None:
         return False

@@ -43,6 +43,7 @@ from storage.postgres.pipelining import PIPED, AheadDriver, InDoubt, PipedDriver
 from storage.postgres.reachability import Pulse
 from storage.prefetch import PREFETCHES, Prefetch
 from storage.queue import TURNS
+from storage.span_guard import SPAN_GUARD
 from storage.statements import DRIVER
 
 log = logging.getLogger(__name__)
@@ -365,6 +366,7 @@ class PostgresDatabase(Database):
         began = Began(*rows[0])
         if self._database_clock is not None:
             self._database_clock.note(began.at)
+            self.info[SPAN_GUARD].note(began.at)
         if self.clock.now() - asked > _FORESEEN_MS:
             piped.forget_times()
         return began

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from typing import Any
 
 from msgspec import Struct
@@ -17,7 +16,7 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from engine.core.clock import MINUTE, SECOND
+from engine.core.clock import MINUTE
 from storage.database import now
 from storage.job_documents import list_key_labels
 from storage.monitoring.curves import Curves, read_curves, read_mark
@@ -27,7 +26,6 @@ from ui.kit import feedback
 from ui.kit.assets import asset_url
 from ui.kit.parts import button, link_button, words
 from ui.kit.text import Reader, _
-from ui.kit.times import when
 from ui.monitoring.callers import CallerTable
 from ui.monitoring.cards import ChartCards
 from ui.monitoring.endpoints import EndpointTable
@@ -73,8 +71,7 @@ def load_figures(
     fresh = (*load_mark(session, workspace_id), view)
     if fresh == mark:
         return None
-    ahead = when(at).astimezone(reader.zone).utcoffset() or timedelta()
-    period = Period.ending(at, view.range_name, round(ahead.total_seconds() * SECOND))
+    period = Period.in_zone(at, view.range_name, reader.zone)
     figures = read_figures(session, workspace_id, view.filters, period)
     drawn = read_curves(session, workspace_id, view.filters, period) if curves else None
     return MonitoringContents(fresh, figures, drawn, list_key_labels(session, workspace_id))

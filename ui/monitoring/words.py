@@ -60,7 +60,7 @@ class SlotWords(Struct, frozen=True):
 
     def whole(self, start: Millis) -> str:
         """The label of a slot: `09:00 to 10:00`, `24 Nov 06:00 to 12:00`, `24 Nov`."""
-        begin, end = self._local(start), self._local(Millis(start + self.period.step))
+        begin, end = self._local(start), self._local(self.period.end(start))
         if self.period.step >= DAY:
             return f"{begin.day} {begin:%b}"
         day = f"{begin.day} {begin:%b} " if self.period.until - self.period.since > 2 * HOUR else ""
@@ -70,18 +70,19 @@ class SlotWords(Struct, frozen=True):
         """Four or five labelled times for the axis of a chart; the last is `now`."""
         length = self.period.until - self.period.since
         every = {HOUR: 15 * MINUTE, DAY: 6 * HOUR, 7 * DAY: 2 * DAY}.get(_rounded(length), 7 * DAY)
-        end = self.period.starts[-1] + self.period.step
-        first = -(-(self.period.since + self.period.offset) // every) * every - self.period.offset
+        end = self.period.end(self.period.starts[-1])
+        first = -(-self.period.local(self.period.since) // every) * every
         found: list[tuple[int, str]] = []
-        for at in range(first, end, every):
+        for shown in range(first, self.period.local(end), every):
+            at = self.period.moment(shown)
             if end - at < (end - self.period.since) * 0.13:
                 break
-            local = self._local(Millis(at))
+            local = self._local(at)
             found.append((at, f"{local:%H:%M}" if every < DAY else f"{local.day} {local:%b}"))
         return [*found, (end, _("now"))]
 
     def _local(self, at: Millis) -> datetime:
-        return when(Millis(at + self.period.offset))
+        return when(at).astimezone(self.reader.zone)
 
 
 def _rounded(length: int) -> int:

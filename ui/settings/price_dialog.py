@@ -14,6 +14,8 @@ from ui.kit.text import Reader, _, cost
 from ui.page_session import PageSession
 
 NANOS = 1_000_000_000
+#: More than `set_price` takes.
+_REFUSED = 1_000_000.0
 
 
 async def ask_price(page_session: PageSession, connection: str, model: str, price: Price | None) -> bool:
@@ -83,4 +85,4 @@ def _dollars(text: str) -> float | None:
         rate = float(text.strip().replace(",", "."))
     except ValueError:
         return None
-    return rate if 0 <= rate <= 1_000_000 else None
+    return min(rate, _REFUSED) if rate >= 0 else None

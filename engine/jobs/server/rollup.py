@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from dataclasses import dataclass, field
 
 from engine.core.clock import DAY, HOUR
+from engine.core.errors import StorageUnavailable
 from storage.database import Database
 from storage.monitoring.rollup_writes import (
     REACH,
@@ -27,6 +29,8 @@ from storage.monitoring.rollup_writes import (
     store,
     withdraw,
 )
+
+log = logging.getLogger(__name__)
 
 #: The pause after a step, as a multiple of the time that it took, in which others use the database and the processor.
 REST = 3.0
@@ -49,10 +53,20 @@ class Rollup:
         """
         until = time.monotonic() + seconds
         for workspace_id in self.database.read_now(list_workspaces):
-            while self._step(workspace_id):
+            while self._step_guarded(workspace_id):
                 if self.stop.is_set() or time.monotonic() >= until:
                     return True
         return False
+
+    def _step_guarded(self, workspace_id: str) -> bool:
+        """Does `_step`. A fault in what one workspace has stored is logged, and the others go on."""
+        try:
+            return self._step(workspace_id)
+        except StorageUnavailable:
+            raise
+        except Exception:
+            log.exception("The jobs of workspace %s were not added up; its figures are read from them", workspace_id)
+            return False
 
     def _step(self, workspace_id: str) -> bool:
         """Does the next small piece of work for a workspace. Returns False when nothing is left to do now."""

@@ -19,6 +19,7 @@ from engine.actions.deployments import deploy
 from engine.actions.flows import create_flow, delete_flow, import_flow, save_as
 from engine.actions.owner_notes import MOST_OPEN, ask_owner, close_note
 from engine.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from engine.models.price import MOST_PRICE
 from engine.models.provider_catalog import PROVIDERS
 from engine.models.saved_connections import open_connection
 from engine.secrets.sealing import open_vault
@@ -112,6 +113,17 @@ def test_a_price_is_set_changed_and_taken_away(database, ada, vault):
         database.write_now(remove_price, ada, "oa", "gpt")
     assert database.read_now(list_prices, ada.workspace_id) == []
     assert [row.verb for row in database.read_now(list_entries, ada.workspace_id)].count("remove price") == 1
+
+
+def test_a_price_that_no_model_has_is_refused(database, ada, vault):
+    database.write_now(add_connection, ada, vault, "oa", "openai")
+    for nanos in (-1, MOST_PRICE + 1, 10**30):
+        for prices in ((nanos, 1), (1, nanos)):
+            with pytest.raises(Invalid) as refused:
+                database.write_now(set_price, ada, "oa", "gpt", *prices)
+            assert "below 0" in refused.value.detail or "$10,000 for a million tokens at most" in refused.value.detail
+    database.write_now(set_price, ada, "oa", "gpt", MOST_PRICE, 0)
+    assert [price.input_nanos for price in database.read_now(list_prices, ada.workspace_id)] == [MOST_PRICE]
 
 
 def test_prices_go_with_their_connection(database, ada, vault):

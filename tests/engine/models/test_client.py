@@ -127,6 +127,23 @@ async def test_without_token_counts_the_cost_is_unknown(models, server):
     assert answer.cost_nanos is None
 
 
+@pytest.mark.parametrize("said", [10**9 + 1, 2**63, 10**30])
+async def test_token_counts_that_no_call_has_are_not_counted(models, server, said):
+    own = {"small-model": Price(1, 1)}
+    server.say(Said("Paris.", input_tokens=said), Said("Rome.", input_tokens=said), Said("Oslo.", input_tokens=said))
+    answers = [
+        await models.ask(connect(server, own_prices=own), question()),
+        await models.ask(connect(server, own_prices=own, local=True), question()),
+        await models.ask(connect(server, local=True), question()),
+    ]
+    assert [answer.value for answer in answers] == ["Paris.", "Rome.", "Oslo."]
+    assert [(one.input_tokens, one.output_tokens, one.cost_nanos) for one in answers] == [
+        (0, 0, None),
+        (0, 0, None),
+        (0, 0, 0),
+    ]
+
+
 async def test_cached_tokens_of_openai_are_cheaper(models, server):
     server.say(Said("Paris.", input_tokens=1000, output_tokens=0, cached_tokens=1000))
     answer = await models.ask(connect(server, provider="openai", key=KEY), question(model_name="gpt-4o-mini"))

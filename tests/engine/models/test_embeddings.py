@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -64,6 +65,13 @@ async def test_azure_and_google_have_addresses_of_their_own(embeddings, model_se
     assert (asked["taskType"], asked["outputDimensionality"]) == ("RETRIEVAL_QUERY", DIMENSIONS)
     assert answer.vectors[0] == tuple(embedding("a loaf"))
     assert answer.call.cost_nanos is None, "Google does not tell the tokens, so the cost is unknown and not 0"
+
+
+@pytest.mark.parametrize("said", [10**9 + 1, 10**30, -1, True])
+async def test_token_counts_that_no_call_has_are_not_counted(embeddings, model_server, said) -> None:
+    model_server.raw = json.dumps({"data": [{"embedding": [1, 0]}], "usage": {"prompt_tokens": said}}).encode()
+    answer = await embeddings.embed(box(model_server), "tiny-embed", ["a"], "document")
+    assert (answer.call.input_tokens, answer.call.cost_nanos) == (0, None)
 
 
 async def test_a_busy_provider_is_asked_again_and_others_are_explained(embeddings, model_server) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from engine.core.clock import Millis
 from engine.models.connections import ModelConnection
-from engine.models.price import Price
+from engine.models.price import MOST_COST, MOST_PRICE, Price
 from engine.models.prices import Tokens, cost_of, find_price
 
 AT = Millis(int(datetime(2026, 11, 25, tzinfo=UTC).timestamp() * 1000))
@@ -117,3 +117,12 @@ def test_looking_up_a_price_starts_no_update_over_the_network():
 
     assert not get_snapshot().from_auto_update
     assert sys.modules["genai_prices.update_prices"]._shared_updater.ref_count == 0
+
+
+def test_a_cost_that_no_call_has_is_unknown():
+    dear = ModelConnection(
+        "Dear", "openai_compatible", "http://models.example.com/v1", own_prices={"m": Price(MOST_PRICE, 0)}
+    )
+    assert cost_of(dear, "m", Tokens(10**6), at=AT)[1] == MOST_COST
+    assert cost_of(dear, "m", Tokens(10**6 + 1), at=AT)[1] is None
+    assert cost_of(OPENAI, "gpt-4o-mini", Tokens(10**9, 10**9), at=AT)[1] == 750_000 * 10**6

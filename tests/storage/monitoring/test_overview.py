@@ -5,15 +5,17 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
 from engine.actions.workspaces import ensure_workspace
-from engine.core.clock import DAY, HOUR, MINUTE
+from engine.core.clock import DAY, HOUR, MINUTE, SECOND
 from engine.core.ids import new_id
 from storage.database import Database
 from storage.monitoring.counts import STEPS_FAILED, Cost, Took
@@ -165,6 +167,46 @@ def test_slots_lie_on_the_readers_clock() -> None:
     assert {(start + india) % DAY for start in period.starts} == {0}
     assert period.starts[0] <= period.since < period.starts[1]
     assert period.starts[-1] <= period.until < period.starts[-1] + DAY
+
+
+@pytest.mark.parametrize(
+    ("zone", "changed", "name", "lengths"),
+    [
+        ("Europe/Berlin", (2026, 10, 25), "30d", {24, 25}),
+        ("Europe/Berlin", (2026, 10, 25), "7d", {6, 7}),
+        ("Europe/Berlin", (2026, 10, 25), "24h", {1}),
+        ("Europe/Berlin", (2026, 3, 29), "30d", {24, 23}),
+        ("Europe/Berlin", (2026, 3, 29), "7d", {6, 5}),
+        ("Europe/Berlin", (2026, 3, 29), "24h", {1}),
+        ("Asia/Beirut", (2026, 3, 29), "30d", {24, 23}),  # at midnight, which the clocks pass over
+        ("Asia/Beirut", (2026, 3, 29), "7d", {6, 5}),
+        ("America/Nuuk", (2026, 10, 24), "30d", {24, 25}),  # at midnight, back to the day before
+        ("America/Havana", (2026, 11, 1), "30d", {24, 25}),
+        ("Australia/Lord_Howe", (2026, 10, 4), "7d", {6, 5.5}),
+    ],
+)
+@pytest.mark.parametrize("days", [-20, 0, 1, 5])
+def test_slots_lie_on_the_readers_clock_when_the_clocks_change(
+    zone: str, changed: tuple[int, int, int], name: str, lengths: set[float], days: int
+) -> None:
+    clock = ZoneInfo(zone)
+    until = round(datetime(*changed, 23, 10, tzinfo=clock).timestamp()) * SECOND + days * DAY
+    period = Period.in_zone(until, name, clock)
+    local = [datetime.fromtimestamp(start / SECOND, clock) for start in period.starts]
+    hours = [(period.end(start) - start) / HOUR for start in period.starts]
+
+    assert set(hours) <= lengths
+    if days >= 0 and name != "24h" and days < RANGES[name][0] // DAY - 1:
+        assert set(hours) == lengths
+    step = RANGES[name][1] // HOUR
+    passed_over = [at for at in local if at.hour % step and (at.hour, zone) != (1, "Asia/Beirut")]
+    assert [at.minute for at in local] == [0] * len(local)
+    assert passed_over == []
+    assert period.starts[0] <= period.since < period.starts[1]
+    assert period.starts[-1] <= period.until < period.end(period.starts[-1])
+    for at in range(period.since, until, 20 * MINUTE):
+        start = period.starts[period.slot(at)]
+        assert start <= at < period.end(start)
 
 
 @pytest.mark.parametrize("name", list(RANGES))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from msgspec.structs import replace
@@ -13,10 +16,14 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.actions.workspaces import ensure_workspace
-from engine.core.clock import DAY, HOUR, MINUTE
+from engine.core.clock import DAY, HOUR, MINUTE, Millis
+from engine.core.ids import new_job_id
 from engine.jobs.server.erasing import erase
 from engine.jobs.server.retention import ROWS_MONTHS, Retention
 from engine.jobs.server.rollup import Rollup
+from storage.costs import MOST_NANOS
+from storage.database import Database
+from storage.job_changes import insert_job
 from storage.jobs import find_job
 from storage.monitoring.counts import Took
 from storage.monitoring.curves import Curves, read_curves
@@ -25,10 +32,24 @@ from storage.monitoring.figures import Figures, read_figures
 from storage.monitoring.overview import list_activity
 from storage.monitoring.period import RANGES, Filters, Period
 from storage.monitoring.rollup_reads import source_of
-from storage.monitoring.rollup_writes import MOST_JOBS, Span, begin, find_span, first_step, next_step, prepare, store
+from storage.monitoring.rollup_writes import (
+    MOST_JOBS,
+    MOST_LATE,
+    Span,
+    begin,
+    find_span,
+    first_step,
+    next_step,
+    prepare,
+    read_carried,
+    start_later,
+    store,
+)
+from storage.server_figures import server_figures
 from storage.settings import SERVER, put_setting
 from storage.tables import Job
 from tests.databases import open_database
+from tests.engine.jobs.world import add_workspace
 from tests.logical_time import StillClock
 from tests.storage.monitoring.test_overview import NOW, World
 from ui.kit.text import duration
@@ -233,6 +254,123 @@ def test_jobs_that_retention_removes_and_a_clock_that_is_set_back_leave_no_trace
     compare(world)
 
 
+def accept(world: World, flow_id: str, database: Database | None = None, *, fails: bool = False) -> None:
+    """Accepts a job with what accepts all jobs; it ends at once. `fails`: the transaction does not succeed."""
+
+    def work(session: Session) -> None:
+        more = {"flow_version": 1, "counted": True, "limit_ms": 1_000, "steps_total": 1, "request_id": "req"}
+        of = {"id": new_job_id(), "workspace_id": world.workspace_id, "flow_id": flow_id, "environment": "live"}
+        insert_job(session, {**of, **more}, ("{}", 2))
+        if fails:
+            raise _RolledBack
+        ended = "update jobs set status = 'completed', started_at = created_at, completed_at = created_at + 5 where id = :id"
+        session.execute(text(ended), of)
+
+    (database or world.database).write_now(work)
+
+
+@pytest.mark.parametrize(
+    ("idle", "back"),
+    [(0, 5 * MINUTE), (MINUTE // 2, HOUR), (2 * HOUR, 2 * HOUR), (2 * HOUR, 10 * DAY), (20 * DAY, 20 * DAY)],
+)
+def test_jobs_that_are_accepted_while_the_clock_is_behind_for_a_moment_are_in_all_figures(
+    world: World, idle: int, back: int
+) -> None:
+    flow = world.flow()
+    world.job(flow, world.clock.at - 9 * DAY)
+    accept(world, flow)
+    world.clock.at += 2 * HOUR
+    accept(world, flow)
+    world.clock.at += idle + 3 * MINUTE
+    fold(world)
+
+    world.clock.at -= back
+    with pytest.raises(_RolledBack):
+        accept(world, flow, fails=True)
+    for _ in range(3):
+        accept(world, flow)
+        world.clock.at += 1
+    world.clock.at += back + 10 * MINUTE
+    assert world.figures("30d").requests == 6
+    fold(world)
+    compare(world)
+
+
+def test_the_first_jobs_after_a_start_with_a_clock_that_is_behind_are_in_all_figures(
+    world: World, new_data: Path
+) -> None:
+    flow = world.flow()
+    world.job(flow, NOW - 20 * DAY)
+    accept(world, flow)
+    world.clock.at += 4 * HOUR
+    fold(world)
+
+    world.clock.at -= 3 * HOUR
+    started = open_database(new_data, clock=world.clock)
+    accept(world, flow, started)
+    accept(world, flow, started)
+    started.close()
+    world.clock.at += 3 * HOUR + MINUTE
+    assert world.figures("30d").requests == 4
+    compare(world)
+
+
+def test_a_clock_that_goes_on_leaves_the_span(world: World) -> None:
+    flow = world.flow()
+    accept(world, flow)
+    for pause in (3 * HOUR, 1, MINUTE // 2, MINUTE, 30 * MINUTE, -MINUTE // 2, 2 * HOUR, 0):
+        world.clock.at += pause
+        span = fold(world)
+        accept(world, flow)
+        assert world.database.read_now(find_span, world.workspace_id) == span
+        compare(world)
+
+
+def test_a_step_that_was_read_before_the_clock_was_set_back_is_not_stored(world: World) -> None:
+    flow = world.flow()
+    accept(world, flow)
+    span = fold(world)
+    world.clock.at += 3 * HOUR
+    step = world.database.read_now(next_step, world.workspace_id, span)
+    assert step.until > NOW
+
+    world.clock.at -= 3 * HOUR
+    assert not world.database.write_now(store, prepare(step))
+    assert world.database.read_now(find_span, world.workspace_id) == span
+
+
+@pytest.mark.parametrize("name", ["7d", "30d"])
+def test_a_job_is_shown_on_its_day_when_the_clocks_changed_since(world: World, name: str) -> None:
+    berlin, flow = ZoneInfo("Europe/Berlin"), world.flow()
+
+    def at(day: int, hour: int, minute: int) -> Millis:
+        return Millis(round(datetime(2026, 10, day, hour, minute, tzinfo=berlin).timestamp() * 1_000))
+
+    world.clock.at = at(29, 12, 0)
+    expected: dict[Any, int] = {}
+    for day, hour in itertools.product((20, 23, 24, 25, 26, 28), (0, 5, 6, 17, 18, 23)):
+        for minute in (0, 10, 59):
+            world.call(world.job(flow, at(day, hour, minute), 1_000), flow, at(day, hour, minute), 7)
+            slot = (day, hour // 6 * 6 if name == "7d" else 0)
+            if world.clock.at - at(day, hour, minute) < RANGES[name][0]:
+                expected[slot] = expected.get(slot, 0) + 1
+    period = Period.in_zone(world.clock.at, name, berlin)
+
+    def look(session: Session) -> Any:
+        mine = (session, world.workspace_id, Filters(), period)
+        return shown(read_figures(*mine)), shown(read_curves(*mine))
+
+    fold(world)
+    figures = world.database.read_now(read_figures, world.workspace_id, Filters(), period)
+    found = {}
+    for start, by_status in zip(period.starts, figures.statuses, strict=True):
+        local = datetime.fromtimestamp(start / 1_000, berlin)
+        if by_status:
+            found[local.day, local.hour] = by_status["completed"]
+    assert found == expected
+    assert world.database.read_now(look) == from_rows(world, look)
+
+
 def test_the_figures_of_a_long_period_read_few_jobs(world: World) -> None:
     flow = world.flow()
     world.job(flow, NOW - 40 * DAY)
@@ -243,6 +381,106 @@ def test_the_figures_of_a_long_period_read_few_jobs(world: World) -> None:
 
     assert sum(until - since for since, until in source.read) <= 2 * HOUR
     assert world.figures("30d").requests == 59
+
+
+def test_how_many_jobs_ran_at_once_comes_from_the_roll_up_in_a_workspace_younger_than_the_period(world: World) -> None:
+    flow = world.flow()
+    for hours in range(1, 60):
+        world.job(flow, NOW - hours * HOUR, 1_000)
+    fold(world)
+    compare(world)
+    nine = "[" + ", ".join(["9"] * 60) + "]"
+    world.database.write_now(
+        lambda session: session.execute(text("update rollup_busy set most = :nine"), {"nine": nine})
+    )
+
+    assert max(world.curves("30d").at_once) == 9
+
+    world.job(flow, NOW - 4 * DAY, None)  # before the span: its roll-up does not know of it
+    assert max(world.curves("30d").at_once) == 2
+
+
+def test_sums_from_before_the_span_are_not_shown_in_a_workspace_younger_than_the_period(world: World) -> None:
+    flow = world.flow()
+    for hours in range(1, 60):
+        world.job(flow, NOW - hours * HOUR, 1_000)
+    fold(world)
+    since = (NOW - 30 * HOUR) // HOUR * HOUR
+    world.database.write_now(start_later, world.workspace_id, since)
+    world.database.write_now(
+        lambda session: session.execute(text("delete from jobs where created_at < :since"), {"since": since})
+    )
+
+    compare(world)
+
+
+def test_a_step_that_adds_late_jobs_only_reads_no_others(world: World) -> None:
+    flow = world.flow()
+    for _ in range(MOST_LATE + 20):
+        world.job(flow, NOW - 5 * HOUR, None, status="queued", counted=False, batch_id="batch_1")
+    span = fold(world)
+    some = "select id from jobs order by id limit :late"
+    end = f"update jobs set status = 'completed', started_at = :at, completed_at = :at where id in ({some})"
+    world.database.write_now(lambda session: session.execute(text(end), {"at": NOW - MINUTE, "late": 5}))
+
+    step = world.database.read_now(next_step, world.workspace_id, span)
+    assert (step.until, sum(jobs for jobs, _last in step.jobs.values()), step.more) == (span.until, 5, False)
+    carried, late = world.database.read_now(read_carried, world.workspace_id, only_late=True)
+    assert (len(carried), len(late)) == (5, 5)
+
+    world.database.write_now(lambda session: session.execute(text(end), {"at": NOW - MINUTE, "late": MOST_LATE + 20}))
+    assert world.database.read_now(next_step, world.workspace_id, span).more
+    carried, late = world.database.read_now(read_carried, world.workspace_id, only_late=True)
+    assert (len(carried), len(late)) == (MOST_LATE, MOST_LATE)
+    fold(world)
+    assert world.number("select sum(jobs) from rollup_jobs") == MOST_LATE + 20
+    compare(world)
+
+
+def test_costs_that_are_more_than_the_database_counts_to_break_no_figures(world: World) -> None:
+    """Such rows are those of older versions, which took every number of tokens that a model's server named."""
+    flow, huge = world.flow(), 2**63 - 10
+    for at in (NOW - 5 * HOUR, NOW - 5 * HOUR + 1, NOW - 3 * HOUR, NOW - 2_000):
+        world.call(world.job(flow, at), flow, at, huge)
+    world.call(late := world.job(flow, NOW - 5 * HOUR, None), flow, NOW - 5 * HOUR, huge)
+    assert world.database.read_now(server_figures).last_hour_nanos == MOST_NANOS
+    assert world.figures().cost.nanos == 3 * MOST_NANOS
+
+    fold(world)
+    assert world.number("select max(nanos) from rollup_calls") == MOST_NANOS
+    world.database.write_now(
+        lambda session: session.execute(
+            text("update jobs set status = 'completed', completed_at = :at where id = :id"), {"at": NOW, "id": late}
+        )
+    )
+    fold(world)
+    assert world.number("select count(*) from rollup_carried where not counted") == 0
+    assert world.number("select max(nanos) from rollup_calls") == MOST_NANOS
+    assert (world.figures().cost.nanos, world.figures("30d").cost.nanos) == (3 * MOST_NANOS, 2 * MOST_NANOS)
+
+
+@pytest.mark.parametrize("faulty", [0, 1])
+def test_a_workspace_that_cannot_be_added_up_leaves_the_others(
+    world: World, caplog: pytest.LogCaptureFixture, faulty: int
+) -> None:
+    worlds = (world, World(world.database, world.clock, world.database.write_now(add_workspace)))
+    flows = [one.flow() for one in worlds]
+    for one, flow in zip(worlds, flows, strict=True):
+        one.job(flow, NOW - 5 * HOUR)
+    fold(world)
+    broken = {"id": worlds[faulty].workspace_id, "counts": "[1]"}  # a time without its count
+    sql = "update rollup_durations set counts = :counts where workspace_id = :id"
+    world.database.write_now(lambda session: session.execute(text(sql), broken))
+    for one, flow in zip(worlds, flows, strict=True):
+        one.job(flow, NOW + 5 * MINUTE)
+    world.clock.at += 2 * HOUR
+    assert not Rollup(world.database, rest=0).run(60)
+
+    sums = "select sum(jobs) from rollup_jobs where workspace_id = :id"
+    assert [world.number(sums, id=one.workspace_id) for one in worlds] == [1 if at == faulty else 2 for at in (0, 1)]
+    assert worlds[1 - faulty].figures().requests == 2
+    assert "were not added up" in caplog.text
+    caplog.clear()
 
 
 def test_a_step_stays_small_however_many_jobs_there_are(world: World) -> None:

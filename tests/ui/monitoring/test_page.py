@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from msgspec.structs import replace
@@ -20,7 +22,7 @@ from tests.ui.arrange import FAILED, accepted, ended, page_text, press, refused,
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import playground_run
 from ui.jobs.refused_calls import RefusedView
-from ui.kit.text import ENGLISH
+from ui.kit.text import ENGLISH, Reader
 from ui.monitoring.charts_over_time import Series, TimeAxis, lines, scale, stacked_bars
 from ui.monitoring.drawn_charts import Drawings, jobs_path
 from ui.monitoring.filter_bar import Choices, View
@@ -100,6 +102,26 @@ def test_slots_are_called_by_their_time_and_the_last_tick_is_now() -> None:
 
     assert words.whole(Millis(NOW // HOUR * HOUR)) == "21 Sep 14:00 to 15:00"
     assert [text for _at, text in words.ticks()] == ["18:00", "00:00", "06:00", "now"]
+
+
+def test_a_slot_is_named_by_the_clock_of_its_time() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    reader = Reader(zone=berlin)
+    at = round(datetime(2026, 10, 27, 12, tzinfo=berlin).timestamp() * 1_000)
+    days = Period.in_zone(at, "30d", berlin)
+    assert [SlotWords(days, reader).whole(start) for start in days.starts][-4:] == [
+        "24 Oct",
+        "25 Oct",
+        "26 Oct",
+        "27 Oct",
+    ]
+    week = Period.in_zone(at, "7d", berlin)
+    words = [SlotWords(week, reader).whole(start) for start in week.starts]
+    assert words[-11:-9] == ["25 Oct 00:00 to 06:00", "25 Oct 06:00 to 12:00"]
+    assert [text for _at, text in SlotWords(week, reader).ticks()] == ["22 Oct", "24 Oct", "26 Oct", "now"]
+    night = Period.in_zone(round(datetime(2026, 10, 25, 5, tzinfo=berlin).timestamp() * 1_000), "24h", berlin)
+    hours = [SlotWords(night, reader).whole(start) for start in night.starts]
+    assert hours[-5:-2] == ["25 Oct 02:00 to 02:00", "25 Oct 02:00 to 03:00", "25 Oct 03:00 to 04:00"]
 
 
 @pytest.mark.parametrize("highest", [1, 3, 7, 60, 165, 4_000])

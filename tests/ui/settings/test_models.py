@@ -185,6 +185,9 @@ async def test_a_price_is_set_changed_and_removed(site: Site, user: User, vault:
     box(user, "Output").value = "1.5"
     press(user, "Save the price")
     await user.should_see("Write an amount like 0.15")
+    box(user, "Input").value = "1e308"
+    press(user, "Save the price")
+    await user.should_see("A price can be $10,000 for a million tokens at most", retries=100)
     box(user, "Input").value = "0,5"
     press(user, "Save the price")
     await user.should_see("your price", retries=100)
