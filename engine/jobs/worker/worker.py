@@ -230,7 +230,7 @@ class _Worker:
         self.loop = _new_loop()
         threading.Thread(target=self._run_loop, name="engine", daemon=True).start()
         self.outside, self.runs = self._on_loop(self._build)
-        self.webhooks = Webhooks(database, self.outside.outbound, self._vault)
+        self.webhooks = Webhooks(database, self.outside.outbound, self._vault, public_url=settings.public_url)
         tools = Tools(database, self.outside.outbound, self.outside.sandbox)
         self.indexer = Indexer(tools, self.outside.embeddings, boot_id)
         poll_seconds = POLL_WITH_PIPE_SECONDS if options.pipes else POLL_SECONDS
