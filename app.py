@@ -28,6 +28,7 @@ from engine.core.hidden_modules import hidden
 from engine.core.malloc import share_among_threads
 from engine.core.settings import BadSetting, Settings
 from engine.core.standard_streams import open_standard_streams
+from engine.diagnostics.start import require_usable
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -58,9 +59,10 @@ _NOT_USED = ("aiohttp", "requests", "pydantic.v1")
 
 
 def serve(settings: Settings, options: ServeOptions = ServeOptions()) -> int:
-    """Runs the server until SIGTERM or Ctrl+C; returns the exit code."""
+    """Runs the server until SIGTERM or Ctrl+C; returns the exit code. Raises BadSetting."""
     os.umask(0o077)
     open_standard_streams()
+    require_usable(settings, serves=True)
     if options.processes > 1:
         return _serve_with_processes(settings, options)
     gc.disable()  # imported modules are never garbage: collecting during the start would only cost time
@@ -179,7 +181,7 @@ def _note(line: str) -> None:
 
 
 def worker(settings: Settings) -> int:
-    """Runs jobs of the data folder until SIGTERM or Ctrl+C; returns the exit code."""
+    """Runs jobs of the data folder until SIGTERM or Ctrl+C; returns the exit code. Raises BadSetting."""
     from engine.core.file_descriptors import raise_limit
     from engine.core.logging_setup import log_to_stderr
     from engine.jobs.server.supervisor import ALONE, PIPES
@@ -187,6 +189,7 @@ def worker(settings: Settings) -> int:
 
     os.umask(0o077)
     open_standard_streams()
+    require_usable(settings, serves=False)
     share_among_threads()
     limit = raise_limit()
     log_to_stderr(style=settings.log)

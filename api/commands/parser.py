@@ -114,13 +114,13 @@ def _add_serve_options(command: argparse.ArgumentParser) -> None:
 
 
 def _processes(text: str) -> int:
-    if not text.isdigit() or not 0 < int(text) <= MOST_PROCESSES:
+    if not text.isdecimal() or not 0 < int(text) <= MOST_PROCESSES:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes; it is from 1 to {MOST_PROCESSES}")
     return int(text)
 
 
 def _port(text: str) -> int:
-    if not text.isdigit() or not 0 < int(text) < 65_536:
+    if not text.isdecimal() or not 0 < int(text) < 65_536:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port; it is a number from 1 to 65535")
     return int(text)
 
