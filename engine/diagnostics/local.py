@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.backups.backups import FOLDER, is_ahead, list_backups
-from engine.backups.passphrase import has_passphrase
+from engine.backups.passphrase import has_passphrase, named_passphrase
 from engine.core.clock import DAY, HOUR, MINUTE, SECOND
-from engine.core.settings import Settings
+from engine.core.settings import BadSetting, Settings
 from engine.diagnostics.disk import folder_size, read_disk
 from engine.diagnostics.findings import Line, State, megabytes
 from engine.diagnostics.waiting_jobs import check_waiting_jobs
@@ -244,6 +244,16 @@ def _backups(settings: Settings, database: Database) -> Iterator[Line]:
             yield Line("Backup", "warn", age_and_size, "The server must run at night for the nightly backup.")
         else:
             yield Line("Backup", "ok", age_and_size)
+    try:
+        named_passphrase(settings)
+    except BadSetting as error:
+        yield Line(
+            "Backup passphrase",
+            "bad",
+            str(error),
+            "Mend this: no nightly backup is made until then, and no server starts with it.",
+        )
+        return
     if not database.read_now(has_passphrase, settings):
         yield Line(
             "Backup passphrase",

@@ -20,6 +20,10 @@ def require_usable(settings: Settings, *, serves: bool) -> None:
         _require_proxy(settings.outbound_proxy)
     if serves and settings.metrics_token_file is not None:
         _require_token(settings)
+    if serves and (settings.backup_passphrase or settings.backup_passphrase_file is not None):
+        from engine.backups.passphrase import named_passphrase
+
+        named_passphrase(settings)
 
 
 def _require_proxy(text: str) -> None:

@@ -97,6 +97,31 @@ def test_a_nightly_backup_without_a_passphrase_needs_the_old_key(command: Comman
     assert (data / "secret.key").read_text() == (tmp_path / "old" / "secret.key").read_text()
 
 
+def test_an_older_backup_with_a_short_passphrase_is_restored_and_no_new_one_is_made(
+    command: Command, data: Path, tmp_path: Path
+) -> None:
+    write_backup(data, tmp_path / "one.fpbackup", at=1_764_000_000_000, passphrase="abc")
+    refused = command("backup", tmp_path / "two.fpbackup", FLOWPORT_BACKUP_PASSPHRASE="abc")
+    assert (refused.code, (tmp_path / "two.fpbackup").exists()) == (1, False)
+    data.rename(tmp_path / "old")
+    done = command("restore", tmp_path / "one.fpbackup", FLOWPORT_BACKUP_PASSPHRASE="abc")
+    assert "Restored into" in done.err
+    assert (data / "flowport.db").exists()
+
+
+@pytest.mark.parametrize("content", ["", "abc", None], ids=["empty", "short", "missing"])
+def test_a_check_says_that_the_passphrase_of_nightly_backups_cannot_be_used(
+    command: Command, tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "passphrase"
+    if content is not None:
+        file.write_text(content)
+    said = command("check", "--json", "--offline", FLOWPORT_BACKUP_PASSPHRASE_FILE=str(file))
+    (line,) = (line for line in said.json if line["name"] == "Backup passphrase")
+    assert (said.code, line["state"]) == (1, "bad")
+    assert "FLOWPORT_BACKUP_PASSPHRASE_FILE" in line["found"]
+
+
 def test_a_check_says_what_to_do_and_ends_with_1_when_something_is_wrong(
     new_folder: None, command: Command, data: Path
 ):

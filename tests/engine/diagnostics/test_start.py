@@ -55,3 +55,23 @@ def test_a_server_needs_the_token_of_its_metrics_and_a_worker_does_not(tmp_path:
     with pytest.raises(BadSetting, match="FLOWPORT_METRICS_TOKEN_FILE"):
         require_usable(settings, serves=True)
     require_usable(settings, serves=False)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"abc\n", b"\xff"], ids=["missing", "empty", "short", "no text"])
+def test_a_server_needs_a_passphrase_that_protects_when_the_environment_names_one(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "passphrase"
+    if content is not None:
+        file.write_bytes(content)
+    settings = from_environment({"FLOWPORT_BACKUP_PASSPHRASE_FILE": str(file)})
+    with pytest.raises(BadSetting, match="FLOWPORT_BACKUP_PASSPHRASE_FILE"):
+        require_usable(settings, serves=True)
+    require_usable(settings, serves=False)
+
+
+def test_a_passphrase_in_a_variable_is_as_long_as_one_from_the_page() -> None:
+    require_usable(from_environment({"FLOWPORT_BACKUP_PASSPHRASE": "8 signs!"}), serves=True)
+    with pytest.raises(BadSetting, match="FLOWPORT_BACKUP_PASSPHRASE has 6 characters") as refused:
+        require_usable(from_environment({"FLOWPORT_BACKUP_PASSPHRASE": "canary"}), serves=True)
+    assert "canary" not in str(refused.value)
