@@ -216,10 +216,12 @@ def _beside_worker(settings: Settings, database: Database) -> Supervisor:
 @contextlib.contextmanager
 def _opened(settings: Settings) -> Iterator[tuple[Database, Vault]]:
     from engine.core.logging_setup import log_to_stderr
+    from engine.jobs.worker_locks import no_older_version
     from engine.secrets.opening import open_all, open_vault_of
     from storage.opening import open_database
 
-    database = open_database(settings.data, url=settings.database_url)
+    keep_out = functools.partial(no_older_version, settings.data, serves=True)
+    database = open_database(settings.data, url=settings.database_url, keep_out=keep_out)
     try:
         vault = open_vault_of(settings, database)
         log_to_stderr(database.read_now(open_all, vault), settings.log)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import gzip
 import hashlib
 import sqlite3
 from pathlib import Path
@@ -13,10 +15,14 @@ from engine.actions.flows import import_flow
 from engine.actions.jobs import submit
 from engine.actions.principal import command_line
 from engine.backups.backups import backups_folder, new_name, write_backup
+from engine.core.errors import InUse
 from engine.jobs.submit.accept import Caller
-from storage.backup import SMALL_BYTES
+from engine.jobs.worker_locks import new_boot, no_older_version, serve_lock
+from storage.backup import SMALL_BYTES, schema_of
 from storage.job_changes import claim_job
 from storage.jobs import get_job
+from storage.migrations.schema import newest_schema
+from storage.opening import open_database as open_database_of
 from storage.workspaces import find_first_workspace
 from tests.commands.conftest import Command
 from tests.databases import open_database
@@ -120,6 +126,42 @@ def test_a_check_says_that_the_passphrase_of_nightly_backups_cannot_be_used(
     (line,) = (line for line in said.json if line["name"] == "Backup passphrase")
     assert (said.code, line["state"]) == (1, "bad")
     assert "FLOWPORT_BACKUP_PASSPHRASE_FILE" in line["found"]
+
+
+def unpack_older(data: Path) -> None:
+    """Makes the data folder of the last release."""
+    release = max((Path(__file__).parents[1] / "storage" / "releases").glob("*.db.gz"))
+    data.mkdir()
+    (data / "flowport.db").write_bytes(gzip.decompress(release.read_bytes()))
+
+
+@pytest.mark.parametrize("begin", ["server", "worker"])
+@pytest.mark.parametrize("words", [("check", "--offline"), ("backup", "one.fpbackup"), ("migrate",), ("worker",)])
+def test_nothing_brings_the_tables_up_to_date_under_a_server_of_an_older_version(
+    new_folder: None, command: Command, data: Path, words: tuple[str, ...], begin: str
+) -> None:
+    unpack_older(data)
+    before = schema_of(data / "flowport.db")
+    lock = serve_lock(data) if begin == "server" else new_boot(data)[1]
+    refused = command(*words, **GIVEN)
+    assert (refused.code, refused.out, schema_of(data / "flowport.db")) == (1, "", before)
+    assert f"A {begin}" in refused.err
+    assert "of an older version of Flowport runs on the folder" in refused.err
+    lock.release()
+    if words == ("migrate",):
+        assert command(*words).value != before
+
+
+def test_a_server_brings_the_tables_up_to_date_itself_unless_an_older_worker_runs(data: Path) -> None:
+    unpack_older(data)
+    serving, (_, working) = serve_lock(data), new_boot(data)
+    keep_out = functools.partial(no_older_version, data, serves=True)
+    with pytest.raises(InUse, match=r"A worker .* of an older version"):
+        open_database_of(data, keep_out=keep_out)
+    working.release()
+    open_database_of(data, keep_out=keep_out).close()
+    assert schema_of(data / "flowport.db") == newest_schema()
+    serving.release()
 
 
 def test_a_check_says_what_to_do_and_ends_with_1_when_something_is_wrong(
