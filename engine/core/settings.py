@@ -218,7 +218,7 @@ def _parts_of_address(text: str) -> SplitResult | None:
 
 
 def _outbound_proxy(name: str, raw: str) -> str:
-    """Checks how the address begins; `engine.diagnostics.start` reads the rest. A refusal does not show it, since it may
+    """Checks how the address begins; `engine.jobs.outbound_rules` reads the rest. A refusal does not show it, since it may
     hold a password.
     """
     if not raw.startswith(("http://", "https://")):

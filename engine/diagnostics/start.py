@@ -6,36 +6,22 @@ asks for it. What can be told from a value alone is refused where it is read (`e
 
 from __future__ import annotations
 
-from engine.core.settings import PROXY_FORM, BadSetting, Settings
+from engine.core.settings import BadSetting, Settings
 
 
 def require_usable(settings: Settings, *, serves: bool) -> None:
     """Raises BadSetting. `serves`: by a server, which also reads files that no worker needs."""
     # libraries for addresses are loaded only for whom a setting names some
-    if settings.outbound_allow or settings.webhook_allow:
+    if settings.outbound_allow or settings.webhook_allow or settings.outbound_proxy:
         from engine.jobs.outbound_rules import environment_rules
 
         environment_rules(settings)
-    if settings.outbound_proxy:
-        _require_proxy(settings.outbound_proxy)
     if serves and settings.metrics_token_file is not None:
         _require_token(settings)
     if serves and (settings.backup_passphrase or settings.backup_passphrase_file is not None):
         from engine.backups.passphrase import named_passphrase
 
         named_passphrase(settings)
-
-
-def _require_proxy(text: str) -> None:
-    import httpx2
-
-    try:
-        url = httpx2.URL(text)
-        usable = url.host and 0 < (url.port or 80) < 65_536 and "@" not in f"{url.path}{url.query!r}{url.fragment}"
-    except httpx2.InvalidURL:
-        usable = False
-    if not usable:
-        raise BadSetting(f"FLOWPORT_OUTBOUND_PROXY cannot be read. {PROXY_FORM}")
 
 
 def _require_token(settings: Settings) -> None:
