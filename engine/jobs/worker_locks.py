@@ -14,7 +14,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -86,7 +86,7 @@ def serve_lock(data: Path) -> ServeLock:
 
 
 @contextlib.contextmanager
-def servers_kept_out(data: Path, *, serves: bool = False) -> Iterator[str]:
+def servers_kept_out(data: Path, *, serves: bool = False) -> Generator[str]:
     """Holds the lock of the server of a data folder. Yields who uses the folder, a server or a worker; "" when nobody does.
 
     `serves`: this process holds that lock already.
@@ -107,7 +107,7 @@ def servers_kept_out(data: Path, *, serves: bool = False) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def no_older_version(data: Path, *, serves: bool = False) -> Iterator[None]:
+def no_older_version(data: Path, *, serves: bool = False) -> Generator[None]:
     """Keeps servers out while the tables of a data folder are brought up to date. `serves` as in `servers_kept_out`.
 
     Raises InUse when a server or a worker has the folder: it is of an older version, and could not use the new tables.
