@@ -182,3 +182,9 @@ def note_backup(session: Session, principal: Principal, verb: str, name: str) ->
     """Records in the audit log that a backup is created, downloaded or deleted. Raises NotAllowed."""
     require_server_owner(session, principal)
     add_entry(session, principal, verb, name)
+
+
+def note_new_key(session: Session, principal: Principal, fingerprint: str) -> None:
+    """Records in the audit log that secrets are sealed with another key from now on. Raises NotAllowed."""
+    require_server_owner(session, principal)
+    add_entry(session, principal, "take new key", SERVER, fingerprint)

@@ -21,6 +21,7 @@ from engine.diagnostics.findings import Line, State, megabytes
 from engine.diagnostics.waiting_jobs import check_waiting_jobs
 from engine.jobs.server.retention import read_rules
 from engine.jobs.worker_locks import SERVE, run_folder
+from engine.secrets.shared_key import require_own_key
 from storage.backup import DATABASE, find_fault, schema_of
 from storage.database import Database
 from storage.files import list_hashes
@@ -58,6 +59,7 @@ def check_folder_and_database(settings: Settings, database: Database, *, running
         yield _size(data, database)
         yield check_clock(database)
         yield _database(data)
+        yield from _key(settings)
         yield _files(database)
         yield _worker(data, database, running=running)
     yield from _backups(settings, database)
@@ -175,6 +177,15 @@ def _database(data: Path) -> Line:
             "Start the server once with this program.",
         )
     return Line("Database", "ok", f"No fault was found; schema {schema}.")
+
+
+def _key(settings: Settings) -> Iterator[Line]:
+    """Yields a line when the key in the folder is not the one that the database, and a server that runs, has."""
+    try:
+        if settings.secret_key_file is None:
+            require_own_key(settings.data)
+    except BadSetting as error:
+        yield Line("Key", "bad", str(error), "No backup is made until the key is there, and no server starts.")
 
 
 def _files(database: Database) -> Line:

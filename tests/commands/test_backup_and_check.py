@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import gzip
 import hashlib
@@ -126,6 +127,38 @@ def test_a_check_says_that_the_passphrase_of_nightly_backups_cannot_be_used(
     (line,) = (line for line in said.json if line["name"] == "Backup passphrase")
     assert (said.code, line["state"]) == (1, "bad")
     assert "FLOWPORT_BACKUP_PASSPHRASE_FILE" in line["found"]
+
+
+def test_a_lost_key_is_told_until_another_one_is_taken(command: Command, data: Path, tmp_path: Path) -> None:
+    command("models", "add", "oa", "--provider", "openai", "--key-env", "MY_KEY", MY_KEY="sk-canary-0123456789abcdef")
+    assert command("new-key").code == 1, "the key is there"
+    (data / "secret.key").unlink()
+    for words in (("check", "--offline"), ("backup", tmp_path / "one.fpbackup"), ("models", "add", "b", "--provider", "openai", "--key-env", "B")):  # fmt: skip
+        refused = command(*words, B="sk-b", **GIVEN)
+        assert (refused.code, refused.out) == (1, "")
+        assert "secret.key is gone" in refused.err
+        assert "app.py new-key" in refused.err
+    assert not (data / "secret.key").exists()
+    assert not (tmp_path / "one.fpbackup").exists()
+
+    lock = serve_lock(data)
+    assert "A server runs on the folder" in command("new-key").err
+    lock.release()
+    assert not (data / "secret.key").exists()
+    taken = command("new-key")
+    assert (len(taken.value), "enter secrets" in taken.err) == (16, True)
+    assert command("check", "--offline").code == 0
+    assert command("backup", tmp_path / "one.fpbackup", **GIVEN).code == 0
+
+
+def test_a_key_that_is_named_must_be_the_databases(command: Command, data: Path, tmp_path: Path) -> None:
+    command("check", "--offline")
+    other = tmp_path / "other.key"
+    other.write_text(base64.b64encode(bytes(32)).decode())
+    named = command("check", "--offline", FLOWPORT_SECRET_KEY_FILE=str(other))
+    assert (named.code, named.out) == (1, "")
+    assert "is not the key of this database" in named.err
+    assert "unset FLOWPORT_SECRET_KEY_FILE" in named.err
 
 
 def unpack_older(data: Path) -> None:
