@@ -28,6 +28,7 @@ from engine.core.hidden_modules import hidden
 from engine.core.malloc import share_among_threads
 from engine.core.settings import BadSetting, Settings
 from engine.core.standard_streams import open_standard_streams
+from engine.diagnostics.start import require_usable
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -58,9 +59,10 @@ _NOT_USED = ("aiohttp", "requests", "pydantic.v1")
 
 
 def serve(settings: Settings, options: ServeOptions = ServeOptions()) -> int:
-    """Runs the server until SIGTERM or Ctrl+C; returns the exit code."""
+    """Runs the server until SIGTERM or Ctrl+C; returns the exit code. Raises BadSetting."""
     os.umask(0o077)
     open_standard_streams()
+    require_usable(settings, serves=True)
     if options.processes > 1:
         return _serve_with_processes(settings, options)
     gc.disable()  # imported modules are never garbage: collecting during the start would only cost time
@@ -179,7 +181,7 @@ def _note(line: str) -> None:
 
 
 def worker(settings: Settings) -> int:
-    """Runs jobs of the data folder until SIGTERM or Ctrl+C; returns the exit code."""
+    """Runs jobs of the data folder until SIGTERM or Ctrl+C; returns the exit code. Raises BadSetting."""
     from engine.core.file_descriptors import raise_limit
     from engine.core.logging_setup import log_to_stderr
     from engine.jobs.server.supervisor import ALONE, PIPES
@@ -187,6 +189,7 @@ def worker(settings: Settings) -> int:
 
     os.umask(0o077)
     open_standard_streams()
+    require_usable(settings, serves=False)
     share_among_threads()
     limit = raise_limit()
     log_to_stderr(style=settings.log)
@@ -213,10 +216,12 @@ def _beside_worker(settings: Settings, database: Database) -> Supervisor:
 @contextlib.contextmanager
 def _opened(settings: Settings) -> Iterator[tuple[Database, Vault]]:
     from engine.core.logging_setup import log_to_stderr
+    from engine.jobs.worker_locks import no_older_version
     from engine.secrets.opening import open_all, open_vault_of
     from storage.opening import open_database
 
-    database = open_database(settings.data, url=settings.database_url)
+    keep_out = functools.partial(no_older_version, settings.data, serves=True)
+    database = open_database(settings.data, url=settings.database_url, keep_out=keep_out)
     try:
         vault = open_vault_of(settings, database)
         log_to_stderr(database.read_now(open_all, vault), settings.log)

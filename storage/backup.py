@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -90,6 +91,20 @@ def schema_of(path: Path) -> str:
         except sqlite3.Error:
             return ""
     return row[0] if row else ""
+
+
+def key_fingerprint_of(path: Path) -> str:
+    """Returns the fingerprint of the key that a database file has stored (`engine.secrets.shared_key`), or ""."""
+    if not path.exists():
+        return ""
+    with contextlib.closing(sqlite3.connect(path, timeout=10)) as connection:
+        try:
+            row = connection.execute(
+                "select value from settings where scope = 'server' and name = 'key_fingerprint'"
+            ).fetchone()
+        except sqlite3.Error:
+            return ""
+    return str(json.loads(row[0])["value"]) if row else ""
 
 
 def list_file_hashes(path: Path) -> list[tuple[str, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from sqlalchemy.orm import configure_mappers
@@ -10,7 +11,7 @@ from engine.core.clock import Clock, SystemClock
 from storage.database import Database
 from storage.engines import sqlite_url
 from storage.file_modes import make_private
-from storage.migrations.upgrade import upgrade
+from storage.migrations.upgrade import KeepOut, upgrade
 
 
 def prepare_tables() -> None:
@@ -18,18 +19,25 @@ def prepare_tables() -> None:
     configure_mappers()
 
 
-def open_database(data: Path, *, clock: Clock | None = None, url: str | None = None, durable: bool = True) -> Database:
+def open_database(
+    data: Path,
+    *,
+    clock: Clock | None = None,
+    url: str | None = None,
+    durable: bool = True,
+    keep_out: KeepOut = contextlib.nullcontext,
+) -> Database:
     """Opens the database of a data folder; first creates or migrates it, under a lock, when that is necessary.
 
     `url` names a PostgreSQL database (`Settings.database_url`); None: SQLite in the folder. `durable` as in
-    `storage.engines.make_engine`: a worker does not need it. Raises NewerData, and BadSetting when PostgreSQL cannot be
-    used.
+    `storage.engines.make_engine`: a worker does not need it. `keep_out` as in `upgrade`, for every folder that a server may
+    use. Raises NewerData, and BadSetting when PostgreSQL cannot be used.
     """
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     target = url or sqlite_url(data)
     if url is None:
         make_private(data)
-    upgrade(target, data)
+    upgrade(target, data, keep_out=keep_out)
     if url is not None:
         from storage.postgres.database import PostgresDatabase
 

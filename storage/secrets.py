@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
 from storage.database import now
-from storage.tables import Connection, Secret, ToolServer, WebhookSecret
+from storage.settings import BACKUP_PASSPHRASE, SERVER, find_setting
+from storage.tables import Connection, SecondFactor, Secret, ToolServer, User, WebhookSecret
 from storage.tables_triggers import HookSecret
 
 
@@ -66,6 +67,21 @@ def list_sealed(session: Session) -> list[tuple[str, str, str]]:
     kinds = (Secret, WebhookSecret, HookSecret)
     rows = [row for kind in kinds for row in session.execute(select(kind.workspace_id, kind.id, kind.sealed))]
     return [(workspace_id, secret_id, sealed) for workspace_id, secret_id, sealed in rows]
+
+
+def list_sealed_of_server(session: Session) -> list[tuple[str, str, str]]:
+    """Returns, as `list_sealed`, the passphrase of backups and the keys of authenticator apps."""
+    factors = session.execute(
+        select(User.workspace_id, SecondFactor.user_id, SecondFactor.sealed).join(User, User.id == SecondFactor.user_id)
+    )
+    passphrase = find_setting(session, SERVER, BACKUP_PASSPHRASE)
+    found = [(workspace_id, second_factor_bound(user_id), sealed) for workspace_id, user_id, sealed in factors]
+    return [*found, (SERVER, BACKUP_PASSPHRASE, passphrase)] if isinstance(passphrase, str) else found
+
+
+def second_factor_bound(user_id: str) -> str:
+    """Returns the id that the key of a person's authenticator app is sealed with."""
+    return f"second factor of {user_id}"
 
 
 def insert_secret(session: Session, workspace_id: str, secret_id: str, name: str, sealed: str) -> None:

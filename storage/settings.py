@@ -26,7 +26,7 @@ WEBHOOK_HOSTS_LEFT = "webhook_hosts_left"
 #: yet.
 SECRET_HOSTS_FOUND = "secret_hosts_found"  # noqa: S105 - a name
 BACKUP_PASSPHRASE = "backup_passphrase"  # noqa: S105 - a name
-#: Of a PostgreSQL database: which key sealed its secrets (`engine.secrets.shared_key`).
+#: Which key seals the secrets of this database (`engine.secrets.shared_key`).
 KEY_FINGERPRINT = "key_fingerprint"
 #: When a server that shares a PostgreSQL made the last nightly backup, in milliseconds since 1970.
 NIGHTLY_AT = "nightly_at"

@@ -28,6 +28,7 @@ def _back_up(arguments: argparse.Namespace, terminal: Terminal, environment: Map
     terminal.require_flowport()
     passphrase = check_passphrase(read_passphrase(settings, twice=True))
     database = terminal.database
+    _ = terminal.vault  # whose key goes into the backup: refused when it is not the database's
     write_backup(
         settings.data,
         arguments.file,

@@ -27,7 +27,7 @@ def _migrate(arguments: argparse.Namespace, terminal: Terminal, environment: Map
     settings = terminal.settings
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     make_private(settings.data)
-    changed = upgrade(settings.database_url or sqlite_url(settings.data), settings.data)
+    changed = upgrade(settings.database_url or sqlite_url(settings.data), settings.data, keep_out=terminal.keep_out)
     make_private(settings.data)
     terminal.note("The tables are made or brought up to date." if changed else "The tables were up to date.")
     terminal.value(newest_schema())

@@ -13,7 +13,21 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from api.commands import backup, check, flows, jobs, keys, migrate, models, move, people, plan, restore, workspaces
+from api.commands import (
+    backup,
+    check,
+    flows,
+    jobs,
+    keys,
+    migrate,
+    models,
+    move,
+    new_key,
+    people,
+    plan,
+    restore,
+    workspaces,
+)
 from api.commands.terminal import Commands, open_terminal
 from engine.core.errors import Refusal
 from engine.core.settings import BadSetting, Settings, from_environment
@@ -79,7 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_serve_options(_add_start(commands, shared, "serve", "start the server (the default)"))
     _add_start(commands, shared, "worker", "start one more worker on this data folder, or on the database")
-    for module in (flows, jobs, keys, models, plan, people, workspaces, backup, restore, move, migrate, check):
+    for module in (flows, jobs, keys, models, plan, people, workspaces, backup, restore, move, migrate, new_key, check):
         module.add_to(commands, shared)
     return parser
 
@@ -114,13 +128,13 @@ def _add_serve_options(command: argparse.ArgumentParser) -> None:
 
 
 def _processes(text: str) -> int:
-    if not text.isdigit() or not 0 < int(text) <= MOST_PROCESSES:
+    if not text.isdecimal() or not 0 < int(text) <= MOST_PROCESSES:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes; it is from 1 to {MOST_PROCESSES}")
     return int(text)
 
 
 def _port(text: str) -> int:
-    if not text.isdigit() or not 0 < int(text) < 65_536:
+    if not text.isdecimal() or not 0 < int(text) < 65_536:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port; it is a number from 1 to 65535")
     return int(text)
 

@@ -10,10 +10,11 @@ from engine.core.settings import Settings
 
 
 def read_passphrase(settings: Settings, *, twice: bool) -> str:
-    """Returns the passphrase; `twice` asks again for confirmation. Raises BadSetting and Invalid."""
+    """Returns the passphrase; `twice`, for a new backup, asks again for confirmation. Raises BadSetting and Invalid."""
+    from engine.backups.backups import MIN_PASSPHRASE
     from engine.backups.passphrase import named_passphrase
 
-    if named := named_passphrase(settings):
+    if named := named_passphrase(settings, shortest=MIN_PASSPHRASE if twice else 1):
         return named
     if not sys.stdin.isatty():
         raise Invalid(

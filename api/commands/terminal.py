@@ -8,6 +8,7 @@ import functools
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from engine.core.settings import Settings, from_environment
@@ -42,15 +43,23 @@ class Terminal:
 
     @functools.cached_property
     def database(self) -> Database:
-        """The database. A new one is created and initialised, an older schema is migrated."""
+        """The database. A new one is created and initialised, an older schema is migrated. Raises InUse when a server of an
+        older version runs on it.
+        """
         from engine.actions.workspaces import ensure_workspace
         from storage.opening import open_database
         from storage.workspaces import find_first_workspace
 
-        database = open_database(self.settings.data, url=self.settings.database_url)
+        database = open_database(self.settings.data, url=self.settings.database_url, keep_out=self.keep_out)
         if database.read_now(find_first_workspace) is None:
             database.write_now(ensure_workspace, self.settings.plan)
         return database
+
+    def keep_out(self) -> AbstractContextManager[None]:
+        """Keeps servers out of the folder while its tables are brought up to date. Raises InUse when one is in."""
+        from engine.jobs.worker_locks import no_older_version
+
+        return no_older_version(self.settings.data)
 
     @functools.cached_property
     def workspace(self) -> WorkspaceRow:

@@ -40,6 +40,7 @@ from storage.second_factors import (
     remove_second_factor,
     use_recovery_code,
 )
+from storage.secrets import second_factor_bound
 from storage.sessions import end_sessions, find_signed_in
 from storage.settings import OWNERS_NEED_SECOND_FACTOR, put_setting
 
@@ -117,7 +118,7 @@ def begin_set_up(session: Session, vault: Vault, *, cookie: str = "", token: str
         raise Conflict("Your second factor is on already", remedy="Turn it off first to set up another app.")
     key = _open(vault, user, sealed) or random_base32()
     uri = TOTP(key).provisioning_uri(name=user.email, issuer_name=_ISSUER)
-    return SetUp(user.email, key, uri, vault.seal(user.workspace_id, _vault_id(user), key))
+    return SetUp(user.email, key, uri, vault.seal(user.workspace_id, second_factor_bound(user.id), key))
 
 
 async def turn_on(
@@ -283,7 +284,7 @@ def _open(vault: Vault, user: User, sealed: str) -> str | None:
     In that case recovery codes still work, and the person can set up a new app.
     """
     try:
-        return vault.open(user.workspace_id, _vault_id(user), sealed)
+        return vault.open(user.workspace_id, second_factor_bound(user.id), sealed)
     except SecretUnreadable:
         return None
 
@@ -302,10 +303,6 @@ def _accepted(answer):  # noqa: ANN001, ANN202 - passes any result through
             "The code is not the right one", remedy="Wait for the next one and check the clock of your phone."
         )
     return answer
-
-
-def _vault_id(user: User) -> str:
-    return f"second factor of {user.id}"
 
 
 def _letters(count: int) -> str:

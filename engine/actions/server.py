@@ -10,6 +10,7 @@ from engine.actions.principal import Principal, require_may
 from engine.backups.backups import check_passphrase
 from engine.backups.passphrase import seal_passphrase
 from engine.core.errors import FieldError, Invalid, NotAllowed, VersionConflict
+from engine.core.settings import is_bare_address
 from engine.files.intake import SPACE_GB
 from engine.jobs.server.retention import CAP_GB, ROWS_MONTHS, VALUES_DAYS, Rules, read_rules
 from engine.outbound.allow_list import parse_allow_list
@@ -29,7 +30,6 @@ from storage.settings import (
 from storage.workspaces import is_first_workspace
 
 _NAME = re.compile(r"^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?::\d{1,5})?\Z")
-_URL = re.compile(r"^https?://[^\s/@?#]+\Z")
 MAX_NAMES = 50
 
 
@@ -47,7 +47,7 @@ def set_public_url(session: Session, principal: Principal, url: str) -> None:
     """Sets the base URL of the links and endpoints that are shown; "" removes it. Raises Invalid."""
     require_server_owner(session, principal)
     url = url.strip().rstrip("/")
-    if url and not _URL.match(url):
+    if url and not is_bare_address(url):
         raise Invalid(
             f"`{url[:200]}` is not an address",
             remedy="Write it in full, with nothing behind the name, like https://flows.example.com.",
@@ -182,3 +182,9 @@ def note_backup(session: Session, principal: Principal, verb: str, name: str) ->
     """Records in the audit log that a backup is created, downloaded or deleted. Raises NotAllowed."""
     require_server_owner(session, principal)
     add_entry(session, principal, verb, name)
+
+
+def note_new_key(session: Session, principal: Principal, fingerprint: str) -> None:
+    """Records in the audit log that secrets are sealed with another key from now on. Raises NotAllowed."""
+    require_server_owner(session, principal)
+    add_entry(session, principal, "take new key", SERVER, fingerprint)

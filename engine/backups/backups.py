@@ -28,6 +28,7 @@ from engine.core.errors import BackupUnreadable, FolderNotEmpty, Invalid, NotFou
 from engine.core.logging_setup import hide_in_logs
 from engine.core.version import VERSION
 from engine.secrets.sealing import KEY_FILE, key_text, open_vault
+from engine.secrets.shared_key import require_own_key
 from storage.backup import DATABASE, copy_database, read_pieces, schema_of
 
 FOLDER = "backups"
@@ -228,6 +229,8 @@ def _described(path: Path, kind: Kind) -> BackupFile:
 
 
 def _key_of(data: Path, key_file: Path | None) -> str:
+    if key_file is None:
+        require_own_key(data)  # a key made in its place would go into every backup, and open nothing in them
     open_vault(data, key_file)  # creates the key of a new folder, and reports an invalid key file
     return key_text(key_file or data / KEY_FILE)
 

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
+from engine.backups.backups import MIN_PASSPHRASE
 from engine.core.logging_setup import hide_in_logs
 from engine.core.settings import BadSetting, Settings
 from engine.secrets.sealing import Vault
 from storage.settings import BACKUP_PASSPHRASE, SERVER, find_setting
 
 
-def named_passphrase(settings: Settings) -> str:
-    """Returns the passphrase from the environment, "" when it sets none. Raises BadSetting."""
-    named = settings.backup_passphrase
+def named_passphrase(settings: Settings, *, shortest: int = MIN_PASSPHRASE) -> str:
+    """Returns the passphrase from the environment, "" when it sets none. Raises BadSetting, also when it has fewer than
+    `shortest` characters: that of an older backup may have fewer than one of a new backup.
+    """
+    named, source = settings.backup_passphrase, "The passphrase in FLOWPORT_BACKUP_PASSPHRASE"
     if not named and settings.backup_passphrase_file is not None:
+        source = (
+            f"The passphrase in the file that FLOWPORT_BACKUP_PASSPHRASE_FILE names, {settings.backup_passphrase_file},"
+        )
         try:
             named = settings.backup_passphrase_file.read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
             raise BadSetting(f"The file FLOWPORT_BACKUP_PASSPHRASE_FILE names cannot be read: {error}.") from error
+    elif not named:
+        return ""
     hide_in_logs(named)
+    if len(named) < max(1, shortest):
+        raise BadSetting(
+            f"{source} has {len(named)} characters. Take {MIN_PASSPHRASE} or more, best a few words, and keep it where you "
+            "keep passwords. Backups made so far open with the old one."
+        )
     return named
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from engine.core.plans import PLANS, PlanName
 
@@ -15,6 +15,11 @@ ANY_ADDRESS = {"0.0.0.0", "::", "", "*"}  # noqa: S104 - only compared with
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 #: The default ports of model servers: Ollama, LM Studio, vLLM and SGLang, llama.cpp.
 MODEL_SERVER_PORTS = (11434, 1234, 8000, 8080)
+#: What FLOWPORT_OUTBOUND_PROXY is to be, for refusals.
+PROXY_FORM = (
+    "Set it to an address like http://proxy.example.com:3128; write characters like @ : / # % in a password as %40 %3A %2F "
+    "%23 %25."
+)
 
 
 class BadSetting(Exception):  # shown to the person who starts the program
@@ -92,19 +97,62 @@ def _path(name: str, raw: str) -> Path:
     return Path(raw).expanduser()
 
 
-def _words(name: str, raw: str) -> tuple[str, ...]:
-    return tuple(word.strip().rstrip("/") for word in raw.split(",") if word.strip())
+def _origins(name: str, raw: str) -> tuple[str, ...]:
+    words = tuple(word.rstrip("/") for word in _words(raw))
+    for word in words:
+        if _parts_of_address(word.lower()) is None:
+            raise BadSetting(
+                f"FLOWPORT_{name.upper()}: {word!r} is not an address. Write each in full, like https://flows.example.com, "
+                "and commas between them."
+            )
+    return words
+
+
+def _proxies(name: str, raw: str) -> tuple[str, ...]:
+    variable = f"FLOWPORT_{name.upper()}"
+    words = tuple(word.lower() for word in _words(raw))
+    if words == ("*",):
+        return words
+    from ipaddress import ip_address, ip_network
+
+    for word in words:
+        try:
+            if word != "private":
+                (ip_network if "/" in word else ip_address)(word)
+        except ValueError:
+            begins = _network_of(word)
+            raise BadSetting(
+                f"{variable}: {word!r} is not the first address of a network. Write {begins}."
+                if begins
+                else f"{variable}: {word!r} cannot be used. Write IP addresses like 10.0.0.5, networks like 10.0.0.0/8, or "
+                "private for every private network, with commas between them; * alone trusts everybody."
+            ) from None
+    return words
+
+
+def _network_of(word: str) -> str:
+    """Returns the network that an address with a length lies in, like `10.0.0.0/8` for `10.0.0.1/8`; "" for other text."""
+    from ipaddress import ip_network
+
+    try:
+        return str(ip_network(word, strict=False))
+    except ValueError:
+        return ""
+
+
+def _words(raw: str) -> list[str]:
+    return [word.strip() for word in raw.split(",") if word.strip()]
 
 
 def _port(name: str, raw: str) -> int:
-    if not raw.isdigit() or not 0 < int(raw) < 65_536:
+    if not raw.isdecimal() or not 0 < int(raw) < 65_536:
         raise BadSetting(f"FLOWPORT_PORT is {raw!r}. Set it to a port number between 1 and 65535, like 8080.")
     return int(raw)
 
 
 def _ports(name: str, raw: str) -> tuple[int, ...]:
     words = [] if raw.lower() == "off" else [word.strip() for word in raw.split(",") if word.strip()]
-    if not all(word.isdigit() and 0 < int(word) < 65_536 for word in words):
+    if not all(word.isdecimal() and 0 < int(word) < 65_536 for word in words):
         raise BadSetting(
             f"FLOWPORT_{name.upper()} is {raw!r}. Set it to port numbers like {MODEL_SERVER_PORTS[0]},{MODEL_SERVER_PORTS[2]}, or to off."
         )
@@ -138,11 +186,43 @@ def _plan(name: str, raw: str) -> str:
     return raw.lower()
 
 
-def _url(name: str, raw: str) -> str:
-    if not raw.startswith(("http://", "https://")):
+def _public_url(name: str, raw: str) -> str:
+    url = raw.rstrip("/")
+    if not is_bare_address(url):
         raise BadSetting(
-            f"FLOWPORT_{name.upper()} is {raw!r}. Set it to a full address, like https://flows.example.com."
+            f"FLOWPORT_{name.upper()} is {raw!r}. Set it to a full address with nothing behind the name and the port, like "
+            "https://flows.example.com."
         )
+    return url
+
+
+def is_bare_address(text: str) -> bool:
+    """Tells whether a text is an http or https address of a host, perhaps with a port, and nothing more."""
+    begin, _, rest = text.partition("://")
+    return (
+        begin in {"http", "https"}
+        and len(text.split()) == 1
+        and not set("/@?#\\") & set(rest)
+        and _parts_of_address(text) is not None
+    )
+
+
+def _parts_of_address(text: str) -> SplitResult | None:
+    """Splits an http or https address; None when it names no host, or a port that cannot be."""
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts if usable else None
+
+
+def _outbound_proxy(name: str, raw: str) -> str:
+    """Checks how the address begins; `engine.jobs.outbound_rules` reads the rest. A refusal does not show it, since it may
+    hold a password.
+    """
+    if not raw.startswith(("http://", "https://")):
+        raise BadSetting(f"FLOWPORT_{name.upper()} does not begin with http:// or https://. {PROXY_FORM}")
     return raw.rstrip("/")
 
 
@@ -176,18 +256,18 @@ _READ = {
     "data": _path,
     "host": _text,
     "port": _port,
-    "public_url": _url,
+    "public_url": _public_url,
     "outbound_allow": _text,
     "webhook_allow": _text,
-    "outbound_proxy": _url,
+    "outbound_proxy": _outbound_proxy,
     "outbound_proxy_names": _proxy_names,
     "browser_sandbox": _switch,
     "admin_email": _text,
     "admin_password_file": _path,
     "secret_key_file": _path,
     "plan": _plan,
-    "allowed_origins": _words,
-    "trusted_proxies": _words,
+    "allowed_origins": _origins,
+    "trusted_proxies": _proxies,
     "log": _log,
     "metrics_token_file": _path,
     "local_servers": _ports,

@@ -13,14 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.backups.backups import FOLDER, is_ahead, list_backups
-from engine.backups.passphrase import has_passphrase
+from engine.backups.passphrase import has_passphrase, named_passphrase
 from engine.core.clock import DAY, HOUR, MINUTE, SECOND
-from engine.core.settings import Settings
+from engine.core.settings import BadSetting, Settings
 from engine.diagnostics.disk import folder_size, read_disk
 from engine.diagnostics.findings import Line, State, megabytes
 from engine.diagnostics.waiting_jobs import check_waiting_jobs
 from engine.jobs.server.retention import read_rules
 from engine.jobs.worker_locks import SERVE, run_folder
+from engine.secrets.shared_key import require_own_key
 from storage.backup import DATABASE, find_fault, schema_of
 from storage.database import Database
 from storage.files import list_hashes
@@ -58,6 +59,7 @@ def check_folder_and_database(settings: Settings, database: Database, *, running
         yield _size(data, database)
         yield check_clock(database)
         yield _database(data)
+        yield from _key(settings)
         yield _files(database)
         yield _worker(data, database, running=running)
     yield from _backups(settings, database)
@@ -177,6 +179,15 @@ def _database(data: Path) -> Line:
     return Line("Database", "ok", f"No fault was found; schema {schema}.")
 
 
+def _key(settings: Settings) -> Iterator[Line]:
+    """Yields a line when the key in the folder is not the one that the database, and a server that runs, has."""
+    try:
+        if settings.secret_key_file is None:
+            require_own_key(settings.data)
+    except BadSetting as error:
+        yield Line("Key", "bad", str(error), "No backup is made until the key is there, and no server starts.")
+
+
 def _files(database: Database) -> Line:
     named = database.read_now(list_hashes)
     if not named:
@@ -244,6 +255,16 @@ def _backups(settings: Settings, database: Database) -> Iterator[Line]:
             yield Line("Backup", "warn", age_and_size, "The server must run at night for the nightly backup.")
         else:
             yield Line("Backup", "ok", age_and_size)
+    try:
+        named_passphrase(settings)
+    except BadSetting as error:
+        yield Line(
+            "Backup passphrase",
+            "bad",
+            str(error),
+            "Mend this: no nightly backup is made until then, and no server starts with it.",
+        )
+        return
     if not database.read_now(has_passphrase, settings):
         yield Line(
             "Backup passphrase",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from engine.core.settings import BadSetting, Settings
+from engine.core.settings import PROXY_FORM, BadSetting, Settings
 from engine.outbound.addresses import Forbidden, Guard, is_localhost, port_of, read_url, shown_url
 from engine.outbound.allow_list import Allowed, OutboundRules, kept_entries, parse_allow_list
 from engine.outbound.error_messages import converted_errors
@@ -68,6 +68,8 @@ def _kept_in(session: Session, name: str) -> tuple[tuple[Allowed, ...], tuple[st
 
 
 def _rules(settings: Settings, flows: tuple[Allowed, ...], callers: tuple[Allowed, ...]) -> OutboundRules:
+    if settings.outbound_proxy:
+        _require_proxy(settings.outbound_proxy)
     return OutboundRules(
         allow=(*_read("FLOWPORT_OUTBOUND_ALLOW", settings.outbound_allow), *flows),
         proxy=settings.outbound_proxy or None,
@@ -75,6 +77,15 @@ def _rules(settings: Settings, flows: tuple[Allowed, ...], callers: tuple[Allowe
         proxy_looks_up=settings.outbound_proxy_names == "proxy",
         browser_sandbox=settings.browser_sandbox,
     )
+
+
+def _require_proxy(text: str) -> None:
+    from engine.outbound.connection_pools import read_proxy  # loaded only where a proxy is set
+
+    try:
+        read_proxy(text)
+    except ValueError:  # whose text may hold a password
+        raise BadSetting(f"FLOWPORT_OUTBOUND_PROXY cannot be read. {PROXY_FORM}") from None
 
 
 def _read(variable: str, text: str) -> tuple[Allowed, ...]:

@@ -110,13 +110,14 @@ class Webhooks:
     """Sends deliveries on the worker's event loop.
 
     `pass_over` is called every second; it starts due deliveries without waiting for them. While more may be due than have
-    a place, it also looks soon after one has ended.
+    a place, it also looks soon after one has ended. `public_url`: FLOWPORT_PUBLIC_URL, which wins over what is stored.
     """
 
-    def __init__(self, database: Database, outbound: OutboundClient, vault: Vault) -> None:
+    def __init__(self, database: Database, outbound: OutboundClient, vault: Vault, *, public_url: str = "") -> None:
         self._database = database
         self._outbound = outbound
         self._vault = vault
+        self._public_url = public_url
         self._under_way: dict[asyncio.Task[None], DueDelivery] = {}
         self._looking = False
         self._more_due = False
@@ -191,7 +192,7 @@ class Webhooks:
 
     async def _deliver(self, delivery: DeliveryRow) -> None:
         try:
-            notification = await self._database.write(_make_notification, self._vault, delivery)
+            notification = await self._database.write(_make_notification, self._vault, delivery, self._public_url)
             await self._send(delivery, notification)
         except StorageUnavailable as error:
             if self._log_throttle.may_say("wait"):
@@ -265,7 +266,9 @@ def _outcome(status: int | None, tries: int, *, ended: bool) -> tuple[str, int |
     return "waiting", PAUSES[tries - 1]
 
 
-def _make_notification(session: Session, vault: Vault, delivery: DeliveryRow) -> _Notification | None:
+def _make_notification(
+    session: Session, vault: Vault, delivery: DeliveryRow, public_url: str = ""
+) -> _Notification | None:
     """Returns the body and the secrets that sign it; None when the job or the batch was removed."""
     secrets = signing_secrets(session, vault, delivery.workspace_id, delivery.flow_id)
     if delivery.event == TEST_EVENT:
@@ -287,7 +290,7 @@ def _make_notification(session: Session, vault: Vault, delivery: DeliveryRow) ->
         question = find_question(session, delivery.question_id)
         if question is None:
             return None
-        base = find_setting(session, SERVER, PUBLIC_URL) or find_setting(session, SERVER, ADDRESS) or ""
+        base = public_url or find_setting(session, SERVER, PUBLIC_URL) or find_setting(session, SERVER, ADDRESS) or ""
         view = question_view(question, base + question_link_path(vault, question.id))
         return _Notification(_body(delivery, question.asked_at, view), secrets, TraceContext.loads(job.traceparent))
     small, large = small_results(session, delivery.workspace_id, [job.id])

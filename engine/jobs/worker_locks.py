@@ -14,17 +14,19 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from engine.core.errors import InUse
 from engine.core.ids import new_id
 from engine.jobs.at_work import suspects_in, suspects_of_silent
 from engine.jobs.transitions import reclaim
 from storage.database import Database
 from storage.job_changes import owners
 from storage.knowledge_changes import release_sources, source_owners
+from storage.migrations.upgrade import wait_for_upgrade
 from storage.workers import beats, remove_worker
 
 SILENT_SECONDS = 30.0
@@ -72,15 +74,63 @@ def new_boot(data: Path) -> tuple[str, Lock]:
 def serve_lock(data: Path) -> ServeLock:
     """Takes the lock that allows only one server per data folder. Raises AlreadyServing."""
     path = run_folder(data) / SERVE
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
+    descriptor = _taken(path, create=True)
+    if descriptor is None:
+        wait_for_upgrade(data)  # a worker or a command that migrates the tables has the lock meanwhile
+        descriptor = _taken(path, create=True)
+    if descriptor is None:
         raise AlreadyServing(
             f"Another Flowport server is running on {data}. Stop it first, or give this one another folder with --data."
-        ) from error
+        )
     return ServeLock(path, descriptor)
+
+
+@contextlib.contextmanager
+def servers_kept_out(data: Path, *, serves: bool = False) -> Generator[str]:
+    """Holds the lock of the server of a data folder. Yields who uses the folder, a server or a worker; "" when nobody does.
+
+    `serves`: this process holds that lock already.
+    """
+    folder = run_folder(data)
+    with contextlib.ExitStack() as held:
+        if not serves:
+            if (lock := _taken(folder / SERVE, create=True)) is None:
+                yield "A server"
+                return
+            held.callback(os.close, lock)
+        for path in sorted(folder.glob("boot_*")):
+            if (one := _taken(path)) is None:
+                yield "A worker (`app.py worker`)"
+                return
+            os.close(one)
+        yield ""
+
+
+@contextlib.contextmanager
+def no_older_version(data: Path, *, serves: bool = False) -> Generator[None]:
+    """Keeps servers out while the tables of a data folder are brought up to date. `serves` as in `servers_kept_out`.
+
+    Raises InUse when a server or a worker has the folder: it is of an older version, and could not use the new tables.
+    """
+    with servers_kept_out(data, serves=serves) as user:
+        if user:
+            raise InUse(
+                f"{user} of an older version of Flowport runs on the folder {data.resolve()}, and could not use the tables of "
+                "this version any more",
+                remedy="Stop it first, or run this command with the program of that version. Nothing was changed.",
+            )
+        yield
+
+
+def _taken(path: Path, *, create: bool = False) -> int | None:
+    """Takes the lock of a file and returns its descriptor; None when another process holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 class ServeLock(Lock):

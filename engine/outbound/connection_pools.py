@@ -489,7 +489,7 @@ class ConnectionPools:
         backend = GuardedBackend(guard, self._resolver, self._connector)
         named = tunnelled = None
         if self._rules.proxy:
-            proxy = _proxy(self._rules.proxy)  # the proxy's own address is not checked: the operator configured it
+            proxy = read_proxy(self._rules.proxy)  # the proxy's own address is not checked: the operator configured it
             named = OriginConnections(self._through(proxy))
             if not self._rules.proxy_looks_up:
                 tunnelled = self._connections(ProxyTunnels(backend, guard, self._connector, proxy, self._tls))
@@ -527,7 +527,14 @@ class ConnectionPools:
             await pool.aclose()
 
 
-def _proxy(text: str) -> httpcore2.Proxy:
-    url = httpx2.URL(text)
+def read_proxy(text: str) -> httpcore2.Proxy:
+    """Reads the address of a company proxy. Raises ValueError when it cannot be read or names no host."""
+    try:
+        url = httpx2.URL(text)
+    except httpx2.InvalidURL as error:
+        raise ValueError(str(error)) from None
+    rest = f"{url.path}{url.query!r}{url.fragment}"  # a part of the password when it has a sign that ends a host
+    if not url.host or not 0 < (url.port or 80) < 65_536 or "@" in rest:
+        raise ValueError("it names no host, or a port that cannot be")
     auth = (url.username, url.password) if url.username or url.password else None
     return httpcore2.Proxy(url=str(url.copy_with(userinfo=b"")), auth=auth)

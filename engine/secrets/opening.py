@@ -7,18 +7,22 @@ from sqlalchemy.orm import Session
 from engine.core.errors import SecretUnreadable
 from engine.core.settings import Settings
 from engine.flow.node_http import SecretValue
-from engine.secrets.sealing import Vault, open_vault
+from engine.secrets.sealing import KEY_FILE, Vault, open_vault
+from engine.secrets.shared_key import require_key_file, require_shared_key
 from storage.database import Database
 from storage.secrets import hold_secret, list_sealed
 
 
 def open_vault_of(settings: Settings, database: Database) -> Vault:
-    """Opens the vault of a database's secrets. Raises BadSetting."""
-    vault = open_vault(settings.data, settings.secret_key_file)
-    if database.is_postgres and settings.secret_key_file is not None:
-        from engine.secrets.shared_key import require_shared_key
+    """Opens the vault of a database's secrets; makes the key of a new data folder.
 
-        require_shared_key(database, vault, settings.secret_key_file)
+    Raises BadSetting, also when the key is not the database's or is lost.
+    """
+    path = settings.secret_key_file or settings.data / KEY_FILE
+    if settings.secret_key_file is None:
+        require_key_file(database, path)
+    vault = open_vault(settings.data, settings.secret_key_file)
+    require_shared_key(database, vault, path)
     return vault
 
 

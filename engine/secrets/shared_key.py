@@ -1,7 +1,8 @@
-"""The key of a PostgreSQL database: all servers and workers of it seal and open its secrets with the same key.
+"""The key of a database: all that open it seal and open its secrets with the same key.
 
-The database stores the fingerprint of the key of the first server that opened it. A process with another key would store
-secrets that the others cannot open, so it does not start.
+The database stores the fingerprint of the key of the first process that opened it. A process with another key would store
+secrets that the others cannot open, and put its key into backups in the place of the one that opens what is there, so it
+does not start. A lost key is not made anew in silence for the same reason; `app.py new-key` does it.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from engine.core.errors import SecretUnreadable
-from engine.core.settings import BadSetting
-from engine.secrets.sealing import Vault
+from engine.core.errors import Conflict, SecretUnreadable
+from engine.core.settings import BadSetting, Settings
+from engine.secrets.sealing import KEY_FILE, Vault, open_vault
+from storage.backup import DATABASE, key_fingerprint_of
 from storage.database import Database
-from storage.secrets import list_sealed
+from storage.secrets import list_sealed, list_sealed_of_server
 from storage.settings import KEY_FINGERPRINT, SERVER, find_setting, put_setting
 
 
@@ -23,21 +25,85 @@ def require_shared_key(database: Database, vault: Vault, path: Path) -> None:
     with the key, for the refusal. Raises BadSetting.
     """
     known = database.read_now(find_setting, SERVER, KEY_FINGERPRINT)
+    if known == vault.fingerprint():
+        return
     if known is None:
         known = database.write_now(_take_key, vault)
     if known is None:
         raise BadSetting(
-            f"The key in {path} (FLOWPORT_SECRET_KEY_FILE) opens none of the secrets in the database. They were sealed with "
-            f"another key: that of the data folder they came from is its file `secret.key`. {_WHAT_TO_DO}"
+            f"The key in {_named(path)} opens none of the secrets in the database. They were sealed with another key: that of "
+            f"the data folder they came from is its file `secret.key`. {_what_to_do(database, path)}"
         )
     if known != vault.fingerprint():
-        raise BadSetting(
-            f"The key in {path} (FLOWPORT_SECRET_KEY_FILE) is not the key of this database: its fingerprint is "
-            f"{vault.fingerprint()}, and that of the database's key is {known}. {_WHAT_TO_DO}"
-        )
+        raise _is_another(vault, path, known, _what_to_do(database, path))
 
 
-_WHAT_TO_DO = "Name the file with that key, the same on every machine. Nothing was changed."
+def require_own_key(data: Path) -> None:
+    """Raises BadSetting when the key in a data folder is gone or was replaced since its database was opened with it."""
+    path, known = data / KEY_FILE, key_fingerprint_of(data / DATABASE)
+    if known and not path.exists():
+        raise _is_gone(path)
+    if known and (vault := open_vault(data)).fingerprint() != known:
+        raise _is_another(vault, path, known, _BRING_BACK)
+
+
+def require_key_file(database: Database, path: Path) -> None:
+    """Raises BadSetting when a data folder has lost its key, the file `path`: a new one would open nothing that is there."""
+    if path.exists() or not database.read_now(_was_sealed):
+        return
+    if not path.exists():  # another process may have made the first one just now
+        raise _is_gone(path)
+
+
+def take_new_key(database: Database, settings: Settings) -> Vault:
+    """Makes the key that the settings name the key of the database, and makes one where the data folder has none.
+
+    What was sealed with the old one stays unreadable. Nobody else may use the database. Raises BadSetting, and Conflict
+    when the key is the database's already.
+    """
+    path = settings.secret_key_file or settings.data / KEY_FILE
+    known = database.read_now(find_setting, SERVER, KEY_FINGERPRINT)
+    if path.exists() and known is not None and open_vault(settings.data, path).fingerprint() == known:
+        raise Conflict(f"The key in {path} is the key of this database", remedy="No other one is needed.")
+    vault = open_vault(settings.data, settings.secret_key_file)
+    database.write_now(put_setting, SERVER, KEY_FINGERPRINT, vault.fingerprint())
+    return vault
+
+
+_BRING_BACK = (
+    "Bring that file back: a backup with a passphrase holds it (`app.py restore FILE` into a new folder). If the key is lost "
+    "for good, stop the server and run `app.py new-key`: secrets have to be entered again then. Nothing was changed."
+)
+
+
+def _is_gone(path: Path) -> BadSetting:
+    return BadSetting(f"The key file {path} is gone, and what the database holds was sealed with it. {_BRING_BACK}")
+
+
+def _is_another(vault: Vault, path: Path, known: str, what_to_do: str) -> BadSetting:
+    return BadSetting(
+        f"The key in {_named(path)} is not the key of this database: its fingerprint is {vault.fingerprint()}, and that of "
+        f"the database's key is {known}. {what_to_do}"
+    )
+
+
+def _named(path: Path) -> str:
+    return str(path) if path.name == KEY_FILE else f"{path} (FLOWPORT_SECRET_KEY_FILE)"
+
+
+def _what_to_do(database: Database, path: Path) -> str:
+    if database.is_postgres:
+        return "Name the file with that key, the same on every machine. Nothing was changed."
+    name_it = "" if path.name == KEY_FILE else "Name the file with that key, or unset FLOWPORT_SECRET_KEY_FILE. "
+    return f"{name_it}{_BRING_BACK}"
+
+
+def _was_sealed(session: Session) -> bool:
+    return find_setting(session, SERVER, KEY_FINGERPRINT) is not None or bool(_all_sealed(session))
+
+
+def _all_sealed(session: Session) -> list[tuple[str, str, str]]:
+    return [*list_sealed(session), *list_sealed_of_server(session)]
 
 
 def _take_key(session: Session, vault: Vault) -> str | None:
@@ -47,7 +113,7 @@ def _take_key(session: Session, vault: Vault) -> str | None:
     known = find_setting(session, SERVER, KEY_FINGERPRINT)
     if isinstance(known, str):
         return known
-    sealed = list_sealed(session)
+    sealed = _all_sealed(session)
     if sealed and not any(_opens(vault, *one) for one in sealed):
         return None
     put_setting(session, SERVER, KEY_FINGERPRINT, vault.fingerprint())

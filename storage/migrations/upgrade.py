@@ -4,9 +4,13 @@ upwards.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TypeAlias
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
@@ -16,10 +20,17 @@ from storage.migrations.schema import newest_schema, refuse_newer, run_migration
 
 #: How many copies from before migrations are kept.
 COPIES_KEPT = 3
+#: Makes what is entered while the tables of a folder are migrated: it keeps servers and workers out, and raises when some
+#: are in.
+KeepOut: TypeAlias = Callable[[], AbstractContextManager[object]]
+_LOCK = "migrate.lock"
 
 
-def upgrade(url: str, data: Path) -> bool:
-    """Migrates the database when necessary; returns True when it did. Raises NewerData, and changes nothing then."""
+def upgrade(url: str, data: Path, *, keep_out: KeepOut = contextlib.nullcontext) -> bool:
+    """Migrates the database when necessary; returns True when it did. Raises NewerData, and changes nothing then.
+
+    `keep_out` is for a folder that others may use; tables in PostgreSQL stay usable for the release before.
+    """
     if not url.startswith("sqlite"):
         require_driver()
         from storage.migrations.postgres import upgrade_postgres
@@ -29,7 +40,7 @@ def upgrade(url: str, data: Path) -> bool:
     refuse_newer(f"in {data}", current)
     if current == newest_schema():  # loading Alembic takes longer than most commands
         return False
-    with (data / "migrate.lock").open("w") as lock:
+    with (data / _LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         engine = create_engine(url, poolclass=NullPool)
         _own_transactions(engine)
@@ -39,14 +50,21 @@ def upgrade(url: str, data: Path) -> bool:
         refuse_newer(f"in {data}", current)
         if current == newest_schema():
             return False
-        if current:
-            _back_up(data, current)
-        with engine.begin() as connection:
-            run_migrations(connection)
-            broken = connection.exec_driver_sql("pragma foreign_key_check").fetchall()
-            if broken:
-                raise RuntimeError(f"the migration would leave rows without their parent: {broken[:5]}")
+        with keep_out() if current else contextlib.nullcontext():
+            if current:
+                _back_up(data, current)
+            with engine.begin() as connection:
+                run_migrations(connection)
+                broken = connection.exec_driver_sql("pragma foreign_key_check").fetchall()
+                if broken:
+                    raise RuntimeError(f"the migration would leave rows without their parent: {broken[:5]}")
         return True
+
+
+def wait_for_upgrade(data: Path) -> None:
+    """Waits until no process migrates the folder's database."""
+    with contextlib.suppress(FileNotFoundError), (data / _LOCK).open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
 
 
 def require_driver() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import functools
+import gzip
 import hashlib
 import sqlite3
 from pathlib import Path
@@ -13,10 +16,14 @@ from engine.actions.flows import import_flow
 from engine.actions.jobs import submit
 from engine.actions.principal import command_line
 from engine.backups.backups import backups_folder, new_name, write_backup
+from engine.core.errors import InUse
 from engine.jobs.submit.accept import Caller
-from storage.backup import SMALL_BYTES
+from engine.jobs.worker_locks import new_boot, no_older_version, serve_lock
+from storage.backup import SMALL_BYTES, schema_of
 from storage.job_changes import claim_job
 from storage.jobs import get_job
+from storage.migrations.schema import newest_schema
+from storage.opening import open_database as open_database_of
 from storage.workspaces import find_first_workspace
 from tests.commands.conftest import Command
 from tests.databases import open_database
@@ -95,6 +102,99 @@ def test_a_nightly_backup_without_a_passphrase_needs_the_old_key(command: Comman
     done = command("restore", file, "--key", tmp_path / "old" / "secret.key")
     assert done.code == 0, done
     assert (data / "secret.key").read_text() == (tmp_path / "old" / "secret.key").read_text()
+
+
+def test_an_older_backup_with_a_short_passphrase_is_restored_and_no_new_one_is_made(
+    command: Command, data: Path, tmp_path: Path
+) -> None:
+    write_backup(data, tmp_path / "one.fpbackup", at=1_764_000_000_000, passphrase="abc")
+    refused = command("backup", tmp_path / "two.fpbackup", FLOWPORT_BACKUP_PASSPHRASE="abc")
+    assert (refused.code, (tmp_path / "two.fpbackup").exists()) == (1, False)
+    data.rename(tmp_path / "old")
+    done = command("restore", tmp_path / "one.fpbackup", FLOWPORT_BACKUP_PASSPHRASE="abc")
+    assert "Restored into" in done.err
+    assert (data / "flowport.db").exists()
+
+
+@pytest.mark.parametrize("content", ["", "abc", None], ids=["empty", "short", "missing"])
+def test_a_check_says_that_the_passphrase_of_nightly_backups_cannot_be_used(
+    command: Command, tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "passphrase"
+    if content is not None:
+        file.write_text(content)
+    said = command("check", "--json", "--offline", FLOWPORT_BACKUP_PASSPHRASE_FILE=str(file))
+    (line,) = (line for line in said.json if line["name"] == "Backup passphrase")
+    assert (said.code, line["state"]) == (1, "bad")
+    assert "FLOWPORT_BACKUP_PASSPHRASE_FILE" in line["found"]
+
+
+def test_a_lost_key_is_told_until_another_one_is_taken(command: Command, data: Path, tmp_path: Path) -> None:
+    command("models", "add", "oa", "--provider", "openai", "--key-env", "MY_KEY", MY_KEY="sk-canary-0123456789abcdef")
+    assert command("new-key").code == 1, "the key is there"
+    (data / "secret.key").unlink()
+    for words in (("check", "--offline"), ("backup", tmp_path / "one.fpbackup"), ("models", "add", "b", "--provider", "openai", "--key-env", "B")):  # fmt: skip
+        refused = command(*words, B="sk-b", **GIVEN)
+        assert (refused.code, refused.out) == (1, "")
+        assert "secret.key is gone" in refused.err
+        assert "app.py new-key" in refused.err
+    assert not (data / "secret.key").exists()
+    assert not (tmp_path / "one.fpbackup").exists()
+
+    lock = serve_lock(data)
+    assert "A server runs on the folder" in command("new-key").err
+    lock.release()
+    assert not (data / "secret.key").exists()
+    taken = command("new-key")
+    assert (len(taken.value), "enter secrets" in taken.err) == (16, True)
+    assert command("check", "--offline").code == 0
+    assert command("backup", tmp_path / "one.fpbackup", **GIVEN).code == 0
+
+
+def test_a_key_that_is_named_must_be_the_databases(command: Command, data: Path, tmp_path: Path) -> None:
+    command("check", "--offline")
+    other = tmp_path / "other.key"
+    other.write_text(base64.b64encode(bytes(32)).decode())
+    named = command("check", "--offline", FLOWPORT_SECRET_KEY_FILE=str(other))
+    assert (named.code, named.out) == (1, "")
+    assert "is not the key of this database" in named.err
+    assert "unset FLOWPORT_SECRET_KEY_FILE" in named.err
+
+
+def unpack_older(data: Path) -> None:
+    """Makes the data folder of the last release."""
+    release = max((Path(__file__).parents[1] / "storage" / "releases").glob("*.db.gz"))
+    data.mkdir()
+    (data / "flowport.db").write_bytes(gzip.decompress(release.read_bytes()))
+
+
+@pytest.mark.parametrize("begin", ["server", "worker"])
+@pytest.mark.parametrize("words", [("check", "--offline"), ("backup", "one.fpbackup"), ("migrate",), ("worker",)])
+def test_nothing_brings_the_tables_up_to_date_under_a_server_of_an_older_version(
+    new_folder: None, command: Command, data: Path, words: tuple[str, ...], begin: str
+) -> None:
+    unpack_older(data)
+    before = schema_of(data / "flowport.db")
+    lock = serve_lock(data) if begin == "server" else new_boot(data)[1]
+    refused = command(*words, **GIVEN)
+    assert (refused.code, refused.out, schema_of(data / "flowport.db")) == (1, "", before)
+    assert f"A {begin}" in refused.err
+    assert "of an older version of Flowport runs on the folder" in refused.err
+    lock.release()
+    if words == ("migrate",):
+        assert command(*words).value != before
+
+
+def test_a_server_brings_the_tables_up_to_date_itself_unless_an_older_worker_runs(data: Path) -> None:
+    unpack_older(data)
+    serving, (_, working) = serve_lock(data), new_boot(data)
+    keep_out = functools.partial(no_older_version, data, serves=True)
+    with pytest.raises(InUse, match=r"A worker .* of an older version"):
+        open_database_of(data, keep_out=keep_out)
+    working.release()
+    open_database_of(data, keep_out=keep_out).close()
+    assert schema_of(data / "flowport.db") == newest_schema()
+    serving.release()
 
 
 def test_a_check_says_what_to_do_and_ends_with_1_when_something_is_wrong(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -316,3 +317,14 @@ def test_browsers_that_go_on_while_a_page_loads_leave_nothing_in_the_log(server,
             leaving.sendall(request.encode())
     assert signed_in.get(f"{server.url}{path}").status_code == 200
     assert "Traceback" not in server.log()
+
+
+@pytest.mark.parametrize("kind", ["serve", "worker"])
+def test_a_list_of_addresses_that_cannot_be_used_stops_the_start(tmp_path: Path, kind: str) -> None:
+    """A worker alone would find it, at each of its starts, beside a server that says that it is ready."""
+    command = [sys.executable, str(APP), kind, "--data", str(tmp_path / "data")]
+    environment = clean_environment(FLOWPORT_OUTBOUND_ALLOW="0.0.0.0/0")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("FLOWPORT_OUTBOUND_ALLOW: ")
+    assert not (tmp_path / "data").exists()

@@ -9,11 +9,19 @@ from pathlib import Path
 import pytest
 
 from engine.actions.workspaces import ensure_workspace
-from engine.core.settings import BadSetting
-from engine.secrets.sealing import Vault, open_vault
-from engine.secrets.shared_key import require_shared_key
+from engine.backups.backups import write_backup
+from engine.backups.passphrase import seal_passphrase
+from engine.core.errors import Conflict
+from engine.core.roles import Role
+from engine.core.settings import BadSetting, Settings
+from engine.secrets.opening import open_vault_of
+from engine.secrets.sealing import KEY_FILE, Vault, open_vault
+from engine.secrets.shared_key import require_shared_key, take_new_key
 from storage.database import Database
-from storage.secrets import insert_secret
+from storage.members import insert_account
+from storage.second_factors import insert_second_factor
+from storage.secrets import insert_secret, second_factor_bound
+from storage.settings import BACKUP_PASSPHRASE, KEY_FINGERPRINT, SERVER, find_setting, put_setting
 from tests.databases import open_database
 
 
@@ -50,3 +58,79 @@ def test_a_key_that_opens_none_of_the_secrets_that_are_there_does_not_become_the
     with pytest.raises(BadSetting, match="opens none of the secrets"):
         require_shared_key(database, *other)
     require_shared_key(database, *mine)
+
+
+@pytest.mark.sqlite("the key of a PostgreSQL database is always named")
+def test_a_new_folder_gets_a_key_and_another_one_is_refused_from_then_on(
+    database: Database, new_data: Path, tmp_path: Path
+) -> None:
+    mine = open_vault_of(Settings(data=new_data), database)
+    assert open_vault_of(Settings(data=new_data), database).fingerprint() == mine.fingerprint()
+    _, other = key(tmp_path, b"b")
+    with pytest.raises(BadSetting, match=r"not the key of this database.*unset FLOWPORT_SECRET_KEY_FILE"):
+        open_vault_of(Settings(data=new_data, secret_key_file=other), database)
+
+
+@pytest.mark.sqlite("the key of a PostgreSQL database is always named")
+@pytest.mark.parametrize("release", ["this one", "before fingerprints"])
+@pytest.mark.parametrize("kind", ["secret", "passphrase of backups", "second factor"])
+def test_a_lost_key_is_not_made_anew(database: Database, new_data: Path, kind: str, release: str) -> None:
+    settings = Settings(data=new_data)
+    vault = open_vault_of(settings, database)
+    workspace_id = database.write_now(ensure_workspace, "free")
+    if kind == "secret":
+        sealed = vault.seal(workspace_id, "secret_1", "value")
+        database.write_now(insert_secret, workspace_id, "secret_1", "One", sealed)
+    elif kind == "second factor":
+        user_id = database.write_now(
+            lambda session: (
+                insert_account(session, workspace_id, "Ada", "ada@example.com", role=Role.OWNER, password_hash="x").id
+            )
+        )
+        sealed = vault.seal(workspace_id, second_factor_bound(user_id), "JBSWY3DPEHPK3PXP")
+        database.write_now(insert_second_factor, user_id, sealed, last_step=0)
+    else:
+        database.write_now(put_setting, SERVER, BACKUP_PASSPHRASE, seal_passphrase(vault, "correct horse"))
+    if release == "before fingerprints":
+        database.write_now(put_setting, SERVER, KEY_FINGERPRINT, None)
+    (new_data / KEY_FILE).rename(new_data / "kept")
+
+    with pytest.raises(BadSetting, match=r"is gone.*new-key"):
+        open_vault_of(settings, database)
+    assert not (new_data / KEY_FILE).exists()
+
+    (new_data / KEY_FILE).write_bytes(base64.b64encode(b"b" * 32))
+    with pytest.raises(BadSetting, match=r"(is not the key of this database|opens none of the secrets).*new-key"):
+        open_vault_of(settings, database)
+
+    (new_data / "kept").replace(new_data / KEY_FILE)
+    assert open_vault_of(settings, database).fingerprint() == vault.fingerprint()
+    assert database.read_now(find_setting, SERVER, KEY_FINGERPRINT) == vault.fingerprint()
+
+
+@pytest.mark.sqlite("the key of a PostgreSQL database is always named")
+@pytest.mark.parametrize("becomes", ["gone", "another"])
+def test_no_backup_holds_a_key_that_took_the_place_of_the_databases(
+    database: Database, new_data: Path, becomes: str
+) -> None:
+    """The server goes on with the key that it read at its start."""
+    open_vault_of(Settings(data=new_data), database)
+    (new_data / KEY_FILE).unlink()
+    if becomes == "another":
+        (new_data / KEY_FILE).write_bytes(base64.b64encode(b"b" * 32))
+    with pytest.raises(BadSetting, match="is gone" if becomes == "gone" else "is not the key"):
+        write_backup(new_data, new_data / "one.fpbackup", at=0, passphrase="correct horse")
+    assert (new_data / KEY_FILE).exists() == (becomes == "another")
+
+
+def test_another_key_is_taken_only_when_the_databases_is_not_there(database: Database, new_data: Path) -> None:
+    file = new_data / "named" if database.is_postgres else None
+    if file is not None:
+        file.write_bytes(base64.b64encode(b"a" * 32))
+    settings = Settings(data=new_data, secret_key_file=file)
+    first = open_vault_of(settings, database)
+    with pytest.raises(Conflict, match="is the key of this database"):
+        take_new_key(database, settings)
+    (file or new_data / KEY_FILE).write_bytes(base64.b64encode(b"b" * 32))
+    second = take_new_key(database, settings)
+    assert open_vault_of(settings, database).fingerprint() == second.fingerprint() != first.fingerprint()

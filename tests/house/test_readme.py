@@ -58,6 +58,7 @@ def test_the_table_holds_every_setting_and_nothing_else():
 VALUES = (
     "postgresql://flowport@db.example.com/flowport",
     "https://a.example",
+    "10.0.0.5",
     "9000",
     "something",
     "off",

@@ -125,6 +125,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "download backup": ("server", _("downloaded a backup")),
     "delete backup": ("server", _("deleted a backup")),
     "restore": ("server", _("restored a backup")),
+    "take new key": ("server", _("took another key for secrets")),
 }
 
 

@@ -302,7 +302,8 @@ class Supervisor:
         child.replaceable.wait()
         self._current = None
         self._ready.clear()
-        self._away_since = time.monotonic()
+        if self._away_since is None:  # one that ended before it took jobs has been away since before its start
+            self._away_since = time.monotonic()
         code = child.process.poll()
         if self._stopping.is_set():
             return

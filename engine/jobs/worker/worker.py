@@ -61,7 +61,7 @@ from engine.jobs.worker.step_services import Outside
 from engine.jobs.worker.step_writer import StepWriter
 from engine.jobs.worker.threads import Threads
 from engine.jobs.worker.watchdog import Watchdog
-from engine.jobs.worker_locks import Lock, Reaper, new_boot
+from engine.jobs.worker_locks import Lock, Reaper, new_boot, no_older_version
 from engine.knowledge.indexer import Indexer
 from engine.knowledge.reading import Tools
 from engine.models.client import Models
@@ -164,7 +164,13 @@ def run_worker(settings: Settings, options: WorkerOptions | None = None) -> int:
     notices = _take_stdout() if options.pipes else None
     # After a power cut a job whose claim, steps or end are not on disk yet goes on from what is there, so none of them waits
     # for the disk. Acceptance does, and it writes everything before it, too.
-    database = open_database(settings.data, url=settings.database_url, clock=options.clock, durable=False)
+    database = open_database(
+        settings.data,
+        url=settings.database_url,
+        clock=options.clock,
+        durable=False,
+        keep_out=lambda: no_older_version(settings.data),
+    )
     boot_id, lock = new_boot(settings.data)
     try:
         worker = _Worker(settings, options, database, boot_id, lock, notices)
@@ -230,7 +236,7 @@ class _Worker:
         self.loop = _new_loop()
         threading.Thread(target=self._run_loop, name="engine", daemon=True).start()
         self.outside, self.runs = self._on_loop(self._build)
-        self.webhooks = Webhooks(database, self.outside.outbound, self._vault)
+        self.webhooks = Webhooks(database, self.outside.outbound, self._vault, public_url=settings.public_url)
         tools = Tools(database, self.outside.outbound, self.outside.sandbox)
         self.indexer = Indexer(tools, self.outside.embeddings, boot_id)
         poll_seconds = POLL_WITH_PIPE_SECONDS if options.pipes else POLL_SECONDS

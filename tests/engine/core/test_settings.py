@@ -47,7 +47,26 @@ def test_the_public_address_wins_and_has_no_slash_at_its_end():
         ("FLOWPORT_PORT", "http"),
         ("FLOWPORT_PORT", "0"),
         ("FLOWPORT_PLAN", "gold"),
+        ("FLOWPORT_PORT", "²"),
+        ("FLOWPORT_LOCAL_SERVERS", "²"),
         ("FLOWPORT_PUBLIC_URL", "flows.io"),
+        ("FLOWPORT_PUBLIC_URL", "https://"),
+        ("FLOWPORT_PUBLIC_URL", "https://:8080"),
+        ("FLOWPORT_PUBLIC_URL", "https://flows.io/prefix"),
+        ("FLOWPORT_PUBLIC_URL", "https://flows.io?a"),
+        ("FLOWPORT_PUBLIC_URL", "https://flows.io:99999"),
+        ("FLOWPORT_PUBLIC_URL", "https://flows.io:0"),
+        ("FLOWPORT_PUBLIC_URL", "https://flows io"),
+        ("FLOWPORT_PUBLIC_URL", "https://ann@flows.io"),
+        ("FLOWPORT_PUBLIC_URL", "https://[::1"),
+        ("FLOWPORT_ALLOWED_ORIGINS", "flows.io"),
+        ("FLOWPORT_ALLOWED_ORIGINS", "https://a.example, *"),
+        ("FLOWPORT_ALLOWED_ORIGINS", "https://a.example:99999"),
+        ("FLOWPORT_TRUSTED_PROXIES", "nginx"),
+        ("FLOWPORT_TRUSTED_PROXIES", "*, 10.0.0.1"),
+        ("FLOWPORT_TRUSTED_PROXIES", "10.0.0.1:80"),
+        ("FLOWPORT_TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("FLOWPORT_OUTBOUND_PROXY", "proxy:3128"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(name, value):
@@ -101,3 +120,28 @@ def test_another_address_is_refused_without_showing_it(address, said):
 def test_a_shared_database_needs_a_shared_key():
     with pytest.raises(BadSetting, match="FLOWPORT_SECRET_KEY_FILE must be set too"):
         from_environment({"FLOWPORT_DATABASE_URL": "postgresql://db.example.com/flowport"})
+
+
+def test_a_network_that_does_not_begin_with_its_first_address_is_told_with_it() -> None:
+    with pytest.raises(BadSetting, match=r"10\.0\.0\.1/8.*Write 10\.0\.0\.0/8\.$"):
+        from_environment({"FLOWPORT_TRUSTED_PROXIES": "127.0.0.1, 10.0.0.1/8"})
+
+
+@pytest.mark.parametrize(
+    ("text", "trusted"),
+    [
+        ("PRIVATE", ("private",)),
+        ("*", ("*",)),
+        ("10.0.0.0/8, FC00::/7,10.0.0.5", ("10.0.0.0/8", "fc00::/7", "10.0.0.5")),
+        (" , ", ()),
+        (" ", Settings().trusted_proxies),
+    ],
+)
+def test_trusted_proxies_are_addresses_networks_or_a_word(text: str, trusted: tuple[str, ...]) -> None:
+    assert from_environment({"FLOWPORT_TRUSTED_PROXIES": text}).trusted_proxies == trusted
+
+
+def test_a_refused_proxy_is_not_shown_since_it_may_hold_a_password() -> None:
+    with pytest.raises(BadSetting) as refused:
+        from_environment({"FLOWPORT_OUTBOUND_PROXY": "ann:canary@proxy:3128"})
+    assert "canary" not in str(refused.value)

@@ -40,7 +40,7 @@ from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_li
 from engine.secrets.opening import open_all
 from engine.secrets.question_links import question_link_path
 from engine.secrets.sealing import Vault, open_vault
-from storage.settings import ADDRESS, SERVER, put_setting
+from storage.settings import ADDRESS, PUBLIC_URL, SERVER, put_setting
 from storage.tables import WebhookDelivery
 from storage.webhooks import DeliveryRow, insert_delivery, list_deliveries, list_due, take_due
 from tests.engine.jobs.world import World, add_workspace
@@ -482,17 +482,38 @@ def test_nobody_else_reads_or_repeats_a_delivery(world):
 
 
 @pytest.mark.process
+@pytest.mark.parametrize(
+    ("of_environment", "stored", "link"),
+    [
+        ("", {ADDRESS: "https://flows.example"}, "https://flows.example"),
+        ("", {ADDRESS: "http://localhost:8080", PUBLIC_URL: "https://flows.example"}, "https://flows.example"),
+        (
+            "https://new.example",
+            {ADDRESS: "https://old.example", PUBLIC_URL: "https://old.example"},
+            "https://new.example",
+        ),
+    ],
+    ids=["the server's last address", "Settings, Server", "FLOWPORT_PUBLIC_URL"],
+)
 async def test_a_question_to_a_person_is_sent_with_its_link(
-    world: World, webhooks: Webhooks, receiver: WebhookReceiver, vault: Vault
+    world: World,
+    webhooks: Webhooks,
+    receiver: WebhookReceiver,
+    vault: Vault,
+    of_environment: str,
+    stored: dict[str, str],
+    link: str,
 ) -> None:
-    world.write(put_setting, SERVER, ADDRESS, "https://flows.example")
+    for name, value in stored.items():
+        world.write(put_setting, SERVER, name, value)
+    webhooks = Webhooks(world.database, webhooks._outbound, vault, public_url=of_environment)
     options = SubmitOptions(webhook_url=f"{receiver.origin}/hook")
     job_id = world.write(submit, world.caller, world.add_flow(), {"n": 1}, options).job_id
     question = asks_person(world.database, job_id, title="Send it?")
     await send(webhooks)
     (seen,) = receiver.deliveries
     assert (seen.json["type"], seen.json["data"]["title"]) == ("step.waiting", "Send it?")
-    assert seen.json["data"]["link"] == f"https://flows.example{question_link_path(vault, question.id)}"
+    assert seen.json["data"]["link"] == f"{link}{question_link_path(vault, question.id)}"
 
 
 async def test_half_of_a_character_is_sent_as_the_public_api_writes_it(

@@ -4,10 +4,13 @@ clock.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from engine.actions.knowledge import add_collection, add_site
 from engine.core.clock import DAY, HOUR, MovedClock
 from engine.jobs.at_work import AtWork
 from engine.jobs.transitions import claim, finish, reclaim_all, send_forgotten
-from engine.jobs.worker_locks import AlreadyServing, Reaper, new_boot, run_folder, serve_lock
+from engine.jobs.worker_locks import AlreadyServing, Reaper, new_boot, run_folder, serve_lock, servers_kept_out
 from storage.job_changes import Lease
 from storage.knowledge import list_sources
 from storage.knowledge_changes import claim_next
@@ -231,3 +234,18 @@ def test_a_server_learns_how_the_last_one_ended(tmp_path: Path) -> None:
     clean = serve_lock(tmp_path)
     assert (clean.after_crash, clean.damaged) == (False, False)
     clean.release()
+
+
+def test_a_server_waits_for_the_tables_to_be_brought_up_to_date(tmp_path: Path) -> None:
+    """Who does that has the server's lock meanwhile, and is no server."""
+    migrating = (tmp_path / "migrate.lock").open("w")
+    fcntl.flock(migrating, fcntl.LOCK_EX)
+    held = ExitStack()
+    assert held.enter_context(servers_kept_out(tmp_path)) == ""
+    with ThreadPoolExecutor(1) as other:
+        serving = other.submit(serve_lock, tmp_path)
+        with pytest.raises(TimeoutError):
+            serving.result(0.2)
+        held.close()
+        migrating.close()
+        serving.result(30).release()

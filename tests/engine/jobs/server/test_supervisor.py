@@ -213,6 +213,19 @@ def test_the_time_without_a_worker_is_counted_until_one_takes_jobs(
     assert one.supervisor.away_seconds == 0, "a server that stops lacks no worker"
 
 
+def test_workers_that_end_before_they_take_jobs_do_not_begin_the_time_without_one_anew(
+    start: Callable[..., Started], program: Path
+) -> None:
+    write_program(program, "exit 1")
+    one = start()
+    since = one.supervisor._away_since
+    one.wait_for_line("exit code 1", times=2)
+    assert one.supervisor._away_since == since is not None
+    write_program(program, TAKES_JOBS)
+    assert one.supervisor.wait_until_ready(60), one.lines
+    assert one.supervisor.away_seconds == 0
+
+
 @pytest.mark.parametrize("name", ["worker-watch", "worker-notices", "worker-log"])
 def test_a_worker_whose_watcher_cannot_be_started_is_ended_and_replaced(
     start: Callable[..., Started], program: Path, monkeypatch: pytest.MonkeyPatch, name: str

@@ -1,0 +1,49 @@
+"""`new-key`: makes another key the one that seals secrets, when the old one is lost for good."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+
+from api.commands.terminal import Commands, Terminal
+
+
+def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
+    """Adds the command to the parser."""
+    text = "seal secrets with another key, when the old one is lost for good"
+    more = "What was sealed with the old one cannot be read any more and has to be entered again."
+    command = commands.add_parser(
+        "new-key", parents=[shared], help=text, description=f"{text[0].upper()}{text[1:]}. {more}"
+    )
+    command.set_defaults(run=_new_key)
+
+
+def _new_key(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
+    from engine.actions.server import note_new_key
+    from engine.core.errors import InUse
+    from engine.core.settings import BadSetting
+    from engine.jobs.worker_locks import servers_kept_out
+    from engine.secrets.shared_key import take_new_key
+
+    settings = terminal.settings
+    terminal.require_flowport()
+    if settings.database_url is not None:
+        raise BadSetting(
+            "`new-key` is for the key of a data folder, and FLOWPORT_DATABASE_URL is set: bring back the key that the servers "
+            "of this database have. Nothing was changed."
+        )
+    database = terminal.database
+    with servers_kept_out(settings.data) as user:
+        if user:
+            raise InUse(
+                f"{user} runs on the folder {settings.data.resolve()}",
+                remedy="Stop it first: it seals with the old key until it ends. Nothing was changed.",
+            )
+        vault = take_new_key(database, settings)
+        terminal.execute(note_new_key, vault.fingerprint())
+    terminal.note(
+        "What was sealed with the old key cannot be read any more: enter secrets, keys of connections and the passphrase of "
+        "backups again. People with a second factor sign in with a recovery code, or get a link: `app.py setup-link --reset "
+        "EMAIL`. Make a backup then."
+    )
+    terminal.value(vault.fingerprint())

@@ -1,0 +1,77 @@
+"""What a server or worker refuses to start with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.core.settings import BadSetting, from_environment
+from engine.diagnostics.start import require_usable
+
+
+@pytest.mark.parametrize("serves", [True, False], ids=["server", "worker"])
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("FLOWPORT_OUTBOUND_ALLOW", "0.0.0.0/0"),
+        ("FLOWPORT_OUTBOUND_ALLOW", "nas.lan, 10.0.0.1/8"),
+        ("FLOWPORT_WEBHOOK_ALLOW", "*.com"),
+        ("FLOWPORT_OUTBOUND_PROXY", "http://ann:canary@proxy:badport"),
+        ("FLOWPORT_OUTBOUND_PROXY", "http://proxy:99999"),
+        ("FLOWPORT_OUTBOUND_PROXY", "http://:3128"),
+        ("FLOWPORT_OUTBOUND_PROXY", "http://"),
+        ("FLOWPORT_OUTBOUND_PROXY", "http://ann:1#canary@proxy:3128"),
+        ("FLOWPORT_OUTBOUND_PROXY", "http://ann:1?canary@proxy:3128"),
+    ],
+)
+def test_what_leaves_the_server_is_read_before_the_start(variable: str, value: str, *, serves: bool) -> None:
+    with pytest.raises(BadSetting, match=variable) as refused:
+        require_usable(from_environment({variable: value}), serves=serves)
+    assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("FLOWPORT_OUTBOUND_ALLOW", "nas.lan, 10.0.0.0/8, *.internal:9000"),
+        ("FLOWPORT_WEBHOOK_ALLOW", "10.0.0.5"),
+        ("FLOWPORT_OUTBOUND_PROXY", "http://ann:secret@proxy:3128/"),
+        ("FLOWPORT_OUTBOUND_PROXY", "https://[fd00::1]:3128"),
+        ("FLOWPORT_OUTBOUND_PROXY", "http://proxy"),
+        ("FLOWPORT_OUTBOUND_ALLOW", ""),
+    ],
+)
+def test_what_can_be_used_is_no_reason_to_refuse(variable: str, value: str) -> None:
+    require_usable(from_environment({variable: value}), serves=True)
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff"], ids=["missing", "empty", "blank", "no text"])
+def test_a_server_needs_the_token_of_its_metrics_and_a_worker_does_not(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content)
+    settings = from_environment({"FLOWPORT_METRICS_TOKEN_FILE": str(file)})
+    with pytest.raises(BadSetting, match="FLOWPORT_METRICS_TOKEN_FILE"):
+        require_usable(settings, serves=True)
+    require_usable(settings, serves=False)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"abc\n", b"\xff"], ids=["missing", "empty", "short", "no text"])
+def test_a_server_needs_a_passphrase_that_protects_when_the_environment_names_one(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "passphrase"
+    if content is not None:
+        file.write_bytes(content)
+    settings = from_environment({"FLOWPORT_BACKUP_PASSPHRASE_FILE": str(file)})
+    with pytest.raises(BadSetting, match="FLOWPORT_BACKUP_PASSPHRASE_FILE"):
+        require_usable(settings, serves=True)
+    require_usable(settings, serves=False)
+
+
+def test_a_passphrase_in_a_variable_is_as_long_as_one_from_the_page() -> None:
+    require_usable(from_environment({"FLOWPORT_BACKUP_PASSPHRASE": "8 signs!"}), serves=True)
+    with pytest.raises(BadSetting, match="FLOWPORT_BACKUP_PASSPHRASE has 6 characters") as refused:
+        require_usable(from_environment({"FLOWPORT_BACKUP_PASSPHRASE": "canary"}), serves=True)
+    assert "canary" not in str(refused.value)
