@@ -16,6 +16,7 @@ from msgspec import Struct
 from api.commands import backup, check, flows, jobs, keys, migrate, models, move, people, plan, restore, workspaces
 from api.commands.terminal import Commands, open_terminal
 from engine.core.errors import Refusal
+from engine.core.logging_setup import in_one_line
 from engine.core.settings import BadSetting, Settings, from_environment
 
 DONE, REFUSED, USED_WRONGLY = 0, 1, 2
@@ -152,5 +153,6 @@ def _about_the_folder(error: Exception) -> str | None:
 
 
 def _refused(text: str) -> int:
-    print(text, file=sys.stderr)
+    """Prints a refusal. Only a line feed ends a line of it, as in a message of PostgreSQL."""
+    print("\n".join(map(in_one_line, text.split("\n"))), file=sys.stderr)
     return REFUSED

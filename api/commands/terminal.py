@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
+from engine.core.logging_setup import in_one_line
 from engine.core.settings import Settings, from_environment
 
 if TYPE_CHECKING:
@@ -130,8 +131,9 @@ class Terminal:
 
     def table(self, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
         """Prints rows to stdout: as aligned columns with a header on a terminal, separated by tabs without a header in
-        a pipe.
+        a pipe. A cell adds no row or column, and nothing that a terminal obeys: its control characters are escaped.
         """
+        rows = [tuple(map(in_one_line, row)) for row in rows]
         if not sys.stdout.isatty():
             for row in rows:
                 print("\t".join(row))
@@ -141,8 +143,8 @@ class Terminal:
             print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
     def note(self, text: str) -> None:
-        """Prints a note for the user to stderr."""
-        print(text, file=sys.stderr)
+        """Prints a note for the user to stderr, in one line."""
+        print(in_one_line(text), file=sys.stderr)
 
     def close(self) -> None:
         """Closes the database if the command opened it."""

@@ -130,6 +130,14 @@ def test_a_wrong_plan_or_limit_is_used_wrongly(command, arguments):
     assert command("plan", "set", *arguments).code == 2
 
 
+def test_a_limit_that_no_database_can_store_is_refused(command):
+    before = command("plan", "show").value
+    refused = command("plan", "set", "enterprise", "--concurrency", 10**20, "--monthly", 5)
+    assert (refused.code, refused.out) == (1, "")
+    assert f"The concurrency limit of Production is {10**20}" in refused.err
+    assert command("plan", "show").value == before
+
+
 def test_a_new_folder_begins_with_the_plan_of_the_environment(new_folder, command):
     assert command("plan", "show", "--json", FLOWPORT_PLAN="pro").json["plan"] == "pro"
     assert command("plan", "show", "--json").json["plan"] == "pro"
