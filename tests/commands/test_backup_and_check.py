@@ -12,7 +12,8 @@ from engine.actions.deployments import deploy
 from engine.actions.flows import import_flow
 from engine.actions.jobs import submit
 from engine.actions.principal import command_line
-from engine.backups.backups import backups_folder, new_name, write_backup
+from engine.backups.backups import new_name, write_backup
+from engine.backups.work_folders import backups_folder
 from engine.jobs.submit.accept import Caller
 from storage.backup import SMALL_BYTES
 from storage.job_changes import claim_job
@@ -95,6 +96,26 @@ def test_a_nightly_backup_without_a_passphrase_needs_the_old_key(command: Comman
     done = command("restore", file, "--key", tmp_path / "old" / "secret.key")
     assert done.code == 0, done
     assert (data / "secret.key").read_text() == (tmp_path / "old" / "secret.key").read_text()
+
+
+def test_a_restore_writes_the_key_where_the_settings_want_it(command: Command, data: Path, tmp_path: Path):
+    command("keys", "list")
+    assert command("backup", tmp_path / "one.fpbackup", **GIVEN).code == 0
+    data.rename(tmp_path / "old")
+    own = tmp_path / "own.key"
+    done = command("restore", tmp_path / "one.fpbackup", **GIVEN, FLOWPORT_SECRET_KEY_FILE=str(own))
+    assert done.code == 0, done
+    assert f"is in {own} (FLOWPORT_SECRET_KEY_FILE)" in done.err
+    assert own.read_text() == (tmp_path / "old" / "secret.key").read_text()
+
+
+def test_a_check_tells_of_backups_that_cannot_be_read(command: Command, data: Path):
+    command("keys", "list")
+    (data / "backups").write_text("no folder")
+    lines = {line["name"]: line for line in command("check", "--offline", "--json").json}
+    assert lines["Backup"]["state"] == "bad"
+    assert "cannot be read: Not a directory" in lines["Backup"]["found"]
+    assert "sudo chown" in lines["Backup"]["fix"]
 
 
 def test_a_check_says_what_to_do_and_ends_with_1_when_something_is_wrong(

@@ -34,3 +34,19 @@ def test_a_look_that_fails_is_followed_by_the_next_one(
     assert looked.wait(30)
     maintenance.stop()
     assert "Too many open files" in caplog.text
+
+
+def test_backups_that_cannot_be_listed_are_told_once_an_hour_and_stop_no_other_work(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    (world.data / "backups").write_text("not a folder, so no backup can be listed")
+    settings, at = Settings(data=world.data), [5_000.0]
+    vault = open_vault_of(settings, world.database)
+    maintenance = Maintenance(world.database, settings, vault, monotonic=lambda: at[0])
+    maintenance.pass_over()
+    maintenance.pass_over()
+    assert caplog.text.count("The nightly backup was not made") == 1
+    assert "cannot be read: Not a directory" in caplog.text
+    at[0] += 3_600
+    maintenance.pass_over()
+    assert caplog.text.count("The nightly backup was not made") == 2
