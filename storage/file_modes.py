@@ -19,6 +19,16 @@ _FILES = ("flowport.db", "flowport.db-wal", "flowport.db-shm", "flowport.db-jour
 DISK_ROOT = frozenset({"lost+found"})
 
 
+def user_of(data: Path) -> int | None:
+    """Returns the id of the user who runs the server of a data folder: the owner of the database, else of the folder. None
+    when there is no folder.
+    """
+    for path in (data / _FILES[0], data):
+        with contextlib.suppress(OSError):
+            return path.stat().st_uid
+    return None
+
+
 def make_private(data: Path) -> None:
     """Removes the rights of other users in Flowport's own files.
 

@@ -35,6 +35,7 @@ def _restore(arguments: argparse.Namespace, terminal: Terminal, environment: Map
     from engine.jobs.transitions import reclaim_all, send_all
 
     settings = terminal.settings
+    terminal.require_own(settings.data)
     with arguments.file.open("rb") as file:
         sealed_with = read_head(file).sealed_with
     passphrase = read_passphrase(settings, twice=False) if sealed_with == "passphrase" else ""

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import functools
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
@@ -15,6 +16,7 @@ from engine.core.settings import Settings, from_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from sqlalchemy.orm import Session
 
@@ -48,6 +50,7 @@ class Terminal:
         from storage.opening import open_database
         from storage.workspaces import find_first_workspace
 
+        self.require_own(self.settings.data)
         database = open_database(self.settings.data, url=self.settings.database_url)
         if database.read_now(find_first_workspace) is None:
             database.write_now(ensure_workspace, self.settings.plan)
@@ -92,12 +95,37 @@ class Terminal:
             return self.settings.base_url
         return self.database.read_now(find_setting, SERVER, ADDRESS) or self.settings.base_url
 
+    def require_own(self, folder: Path) -> None:
+        """Raises NotAllowed when root gives the command on a data folder of another user, who could not read what the
+        command makes there.
+        """
+        if os.geteuid() != 0:
+            return
+        from engine.core.errors import NotAllowed
+        from storage.file_modes import user_of
+
+        user_id = user_of(folder)
+        if user_id in {None, 0}:
+            return
+        import pwd
+
+        try:
+            user = pwd.getpwuid(user_id).pw_name
+        except KeyError:
+            user = f"#{user_id}"
+        raise NotAllowed(
+            f"The folder {folder} belongs to the user {user}, who could not read what root makes there, and the server "
+            "would fail",
+            remedy=f"Give the command as that user: `sudo -u '{user}' .venv/bin/python app.py ...`. Nothing was changed.",
+        )
+
     def require_flowport(self) -> None:
         """Raises NotFound when there is no Flowport yet; opening `database` would make one."""
         from engine.core.errors import NotFound
         from storage.backup import DATABASE
 
         settings = self.settings
+        self.require_own(settings.data)
         if settings.database_url is not None:
             from storage.migrations.upgrade import require_driver
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 from pathlib import Path
 
@@ -116,6 +117,30 @@ def test_a_check_tells_of_backups_that_cannot_be_read(command: Command, data: Pa
     assert lines["Backup"]["state"] == "bad"
     assert "cannot be read: Not a directory" in lines["Backup"]["found"]
     assert "sudo chown" in lines["Backup"]["fix"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root acts on the folder of another user")
+@pytest.mark.parametrize(
+    "given", [("backup", "one.fpbackup"), ("restore", "one.fpbackup"), ("keys", "list"), ("check",), ("migrate",)]
+)
+def test_root_makes_nothing_in_the_folder_of_another_user(command: Command, data: Path, given: tuple[str, ...]):
+    command("keys", "list")
+    for path in (data, *data.rglob("*")):
+        os.chown(path, 65_534, 65_534)
+    before = {path: path.stat().st_uid for path in data.rglob("*")}
+    refused = command(*given, **GIVEN)
+    assert (refused.code, refused.out) == (1, "")
+    assert f"{data} belongs to the user" in refused.err
+    assert "sudo -u '" in refused.err
+    assert {path: path.stat().st_uid for path in data.rglob("*")} == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root acts on the folder of another user")
+def test_root_makes_no_key_in_an_empty_folder_of_another_user(new_folder: None, command: Command, data: Path):
+    data.mkdir()
+    os.chown(data, 65_534, 65_534)
+    assert "belongs to the user" in command("keys", "create", "--label", "Shop", "--environment", "live").err
+    assert list(data.iterdir()) == []
 
 
 def test_a_check_says_what_to_do_and_ends_with_1_when_something_is_wrong(
