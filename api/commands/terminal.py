@@ -105,7 +105,7 @@ class Terminal:
         from storage.file_modes import user_of
 
         user_id = user_of(folder)
-        if user_id in {None, 0}:
+        if user_id is None or user_id == 0:
             return
         import pwd
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import stat
 import subprocess
 import sys
@@ -10,11 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from api.commands.parser import ServeOptions, main
 from engine.actions.keys import create_key
 from engine.actions.members import join, set_up_owner
 from engine.actions.principal import Principal, command_line
 from engine.actions.team import invite
 from engine.core.errors import LinkNotValid
+from engine.core.settings import Settings
 from storage.members import list_people
 from storage.workspaces import find_first_workspace
 from tests.commands.conftest import APP
@@ -271,6 +275,17 @@ def test_a_damaged_database_is_told_in_a_sentence(new_folder, command, data):
     assert (said.code, said.out) == (1, "")
     assert "not a database" in said.err
     assert "Traceback" not in said.err
+
+
+def test_a_full_disk_is_told_with_what_to_do(capfd, tmp_path):
+    def fails(settings: Settings, options: ServeOptions) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    code = main(["serve", "--data", str(tmp_path)], {}, serve=fails, worker=lambda settings: 0)
+    assert code == 1
+    said = capfd.readouterr().err
+    assert said.startswith("There is no space left to write on a disk")
+    assert f"({tmp_path}). Free some space there" in said
 
 
 def test_help_needs_no_heavy_library():
