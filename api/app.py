@@ -6,6 +6,7 @@ carries the id of its request, and every error is answered as `application/probl
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 import time
@@ -20,12 +21,12 @@ from api.http.auth import Callers
 from api.http.context import Context
 from api.http.exception_handlers import HANDLERS
 from api.http.json_body import Bodies, BodyLimits
-from api.http.problem_json import NoSuchAddress
+from api.http.problem_json import NoSuchAddress, problem_response
 from api.http.refused_calls import RefusalRecorder
 from api.http.request_ids import request_id_from
 from api.http.upload import Uploads
 from api.routes import batches, events, files, flows, health, hooks, jobs, mcp, metrics, questions, submit
-from engine.core.errors import Refusal
+from engine.core.errors import Refusal, ShuttingDown
 from engine.core.logging_setup import EACH_CALL, known
 from engine.core.settings import Settings
 from engine.jobs.server.job_waiters import JobWaiters
@@ -98,9 +99,24 @@ class PublicApi(FastAPI):
         answer = _Answer(send, request_id)
         try:
             await self._route(scope, receive, answer)
+        except asyncio.CancelledError:
+            if not self._context.stopping.is_set():
+                raise
+            await self._answer_stopping(request, answer)
         except Exception as error:  # noqa: BLE001 - every error has an answer
             await self._answer_error(request, answer, error)
         self._tell(request, answer)
+
+    async def _answer_stopping(self, request: Request, answer: _Answer) -> None:
+        """Answers a call that the server cancels because the time in which it stops is over. Reads nothing for it: the rest
+        of the server ends meanwhile.
+        """
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+        if not answer.status:
+            response = problem_response(ShuttingDown(retry_after=5), answer.request_id, {"Connection": "close"})
+            await response(request.scope, request.receive, answer)
 
     async def _answer_error(self, request: Request, answer: _Answer, error: Exception) -> None:
         """Answers an exception with its handler. Once a response has begun, no problem can be sent any more."""

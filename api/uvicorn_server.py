@@ -51,7 +51,7 @@ from api.http.problem_json import (
 )
 from api.http.request_ids import request_id_from
 from api.joined_writes import JoinedWrites
-from engine.core.errors import Refusal, TooManyConnections
+from engine.core.errors import Refusal, ShuttingDown, TooManyConnections
 
 #: Limit of the head of a request plus its trailers.
 MAX_HEAD_BYTES = 16 * 1024
@@ -425,6 +425,20 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         if self._may_answer() and (self.cycle is None or self._run or not self._in_head):
             self.transport.write(self._answer(TooManyConnections()))
         self.transport.close()
+
+    def shutdown(self) -> None:
+        """Called when the server stops. A request that is still arriving is refused, as it could take all the time that the
+        others have to end, and the client can send it again.
+        """
+        if self._begun and not self._deaf and not (self._own_cycle and self.cycle.response_started):
+            self._refuse(ShuttingDown(retry_after=5))
+            self.loop.call_later(LINGER_SECONDS, self._end_linger)  # deadlines are not looked at any more
+            return
+        super().shutdown()
+
+    def _end_linger(self) -> None:
+        if not self._answers_are_due():
+            self.transport.close()
 
     def _should_upgrade(self) -> bool:
         return super()._should_upgrade() and not is_public(self._path())  # the public API has no WebSocket routes

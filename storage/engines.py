@@ -9,10 +9,11 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from engine.core.errors import StorageUnavailable
+from storage.backup import DATABASE
 
 BUSY_SECONDS = 10
 #: The seconds between tries for the write lock while another process holds it. SQLite's own wait soon grows to 100 ms.
@@ -98,8 +99,8 @@ def driver_of(connection: Connection) -> Any:
 
 
 def sqlite_url(data: Path) -> str:
-    """Returns the SQLAlchemy URL of a data folder's database."""
-    return f"sqlite:///{data / 'flowport.db'}"
+    """Returns the SQLAlchemy URL of a data folder's database; characters such as `?` and `%` in its path are quoted."""
+    return URL.create("sqlite", database=str(data.absolute() / DATABASE)).render_as_string()
 
 
 def is_storage_fault(error: DBAPIError) -> bool:

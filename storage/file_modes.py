@@ -16,7 +16,17 @@ from pathlib import Path
 _FOLDERS = ("run", "backups", "pages", "files")
 _FILES = ("flowport.db", "flowport.db-wal", "flowport.db-shm", "flowport.db-journal", "secret.key", "migrate.lock")
 #: A folder in the root of every separate file system; it does not count as another's file.
-_IGNORED = {"lost+found"}
+DISK_ROOT = frozenset({"lost+found"})
+
+
+def user_of(data: Path) -> int | None:
+    """Returns the id of the user who runs the server of a data folder: the owner of the database, else of the folder. None
+    when there is no folder.
+    """
+    for path in (data / _FILES[0], data):
+        with contextlib.suppress(OSError):
+            return path.stat().st_uid
+    return None
 
 
 def make_private(data: Path) -> None:
@@ -32,7 +42,7 @@ def make_private(data: Path) -> None:
 def _own(data: Path) -> Iterator[Path]:
     with contextlib.suppress(OSError):
         names = {path.name for path in data.iterdir()}
-        if names <= {*_FOLDERS, *_FILES, *_IGNORED}:
+        if names <= {*_FOLDERS, *_FILES, *DISK_ROOT}:
             yield data
         yield from (data / name for name in _FILES if name in names)
         for name in _FOLDERS:

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sqlite3
 from pathlib import Path
 from typing import Literal
 
+from sqlalchemy import make_url
 from sqlalchemy.orm import Session
 
 from engine.core.errors import StorageUnavailable
@@ -35,9 +37,12 @@ def checkpoint(url: str, mode: Literal["passive", "truncate"]) -> bool:
     return not busy
 
 
+@functools.lru_cache(maxsize=16)
 def file_of(url: str) -> Path:
     """Returns the path of the database file."""
-    return Path(url.removeprefix(_PREFIX))
+    path = make_url(url).database
+    assert path, "the URL of a file names it"
+    return Path(path)
 
 
 def write_anew(url: str) -> None:
@@ -78,4 +83,4 @@ class DataVersion:
 
 
 def _connect(url: str) -> sqlite3.Connection:
-    return sqlite3.connect(url.removeprefix(_PREFIX), timeout=1, check_same_thread=False)
+    return sqlite3.connect(file_of(url), timeout=1, check_same_thread=False)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from api.commands.terminal import Commands, Terminal
+from engine.core.logging_setup import in_one_line
 
 if TYPE_CHECKING:
     from engine.diagnostics.findings import Line
@@ -43,9 +44,9 @@ def check_folder(
     else:
         width = max(len(one.name) for one in lines)
         for one in lines:
-            terminal.value(f"{_MARKS[one.state]}  {one.name.ljust(width)}  {one.found}")
+            terminal.value(f"{_MARKS[one.state]}  {one.name.ljust(width)}  {in_one_line(one.found)}")
             if one.fix and one.state != "ok":
-                terminal.value(f"{'':6}{'':{width}}  -> {one.fix}")
+                terminal.value(f"{'':6}{'':{width}}  -> {in_one_line(one.fix)}")
     return int(any(one.state == "bad" for one in lines))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from api.commands.terminal import Commands, Terminal
+from engine.core.clock import DAY
 
 if TYPE_CHECKING:
     from storage.erasing import KeyJobs
@@ -72,7 +73,7 @@ def _erase_of_key(arguments: argparse.Namespace, terminal: Terminal) -> bool:
     from storage.keys import get_key
 
     key = terminal.query(get_key, arguments.key)
-    since, until = _millis(arguments.since), _millis(arguments.until + dt.timedelta(days=1))
+    since, until = _millis(arguments.since), _millis(arguments.until) + DAY
     if until <= since:
         raise Invalid("The period ends before it begins", remedy="Turn the two dates round.")
     found = terminal.query(count_key_jobs, key.id, since, until)

@@ -25,6 +25,7 @@ def _migrate(arguments: argparse.Namespace, terminal: Terminal, environment: Map
     from storage.migrations.upgrade import upgrade
 
     settings = terminal.settings
+    terminal.require_own(settings.data)
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     make_private(settings.data)
     changed = upgrade(settings.database_url or sqlite_url(settings.data), settings.data, keep_out=terminal.keep_out)

@@ -67,6 +67,9 @@ def _move(arguments: argparse.Namespace, terminal: Terminal, environment: Mappin
         )
     if from_url == to_url:
         raise Invalid("Both are the same database", remedy="Name an empty one with --to.")
+    for where, url in ((source, from_url), (arguments.to, to_url)):
+        if url is None:
+            terminal.require_own(Path(where))
     progress = _Progress(terminal)
     begun = time.monotonic()
     if from_url is None:

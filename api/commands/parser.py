@@ -6,6 +6,7 @@ Expensive imports are inside the commands, so that each start is fast.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,7 @@ from api.commands import (
 )
 from api.commands.terminal import Commands, open_terminal
 from engine.core.errors import Refusal
+from engine.core.logging_setup import in_one_line
 from engine.core.settings import BadSetting, Settings, from_environment
 
 DONE, REFUSED, USED_WRONGLY = 0, 1, 2
@@ -68,7 +70,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], *, serve: Ser
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return REFUSED
     except OSError as error:
-        return _refused(f"{error.filename}: {error.strerror}." if error.filename else f"{error}.")
+        return _refused(_told(error, known.data or environment.get("FLOWPORT_DATA") or "data"))
     except KeyboardInterrupt:
         return 130
     except Exception as error:
@@ -144,6 +146,17 @@ def _names_command(first: str) -> bool:
     return not first.startswith("-") or first in {"-h", "--help"}
 
 
+def _told(error: OSError, data: object) -> str:
+    """Returns a message for an error of the system. `data`: the data folder, as it was given."""
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return (
+            f"{where}There is no space left to write on a disk, most likely that of the data folder ({data}). Free some space "
+            "there, then give the command again."
+        )
+    return f"{where}{error.strerror}." if where else f"{error}."
+
+
 def _about_the_folder(error: Exception) -> str | None:
     """Returns a message for an error in the data folder, None for other errors.
 
@@ -166,5 +179,6 @@ def _about_the_folder(error: Exception) -> str | None:
 
 
 def _refused(text: str) -> int:
-    print(text, file=sys.stderr)
+    """Prints a refusal. Only a line feed ends a line of it, as in a message of PostgreSQL."""
+    print("\n".join(map(in_one_line, text.split("\n"))), file=sys.stderr)
     return REFUSED

@@ -35,6 +35,7 @@ def _restore(arguments: argparse.Namespace, terminal: Terminal, environment: Map
     from engine.jobs.transitions import reclaim_all, send_all
 
     settings = terminal.settings
+    terminal.require_own(settings.data)
     with arguments.file.open("rb") as file:
         sealed_with = read_head(file).sealed_with
     passphrase = read_passphrase(settings, twice=False) if sealed_with == "passphrase" else ""
@@ -51,14 +52,15 @@ def _into_folder(arguments: argparse.Namespace, terminal: Terminal, passphrase: 
     from engine.backups.backups import restore_backup
 
     settings = terminal.settings
-    restored = restore_backup(arguments.file, settings.data, passphrase=passphrase, key_file=arguments.key)
+    own_key = settings.secret_key_file
+    restored = restore_backup(
+        arguments.file, settings.data, passphrase=passphrase, key_file=arguments.key, own_key=own_key
+    )
     terminal.note(
         f"Restored into {settings.data}: the backup of {restored.made_at}, made by Flowport {restored.version}."
     )
-    if settings.secret_key_file is not None:
-        terminal.note(
-            f"FLOWPORT_SECRET_KEY_FILE is set: put the restored key {settings.data / 'secret.key'} there, or unset it."
-        )
+    if restored.key_written:
+        terminal.note(f"The key of its secrets is in {own_key} (FLOWPORT_SECRET_KEY_FILE), and in the folder, too.")
     return restored
 
 
@@ -67,12 +69,12 @@ def _into_postgres(arguments: argparse.Namespace, terminal: Terminal, passphrase
     from storage.postgres.unusable import told
 
     settings = terminal.settings
-    restored, moved, key_written = restore_into_postgres(arguments.file, settings, passphrase, arguments.key)
+    restored, moved = restore_into_postgres(arguments.file, settings, passphrase, arguments.key)
     terminal.note(
         f"Restored into {told(settings.database_url or '')}: the backup of {restored.made_at}, made by Flowport "
         f"{restored.version}; {moved.copied.rows:,} rows, read back and the same."
     )
-    if key_written:
+    if restored.key_written:
         terminal.note(f"The key of its secrets is in {settings.secret_key_file}: give every machine the same.")
     tell_replaced(terminal, moved.copied)
     return restored

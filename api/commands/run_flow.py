@@ -21,7 +21,7 @@ from engine.core.error_codes import JobErrorCode
 from engine.core.errors import FlowInvalid, InvalidJson, PayloadInvalid, Refusal, wrong_fields
 from engine.core.ids import new_id
 from engine.flow.contract import input_fields
-from engine.flow.document import Document, parse_flow_file
+from engine.flow.document import MAX_DEPTH, Document, deeper_than, parse_flow_file
 from engine.flow.job_checks import JobChecks
 from engine.flow.node_context import Json, NodeFailed, PersonAnswer, PersonQuestion, ToolServer
 from engine.flow.node_http import SecretValue
@@ -98,6 +98,8 @@ async def _run(
 def _read_payload(document: Document, text: str, named_files: Sequence[str]) -> dict[str, Json]:
     try:
         value = json.loads(text)
+    except RecursionError:
+        raise _too_deep() from None
     except ValueError as error:
         raise InvalidJson(
             f"--input: {error}", remedy='Give a JSON object, like \'{"url": "https://example.com"}\'.'
@@ -106,10 +108,18 @@ def _read_payload(document: Document, text: str, named_files: Sequence[str]) -> 
         raise InvalidJson(
             "--input is no JSON object", remedy='Give an object, like \'{"url": "https://example.com"}\'.'
         )
+    if deeper_than(value, MAX_DEPTH):
+        raise _too_deep()
     payload, errors = check_payload(input_fields(document), with_files(value, named_files))
     if errors:
         raise wrong_fields(errors)
     return payload
+
+
+def _too_deep() -> InvalidJson:
+    return InvalidJson(
+        f"--input nests lists and objects more than {MAX_DEPTH} levels deep", remedy="Give a flatter object."
+    )
 
 
 def _refuse(terminal: Terminal, refusal: FlowInvalid | PayloadInvalid) -> int:

@@ -6,15 +6,18 @@ import argparse
 import contextlib
 import functools
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
+from engine.core.logging_setup import in_one_line
 from engine.core.settings import Settings, from_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from sqlalchemy.orm import Session
 
@@ -50,6 +53,7 @@ class Terminal:
         from storage.opening import open_database
         from storage.workspaces import find_first_workspace
 
+        self.require_own(self.settings.data)
         database = open_database(self.settings.data, url=self.settings.database_url, keep_out=self.keep_out)
         if database.read_now(find_first_workspace) is None:
             database.write_now(ensure_workspace, self.settings.plan)
@@ -100,12 +104,37 @@ class Terminal:
             return self.settings.base_url
         return self.database.read_now(find_setting, SERVER, ADDRESS) or self.settings.base_url
 
+    def require_own(self, folder: Path) -> None:
+        """Raises NotAllowed when root gives the command on a data folder of another user, who could not read what the
+        command makes there.
+        """
+        if os.geteuid() != 0:
+            return
+        from engine.core.errors import NotAllowed
+        from storage.file_modes import user_of
+
+        user_id = user_of(folder)
+        if user_id is None or user_id == 0:
+            return
+        import pwd
+
+        try:
+            user = pwd.getpwuid(user_id).pw_name
+        except KeyError:
+            user = f"#{user_id}"
+        raise NotAllowed(
+            f"The folder {folder} belongs to the user {user}, who could not read what root makes there, and the server "
+            "would fail",
+            remedy=f"Give the command as that user: `sudo -u '{user}' .venv/bin/python app.py ...`. Nothing was changed.",
+        )
+
     def require_flowport(self) -> None:
         """Raises NotFound when there is no Flowport yet; opening `database` would make one."""
         from engine.core.errors import NotFound
         from storage.backup import DATABASE
 
         settings = self.settings
+        self.require_own(settings.data)
         if settings.database_url is not None:
             from storage.migrations.upgrade import require_driver
 
@@ -139,8 +168,9 @@ class Terminal:
 
     def table(self, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
         """Prints rows to stdout: as aligned columns with a header on a terminal, separated by tabs without a header in
-        a pipe.
+        a pipe. A cell adds no row or column, and nothing that a terminal obeys: its control characters are escaped.
         """
+        rows = [tuple(map(in_one_line, row)) for row in rows]
         if not sys.stdout.isatty():
             for row in rows:
                 print("\t".join(row))
@@ -150,8 +180,8 @@ class Terminal:
             print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
     def note(self, text: str) -> None:
-        """Prints a note for the user to stderr."""
-        print(text, file=sys.stderr)
+        """Prints a note for the user to stderr, in one line."""
+        print(in_one_line(text), file=sys.stderr)
 
     def close(self) -> None:
         """Closes the database if the command opened it."""

@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -23,20 +22,29 @@ from msgspec import Struct
 
 from engine.backups.sealed_file import PIECE, Head, read_head, seal, unseal
 from engine.backups.stored_files import FILES, bytes_in, link_files, packed, packed_size, stored_in, unpack_files
+from engine.backups.work_folders import (
+    FOLDER,
+    SUFFIX,
+    backups_folder,
+    draft_of,
+    filled_folder,
+    list_folder,
+    work_folder,
+)
 from engine.core.clock import HOUR, to_rfc3339
-from engine.core.errors import BackupUnreadable, FolderNotEmpty, Invalid, NotFound, StorageUnavailable
+from engine.core.errors import BackupUnreadable, Invalid, NotFound, StorageUnavailable
 from engine.core.logging_setup import hide_in_logs
 from engine.core.version import VERSION
 from engine.secrets.sealing import KEY_FILE, key_text, open_vault
 from engine.secrets.shared_key import require_own_key
 from storage.backup import DATABASE, copy_database, read_pieces, schema_of
+from storage.migrations.schema import refuse_newer
 
-FOLDER = "backups"
-SUFFIX = ".fpbackup"
 NIGHTLY_KEPT = 7
 MIN_PASSPHRASE = 8
 _NAME = re.compile(r"^(nightly|manual)-\d{8}-\d{6}\.fpbackup\Z")
-_WORK = ".making-"
+#: What stays free on a disk beside what a backup needs.
+_SPARE = 16 << 20
 
 Kind = Literal["nightly", "manual"]
 
@@ -52,12 +60,15 @@ class BackupFile(Struct, frozen=True):
 
 
 class Restored(Struct, frozen=True):
-    """The metadata of a restored backup. `with_key`: the key of the secrets was restored too."""
+    """The metadata of a restored backup. `with_key`: the key of the secrets was restored too; `key_written`: it was written
+    into the file that the settings name for it.
+    """
 
     made_at: str
     version: str
     schema: str
     with_key: bool
+    key_written: bool = False
 
 
 def check_passphrase(passphrase: str) -> str:
@@ -82,35 +93,37 @@ def write_backup(
 ) -> None:
     """Writes a backup of a data folder that may be in use. `url`: its tables are in this PostgreSQL database.
 
-    An older file at `target` is replaced only when the new one is complete. Raises StorageUnavailable and BadSetting.
+    An older file at `target` is replaced only when the new one is complete. Raises Invalid, StorageUnavailable and
+    BadSetting.
     """
+    if not target.name or target.is_dir():
+        raise Invalid(f"{target} is a folder", remedy="Name the file to write, like /mnt/usb/flowport.fpbackup.")
     key = _key_of(data, key_file)
-    folder = backups_folder(data)
-    _require_room(data, folder, url)
-    work = new_work_folder(data)
-    draft = target.with_name(f"{_WORK}{secrets.token_hex(6)}{SUFFIX}")
     try:
-        copy = work / DATABASE
-        if url is None:
-            copy_database(data, copy)
-            stored = link_files(data, copy, work / FILES)
-        else:
-            stored = _snapshot(url, work)
-        made = {"at": to_rfc3339(at), "flowport": VERSION, "schema": schema_of(copy)}
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            pieces = _pieces(copy, key if passphrase else "", stored)
-            seal(pieces, file, passphrase=passphrase, server_key=key.encode(), made=made)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(target)
+        _require_room(data, target, url)
+        with work_folder(data) as work:
+            copy = work / DATABASE
+            if url is None:
+                copy_database(data, copy)
+                stored = link_files(data, copy, work / FILES)
+            else:
+                stored = _snapshot(url, work)
+            made = {"at": to_rfc3339(at), "flowport": VERSION, "schema": schema_of(copy)}
+            draft = draft_of(target, work)
+            try:
+                with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                    pieces = _pieces(copy, key if passphrase else "", stored)
+                    seal(pieces, file, passphrase=passphrase, server_key=key.encode(), made=made)
+                    file.flush()
+                    os.fsync(file.fileno())
+                draft.replace(target)
+            finally:
+                draft.unlink(missing_ok=True)
     except OSError as error:
         raise StorageUnavailable(
             f"The backup could not be written: {error.strerror or error}",
             remedy="Free some disk space or choose another place. The backups from before are still there.",
         ) from error
-    finally:
-        draft.unlink(missing_ok=True)
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def restore_backup(
@@ -119,49 +132,46 @@ def restore_backup(
     *,
     passphrase: str = "",
     key_file: Path | None = None,
+    own_key: Path | None = None,
 ) -> Restored:
     """Restores a backup into an empty folder, completely or not at all.
 
-    `key_file` is the `secret.key` of the server that wrote the backup, for backups without a passphrase. Raises
-    FolderNotEmpty, BackupUnreadable, PassphraseWrong and OSError.
+    `key_file` is the `secret.key` of the server that wrote the backup, for backups without a passphrase. `own_key` is the
+    file in which the settings have the key: it must hold the backup's, which is written into it when it is not there.
+    Raises FolderNotEmpty, BackupUnreadable, PassphraseWrong, Invalid, NewerData and OSError.
     """
-    if data.exists() and any(data.iterdir()):
-        raise FolderNotEmpty(
-            f"{data} holds files already",
-            remedy="Name a new folder with --data, or move the old one away first. Nothing was changed.",
-        )
     with file.open("rb") as source:
         head = read_head(source)
+        refuse_newer(f"in {file}", str(head.made.get("schema", "")))
         key = _other_key(head, key_file)
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        drafts: list[Path] = []
+        written = False
         try:
-            pieces = unseal(source, head, passphrase=passphrase, server_key=key.encode())
-            names = _unpack(pieces, data, drafts)
-            if head.sealed_with == "server key":
-                drafts.append(_write(data, KEY_FILE, key.encode() + b"\n"))
-                names.append(KEY_FILE)
-            for draft, name in zip(drafts, names, strict=True):
-                draft.replace(data / name)
+            with filled_folder(data) as work:
+                pieces = unseal(source, head, passphrase=passphrase, server_key=key.encode())
+                names = _unpack(pieces, work)
+                if head.sealed_with == "server key":
+                    _write(work / KEY_FILE, key)
+                    names.append(KEY_FILE)
+                if own_key is not None and KEY_FILE in names:
+                    written = _put_key(work / KEY_FILE, own_key)
         except BaseException:
-            for draft in data.glob(f"{_WORK}*"):
-                _remove(draft)
+            if written and own_key is not None:
+                own_key.unlink(missing_ok=True)
             raise
     made = head.made
     return Restored(
-        str(made.get("at", "")), str(made.get("flowport", "")), str(made.get("schema", "")), KEY_FILE in names
+        str(made.get("at", "")), str(made.get("flowport", "")), str(made.get("schema", "")), KEY_FILE in names, written
     )
 
 
 def list_backups(data: Path) -> list[BackupFile]:
-    """Returns the backups in the data folder, the newest first."""
+    """Returns the backups in the data folder, the newest first. Raises StorageUnavailable."""
     found = []
-    with contextlib.suppress(FileNotFoundError):
-        for path in (data / FOLDER).iterdir():
-            match = _NAME.match(path.name)
+    for path in list_folder(data / FOLDER):
+        match = _NAME.match(path.name)
+        if match and (made_at := _time_in(path.name)) is not None:
             with contextlib.suppress(OSError):
-                if match:
-                    found.append(_described(path, "nightly" if match[1] == "nightly" else "manual"))
+                found.append(_described(path, "nightly" if match[1] == "nightly" else "manual", made_at))
     return sorted(found, key=lambda one: (one.at, one.name), reverse=True)
 
 
@@ -196,36 +206,22 @@ def remove_old_nightly(data: Path, at: int, kept: int = NIGHTLY_KEPT) -> None:
         (data / FOLDER / one.name).unlink(missing_ok=True)
 
 
-def remove_unfinished(data: Path) -> None:
-    """Deletes incomplete files that a killed process left. Must not run while a backup is being made."""
-    with contextlib.suppress(FileNotFoundError):
-        for path in (data / FOLDER).iterdir():
-            if path.name.startswith(_WORK):
-                _remove(path)
+def _time_in(name: str) -> int | None:
+    """Returns the time in the name of a backup; None when no calendar has it."""
+    try:
+        stamp = datetime.strptime(name.split("-", 1)[1].removesuffix(SUFFIX), "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return int(stamp.timestamp() * 1000)
 
 
-def backups_folder(data: Path) -> Path:
-    """Returns the folder for backups; creates it with access only for the user of this process."""
-    folder = data / FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
-
-
-def new_work_folder(data: Path) -> Path:
-    """Returns a new folder beside the backups. What a killed process leaves of it is removed by `remove_unfinished`."""
-    work = backups_folder(data) / f"{_WORK}{secrets.token_hex(6)}"
-    work.mkdir(mode=0o700)
-    return work
-
-
-def _described(path: Path, kind: Kind) -> BackupFile:
+def _described(path: Path, kind: Kind, made_at: int) -> BackupFile:
     with path.open("rb") as file:
         try:
             sealed_with = read_head(file).sealed_with
         except BackupUnreadable:
             sealed_with = "server key"
-    stamp = datetime.strptime(path.name.split("-", 1)[1].removesuffix(SUFFIX), "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
-    return BackupFile(path.name, kind, path.stat().st_size, int(stamp.timestamp() * 1000), sealed_with == "passphrase")
+    return BackupFile(path.name, kind, path.stat().st_size, made_at, sealed_with == "passphrase")
 
 
 def _key_of(data: Path, key_file: Path | None) -> str:
@@ -243,7 +239,27 @@ def _other_key(head: Head, key_file: Path | None) -> str:
             "It was made without a passphrase, so it opens only with the `secret.key` of the server that wrote it",
             remedy="Name that file with --key FILE.",
         )
-    return key_file.read_text().strip()
+    try:
+        return key_file.read_text().strip()
+    except UnicodeDecodeError as error:
+        raise BackupUnreadable(
+            f"{key_file} is no file with a key",
+            remedy="Name the `secret.key` of the server that wrote the backup with --key FILE.",
+        ) from error
+
+
+def _put_key(restored: Path, own: Path) -> bool:
+    """Writes the restored key where the settings want it; returns False when it is there. Raises Invalid and OSError."""
+    key = restored.read_text().strip()
+    if not own.exists():
+        _write(own, key)
+        return True
+    if own.read_text(errors="replace").strip() != key:
+        raise Invalid(
+            f"The key in {own} (FLOWPORT_SECRET_KEY_FILE) is not the one of this backup, so nobody could open its secrets",
+            remedy="Name a file there that does not exist yet: the backup's key is written into it. Nothing was changed.",
+        )
+    return False
 
 
 def _snapshot(url: str, work: Path) -> list[tuple[Path, int]]:
@@ -257,9 +273,9 @@ def _snapshot(url: str, work: Path) -> list[tuple[Path, int]]:
     return stored_in(work)
 
 
-def _require_room(data: Path, folder: Path, url: str | None) -> None:
-    """Raises StorageUnavailable unless the disk has room for a copy of the database and the encrypted file at the same
-    time.
+def _require_room(data: Path, target: Path, url: str | None) -> None:
+    """Raises StorageUnavailable unless there is room for a copy of the database on the disk of the data folder, and for the
+    encrypted file on that of `target`, at the same time; and OSError.
     """
     if url is None:
         size, stored = (data / DATABASE).stat().st_size, bytes_in(data)
@@ -267,11 +283,22 @@ def _require_room(data: Path, folder: Path, url: str | None) -> None:
         from storage.postgres.snapshot import measure
 
         size, stored = measure(url)
-    needed = 2 * size + sum(size for _, size in stored)
+    of_files = sum(size for _, size in stored)
+    # the stored files of a data folder are there already: the copy has links to them
+    copied, written = (size if url is None else size + of_files), size + of_files
+    folder = backups_folder(data)
+    if folder.stat().st_dev == target.parent.stat().st_dev:
+        _require_free(folder, copied + written)
+    else:
+        _require_free(folder, copied)
+        _require_free(target.parent, written)
+
+
+def _require_free(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
-    if free < needed + (16 << 20):
+    if free < needed + _SPARE:
         raise StorageUnavailable(
-            f"A backup needs {needed >> 20} MB of free disk space for a moment, and {free >> 20} MB are free",
+            f"A backup needs {needed >> 20} MB of free disk space in {folder} for a moment, and {free >> 20} MB are free",
             remedy="Free some disk space, keep values for a shorter time, or remove older backups.",
         )
 
@@ -295,8 +322,8 @@ def _pieces(copy: Path, key: str, stored: list[tuple[Path, int]]) -> Iterator[by
         yield from packed(stored)
 
 
-def _unpack(pieces: Iterator[bytes], data: Path, drafts: list[Path]) -> list[str]:
-    """Writes the files into `drafts` and returns their names. Raises BackupUnreadable."""
+def _unpack(pieces: Iterator[bytes], work: Path) -> list[str]:
+    """Writes the files into a folder and returns their names. Raises BackupUnreadable."""
     sizes = _list_of_files(next(pieces, b""))
     names = [name for name, _ in sizes]
     if not set(names) <= {DATABASE, KEY_FILE, FILES} or DATABASE not in names:
@@ -304,13 +331,11 @@ def _unpack(pieces: Iterator[bytes], data: Path, drafts: list[Path]) -> list[str
             "It holds files that this program does not know", remedy="Restore it with a newer Flowport."
         )
     for name, size in sizes:
-        draft = data / f"{_WORK}{secrets.token_hex(6)}"
-        drafts.append(draft)
         if name == FILES:
-            unpack_files(pieces, size, draft)
+            unpack_files(pieces, size, work / name)
             continue
         left = size
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
+        with os.fdopen(os.open(work / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
             while left > 0:
                 piece = next(pieces, None)
                 if piece is None:
@@ -332,16 +357,8 @@ def _list_of_files(piece: bytes) -> list[tuple[str, int]]:
         raise BackupUnreadable("Its list of files cannot be read") from error
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _write(data: Path, name: str, content: bytes) -> Path:
-    draft = data / f"{_WORK}{name}"
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
+def _write(path: Path, key: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(f"{key}\n")
+        file.flush()
         os.fsync(file.fileno())
-    return draft

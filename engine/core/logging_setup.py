@@ -110,7 +110,7 @@ def as_text(line: str, process: str) -> str:
     """Returns the line after its process's name, without secrets: an interpreter's own traceback bypasses the worker's
     log.
     """
-    return f"{process} {_escaped(_hidden.text(line))}"
+    return f"{process} {in_one_line(_hidden.text(line))}"
 
 
 def as_json(line: str, process: str) -> str:
@@ -124,7 +124,8 @@ def as_json(line: str, process: str) -> str:
     return _json_line({**fields, "process": process})
 
 
-def _escaped(text: str) -> str:
+def in_one_line(text: str) -> str:
+    """Returns a text with its control characters, line ends among them, as escape sequences."""
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
@@ -159,10 +160,10 @@ class _Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         record.message = _hidden.text(record.getMessage())
         record.asctime = self.formatTime(record)
-        lines = [_escaped(self.formatMessage(record))]
+        lines = [in_one_line(self.formatMessage(record))]
         for below in (record.exc_info and self.formatException(record.exc_info), record.stack_info):
             # only a line feed ends a line here; other line ends in an error's text are escaped
-            lines += (_INDENT + _escaped(line) for line in (_hidden.text(below).split("\n") if below else ()))
+            lines += (_INDENT + in_one_line(line) for line in (_hidden.text(below).split("\n") if below else ()))
         return "\n".join(lines)
 
 

@@ -12,9 +12,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.backups.backups import FOLDER, is_ahead, list_backups
+from engine.backups.backups import is_ahead, list_backups
 from engine.backups.passphrase import has_passphrase, named_passphrase
+from engine.backups.work_folders import FOLDER
 from engine.core.clock import DAY, HOUR, MINUTE, SECOND
+from engine.core.errors import StorageUnavailable
 from engine.core.settings import BadSetting, Settings
 from engine.diagnostics.disk import folder_size, read_disk
 from engine.diagnostics.findings import Line, State, megabytes
@@ -226,7 +228,12 @@ def _worker(data: Path, database: Database, *, running: bool | None) -> Line:
 
 def _backups(settings: Settings, database: Database) -> Iterator[Line]:
     at = database.clock.now()
-    found = [one for one in list_backups(settings.data) if not is_ahead(one.at, at)]
+    try:
+        listed = list_backups(settings.data)
+    except StorageUnavailable as refusal:
+        yield Line("Backup", "bad", f"{refusal.detail}.", refusal.remedy or "")
+        return
+    found = [one for one in listed if not is_ahead(one.at, at)]
     begun = database.read_now(first_job_at)
     last = found[0].at if found else None
     made = database.read_now(find_setting, SERVER_SETTINGS, NIGHTLY_AT) if database.is_postgres else None

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from engine.backups.backups import FOLDER, new_work_folder
+from engine.backups.work_folders import FOLDER, filled_folder, work_folder
 from engine.core.clock import SystemClock
-from engine.core.errors import DatabaseNotEmpty, FolderNotEmpty, MoveFailed, NotFound
+from engine.core.errors import DatabaseNotEmpty, MoveFailed, NotFound
 from engine.core.settings import BadSetting
 from engine.jobs.transitions import send_all
 from engine.moving.in_use import nobody_in, require_nobody
@@ -50,11 +49,6 @@ from storage.table_rows import (
 
 if TYPE_CHECKING:
     from storage.postgres.all_rows import Opened
-
-#: Where a folder is filled.
-_WORK: Final = ".moving"
-#: What may lie in a folder that counts as empty: a disk of its own has it.
-_IGNORED: Final = frozenset({"lost+found"})
 
 
 class Moved(Struct, frozen=True):
@@ -113,7 +107,7 @@ def move_to_folder(url: str, data: Path, *, key_file: Path | None, tell: Progres
     with _refusals(), reading_all(url, alone=True) as source:
         _require_source(source, url)
         _require_key(source, vault, key_file)
-        with _draft_in(data) as work:
+        with filled_folder(data) as work:
             copied = fill_folder(work, PostgresRows(source), tell=tell)
             named = list_file_hashes(work)
             files = copy_files(named, PostgresFiles(source), FolderFiles(work / FILES_FOLDER), tell=tell)
@@ -156,9 +150,9 @@ def _rows_of(data: Path) -> Iterator[SqliteRows]:
         rows = SqliteRows(data / DATABASE)
         opened.callback(rows.close)
         if schema_of(data / DATABASE) != newest_schema():
-            was_there = (data / FOLDER).exists()
-            work = new_work_folder(data)
-            opened.callback(_remove_work, work, with_parent=not was_there)
+            if not (data / FOLDER).exists():
+                opened.callback(_remove_empty, data / FOLDER)
+            work = opened.enter_context(work_folder(data))
             copy_database(data, work / DATABASE)
             upgrade(sqlite_url(work), work)
             rows = SqliteRows(work / DATABASE)
@@ -166,60 +160,9 @@ def _rows_of(data: Path) -> Iterator[SqliteRows]:
         yield rows
 
 
-def _remove_work(work: Path, *, with_parent: bool) -> None:
-    shutil.rmtree(work, ignore_errors=True)
-    if with_parent:
-        with contextlib.suppress(OSError):
-            work.parent.rmdir()
-
-
-@contextlib.contextmanager
-def _draft_in(data: Path) -> Iterator[Path]:
-    """A folder whose content becomes that of the empty folder `data` when the body ends without an error.
-
-    Raises FolderNotEmpty.
-    """
-    _remove_left_over(data)
-    if data.exists() and any(path.name not in _IGNORED for path in data.iterdir()):
-        raise FolderNotEmpty(
-            f"{data} holds files already",
-            remedy="Name a new folder, or move the old one away first. Nothing was changed.",
-        )
-    was_there = data.exists()
-    work = data / _WORK
-    work.mkdir(mode=0o700, parents=True)
-    try:
-        yield work
-        for name in (FILES_FOLDER, KEY_FILE):
-            if (work / name).exists():
-                (work / name).rename(data / name)
-        _to_disk(work / DATABASE)
-        (work / DATABASE).rename(data / DATABASE)  # from here on the folder is not empty any more
-        _to_disk(data)
-    except BaseException:
-        _remove_left_over(data)
-        if not was_there:
-            with contextlib.suppress(OSError):
-                data.rmdir()
-        raise
-    shutil.rmtree(work, ignore_errors=True)
-    make_private(data)
-
-
-def _remove_left_over(data: Path) -> None:
-    """Removes what a move left that did not come to its end."""
-    if (data / _WORK).exists() and not (data / DATABASE).exists():
-        shutil.rmtree(data / FILES_FOLDER, ignore_errors=True)
-        (data / KEY_FILE).unlink(missing_ok=True)
-        shutil.rmtree(data / _WORK)
-
-
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _prepare(connection: Opened, url: str) -> None:

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import asyncio
+import json
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from starlette.types import Message
 
 from engine.actions.deployments import undeploy
 from engine.actions.keys import create_key, revoke_key
@@ -147,3 +151,30 @@ def _rows(session: Session) -> list[int]:
 
 def _flows_and_counts(session: Session) -> list[tuple[str, int]]:
     return [(flow_id, count) for flow_id, count in session.execute(select(RefusalCount.flow_id, RefusalCount.count))]
+
+
+async def test_a_call_that_is_cancelled_when_the_time_to_stop_is_over_is_answered_with_503(house: House):
+    waits, sent = asyncio.Event(), []
+
+    async def receive() -> Message:
+        waits.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"authorization", f"Bearer {house.key}".encode()), (b"content-type", b"application/json")]
+    scope = {
+        "type": "http", "method": "POST", "path": f"/public/v1/flows/execute/{house.flow_id}", "query_string": b"",
+        "headers": [*headers, (b"content-length", b"10")], "client": ("127.0.0.1", 1),
+    }  # fmt: skip
+    call = asyncio.create_task(house.api(scope, receive, send))
+    await waits.wait()
+    house.api.stop()
+    call.cancel()
+    await call
+    begin, body = sent
+    assert begin["status"] == 503
+    assert dict(begin["headers"])[b"connection"] == b"close"
+    assert json.loads(body["body"])["code"] == "shutting_down"

@@ -80,8 +80,9 @@ class App:
 class Site:
     """A running server, and raw socket connections to it."""
 
-    def __init__(self, app: App, connections: Connections, port: int) -> None:
+    def __init__(self, app: App, connections: Connections, port: int, server: Server) -> None:
         self.app = app
+        self.server = server
         self.connections = connections
         self.port = port
         self.opened: list[asyncio.StreamWriter] = []
@@ -145,7 +146,7 @@ async def site(limits: ConnectionLimits, listener: socket.socket) -> AsyncIterat
     server = Server(config, ready.set)
     running = asyncio.create_task(server.serve(sockets=[listener]))
     await ready.wait()
-    site = Site(app, connections, listener.getsockname()[1])
+    site = Site(app, connections, listener.getsockname()[1], server)
     yield site
     app.let_go.set()
     await site.close()
@@ -587,3 +588,31 @@ async def test_a_broken_request_on_a_connection_that_was_used_before_is_told(sit
 
     assert answer.startswith(b"HTTP/1.1 400")
     assert problem_of(answer).code == "malformed_request"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [head(OF_API, "content-length: 10") + b"12", head(OF_API, CHUNKED) + b"1\r\nx\r\n", head(OF_API)[:-2]],
+    ids=["a body", "a body without a length", "a head"],
+)
+async def test_a_call_that_is_still_arriving_when_the_server_stops_is_refused(site: Site, sent: bytes) -> None:
+    reader, writer = await site.open()
+    writer.write(sent)
+    while not any(one._begun for one in site.server.server_state.connections):  # type: ignore[union-attr]
+        await asyncio.sleep(0.01)
+    site.server.should_exit = True
+    problem = problem_of(await reader.read())
+    assert (problem.status, problem.code) == (503, "shutting_down")
+    assert site.app.ended in ([], [OF_API])
+
+
+async def test_a_call_that_is_worked_on_when_the_server_stops_is_answered(site: Site) -> None:
+    reader, writer = await site.open()
+    writer.write(head("/hold", "content-length: 2") + b"12")
+    while not site.app.scopes:
+        await asyncio.sleep(0.01)
+    site.server.should_exit = True
+    site.app.let_go.set()
+    answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"12")

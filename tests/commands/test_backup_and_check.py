@@ -6,6 +6,7 @@ import base64
 import functools
 import gzip
 import hashlib
+import os
 import sqlite3
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from engine.actions.deployments import deploy
 from engine.actions.flows import import_flow
 from engine.actions.jobs import submit
 from engine.actions.principal import command_line
-from engine.backups.backups import backups_folder, new_name, write_backup
+from engine.backups.backups import new_name, write_backup
+from engine.backups.work_folders import backups_folder
 from engine.core.errors import InUse
 from engine.jobs.submit.accept import Caller
 from engine.jobs.worker_locks import new_boot, no_older_version, serve_lock
@@ -195,6 +197,50 @@ def test_a_server_brings_the_tables_up_to_date_itself_unless_an_older_worker_run
     open_database_of(data, keep_out=keep_out).close()
     assert schema_of(data / "flowport.db") == newest_schema()
     serving.release()
+
+
+def test_a_restore_writes_the_key_where_the_settings_want_it(command: Command, data: Path, tmp_path: Path):
+    command("keys", "list")
+    assert command("backup", tmp_path / "one.fpbackup", **GIVEN).code == 0
+    data.rename(tmp_path / "old")
+    own = tmp_path / "own.key"
+    done = command("restore", tmp_path / "one.fpbackup", **GIVEN, FLOWPORT_SECRET_KEY_FILE=str(own))
+    assert done.code == 0, done
+    assert f"is in {own} (FLOWPORT_SECRET_KEY_FILE)" in done.err
+    assert own.read_text() == (tmp_path / "old" / "secret.key").read_text()
+
+
+def test_a_check_tells_of_backups_that_cannot_be_read(command: Command, data: Path):
+    command("keys", "list")
+    (data / "backups").write_text("no folder")
+    lines = {line["name"]: line for line in command("check", "--offline", "--json").json}
+    assert lines["Backup"]["state"] == "bad"
+    assert "cannot be read: Not a directory" in lines["Backup"]["found"]
+    assert "sudo chown" in lines["Backup"]["fix"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root acts on the folder of another user")
+@pytest.mark.parametrize(
+    "given", [("backup", "one.fpbackup"), ("restore", "one.fpbackup"), ("keys", "list"), ("check",), ("migrate",)]
+)
+def test_root_makes_nothing_in_the_folder_of_another_user(command: Command, data: Path, given: tuple[str, ...]):
+    command("keys", "list")
+    for path in (data, *data.rglob("*")):
+        os.chown(path, 65_534, 65_534)
+    before = {path: path.stat().st_uid for path in data.rglob("*")}
+    refused = command(*given, **GIVEN)
+    assert (refused.code, refused.out) == (1, "")
+    assert f"{data} belongs to the user" in refused.err
+    assert "sudo -u '" in refused.err
+    assert {path: path.stat().st_uid for path in data.rglob("*")} == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root acts on the folder of another user")
+def test_root_makes_no_key_in_an_empty_folder_of_another_user(new_folder: None, command: Command, data: Path):
+    data.mkdir()
+    os.chown(data, 65_534, 65_534)
+    assert "belongs to the user" in command("keys", "create", "--label", "Shop", "--environment", "live").err
+    assert list(data.iterdir()) == []
 
 
 def test_a_check_says_what_to_do_and_ends_with_1_when_something_is_wrong(

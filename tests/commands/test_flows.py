@@ -141,6 +141,24 @@ def test_deploy_takes_a_version_that_exists(command, flow_file):
     assert "no version 7" in refused.err
 
 
+@pytest.mark.parametrize("verb", ["export", "deploy"])
+def test_a_version_that_no_database_can_store_is_not_there(command, flow_file, verb):
+    flow_id = command("flows", "import", flow_file).value
+    refused = command("flows", verb, flow_id, "--version", 10**20)
+    assert (refused.code, refused.out) == (1, "")
+    assert f"no version {10**20}" in refused.err
+
+
+def test_a_title_adds_no_row_to_the_list_and_nothing_that_a_terminal_obeys(command, tmp_path):
+    title = "A\nflow_FAKE\tlive\x1b]0;title\x07 \u202e\u2028\x9b"
+    file = tmp_path / "odd.json"
+    file.write_text(json.dumps({**greeting(), "title": title}))
+    flow_id = command("flows", "import", file).value
+    listed = command("flows", "list")
+    assert listed.out == f"{flow_id}\tDraft\t-\tv1\tA\\nflow_FAKE\\tlive\\x1b]0;title\\x07 \\u202e\\u2028\\x9b\n"
+    assert command("flows", "list", "--json").json[0]["title"] == title
+
+
 def test_what_export_prints_can_be_imported(command, flow_file):
     flow_id = command("flows", "import", flow_file).value
     exported = command("flows", "export", flow_id)
@@ -178,6 +196,13 @@ def test_run_refuses_a_wrong_body(command, flow_file, body, word):
     said = command("flows", "run", flow_file, "--input", body)
     assert (said.code, said.out) == (1, "")
     assert word in said.err
+
+
+@pytest.mark.parametrize("depth", [65, 100_000])
+def test_run_refuses_a_body_that_is_nested_too_deep(command, flow_file, depth):
+    refused = command("flows", "run", flow_file, "--input", f'{{"name": {"[" * depth}{"]" * depth}}}')
+    assert (refused.code, refused.out) == (1, "")
+    assert "more than 64 levels deep" in refused.err
 
 
 def test_run_refuses_a_flow_with_problems(command):

@@ -150,6 +150,12 @@ def test_all_of_a_key_in_a_period_goes_and_the_number_is_told(command: Command, 
     assert (again.value, "3 erased before" in again.err) == ("0", True)
 
 
+def test_a_period_may_end_with_the_last_day_of_the_calendar(command: Command, filled: Filled) -> None:
+    filled.job()
+    erased = command("jobs", "erase", "--key", filled.key_id, "--from", "0001-01-01", "--to", "9999-12-31", "--yes")
+    assert erased.value == "1", erased
+
+
 def test_a_period_without_jobs_erases_nothing(command: Command, filled: Filled) -> None:
     filled.job()
     before = ("--from", TODAY - 9 * DAY, "--to", TODAY - 8 * DAY)

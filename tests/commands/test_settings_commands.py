@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import stat
 import subprocess
 import sys
@@ -10,11 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from api.commands.parser import ServeOptions, main
 from engine.actions.keys import create_key
 from engine.actions.members import join, set_up_owner
 from engine.actions.principal import Principal, command_line
 from engine.actions.team import invite
 from engine.core.errors import LinkNotValid
+from engine.core.settings import Settings
 from storage.members import list_people
 from storage.workspaces import find_first_workspace
 from tests.commands.conftest import APP
@@ -128,6 +132,14 @@ def test_a_plan_is_set_and_shown(command):
 @pytest.mark.parametrize("arguments", [("gold",), ("free", "--monthly", "0"), ("free", "--concurrency", "many")])
 def test_a_wrong_plan_or_limit_is_used_wrongly(command, arguments):
     assert command("plan", "set", *arguments).code == 2
+
+
+def test_a_limit_that_no_database_can_store_is_refused(command):
+    before = command("plan", "show").value
+    refused = command("plan", "set", "enterprise", "--concurrency", 10**20, "--monthly", 5)
+    assert (refused.code, refused.out) == (1, "")
+    assert f"The concurrency limit of Production is {10**20}" in refused.err
+    assert command("plan", "show").value == before
 
 
 def test_a_new_folder_begins_with_the_plan_of_the_environment(new_folder, command):
@@ -263,6 +275,17 @@ def test_a_damaged_database_is_told_in_a_sentence(new_folder, command, data):
     assert (said.code, said.out) == (1, "")
     assert "not a database" in said.err
     assert "Traceback" not in said.err
+
+
+def test_a_full_disk_is_told_with_what_to_do(capfd, tmp_path):
+    def fails(settings: Settings, options: ServeOptions) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    code = main(["serve", "--data", str(tmp_path)], {}, serve=fails, worker=lambda settings: 0)
+    assert code == 1
+    said = capfd.readouterr().err
+    assert said.startswith("There is no space left to write on a disk")
+    assert f"({tmp_path}). Free some space there" in said
 
 
 def test_help_needs_no_heavy_library():

@@ -28,7 +28,8 @@ from storage.job_changes import Claimed
 from storage.migrations import upgrade as migrations
 from storage.migrations.schema import VERSIONS, NewerData, newest_schema
 from storage.opening import open_database
-from storage.settings import SECRET_HOSTS_FOUND, SERVER, WEBHOOK_ALLOW, WEBHOOK_HOSTS_LEFT, find_setting
+from storage.settings import SECRET_HOSTS_FOUND, SERVER, WEBHOOK_ALLOW, WEBHOOK_HOSTS_LEFT, find_setting, put_setting
+from storage.sqlite_file import checkpoint, file_of
 from storage.tables import Base, Flow, Idempotency, Job, Secret, WebhookDelivery, WebhookSecret
 from storage.tables_triggers import HookSecret
 from storage.usage import Caps, Used, read_usage, reconcile_usage, usage_subject
@@ -599,3 +600,20 @@ def test_a_new_folder_gives_room_back_page_by_page(tmp_path: Path) -> None:
         assert session.execute(text("pragma auto_vacuum")).scalar() == 2
         assert session.query(Job).count() == 0
     database.close()
+
+
+@pytest.mark.parametrize("name", ["a?1", "a?mode=memory", "a%41", "a#1", "file:a", "a b+ä"])
+def test_a_folder_of_any_name_holds_its_own_database(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for data in (tmp_path / name, Path(f"{name}2")):
+        database = open_database(data)
+        assert database.write_now(find_setting, SERVER, "test") is None
+        assert database.write_now(put_setting, SERVER, "test", name) is None
+        assert checkpoint(database.url, "truncate")
+        assert file_of(database.url).samefile(data / "flowport.db")
+        database.close()
+        assert {path.name for path in data.glob("flowport.db*")} == {"flowport.db"}
+        assert (data / "flowport.db").stat().st_mode & 0o777 == 0o600
+    assert {path.name for path in tmp_path.iterdir()} == {name, f"{name}2"}

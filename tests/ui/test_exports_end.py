@@ -13,7 +13,8 @@ from engine.actions.datasets import add_dataset, import_rows
 from engine.actions.files import upload_by_person
 from engine.actions.members import sign_out
 from engine.actions.playground_batches import begin_playground_batch, run_in_batch
-from engine.backups.backups import backups_folder, new_name
+from engine.backups.backups import new_name
+from engine.backups.work_folders import backups_folder
 from engine.files.intake import incoming_of
 from storage.dataset_changes import checked_rows
 from storage.members import list_people

@@ -12,12 +12,12 @@ from engine.actions.server import note_backup, set_backup_passphrase
 from engine.backups.backups import (
     NIGHTLY_KEPT,
     BackupFile,
-    backups_folder,
     check_passphrase,
     find_backup,
     new_name,
     write_backup,
 )
+from engine.backups.work_folders import backups_folder
 from engine.core.errors import Refusal
 from ui.forms.form import Field
 from ui.kit import feedback

@@ -7,12 +7,9 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from engine.backups.backups import (
-    FOLDER,
-    BackupFile,
-    list_backups,
-)
+from engine.backups.backups import BackupFile, list_backups
 from engine.backups.passphrase import has_passphrase
+from engine.backups.work_folders import FOLDER
 from engine.core.settings import Settings
 from engine.diagnostics.disk import Disk, folder_size, read_disk
 from engine.jobs.server.retention import Rules, read_rules

@@ -14,15 +14,14 @@ import time
 from collections.abc import Callable
 
 from engine.backups.backups import (
-    backups_folder,
     is_ahead,
     list_nightly,
     new_name,
     remove_old_nightly,
-    remove_unfinished,
     write_backup,
 )
 from engine.backups.passphrase import find_passphrase
+from engine.backups.work_folders import backups_folder, remove_unfinished
 from engine.core.clock import HOUR, SECOND
 from engine.core.errors import Refusal
 from engine.core.settings import BadSetting, Settings
@@ -117,9 +116,15 @@ class Maintenance:
         if at >= self._retention_due:
             self._retention_due = at + RETENTION_SECONDS
             self._guarded(self._keep_within, "Old jobs were not removed")
-        if at >= self._backup_due and self._backup_is_due():
-            self._backup_due = at + AGAIN_SECONDS
-            self._guarded(self.back_up, "The nightly backup was not made")
+        if at >= self._backup_due:
+            self._guarded(self._back_up_when_due, "The nightly backup was not made")
+
+    def _back_up_when_due(self) -> None:
+        due, self._backup_due = self._backup_due, self._monotonic() + AGAIN_SECONDS  # also after a failure
+        if self._backup_is_due():
+            self.back_up()
+        else:
+            self._backup_due = due
 
     def back_up(self) -> None:
         """Checks the database, writes the nightly backup and removes old ones; of a damaged database it makes none.
@@ -128,6 +133,7 @@ class Maintenance:
         """
         if not self.is_sound():
             return
+        self._remove_unfinished()
         data = self._settings.data
         at = self._database.clock.now()
         passphrase = self._database.read_now(find_passphrase, self._settings, self._vault)
@@ -180,6 +186,10 @@ class Maintenance:
         age = at - max(times)
         return age >= LATE_AGE or (age >= BACKUP_AGE and time.localtime(at / SECOND).tm_hour == NIGHT_HOUR)
 
+    def _remove_unfinished(self) -> None:
+        # servers with a PostgreSQL may share the volume of the data folder
+        remove_unfinished(self._settings.data, at=self._database.clock.now(), shared=self._database.is_postgres)
+
     def _guarded(self, work: Callable[[], object], failed: str) -> None:
         try:
             work()
@@ -189,7 +199,7 @@ class Maintenance:
             log.exception("%s", failed)
 
     def _look_for_ever(self) -> None:
-        self._guarded(lambda: remove_unfinished(self._settings.data), "Unfinished backups were not removed")
+        self._guarded(self._remove_unfinished, "Unfinished backups were not removed")
         self._stop.wait(FIRST_SECONDS)
         while not self._stop.is_set():
             self._guarded(self.pass_over, "Background tasks were not looked at")

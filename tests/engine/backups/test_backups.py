@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import threading
@@ -12,20 +13,28 @@ from pathlib import Path
 import pytest
 
 from engine.backups.backups import (
-    backups_folder,
     check_passphrase,
     find_backup,
     list_backups,
     new_name,
     remove_old_nightly,
-    remove_unfinished,
     restore_backup,
     write_backup,
 )
 from engine.backups.sealed_file import PIECE, SCRYPT, seal
-from engine.core.errors import BackupUnreadable, FolderNotEmpty, Invalid, NotFound, PassphraseWrong, Refusal
+from engine.backups.work_folders import backups_folder, draft_of, filled_folder, remove_unfinished, work_folder
+from engine.core.errors import (
+    BackupUnreadable,
+    FolderNotEmpty,
+    Invalid,
+    NotFound,
+    PassphraseWrong,
+    Refusal,
+    StorageUnavailable,
+)
 from engine.secrets.sealing import open_vault
 from storage.database import Database
+from storage.migrations.schema import NewerData
 from storage.opening import open_database
 from storage.settings import find_setting, put_setting
 
@@ -223,7 +232,7 @@ def test_seven_nightly_backups_are_kept_and_those_by_hand_stay(data: Path, datab
     (folder / "before-migration-from-0001.db").touch()
     (folder / new_name("nightly", AT + 400 * 86_400_000)).write_bytes(made)
     remove_old_nightly(data, AT + 8 * 86_400_000)
-    remove_unfinished(data)
+    remove_unfinished(data, at=AT)
     listed = list_backups(data)
     assert [one.kind for one in listed] == ["nightly"] * 8 + ["manual"]
     assert [one.at for one in listed[:2]] == [AT + 400 * 86_400_000, AT + 8 * 86_400_000], (
@@ -248,3 +257,141 @@ def test_a_disk_without_room_is_said_before_anything_is_written(
     with pytest.raises(Refusal, match="free disk space"):
         write(data, tmp_path / "one.fpbackup")
     assert not (tmp_path / "one.fpbackup").exists()
+
+
+@pytest.mark.parametrize("target", ["/", ".", "..", "", "FOLDER"])
+def test_a_backup_is_not_written_in_the_place_of_a_folder(
+    target: str, data: Path, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Invalid, match="is a folder"):
+        write(data, Path(target.replace("FOLDER", str(tmp_path))))
+
+
+def test_only_the_copy_of_the_database_needs_room_on_the_disk_of_the_data_folder(
+    data: Path, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    disks = [Path("/dev/shm"), Path("/tmp"), Path("/var/tmp")]
+    other = next((one for one in disks if one.is_dir() and one.stat().st_dev != data.stat().st_dev), None)
+    if other is None:
+        pytest.skip("this machine has no second disk")
+    size, spare = (data / "flowport.db").stat().st_size, 16 << 20
+    free = {data / "backups": size + spare, other: size + spare}
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1 << 30, 0, free[path]))  # type: ignore[attr-defined]
+    target = other / f"{tmp_path.name}-{os.getpid()}.fpbackup"
+    try:
+        assert write(data, target)
+        free[other] -= 1
+        with pytest.raises(Refusal, match=f"free disk space in {other}"):
+            write(data, target)
+        free |= {data / "backups": size + spare - 1, other: 1 << 30}
+        with pytest.raises(Refusal, match=f"free disk space in {data}"):
+            write(data, target)
+    finally:
+        target.unlink(missing_ok=True)
+    free[data / "backups"] = 2 * size + spare - 1
+    with pytest.raises(Refusal, match="free disk space"):
+        write(data, data / "backups" / "one.fpbackup")
+
+
+def test_what_is_being_made_stays_and_what_a_killed_process_left_goes(data: Path):
+    folder = backups_folder(data)
+    with work_folder(data) as work:
+        (work / "flowport.db").touch()
+        draft = draft_of(folder / "one.fpbackup", work)
+        draft.touch()
+        (folder / ".making-killed").mkdir()
+        (folder / ".making-killed.fpbackup").touch()
+        (data / ".moving" / "files").mkdir(parents=True)
+        (data / ".making-0123456789ab").touch()
+        remove_unfinished(data, at=AT)
+        assert set(folder.iterdir()) == {work, draft}
+        assert (work / "flowport.db").exists()
+    assert list(folder.iterdir()) == [draft]
+    remove_unfinished(data, at=AT)
+    assert list(folder.iterdir()) == []
+    assert not {path.name for path in data.iterdir() if path.name.startswith(".")}
+
+
+def test_what_is_younger_than_a_day_stays_where_other_machines_may_make_it(data: Path):
+    young, old = (backups_folder(data) / f".making-{name}.fpbackup" for name in ("young", "old"))
+    young.touch()
+    old.touch()
+    os.utime(old, (AT / 1000 - 86_401, AT / 1000 - 86_401))
+    os.utime(young, (AT / 1000 - 86_399, AT / 1000 - 86_399))
+    remove_unfinished(data, at=AT, shared=True)
+    assert list(backups_folder(data).iterdir()) == [young]
+
+
+def test_a_restore_takes_a_new_disk_and_removes_what_a_killed_one_left(data: Path, database: Database, tmp_path: Path):
+    write(data, tmp_path / "one.fpbackup")
+    new = tmp_path / "new"
+    (new / "lost+found").mkdir(parents=True)
+    (new / ".making-secret.key").write_text("as a restore of an earlier release leaves it")
+    (new / ".moving").mkdir()
+    (new / ".moving" / "flowport.db").write_text("half of it")
+    (new / "secret.key").write_text("its key, which had its place already")
+    assert restore_backup(tmp_path / "one.fpbackup", new, passphrase=PASSPHRASE).with_key
+    assert {path.name for path in new.iterdir()} == {"lost+found", "flowport.db", "secret.key"}
+    assert (new / "secret.key").read_text() == (data / "secret.key").read_text()
+
+
+def test_two_restores_do_not_fill_one_folder(data: Path, database: Database, tmp_path: Path):
+    write(data, tmp_path / "one.fpbackup")
+    with pytest.raises(FolderNotEmpty, match="fills"), filled_folder(tmp_path / "new"):
+        restore_backup(tmp_path / "one.fpbackup", tmp_path / "new", passphrase=PASSPHRASE)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_server_that_was_started_on_the_folder_meanwhile_keeps_its_database(tmp_path: Path):
+    def fill() -> None:
+        with filled_folder(tmp_path / "new") as work:
+            for folder, text in ((work, "restored"), (tmp_path / "new", "of the server")):
+                (folder / "flowport.db").write_text(text)
+                (folder / "secret.key").write_text(text)
+
+    with pytest.raises(FolderNotEmpty, match="holds files already"):
+        fill()
+    found = {path.name: path.read_text() for path in (tmp_path / "new").iterdir()}
+    assert found == {"flowport.db": "of the server", "secret.key": "of the server"}
+
+
+def test_the_key_is_written_where_the_settings_have_it(data: Path, database: Database, tmp_path: Path):
+    file, own = tmp_path / "one.fpbackup", tmp_path / "own.key"
+    write(data, file)
+    own.write_bytes(b"\xff\xfe another key")
+    with pytest.raises(Invalid, match="is not the one of this backup"):
+        restore_backup(file, tmp_path / "new", passphrase=PASSPHRASE, own_key=own)
+    assert not (tmp_path / "new").exists()
+    own.unlink()
+    assert restore_backup(file, tmp_path / "new", passphrase=PASSPHRASE, own_key=own).key_written
+    assert own.read_text() == (data / "secret.key").read_text()
+    assert own.stat().st_mode & 0o777 == 0o600
+    assert not restore_backup(file, tmp_path / "again", passphrase=PASSPHRASE, own_key=own).key_written
+
+
+def test_a_backup_of_a_newer_program_is_refused_before_it_is_unpacked(tmp_path: Path):
+    with (tmp_path / "one.fpbackup").open("wb") as file:
+        seal([b"in a form of the future"], file, passphrase=PASSPHRASE, made={"schema": "9999"})
+    with pytest.raises(NewerData, match="newer Flowport"):
+        restore_backup(tmp_path / "one.fpbackup", tmp_path / "new", passphrase="any")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_key_that_is_no_text_is_refused(data: Path, database: Database, tmp_path: Path):
+    write(data, tmp_path / "one.fpbackup", passphrase="")
+    (tmp_path / "other").write_bytes(b"\xff\xfe")
+    with pytest.raises(BackupUnreadable, match="no file with a key"):
+        restore_backup(tmp_path / "one.fpbackup", tmp_path / "new", key_file=tmp_path / "other")
+
+
+def test_a_name_with_a_day_that_no_calendar_has_is_no_backup(data: Path):
+    (backups_folder(data) / "manual-20261131-030000.fpbackup").touch()
+    assert list_backups(data) == []
+
+
+def test_a_folder_that_cannot_be_read_is_told_with_what_to_do(data: Path):
+    (data / "backups").write_text("no folder")
+    with pytest.raises(StorageUnavailable, match="cannot be read: Not a directory") as refused:
+        list_backups(data)
+    assert "sudo chown" in str(refused.value)

@@ -6,8 +6,9 @@ import pytest
 from nicegui.testing import User
 
 from engine.actions.server import set_outbound_allow
-from engine.backups.backups import backups_folder, list_backups, new_name, restore_backup, write_backup
+from engine.backups.backups import list_backups, new_name, restore_backup, write_backup
 from engine.backups.passphrase import find_passphrase
+from engine.backups.work_folders import backups_folder
 from engine.jobs.outbound_rules import outbound_rules
 from engine.jobs.server.retention import Rules, read_rules
 from engine.secrets.sealing import open_vault

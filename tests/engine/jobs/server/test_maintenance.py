@@ -47,3 +47,19 @@ def test_a_server_that_does_not_lead_removes_what_killed_processes_left_in_its_o
     settings = Settings(data=world.data)
     Maintenance(world.database, settings, open_vault_of(settings, world.database), leads=lambda: False).pass_over()
     assert (left.exists(), new.exists()) == (False, True)
+
+
+def test_backups_that_cannot_be_listed_are_told_once_an_hour_and_stop_no_other_work(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    (world.data / "backups").write_text("not a folder, so no backup can be listed")
+    settings, at = Settings(data=world.data), [5_000.0]
+    vault = open_vault_of(settings, world.database)
+    maintenance = Maintenance(world.database, settings, vault, monotonic=lambda: at[0])
+    maintenance.pass_over()
+    maintenance.pass_over()
+    assert caplog.text.count("The nightly backup was not made") == 1
+    assert "cannot be read: Not a directory" in caplog.text
+    at[0] += 3_600
+    maintenance.pass_over()
+    assert caplog.text.count("The nightly backup was not made") == 2
