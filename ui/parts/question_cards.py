@@ -26,6 +26,7 @@ from storage.jobs import find_job
 from storage.questions import QuestionRow, count_open_questions
 from ui.forms.form import Field, Form
 from ui.forms.specs import specs_of_schema
+from ui.forms.values import pointer_to
 from ui.kit import feedback
 from ui.kit.field_titles import field_title
 from ui.kit.frame import show_waiting
@@ -40,6 +41,12 @@ from ui.parts.ask_owners import asking
 from ui.parts.value_view import readable
 
 _TYPES = {"text": "string", "number": "number", "flag": "boolean", "list": "array", "group": "object"}
+#: What an emptied box asks for, by the kind of the value.
+_WRITE = {
+    "number": _("Write a number, like 12 or 3.5."),
+    "list": _("Write a list; an empty one is []."),
+    "group": _("Write a group; an empty one is {}."),
+}
 #: The length from which a text has a box of several lines.
 _LONG_TEXT = 80
 #: How many values of an answered question are named, and how much of each.
@@ -137,7 +144,9 @@ class _Card:
 
     def _draw_values(self) -> None:
         question = self.question
-        changing = {name: value for name, value in question.values.items() if self._may_change(name, value)}
+        self.changing = changing = {
+            name: value for name, value in question.values.items() if self._may_change(name, value)
+        }
         fixed = {name: value for name, value in question.values.items() if name not in changing}
         if fixed:
             readable(fixed, label=_("Values"), reader=self.cards.times.reader, pictures=True)
@@ -179,7 +188,11 @@ class _Card:
         if self.form is not None and approved:
             if self.form.problems():
                 return
-            values = self.form.value
+            values, wrong = with_emptied(self.form.value, self.changing)
+            if wrong:
+                self.form.show_errors(wrong)
+                self.form.focus(next(iter(wrong)))
+                return
         self._busy = True
         self.yes.disable()
         self.no.disable()
@@ -225,6 +238,24 @@ def schema_of(values: Mapping[str, Any]) -> dict[str, Any]:
             schema["widget"] = "textarea"
         properties[name] = schema
     return {"type": "object", "properties": properties}
+
+
+def with_emptied(sent: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Returns what a form sends with the boxes that were emptied, and what is wrong by pointer.
+
+    A form leaves an empty box out, and in an answer what is left out is unchanged: the person would approve a value that
+    they have removed.
+    """
+    values, wrong = dict(sent), {}
+    for name, value in asked.items():
+        if name in sent:
+            continue
+        kind = kind_of(value)
+        if kind == "text":
+            values[name] = ""
+        elif kind in _WRITE:
+            wrong[pointer_to("", name)] = _WRITE[kind]
+    return values, wrong
 
 
 def _sentence(detail: str) -> str:

@@ -80,6 +80,36 @@ async def test_a_question_is_answered_with_changed_values_and_a_note(site: Site,
     assert job.status == "queued"
 
 
+async def test_an_emptied_text_is_approved_as_empty_and_an_emptied_number_is_asked_for(site: Site, user: User) -> None:
+    values = {"cc": "boss@example.com", "discount": 15, "note": "", "fixed": "f"}
+    question = waiting(site, values, editable=("cc", "discount", "note"))
+    await user.open("/waiting")
+    boxes = {str(one.value): one for one in user.find(kind=ui.input).elements}
+    boxes["boss@example.com"].value = boxes["15"].value = ""
+    press(user, "Approve")
+    await user.should_see("Write a number, like 12 or 3.5.")
+    assert found(site, question).open
+    boxes["15"].value = "0"
+    press(user, "Approve")
+    await until(lambda: not found(site, question).open)
+    assert found(site, question).answer == {"cc": "", "discount": 0}
+
+
+async def test_an_emptied_list_is_not_approved_as_it_was(site: Site, user: User) -> None:
+    question = waiting(site, {"tags": ["a", "b"]}, editable=("tags",))
+    await user.open("/waiting")
+    press(user, "Write it as JSON")
+    (box,) = [one for one in user.find(kind=ui.textarea).elements if '"a"' in str(one.value)]
+    box.value = ""
+    press(user, "Approve")
+    await user.should_see("Write a list; an empty one is [].")
+    assert found(site, question).open
+    box.value = "[]"
+    press(user, "Approve")
+    await until(lambda: not found(site, question).open)
+    assert found(site, question).answer == {"tags": []}
+
+
 async def test_an_answer_that_somebody_else_gave_first_is_told(site: Site, user: User) -> None:
     question = waiting(site)
     await user.open("/waiting")
@@ -196,8 +226,10 @@ async def test_the_link_answers_once(site: Site) -> None:
     question = waiting(site, values, editable=("text", "count", "ok", "tags"))
     sent = {"v0": "Hi", "v1": "2,5", "v2": "no", "v3": "a\r\nc\r\n", "note": "Fine", "decision": "approve"}
     async with site.browser() as browser:
+        empty = await browser.post(link(site, question), data={**sent, "v1": ""})
         wrong = await browser.post(link(site, question), data={**sent, "v1": "many"})
-        assert wrong.status_code == 422
+        assert (empty.status_code, wrong.status_code) == (422, 422)
+        assert "Write a number" in empty.text
         assert "Write a number" in wrong.text
         assert "Hi" in wrong.text
         assert found(site, question).open
