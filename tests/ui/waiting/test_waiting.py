@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from nicegui import ui
 from nicegui.testing import User
+from nicegui.testing.user_interaction import UserInteraction
 
 from engine.actions.files import upload_by_person
 from engine.actions.questions import Answer, answer_question
@@ -137,6 +138,44 @@ async def test_new_questions_come_while_the_page_is_open_and_what_is_typed_stays
     assert note.value == "half a"
     assert not note.is_deleted
     assert "2 questions wait for somebody." in page_text(user)
+
+
+async def test_many_questions_with_a_table_each_are_drawn_with_few_elements_and_changed_after_a_press(
+    site: Site, user: User
+) -> None:
+    rows = [{"name": f"Ada {at}", "street": "y", "city": "z", "n": 1, "m": 2} for at in range(100)]
+    asked = [waiting(site, {"orders": rows}, title=f"Question {at}?", editable=("orders",)) for at in range(20)]
+    await user.open("/waiting")
+    assert user.client is not None
+    assert len(user.client.elements) < 10_000
+    said, labels = page_text(user), buttons(user)
+    assert all(f"Question {at}?" in said for at in range(20))
+    assert labels.count("Approve") == 20
+    assert "Ada 0" in said
+    assert labels.count("Change the values") + labels.count("Show the values") == 20
+    assert "Show the values" in labels
+    (first,) = [one for one in user.client.elements.values() if one.props.get("aria-label") == "Question 0?"]
+    (change,) = [one for one in first.descendants() if getattr(one, "text", "") == "Change the values"]
+    UserInteraction(user, {change}, None).click()
+    await until(lambda: [one for one in first.descendants() if isinstance(one, ui.input) and one.value == "Ada 0"])
+    (name,) = [one for one in first.descendants() if isinstance(one, ui.input) and one.value == "Ada 0"]
+    name.value = "Eve"
+    (yes,) = [one for one in first.descendants() if getattr(one, "text", "") == "Approve"]
+    UserInteraction(user, {yes}, None).click()
+    await until(lambda: not found(site, asked[0]).open)
+    assert found(site, asked[0]).answer == {"orders": [{**rows[0], "name": "Eve"}, *rows[1:]]}
+
+
+async def test_values_that_had_no_room_are_shown_after_a_press(site: Site, user: User) -> None:
+    large = {"a": {f"k{at}": "x" for at in range(1_000)}}
+    for _at in range(3):
+        waiting(site, large)
+    waiting(site, {"to": "Grace", "from": "Ada"}, editable=("to",))
+    await user.open("/waiting")
+    assert "Grace" not in page_text(user)
+    for _at in range(buttons(user).count("Show the values")):
+        press(user, "Show the values")
+    assert [one for one in user.find(kind=ui.input).elements if one.value == "Grace"]
 
 
 async def test_the_page_of_a_job_asks_and_tells_who_answered(site: Site, user: User) -> None:
