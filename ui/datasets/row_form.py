@@ -16,6 +16,7 @@ from ui.forms.form import Form
 from ui.forms.specs import FieldSpec, Kind
 from ui.forms.values import pointer_to
 from ui.kit.answer import answer_of
+from ui.kit.feedback import open_page
 from ui.kit.parts import button, note, words
 from ui.kit.text import _, type_word
 from ui.page_session import PageSession
@@ -42,7 +43,7 @@ async def edit_row(
 ) -> bool:
     """Shows a row (None: a new one) with the focus in `column`, in a new one in its first. Returns True when a row was stored."""
     read_only = not page_session.may("edit datasets")
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
+    with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
         title = title or (_("Row") if row else _("New row"))
         dialog.props["aria-label"] = title
         words(title, tag="h2")
@@ -96,7 +97,8 @@ async def edit_row(
     if row is None and not column and dataset.columns:
         column = dataset.columns[0].name
     if column:
-        ui.timer(0.2, lambda: form.focus(pointer_to("", column)), once=True)
+        with open_page().layout:
+            ui.timer(0.2, lambda: form.focus(pointer_to("", column)), once=True)
     return bool(await answer_of(dialog)) or added > 0
 
 

@@ -151,6 +151,34 @@ async def test_a_cell_opens_its_row_in_a_form_by_type_and_saves_only_what_change
     assert rows_of(site, dataset_id) == [*BREAD, {"name": "Bun", "price": 2.5, "tags": ["soft"]}]
 
 
+async def test_what_is_open_and_typed_stays_when_somebody_else_writes_to_the_table(site: Site, user: User) -> None:
+    dataset_id = add(site)
+    await user.open(f"/datasets/{dataset_id}")
+    user.find("Roll").click()
+    await user.should_see("Row 2")
+    name = field(user, "name")
+    name.value = "Bap"
+    site.database.write_now(import_rows, site.owner, dataset_id, checked_rows([{"name": "by a flow"}]))
+    await user.should_see("by a flow", retries=100)
+    assert not name.is_deleted
+    press(user, "Save")
+    await user.should_not_see("Row 2", retries=100)
+    assert [row["name"] for row in rows_of(site, dataset_id)] == ["Rye", "Bap", "by a flow"]
+
+
+async def test_the_import_that_an_empty_table_offers_stays_when_somebody_else_writes_to_it(
+    site: Site, user: User
+) -> None:
+    dataset_id = add(site, "Readers", [])
+    await user.open(f"/datasets/{dataset_id}")
+    press(user, "Import a file")
+    await user.should_see("Or paste rows")
+    paste = field(user, "Or paste rows", ui.textarea)
+    site.database.write_now(import_rows, site.owner, dataset_id, checked_rows([{"name": "by a flow"}]))
+    await user.should_see("by a flow", retries=100)
+    assert not paste.is_deleted
+
+
 async def test_a_field_that_is_emptied_is_null(site: Site, user: User) -> None:
     dataset_id = add(site)
     await user.open(f"/datasets/{dataset_id}")
