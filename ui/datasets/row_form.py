@@ -24,8 +24,9 @@ from ui.page_shell import not_twice
 
 #: Text longer than this, or with line breaks, gets a multi-line field.
 LONG = 60
+#: A column that an import took for whole numbers takes every number, as it does from an import and from a flow.
 _KINDS: Mapping[str, Kind] = {
-    "string": "text", "number": "number", "integer": "integer", "boolean": "select", "array": "any", "object": "any",
+    "string": "text", "number": "number", "integer": "number", "boolean": "select", "array": "any", "object": "any",
 }  # fmt: skip
 #: Enter in a box of one line saves. The box is left first, so that what was typed last is sent before.
 _ENTER = """(event) => {
