@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from nicegui import ui
 from nicegui.testing import User
 
-from tests.ui.arrange import buttons, ended, h1, page_text
+from storage.flows import list_flows
+from tests.ui.arrange import buttons, choose, ended, h1, newest_button, page_text, press, until
 from tests.ui.conftest import Site
 
 EMPTY = {
@@ -63,6 +65,21 @@ async def test_a_viewer_is_shown_everything_and_offered_nothing_that_changes(sit
         "Deploy API", "Undeploy API", "Update API", "New flow", "Import", "Create a key", "Add a connection", "Run again",
         "Use this template",
     }  # fmt: skip
+
+
+async def test_a_live_flow_with_two_blanks_in_its_title_is_deleted_by_typing_what_is_seen(
+    site: Site, user: User
+) -> None:
+    flow_id = site.flow("Invoice  reader", live=True)
+    await user.open(f"/flows/{flow_id}")
+    choose(user, "Delete...")
+    await user.should_see("Type the title to go on:", retries=100)
+    typed = max(user.find(kind=ui.input).elements, key=lambda one: one.id)
+    typed.value = "Invoicereader"
+    assert not newest_button(user, "Delete").enabled
+    typed.value = " Invoice reader"
+    press(user, "Delete")
+    await until(lambda: not site.database.read_now(list_flows, site.workspace_id))
 
 
 async def test_an_editor_may_deploy_but_not_set_up_models_or_the_plan(site: Site) -> None:
