@@ -284,12 +284,29 @@ async def test_the_link_answers_once(site: Site) -> None:
 
 
 async def test_what_nobody_touched_stays_as_it_was_asked(site: Site) -> None:
-    values = {"lines": ["a\nb", "", "c"], "text": "a\r\nb\rc", "count": 10**40, "changed": "x"}
+    values = {"lines": ["a", " c"], "text": "a\r\nb\rc", "count": 10**40, "changed": "x"}
     question = waiting(site, values, editable=tuple(values))
-    shown = {"v0": "a\r\nb\r\n\r\nc", "v1": "a\r\nb\r\nc", "v2": str(10**40), "v3": "y", "decision": "approve"}
+    shown = {"v0": "a\r\n c", "v1": "a\r\nb\r\nc", "v2": str(10**40), "v3": "y", "decision": "approve"}
     async with site.browser() as browser:
         assert (await browser.post(link(site, question), data=shown)).status_code == 200
     assert found(site, question).answer == {"changed": "y"}
+
+
+@pytest.mark.parametrize(
+    "items", [["Dear Ada,\nthank you.", "Bye"], ["Dear Ada,", "", "Bye"], ["a\rb"], [" "], [], [{"a": 1}]]
+)
+async def test_a_list_that_lines_cannot_hold_is_shown_and_says_where_it_is_changed(
+    site: Site, items: list[Any]
+) -> None:
+    question = waiting(site, {"paragraphs": items, "cc": "x"}, editable=("paragraphs", "cc"))
+    async with site.browser() as browser:
+        page = (await browser.get(link(site, question))).text
+        sent = {"v0": "y", "v1": "Dear Ada,\nGoodbye", "decision": "approve"}
+        assert (await browser.post(link(site, question), data=sent)).status_code == 200
+    assert "Shown here only: Paragraphs. People with an account can change this in Flowport, under Waiting." in page
+    assert 'name="v0" value="x"' in page
+    assert 'name="v1"' not in page
+    assert found(site, question).answer == {"cc": "y"}
 
 
 async def test_two_people_and_the_link_at_once_give_one_answer(site: Site) -> None:
