@@ -138,6 +138,12 @@ def question_page(
     body = alert(wrong.get("", ""))
     if fixed:
         body += _value(fixed, 0, _FileLinks(f"/answer/{token}/files/", files))
+    if elsewhere := _changed_elsewhere(question):
+        said = _(
+            "Shown here only: {names}. People with an account can change this in Flowport, under Waiting. This page has"
+            " boxes for single values and for lists of texts of one line."
+        )
+        body += f'<p class="fp-hint">{escape(said.format(names=", ".join(map(field_title, elsewhere))))}</p>'
     body += f'<form method="post" action="/answer/{escape(token)}">'
     for number, name in enumerate(_changing(question)):
         body += _field(number, name, question.values[name], sent.get(f"v{number}"), wrong.get(name, ""))
@@ -163,9 +169,23 @@ def _may_change(question: QuestionRow, name: str) -> bool:
     """Whether a value has a field here. Groups and lists of groups are changed in Flowport only."""
     value = question.values.get(name)
     plain = kind_of(value) in {"text", "number", "flag", ""} or (
-        isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
+        isinstance(value, list) and bool(value) and all(_is_line(item) for item in value)
     )
     return name in question.editable and plain
+
+
+def _is_line(item: Any) -> bool:
+    """Whether an item of a list comes back from a field with a line for each: a blank one or one of several lines would not."""
+    return isinstance(item, str) and bool(item.strip()) and "\n" not in item and "\r" not in item
+
+
+def _changed_elsewhere(question: QuestionRow) -> list[str]:
+    """Returns the names of the values that may be changed and have no field here."""
+    return [
+        name
+        for name, value in question.values.items()
+        if name in question.editable and not _may_change(question, name) and not is_file_value(value)
+    ]
 
 
 def _changing(question: QuestionRow) -> list[str]:

@@ -145,11 +145,12 @@ def one_at_a_time(look: Callable[[T], Coroutine[Any, Any, None]]) -> Callable[[T
     return in_turn
 
 
-def not_twice(work: Callable[P, Awaitable[None]]) -> Callable[P, Coroutine[Any, Any, None]]:
-    """Returns a handler that does nothing while an earlier call of it runs.
+def not_twice(work: Callable[P, Awaitable[object]]) -> Callable[P, Coroutine[Any, Any, None]]:
+    """Returns a handler that does nothing while an earlier call of it runs, nor after one that returned True, which says
+    that the page is being left.
 
     For what a form makes: a double click, or Enter and a click, would make it twice, and one of two keys would be shown
-    to nobody. A form goes, or is drawn anew, before its handler ends.
+    to nobody. A form goes, or is drawn anew, before its handler ends; a page stays until the next one has come.
     """
     is_running = False
 
@@ -159,10 +160,11 @@ def not_twice(work: Callable[P, Awaitable[None]]) -> Callable[P, Coroutine[Any, 
         if is_running:
             return
         is_running = True
+        left: object = False
         try:
-            await work(*args, **kwargs)
+            left = await work(*args, **kwargs)
         finally:
-            is_running = False
+            is_running = left is True
 
     return once
 

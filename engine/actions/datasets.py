@@ -6,7 +6,7 @@ Files are parsed beforehand with `engine.table_files.reading`, outside the event
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy.orm import Session
 
@@ -37,6 +37,9 @@ from storage.dataset_writes import note_taken_out, still_written_by
 from storage.datasets import ColumnLine, ColumnType, Row, find_named, hold_dataset, list_datasets
 from storage.jobs import get_job
 from storage.knowledge_changes import hold_dataset_sources, let_go, rename_chosen_column
+
+if TYPE_CHECKING:
+    from storage.tables import Dataset
 
 #: The environments whose jobs are practice: runs in the Playground, and calls with a key of Development.
 PRACTICE = frozenset({"playground", Environment.DEV.value})
@@ -124,9 +127,10 @@ def import_rows(
 
 
 def add_row(session: Session, principal: Principal, dataset_id: str, data: Row) -> int:
-    """Appends a row and returns its id. Raises NotFound, TooLarge and Invalid."""
+    """Appends a row and returns its id. Raises NotFound, Conflict for a value without a column, TooLarge and Invalid."""
     require_may(principal, "edit datasets")
     dataset = hold_dataset(session, principal.workspace_id, dataset_id)
+    _require_columns(dataset, data)
     append_rows(session, dataset, checked_rows([data]))
     return last_row_id(session, dataset)
 
@@ -134,13 +138,14 @@ def add_row(session: Session, principal: Principal, dataset_id: str, data: Row) 
 def change_row(session: Session, principal: Principal, dataset_id: str, row_id: int, data: Row) -> bool:
     """Overwrites the values in `data` and keeps the others. Returns False when nothing changed.
 
-    Raises NotFound, TooLarge and Invalid.
+    Raises NotFound, Conflict for a value without a column, TooLarge and Invalid.
     """
     require_may(principal, "edit datasets")
     dataset = hold_dataset(session, principal.workspace_id, dataset_id)
     row = find_row(session, dataset, row_id)
     if row is None:
         raise NotFound("This row was deleted meanwhile", remedy="Close the form; the table shows what is there now.")
+    _require_columns(dataset, data)
     return replace_row(session, dataset, row, {**row.data, **data})
 
 
@@ -211,6 +216,19 @@ def known_datasets(session: Session, workspace_id: str) -> tuple[KnownDataset, .
         KnownDataset(one.id, one.name, {column.name: column.type for column in one.columns})
         for one in list_datasets(session, workspace_id)
     )
+
+
+def _require_columns(dataset: Dataset, data: Row) -> None:
+    """Refuses a value of a column that was renamed or removed since somebody opened the row: storing it would bring the
+    column back.
+    """
+    known = {str(one["name"]) for one in dataset.columns}
+    unknown = next((name for name in data if name not in known), None)
+    if unknown is not None:
+        raise Conflict(
+            f"The columns were changed meanwhile: “{unknown}” is none of them",
+            remedy="Copy what you typed, close the form, and open it again.",
+        )
 
 
 def _check_name(session: Session, principal: Principal, name: str, own_id: str = "") -> str:

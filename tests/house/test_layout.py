@@ -46,6 +46,22 @@ def test_the_environment_is_read_in_app_only():
     assert guilty == []
 
 
+def test_every_dialog_stands_in_the_layout_of_its_page():
+    """NiceGUI deletes a dialog with the element that it was opened in, and pages draw their parts again while one is open:
+    it would vanish with what is typed in it. The frame of a page is drawn once.
+    """
+    guilty = [
+        f"{path.relative_to(ROOT).as_posix()}:{node.lineno}"
+        for path in SOURCE
+        if path.relative_to(ROOT).as_posix() not in {"ui/kit/frame.py", "ui/kit/search.py"}
+        for node in nodes_of(path)
+        if isinstance(node, ast.With)
+        and any("ui.dialog()" in ast.unparse(item.context_expr) for item in node.items)
+        and not any(ast.unparse(item.context_expr).endswith(".layout") for item in node.items)
+    ]
+    assert guilty == []
+
+
 def test_every_module_says_what_it_is_for():
     silent = [path.relative_to(ROOT).as_posix() for path in SOURCE if not ast.get_docstring(parsed(path))]
     assert silent == []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.actions.datasets import add_dataset, change_row, import_rows
+from engine.actions.datasets import add_column, add_dataset, change_row, import_rows
 from engine.actions.erasing import erase_data
 from engine.actions.hooks import add_hook
 from engine.actions.jobs import RunOptions, run_in_playground, submit
@@ -153,6 +153,7 @@ async def test_a_dataset_makes_no_file_readable_that_its_writer_could_not_read(w
     assert world.read(list_uses, "dataset", dataset_id) == []
     assert await carried(world, sent(world, key, reader, {})) == "file_not_found"
     (line,) = world.read(list_rows, world.workspace_id, dataset_id)
+    world.write(add_column, person(world.workspace_id), dataset_id, "state", "string")
     world.write(change_row, person(world.workspace_id), dataset_id, line.id, {"state": "seen"})
     assert await carried(world, sent(world, key, reader, {})) == "file_not_found", "nobody looked at the id in it"
 

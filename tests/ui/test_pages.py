@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from nicegui import ui
 from nicegui.testing import User
+from nicegui.testing.user_interaction import UserInteraction
 
-from tests.ui.arrange import buttons, ended, h1, page_text
+from storage.flows import list_flows
+from tests.ui.arrange import buttons, choose, ended, entries, h1, newest_button, page_text, press, until
 from tests.ui.conftest import Site
 
 EMPTY = {
@@ -63,6 +66,59 @@ async def test_a_viewer_is_shown_everything_and_offered_nothing_that_changes(sit
         "Deploy API", "Undeploy API", "Update API", "New flow", "Import", "Create a key", "Add a connection", "Run again",
         "Use this template",
     }  # fmt: skip
+
+
+async def test_a_template_that_is_pressed_twice_makes_one_draft(site: Site, user: User) -> None:
+    await user.open("/templates")
+    assert user.client is not None
+    use = next(
+        one
+        for one in user.client.elements.values()
+        if str(one.props.get("aria-label", "")).startswith("Use this template: ")
+    )
+
+    def drafts() -> int:
+        return len(site.database.read_now(list_flows, site.workspace_id))
+
+    for _at in range(2):
+        UserInteraction(user, {use}, None).click()
+    await until(lambda: user.client is not None and user.client.page.path != "/templates")
+    UserInteraction(user, {use}, None).click()  # in the browser the next page may take a while
+    await user.open("/flows")
+    assert drafts() == 1
+
+
+async def test_a_double_click_on_duplicate_makes_one_copy(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting")
+    await user.open(f"/flows/{flow_id}")
+
+    def titles() -> list[str]:
+        return sorted(one.title for one in site.database.read_now(list_flows, site.workspace_id))
+
+    (entry,) = [element for text, element in entries(user) if text == "Duplicate"]
+    assert entry.menu is not None
+    for copies in (1, 2):
+        entry.menu.open()
+        choose(user, "Duplicate")
+        await until(lambda copies=copies: len(titles()) == 1 + copies)
+        choose(user, "Duplicate")
+    await user.should_see("Copied as Copy of Greeting.")
+    assert len(titles()) == 3
+
+
+async def test_a_live_flow_with_two_blanks_in_its_title_is_deleted_by_typing_what_is_seen(
+    site: Site, user: User
+) -> None:
+    flow_id = site.flow("Invoice  reader", live=True)
+    await user.open(f"/flows/{flow_id}")
+    choose(user, "Delete...")
+    await user.should_see("Type the title to go on:", retries=100)
+    typed = max(user.find(kind=ui.input).elements, key=lambda one: one.id)
+    typed.value = "Invoicereader"
+    assert not newest_button(user, "Delete").enabled
+    typed.value = " Invoice reader"
+    press(user, "Delete")
+    await until(lambda: not site.database.read_now(list_flows, site.workspace_id))
 
 
 async def test_an_editor_may_deploy_but_not_set_up_models_or_the_plan(site: Site) -> None:

@@ -64,7 +64,7 @@ class ColumnHeads(Struct, frozen=True):
 async def ask_new_column(page_session: PageSession, dataset: DatasetLine, why: str = "") -> bool:
     """Asks for a name and a type and adds the column. `why` says why a column is asked for."""
     words_of: dict[str, ColumnType] = {word: kind for kind, word in TYPES.items()}  # type: ignore[misc]
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+    with feedback.open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = _("Add a column")
         dialog.props["aria-label"] = title
         words(title, tag="h2")

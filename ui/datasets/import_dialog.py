@@ -38,7 +38,7 @@ SMALL_FILE = 512 * 1_024
 
 async def import_file(page_session: PageSession, dataset: DatasetLine | None = None) -> str | None:
     """Asks for a file and stores its rows. Returns the dataset's id."""
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--import"):
+    with feedback.open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--import"):
         ImportDialog(page_session, dialog, dataset).draw()
     return await answer_of(dialog)
 

@@ -16,6 +16,7 @@ from ui.forms.form import Form
 from ui.forms.specs import FieldSpec, Kind
 from ui.forms.values import pointer_to
 from ui.kit.answer import answer_of
+from ui.kit.feedback import open_page
 from ui.kit.parts import button, note, words
 from ui.kit.text import _, type_word
 from ui.page_session import PageSession
@@ -23,8 +24,9 @@ from ui.page_shell import not_twice
 
 #: Text longer than this, or with line breaks, gets a multi-line field.
 LONG = 60
+#: A column that an import took for whole numbers takes every number, as it does from an import and from a flow.
 _KINDS: Mapping[str, Kind] = {
-    "string": "text", "number": "number", "integer": "integer", "boolean": "select", "array": "any", "object": "any",
+    "string": "text", "number": "number", "integer": "number", "boolean": "select", "array": "any", "object": "any",
 }  # fmt: skip
 #: Enter in a box of one line saves. The box is left first, so that what was typed last is sent before.
 _ENTER = """(event) => {
@@ -42,7 +44,7 @@ async def edit_row(
 ) -> bool:
     """Shows a row (None: a new one) with the focus in `column`, in a new one in its first. Returns True when a row was stored."""
     read_only = not page_session.may("edit datasets")
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
+    with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
         title = title or (_("Row") if row else _("New row"))
         dialog.props["aria-label"] = title
         words(title, tag="h2")
@@ -96,7 +98,8 @@ async def edit_row(
     if row is None and not column and dataset.columns:
         column = dataset.columns[0].name
     if column:
-        ui.timer(0.2, lambda: form.focus(pointer_to("", column)), once=True)
+        with open_page().layout:
+            ui.timer(0.2, lambda: form.focus(pointer_to("", column)), once=True)
     return bool(await answer_of(dialog)) or added > 0
 
 

@@ -27,6 +27,7 @@ from ui.flow_view.canvas_types import NodeTraffic, Traffic
 from ui.flow_view.flow_canvas import FlowCanvas
 from ui.flow_view.node_views import NODE_VIEWS, readable
 from ui.kit.answer import answer_of
+from ui.kit.feedback import open_page
 from ui.kit.parts import button, icon, sentence, status_badge, words
 from ui.kit.text import _, plural
 from ui.kit.value_words import around_difference, changed_parts, in_short
@@ -79,7 +80,7 @@ class VersionDialog:
         names = {first: ""} | {DRAFT: _("What is on the canvas")}
         for number, one in others.items():
             names[number] = f"{self._name(number)}{f': {one.note}' if one.note else ''}"[:60]
-        with ui.dialog().props(_STILL) as dialog, ui.card().classes("fp-dlg fp-dlg--version"):
+        with open_page().layout, ui.dialog().props(_STILL) as dialog, ui.card().classes("fp-dlg fp-dlg--version"):
             dialog.props["aria-label"] = _("Version {number}").format(number=line.number)
             with ui.element("div").classes("fp-row"):
                 words(_("Version {number}").format(number=line.number), tag="h2")
@@ -133,7 +134,7 @@ class VersionDialog:
 
 async def show_difference(page_session: PageSession, flow: FlowRow, live: Document, draft: Document) -> bool:
     """Shows the live version beside the draft. True when the person decides to deploy the draft."""
-    with ui.dialog().props(_STILL) as dialog, ui.card().classes("fp-dlg fp-dlg--version"):
+    with open_page().layout, ui.dialog().props(_STILL) as dialog, ui.card().classes("fp-dlg fp-dlg--version"):
         title = _("The draft differs from what is live")
         dialog.props["aria-label"] = title
         words(title, tag="h2")

@@ -283,7 +283,7 @@ async def _roll(
     """Asks for confirmation before a saved version is deployed."""
     flow, live = checks.flow, checks.flow.live_version
     canvas = await page_session.query(load_canvas, flow.id, checks.number)
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
+    with feedback.open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
         title = _("Make version {number} of {title} live?").format(number=checks.number, title=flow.title)
         dialog.props["aria-label"] = title
         words(title, tag="h2")
@@ -325,7 +325,7 @@ async def _roll(
 
 async def _save_first(page_session: PageSession, flow: FlowRow) -> bool:
     """Asks for a title when the flow was never saved."""
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+    with feedback.open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = _("Save the flow first")
         dialog.props["aria-label"] = title
         words(title, tag="h2")
@@ -353,7 +353,7 @@ async def _save_first(page_session: PageSession, flow: FlowRow) -> bool:
 async def _show_problems(checks: Checks) -> None:
     flow = checks.flow
     count = plural(len(checks.problems), _("problem"), _("problems"))
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
+    with feedback.open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
         title = _("{title} cannot be deployed yet").format(title=flow.title)
         dialog.props["aria-label"] = title
         words(title, tag="h2")

@@ -14,7 +14,7 @@ from ui.kit.scroll import into_view
 from ui.kit.text import _, plural
 from ui.knowledge.add_dialog import add_sources
 from ui.page_session import PageSession
-from ui.page_shell import every, times_of
+from ui.page_shell import every, not_twice, times_of
 
 #: How often the page looks how far the reading of files is, in seconds.
 _LOOK_SECONDS = 1.5
@@ -75,7 +75,7 @@ class DocumentsChoice:
                 if self.page_session.may("edit knowledge"):
                     kind = "normal" if self.chosen else "main"
                     verb = _("Add files") if self.chosen else _("Use my documents")
-                    button(verb, self.add if self.chosen else self.use_mine, icon="upload_file", kind=kind)
+                    button(verb, self.add if self.chosen else not_twice(self.use_mine), icon="upload_file", kind=kind)
             self.said = ui.element("p").classes("fp-s13 fp-t2").props("role=status")
             self._say()
 

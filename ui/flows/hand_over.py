@@ -16,6 +16,7 @@ from engine.flow.times_asked import without_times
 from engine.nodes import CATALOG
 from storage.flows import FlowRow
 from ui.kit.answer import answer_of
+from ui.kit.feedback import open_page
 from ui.kit.parts import button, card, copy_button, words
 from ui.kit.text import _, type_word
 from ui.page_session import PageSession
@@ -50,7 +51,7 @@ class HandOver:
 
     async def _show(self) -> None:
         text_to_pass_on = self.text()
-        with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
+        with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
             title = _("For a colleague who programs")
             dialog.props["aria-label"] = title
             words(title, tag="h2")

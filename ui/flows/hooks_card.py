@@ -274,7 +274,7 @@ class HooksCard:
 
 async def _ask_secret(hours: int) -> str | None:
     """Asks for the secret of the service. Returns "" for a new one, and None when the person leaves."""
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+    with feedback.open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         words(_("A new secret"), tag="h2")
         words(
             _("The old one is taken for {hours} hours more, so that nothing is lost.").format(hours=hours),

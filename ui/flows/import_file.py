@@ -73,7 +73,7 @@ def _read(name: str, data: bytes, fallback: str) -> FlowFile:
 
 async def _show_problems(name: str, refusal: FlowInvalid) -> None:
     count = plural(len(refusal.problems), _("problem"), _("problems"))
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
+    with feedback.open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
         title = _("{name} was not imported").format(name=name)
         dialog.props["aria-label"] = title
         words(title, tag="h2")

@@ -29,7 +29,7 @@ from ui.kit.parts import Column, badge, button, card, link, note, status_line, t
 from ui.kit.scroll import into_view
 from ui.kit.text import _, plural
 from ui.page_session import PageSession
-from ui.page_shell import times_of
+from ui.page_shell import not_twice, times_of
 from ui.parts.ask_owners import asking
 from ui.parts.start_words import start_words
 
@@ -144,7 +144,7 @@ class SchedulesCard:
     def _draw_verbs(self, schedule: ScheduleRow) -> None:
         with ui.element("div").classes("fp-row fp-wrap-row"):
             verbs = (
-                (_("Start now"), self._start, "play_arrow"),
+                (_("Start now"), not_twice(self._start), "play_arrow"),
                 (_("Resume"), self._resume, "play_circle") if schedule.paused else (_("Pause"), self._pause, "pause"),
                 (_("Change"), self._change, "edit"),
                 (_("Remove"), self._remove, "delete"),

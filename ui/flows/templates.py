@@ -29,7 +29,7 @@ from ui.kit.parts import card, icon, link_button, note, tile, words
 from ui.kit.search import Hit
 from ui.kit.text import _, plural
 from ui.page_session import App, PageSession, open_page_session, page_at
-from ui.page_shell import opened
+from ui.page_shell import not_twice, opened
 from ui.parts.ask_owners import asking
 from ui.parts.model_wanted import ModelWanted, model_button
 
@@ -344,7 +344,7 @@ def template_card(page_session: PageSession, template: Template, *, heading: str
                     _("Use this template"),
                     icon="sym_o_arrow_forward",
                     color=None,
-                    on_click=lambda: use_template(page_session, template),
+                    on_click=not_twice(lambda: use_template(page_session, template)),
                 )
                 use.props("outline no-caps :ripple=false").classes("fp-use")
                 use.props["aria-label"] = _("Use this template: {title}").format(title=template.file.title)
@@ -376,16 +376,19 @@ def _draw_lines(before: int, after: int) -> None:
             ui.element("span").classes("fp-sketch-line")
 
 
-async def use_template(page_session: PageSession, template: Template) -> None:
-    """Creates a draft from the template, with the datasets and documents it brings, and opens the draft in the Playground."""
+async def use_template(page_session: PageSession, template: Template) -> bool:
+    """Creates a draft from the template, with the datasets and documents it brings, and opens the draft in the Playground.
+    Returns False when it was refused.
+    """
     file = template.file
     if (samples := sample_tables(file.document)) and await page_session.try_execute(bring_samples, samples) is None:
-        return
+        return False
     documents = sample_documents(file.document)
     if documents and await page_session.try_execute(bring_documents, documents) is None:
-        return
+        return False
     flow_id = await page_session.try_execute(
         create_flow, file.title, file.document, file.description, template=template.name
     )
     if flow_id is not None:
         ui.navigate.to(f"/playground/{flow_id}")
+    return flow_id is not None

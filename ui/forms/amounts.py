@@ -32,10 +32,10 @@ def _first(values: Iterable[Any], most: int) -> list[Any]:
     return [value for value, _at in zip(values, range(most), strict=False)]
 
 
-def room_in(value: Mapping[str, Any]) -> int:
+def room_in(value: Mapping[str, Any], most: int = MOST_VALUES) -> int:
     """How many values each list of a form may draw, so that those of all its large lists have a limit together."""
     large = sum(count_values(one, _LEAST) > _LEAST for one in value.values())
-    return max(_LEAST, MOST_VALUES // max(1, large))
+    return max(_LEAST, most // max(1, large))
 
 
 def drawn_first(items: Sequence[Any], room: int, pages: int, *, folded: bool = False) -> int:

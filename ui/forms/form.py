@@ -10,6 +10,7 @@
         json_views                  offers lists and groups as JSON too; usual where types are shown
         read_only                   shows the values and accepts no changes
         titles                      titles of what ids in the values name, for the heads of list items
+        most                        how many values its lists draw at first
         keep_file                   stores a file that was dropped (`ui/parts/kept_files.py`); needed for fields of files
     form.value                      the current values (a copy)
     form.problems()                 {pointer: sentence}: unparsable, missing or out of range; also marks the fields
@@ -83,8 +84,10 @@ class Form:
         read_only: bool = False,
         keep_file: KeepFile | None = None,
         titles: Mapping[str, str] | None = None,
+        most: int = MOST_VALUES,
     ) -> None:
         self.specs = tuple(specs)
+        self.most = most
         self.types = types
         self.read_only = read_only
         self.keep_file = keep_file
@@ -109,7 +112,7 @@ class Form:
         self._root.take(dict(value) if isinstance(value, Mapping) else {})
 
     def _measure(self, value: Json) -> None:
-        self.room = room_in(value) if isinstance(value, Mapping) else MOST_VALUES
+        self.room = room_in(value, self.most) if isinstance(value, Mapping) else self.most
 
     def reshape(self, specs: Sequence[FieldSpec], value: Json) -> None:
         """Shows other fields and values without calling `on_change`."""

@@ -47,7 +47,7 @@ def parse(spec: FieldSpec, text: str) -> tuple[Json, str]:
             value = math.nan
         if not math.isfinite(value):
             return ABSENT, comma_words(stripped) or _("Write a number, like 0.5")
-        return (int(stripped) if stripped.lstrip("-").isdigit() else value), ""
+        return (int(stripped) if stripped.lstrip("+-").isdigit() else value), ""
     return _parse_json(spec, stripped)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nicegui import ui
 
 from ui.kit.answer import answer_of
+from ui.kit.feedback import open_page
 from ui.kit.parts import button, note, words
 from ui.kit.text import _
 
@@ -12,7 +13,7 @@ from ui.kit.text import _
 async def sure_to_erase() -> bool:
     """Asks for confirmation. Returns True when the data may be erased."""
     title = _("Erase the data of this job?")
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
+    with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
         dialog.props["aria-label"] = title
         words(title, tag="h2")
         words(_("It happens now and cannot be undone."), tag="p")

@@ -57,7 +57,7 @@ from ui.kit.parts import (
 )
 from ui.kit.text import _, tokens
 from ui.page_session import App, PageSession, open_page_session, page_at
-from ui.page_shell import every, nothing_here, opened, times_of
+from ui.page_shell import every, not_twice, nothing_here, opened, times_of
 from ui.parts.ask_owners import asking
 from ui.parts.job_words import environment_word, job_badge, job_state, job_took, trigger_badge, version_words
 from ui.parts.question_cards import Asked, QuestionCards, outcome_words, refused_words
@@ -133,6 +133,7 @@ class JobDetailPage:
         self.lines: list[StepLine] = []
         #: Nodes of called flows, by the names of their steps.
         self.inner: dict[str, Node] = {}
+        self.run_again = not_twice(self._run_again)
 
     @property
     def job(self) -> JobRow:
@@ -229,7 +230,7 @@ class JobDetailPage:
                 )
             kept = self._has_values
             if job.ended and kept and may_run and not flow.deleted and self.document.nodes:
-                again = button(_("Run again"), self._run_again, icon="replay")
+                again = button(_("Run again"), self.run_again, icon="replay")
                 with again:
                     ui.tooltip(
                         _(
@@ -334,7 +335,7 @@ class JobDetailPage:
                     can_look=not self.seen.flow.deleted,
                     why_not=self._why_not(),
                     can_retry=self.page_session.may("run flows") and self._has_node(job),
-                    on_retry=self._run_again,
+                    on_retry=self.run_again,
                 )
             elif job.status == "completed" and (refused := refused_words(self.seen.questions)):
                 note("", kind="warn", icon="block", strong=f"{refused}.")
@@ -473,7 +474,7 @@ class JobDetailPage:
             await finish_erasing_soon(self.page_session.app.database, WAIT_SECONDS)
             ui.navigate.to(f"/jobs/{self.job.id}")
 
-    async def _run_again(self, start: str | None = None) -> None:
+    async def _run_again(self, start: str | None = None) -> bool:
         payload = self.seen.payload.value if self.seen.payload is not None else {}
         options = RunOptions(start=start, reuse=self.job.id if start else None, again=self.job.id)
         checked = await self.page_session.checked(self.document, payload, kept=options.repeats)
@@ -482,3 +483,4 @@ class JobDetailPage:
         )
         if job_id is not None:
             ui.navigate.to(f"/jobs/{job_id}")
+        return job_id is not None

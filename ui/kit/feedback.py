@@ -254,13 +254,18 @@ async def confirm(
             go = button(verb, lambda: dialog.submit(True), kind="danger_main" if danger else "main")
             if box is not None:
                 go.disable()
-                box.on_value_change(lambda event: go.set_enabled((event.value or "").strip() == typed.strip()))
+                box.on_value_change(lambda event: go.set_enabled(_as_seen(event.value or "") == _as_seen(typed)))
     try:
         answer = await dialog
         return both_act if answer is None else bool(answer)
     finally:
         if not dialog.is_deleted:  # closing the page deletes the dialog
             dialog.delete()
+
+
+def _as_seen(title: str) -> str:
+    """The title with its blanks as a page shows them: several in a row as one."""
+    return " ".join(title.split())
 
 
 @contextmanager

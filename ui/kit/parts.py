@@ -35,6 +35,7 @@ Code and JSON values are in `ui/kit/code_view.py`, errors, toasts and dialogs in
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -42,6 +43,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
+from nicegui.events import ValueChangeEventArguments
 
 from ui.kit.text import _
 
@@ -251,13 +253,38 @@ def disabled_button(
 def menu_item(
     text: str, on_click: Callable[..., Any] | None = None, *, icon: str | None = None, danger: bool = False
 ) -> ui.menu_item:
-    """Creates an entry of a `ui.menu`."""
-    item = ui.menu_item(on_click=on_click).classes("fp-bad" if danger else "").props("role=menuitem")
+    """Creates an entry of a `ui.menu`. The first click closes the menu, so the second one of a double click does nothing."""
+    item = (
+        ui.menu_item(on_click=_once_each_opening(on_click)).classes("fp-bad" if danger else "").props("role=menuitem")
+    )
     with item:
         if icon:
             _icon(icon)
         words(text)
     return item
+
+
+def _once_each_opening(work: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """Returns a handler for an entry of the menu that is drawn now, which acts once each time that menu is opened."""
+    menu = next((one for one in ui.context.slot.parent.ancestors(include_self=True) if isinstance(one, ui.menu)), None)
+    if work is None or menu is None:
+        return work
+    used = False
+
+    def opened(event: ValueChangeEventArguments[bool]) -> None:
+        nonlocal used
+        used = used and not event.value
+
+    @functools.wraps(work)
+    def once(*args: Any, **kwargs: Any) -> Any:
+        nonlocal used
+        if used:
+            return None
+        used = True
+        return work(*args, **kwargs)
+
+    menu.on_value_change(opened)
+    return once
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from engine.actions.keys import NewKey
 from engine.core.environments import Environment
 from ui.forms.form import Field
 from ui.kit.answer import answer_of
+from ui.kit.feedback import open_page
 from ui.kit.parts import button, words
 from ui.kit.reveal import reveal_once
 from ui.kit.text import _
@@ -51,7 +52,7 @@ LONGEST_HOURS = 720
 
 async def ask_overlap(label: str) -> float | None:
     """Asks how many hours the old text of a key keeps working; None when the rotation is cancelled."""
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+    with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = _("Rotate {label}?").format(label=label)
         dialog.props["aria-label"] = title
         words(title, tag="h2")

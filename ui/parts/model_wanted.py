@@ -94,7 +94,7 @@ def model_button(page_session: PageSession, subject: str) -> None:
 
 async def ask_for_model(page_session: PageSession, subject: str, flow_id: str | None) -> bool:
     """Shows a dialog for the request to the owner and stores the request. True when it was stored."""
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+    with feedback.open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = _("Ask the owner for a model")
         dialog.props["aria-label"] = title
         words(title, tag="h2")

@@ -24,8 +24,10 @@ from engine.secrets.question_links import question_link_path
 from storage.job_documents import get_job_flow
 from storage.jobs import find_job
 from storage.questions import QuestionRow, count_open_questions
+from ui.forms.amounts import count_values
 from ui.forms.form import Field, Form
 from ui.forms.specs import specs_of_schema
+from ui.forms.values import pointer_to
 from ui.kit import feedback
 from ui.kit.field_titles import field_title
 from ui.kit.frame import show_waiting
@@ -40,6 +42,16 @@ from ui.parts.ask_owners import asking
 from ui.parts.value_view import readable
 
 _TYPES = {"text": "string", "number": "number", "flag": "boolean", "list": "array", "group": "object"}
+#: How many values all cards together draw as boxes at once, and how many elements they draw for their values. Where there
+#: is no room left, a press shows the values or makes boxes of them: twenty questions with a table in each would keep the
+#: server busy for half a minute.
+MOST_BOXES, MOST_DRAWN = 100, 4_000
+#: What an emptied box asks for, by the kind of the value.
+_WRITE = {
+    "number": _("Write a number, like 12 or 3.5."),
+    "list": _("Write a list; an empty one is []."),
+    "group": _("Write a group; an empty one is {}."),
+}
 #: The length from which a text has a box of several lines.
 _LONG_TEXT = 80
 #: How many values of an answered question are named, and how much of each.
@@ -73,6 +85,8 @@ class QuestionCards:
         self.base = base_address(page_session)
         self.box = ui.element("div").classes("fp-col fp-asks")
         self._cards: dict[str, _Card] = {}
+        #: How many values the cards drew as boxes at once, and how many elements they drew for their values.
+        self.boxes = self.drawn = 0
 
     def show(self, asked: Sequence[Asked]) -> None:
         """Shows exactly these questions, in this order."""
@@ -81,7 +95,10 @@ class QuestionCards:
             with self.box:
                 ui.timer(0, self._tell_number, once=True)
         for question_id in [known for known in self._cards if known not in wanted]:
-            self._cards.pop(question_id).box.delete()
+            gone = self._cards.pop(question_id)
+            self.boxes -= gone.boxes
+            self.drawn -= gone.drawn
+            gone.box.delete()
         for place, (question_id, one) in enumerate(wanted.items()):
             card = self._cards.get(question_id)
             if card is None:
@@ -106,6 +123,8 @@ class _Card:
         self.cards = cards
         self.question = asked.question
         self.may = cards.page_session.may("answer questions")
+        #: What it takes of the boxes and elements of all cards.
+        self.boxes = self.drawn = 0
         self._busy = False
         question = self.question
         with ui.element("article").classes("fp-card fp-ask") as self.box:
@@ -122,6 +141,7 @@ class _Card:
                         if cards.with_job:
                             link(_("See the job"), f"/jobs/{question.job_id}")
             with ui.element("div").classes("fp-cb-body fp-col"):
+                self.values = ui.element("div").classes("fp-col")
                 self._draw_values()
                 self._draw_answer()
         self.tell_time()
@@ -137,14 +157,54 @@ class _Card:
 
     def _draw_values(self) -> None:
         question = self.question
-        changing = {name: value for name, value in question.values.items() if self._may_change(name, value)}
-        fixed = {name: value for name, value in question.values.items() if name not in changing}
-        if fixed:
-            readable(fixed, label=_("Values"), reader=self.cards.times.reader, pictures=True)
-        self.form = None
-        if changing:
+        self.changing = {name: value for name, value in question.values.items() if self._may_change(name, value)}
+        self.form: Form | None = None
+        if question.values and self.cards.drawn >= MOST_DRAWN:
+            with self.values:
+                show = button(_("Show the values"), self._show_and_focus, icon="visibility", small=True)
+                show.classes("fp-self-start")
+            return
+        first = self.values.client.next_element_id
+        self._show()
+        self.drawn = self.values.client.next_element_id - first
+        self.cards.drawn += self.drawn
+
+    def _show(self) -> None:
+        """Shows the values, those that may be changed as boxes while there is room for them."""
+        self.values.clear()
+        left = MOST_BOXES - self.cards.boxes
+        if self.changing and (count := count_values(self.changing, left)) <= left:
+            self.boxes = count
+            self.cards.boxes += count
+            self._draw_form()
+            return
+        with self.values:
+            if values := self.question.values:
+                readable(values, label=_("Values"), reader=self.cards.times.reader, pictures=True)
+            if self.changing:
+                change = button(_("Change the values"), self._change, icon="edit", small=True)
+                change.classes("fp-self-start")
+
+    def _show_and_focus(self) -> None:
+        """Shows the values, and moves the keyboard to them: the button that had it is gone."""
+        self._show()
+        self.values.props("tabindex=-1")
+        self.values.client.run_javascript(f"document.getElementById('{self.values.html_id}')?.focus()")
+
+    def _change(self) -> None:
+        self._draw_form()
+        if self.form is not None:
+            self.form.focus(pointer_to("", next(iter(self.changing))))
+
+    def _draw_form(self) -> None:
+        self.values.clear()
+        changing = self.changing
+        fixed = {name: value for name, value in self.question.values.items() if name not in changing}
+        with self.values:
+            if fixed:
+                readable(fixed, label=_("Values"), reader=self.cards.times.reader, pictures=True)
             words(_("You may change:") if fixed else _("You may change it:"), "fp-s13 fp-t2", tag="p")
-            self.form = Form(specs_of_schema(schema_of(changing)), changing, json_views=True)
+            self.form = Form(specs_of_schema(schema_of(changing)), changing, json_views=True, most=MOST_BOXES)
 
     def _may_change(self, name: str, value: Any) -> bool:
         """A file is looked at, not changed."""
@@ -179,7 +239,11 @@ class _Card:
         if self.form is not None and approved:
             if self.form.problems():
                 return
-            values = self.form.value
+            values, wrong = with_emptied(self.form.value, self.changing)
+            if wrong:
+                self.form.show_errors(wrong)
+                self.form.focus(next(iter(wrong)))
+                return
         self._busy = True
         self.yes.disable()
         self.no.disable()
@@ -225,6 +289,24 @@ def schema_of(values: Mapping[str, Any]) -> dict[str, Any]:
             schema["widget"] = "textarea"
         properties[name] = schema
     return {"type": "object", "properties": properties}
+
+
+def with_emptied(sent: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Returns what a form sends with the boxes that were emptied, and what is wrong by pointer.
+
+    A form leaves an empty box out, and in an answer what is left out is unchanged: the person would approve a value that
+    they have removed.
+    """
+    values, wrong = dict(sent), {}
+    for name, value in asked.items():
+        if name in sent:
+            continue
+        kind = kind_of(value)
+        if kind == "text":
+            values[name] = ""
+        elif kind in _WRITE:
+            wrong[pointer_to("", name)] = _WRITE[kind]
+    return values, wrong
 
 
 def _sentence(detail: str) -> str:

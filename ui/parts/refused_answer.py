@@ -13,7 +13,7 @@ from engine.core.errors import Refusal
 from storage.refusals import MOST_STORED_FIELDS, RefusedRow
 from ui.kit.answer import answer_of
 from ui.kit.code_view import code
-from ui.kit.feedback import fold
+from ui.kit.feedback import fold, open_page
 from ui.kit.parts import ButtonKind, button, link_button, sentence, words
 from ui.kit.text import _
 from ui.parts.refusal_words import CODES, field_name, field_reason, refusal_word
@@ -29,7 +29,7 @@ def caller_sees(
 async def show_answer(call: RefusedRow, types: Mapping[str, str]) -> None:
     """Shows the answer of a refused call until the person closes it."""
     title = _("What the caller sees")
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--answer") as box:
+    with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--answer") as box:
         box.props["aria-label"] = title
         words(title, tag="h2")
         words(

@@ -214,7 +214,7 @@ def draw_restore(*, into_database: bool) -> None:
 
 async def ask_passphrase(title: str, sentence: str, *, verb: str) -> str:
     """Asks for a passphrase twice. Returns "" when the dialog is cancelled."""
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+    with feedback.open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         dialog.props["aria-label"] = title
         words(title, tag="h2")
         words(sentence, tag="p")

@@ -9,6 +9,7 @@ from engine.core.errors import Refusal
 from engine.models.price import Price
 from ui.forms.form import Field
 from ui.kit.answer import answer_of
+from ui.kit.feedback import open_page
 from ui.kit.parts import button, words
 from ui.kit.text import Reader, _, cost
 from ui.page_session import PageSession
@@ -20,7 +21,7 @@ _REFUSED = 1_000_000.0
 
 async def ask_price(page_session: PageSession, connection: str, model: str, price: Price | None) -> bool:
     """Asks for dollars per million tokens. Returns True when a price was stored."""
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+    with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = _("Price of {model}").format(model=model)
         dialog.props["aria-label"] = title
         words(title, tag="h2")

@@ -136,7 +136,7 @@ def hosts_in_words(row: SecretRow) -> str:
 
 async def ask_hosts(page_session: PageSession, row: SecretRow) -> bool:
     """Asks for the hosts to which a secret may be sent. Returns True when they are stored."""
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+    with feedback.open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = _("Hosts of {name}").format(name=row.name)
         dialog.props["aria-label"] = title
         words(title, tag="h2")
@@ -168,7 +168,7 @@ def hosts_field(text: str) -> tuple[Field, ui.textarea]:
 
 async def ask_secret(page_session: PageSession, row: SecretRow | None) -> bool:
     """Asks for a new secret or for another value of `row`. Returns True when it is stored."""
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+    with feedback.open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = _("Replace {name}").format(name=row.name) if row else _("A new secret")
         dialog.props["aria-label"] = title
         words(title, tag="h2")

@@ -103,7 +103,7 @@ def test_a_refused_import_changes_nothing(database, ada, bread, monkeypatch):
 )
 def test_rows_beyond_the_limits_are_refused(database, ada, bread, row, refusal):
     with pytest.raises(refusal) as refused:
-        database.write_now(add_row, ada, bread, row)
+        database.write_now(import_rows, ada, bread, checked_rows([row]))
     assert refused.value.remedy
 
 
@@ -121,8 +121,8 @@ def test_a_name_is_taken_once_capitals_or_not(database, ada, stranger, bread):
 
 def test_rows_are_added_changed_and_deleted_by_hand(database, ada, bread):
     row_id = database.write_now(add_row, ada, bread, {"name": "Cake", "price": 24})
-    assert database.write_now(change_row, ada, bread, row_id, {"price": None, "note": "\ud800!"})
-    assert rows_of(database, ada, bread)[-1] == {"name": "Cake", "price": None, "note": "\ufffd!"}
+    assert database.write_now(change_row, ada, bread, row_id, {"price": None, "name": "\ud800!"})
+    assert rows_of(database, ada, bread)[-1] == {"name": "\ufffd!", "price": None}
     assert not database.write_now(change_row, ada, bread, row_id, {"price": None})
     assert database.write_now(delete_rows, ada, bread, [row_id, 999_999]) == 1
     assert rows_of(database, ada, bread) == BREAD
@@ -130,6 +130,17 @@ def test_rows_are_added_changed_and_deleted_by_hand(database, ada, bread):
         database.write_now(change_row, ada, bread, row_id, {"price": 1})
     line = database.read_now(get_dataset, ada.workspace_id, bread)
     assert line.bytes == len('{"name":"Rye","price":3.2}{"name":"Roll","price":1}')
+
+
+def test_an_open_form_brings_no_column_back_that_was_renamed_or_removed(database, ada, bread):
+    rye, _ = ids_of(database, ada, bread)
+    database.write_now(rename_column, ada, bread, "price", "cost")
+    for change in ((change_row, rye), (add_row,)):
+        with pytest.raises(Conflict, match="“price” is none of them"):
+            database.write_now(change[0], ada, bread, *change[1:], {"name": "Bun", "price": 5})
+    assert database.write_now(change_row, ada, bread, rye, {"name": "Bun"})
+    assert columns_of(database, ada, bread) == [("name", "string"), ("cost", "number")]
+    assert rows_of(database, ada, bread)[0] == {"name": "Bun", "cost": 3.2}
 
 
 def test_an_open_form_never_means_a_row_that_came_later(database, ada, bread):

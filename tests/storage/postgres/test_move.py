@@ -19,7 +19,7 @@ from engine.core.errors import DatabaseNotEmpty, FolderNotEmpty, InUse, MoveFail
 from engine.core.settings import BadSetting
 from engine.jobs.transitions import claim_many
 from engine.moving.move import move_to_folder, move_to_other, move_to_postgres
-from storage.datasets import list_datasets
+from storage.datasets import ColumnLine, list_datasets
 from storage.opening import open_database
 from storage.postgres.all_rows import session_in, writing_all
 from storage.queue import add_messages, take_messages
@@ -118,7 +118,7 @@ def test_a_row_of_a_dataset_gets_no_id_of_one_that_was_removed_before_the_move(
         database = open_database(tmp_path / "data", url=target)
         ada = person(database.write_now(ensure_workspace, "free"))
         if not database.read_now(list_datasets, ada.workspace_id):
-            database.write_now(add_dataset, ada, "Bread")
+            database.write_now(add_dataset, ada, "Bread", (ColumnLine("name", "string"),))
         ids.append(database.write_now(add_row, ada, "Bread", {"name": "Rye"}))
         database.write_now(delete_rows, ada, "Bread", ids[-1:])
         database.close()

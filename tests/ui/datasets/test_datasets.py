@@ -12,7 +12,7 @@ from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
-from engine.actions.datasets import add_dataset, delete_dataset, import_rows
+from engine.actions.datasets import add_dataset, delete_dataset, import_rows, rename_column
 from engine.actions.flows import create_flow
 from engine.actions.workspaces import create_workspace
 from storage.dataset_changes import checked_rows
@@ -149,6 +149,66 @@ async def test_a_cell_opens_its_row_in_a_form_by_type_and_saves_only_what_change
     press(user, "Save")
     await user.should_not_see("Row 3", retries=100)
     assert rows_of(site, dataset_id) == [*BREAD, {"name": "Bun", "price": 2.5, "tags": ["soft"]}]
+
+
+async def test_a_column_of_whole_numbers_takes_a_decimal_and_keeps_whole_ones_whole(site: Site, user: User) -> None:
+    dataset_id = add(site, rows=[{"name": "Rye", "price": 1}, {"name": "Roll", "price": 2}])
+    await user.open(f"/datasets/{dataset_id}")
+    for name, title, typed, kind in (("Rye", "Row 1", "+3", "integer"), ("Roll", "Row 2", "2.5", "number")):
+        user.find(name).click()
+        await user.should_see(title)
+        field(user, "price").value = typed
+        press(user, "Save")
+        await user.should_not_see(title, retries=100)
+        columns = site.database.read_now(get_dataset, site.workspace_id, dataset_id).columns
+        assert [(one.name, one.type) for one in columns] == [("name", "string"), ("price", kind)]
+    assert json.dumps(rows_of(site, dataset_id)) == json.dumps(
+        [{"name": "Rye", "price": 3}, {"name": "Roll", "price": 2.5}]
+    )
+
+
+async def test_a_row_of_columns_that_were_changed_meanwhile_is_refused_with_all_that_is_typed(
+    site: Site, user: User
+) -> None:
+    dataset_id = add(site)
+    await user.open(f"/datasets/{dataset_id}")
+    user.find("Roll").click()
+    await user.should_see("Row 2")
+    site.database.write_now(rename_column, site.owner, dataset_id, "price", "cost")
+    price = field(user, "price")
+    price.value = "5"
+    press(user, "Save")
+    await user.should_see("The columns were changed meanwhile: “price” is none of them.")
+    assert (price.value, price.is_deleted) == ("5", False)
+    assert rows_of(site, dataset_id)[1]["cost"] == 1
+
+
+async def test_what_is_open_and_typed_stays_when_somebody_else_writes_to_the_table(site: Site, user: User) -> None:
+    dataset_id = add(site)
+    await user.open(f"/datasets/{dataset_id}")
+    user.find("Roll").click()
+    await user.should_see("Row 2")
+    name = field(user, "name")
+    name.value = "Bap"
+    site.database.write_now(import_rows, site.owner, dataset_id, checked_rows([{"name": "by a flow"}]))
+    await user.should_see("by a flow", retries=100)
+    assert not name.is_deleted
+    press(user, "Save")
+    await user.should_not_see("Row 2", retries=100)
+    assert [row["name"] for row in rows_of(site, dataset_id)] == ["Rye", "Bap", "by a flow"]
+
+
+async def test_the_import_that_an_empty_table_offers_stays_when_somebody_else_writes_to_it(
+    site: Site, user: User
+) -> None:
+    dataset_id = add(site, "Readers", [])
+    await user.open(f"/datasets/{dataset_id}")
+    press(user, "Import a file")
+    await user.should_see("Or paste rows")
+    paste = field(user, "Or paste rows", ui.textarea)
+    site.database.write_now(import_rows, site.owner, dataset_id, checked_rows([{"name": "by a flow"}]))
+    await user.should_see("by a flow", retries=100)
+    assert not paste.is_deleted
 
 
 async def test_a_field_that_is_emptied_is_null(site: Site, user: User) -> None:

@@ -212,6 +212,7 @@ async def test_jobs_say_which_schedule_started_them(site: Site, user: User) -> N
     started = schedule(site, flow_id)
     await user.open(f"/flows/{flow_id}?tab=triggers")
     press_named(user, "Start now: Monday report")
+    press_named(user, "Start now: Monday report")  # a double click
     await user.should_see("It has started.")
     (job,) = site.database.read_now(list_jobs, site.workspace_id, JobFilters(trigger=f"schedule:{started}")).jobs
     await user.should_see("Show the job")

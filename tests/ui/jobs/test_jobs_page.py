@@ -362,9 +362,11 @@ async def test_running_again_names_the_version_and_makes_a_playground_run(site: 
     await user.open(f"/jobs/{job_id}")
 
     press(user, "Run again")
+    press(user, "Run again")  # a double click
     await user.should_see("What was on the canvas", retries=100)
 
-    newest = site.database.read_now(list_jobs, site.workspace_id).jobs[0]
+    newest, first = site.database.read_now(list_jobs, site.workspace_id).jobs
+    assert first.id == job_id
     assert (newest.environment, newest.counted) == ("playground", False)
 
 

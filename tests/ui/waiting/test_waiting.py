@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from nicegui import ui
 from nicegui.testing import User
+from nicegui.testing.user_interaction import UserInteraction
 
 from engine.actions.files import upload_by_person
 from engine.actions.questions import Answer, answer_question
@@ -80,6 +81,36 @@ async def test_a_question_is_answered_with_changed_values_and_a_note(site: Site,
     assert job.status == "queued"
 
 
+async def test_an_emptied_text_is_approved_as_empty_and_an_emptied_number_is_asked_for(site: Site, user: User) -> None:
+    values = {"cc": "boss@example.com", "discount": 15, "note": "", "fixed": "f"}
+    question = waiting(site, values, editable=("cc", "discount", "note"))
+    await user.open("/waiting")
+    boxes = {str(one.value): one for one in user.find(kind=ui.input).elements}
+    boxes["boss@example.com"].value = boxes["15"].value = ""
+    press(user, "Approve")
+    await user.should_see("Write a number, like 12 or 3.5.")
+    assert found(site, question).open
+    boxes["15"].value = "0"
+    press(user, "Approve")
+    await until(lambda: not found(site, question).open)
+    assert found(site, question).answer == {"cc": "", "discount": 0}
+
+
+async def test_an_emptied_list_is_not_approved_as_it_was(site: Site, user: User) -> None:
+    question = waiting(site, {"tags": ["a", "b"]}, editable=("tags",))
+    await user.open("/waiting")
+    press(user, "Write it as JSON")
+    (box,) = [one for one in user.find(kind=ui.textarea).elements if '"a"' in str(one.value)]
+    box.value = ""
+    press(user, "Approve")
+    await user.should_see("Write a list; an empty one is [].")
+    assert found(site, question).open
+    box.value = "[]"
+    press(user, "Approve")
+    await until(lambda: not found(site, question).open)
+    assert found(site, question).answer == {"tags": []}
+
+
 async def test_an_answer_that_somebody_else_gave_first_is_told(site: Site, user: User) -> None:
     question = waiting(site)
     await user.open("/waiting")
@@ -107,6 +138,44 @@ async def test_new_questions_come_while_the_page_is_open_and_what_is_typed_stays
     assert note.value == "half a"
     assert not note.is_deleted
     assert "2 questions wait for somebody." in page_text(user)
+
+
+async def test_many_questions_with_a_table_each_are_drawn_with_few_elements_and_changed_after_a_press(
+    site: Site, user: User
+) -> None:
+    rows = [{"name": f"Ada {at}", "street": "y", "city": "z", "n": 1, "m": 2} for at in range(100)]
+    asked = [waiting(site, {"orders": rows}, title=f"Question {at}?", editable=("orders",)) for at in range(20)]
+    await user.open("/waiting")
+    assert user.client is not None
+    assert len(user.client.elements) < 10_000
+    said, labels = page_text(user), buttons(user)
+    assert all(f"Question {at}?" in said for at in range(20))
+    assert labels.count("Approve") == 20
+    assert "Ada 0" in said
+    assert labels.count("Change the values") + labels.count("Show the values") == 20
+    assert "Show the values" in labels
+    (first,) = [one for one in user.client.elements.values() if one.props.get("aria-label") == "Question 0?"]
+    (change,) = [one for one in first.descendants() if getattr(one, "text", "") == "Change the values"]
+    UserInteraction(user, {change}, None).click()
+    await until(lambda: [one for one in first.descendants() if isinstance(one, ui.input) and one.value == "Ada 0"])
+    (name,) = [one for one in first.descendants() if isinstance(one, ui.input) and one.value == "Ada 0"]
+    name.value = "Eve"
+    (yes,) = [one for one in first.descendants() if getattr(one, "text", "") == "Approve"]
+    UserInteraction(user, {yes}, None).click()
+    await until(lambda: not found(site, asked[0]).open)
+    assert found(site, asked[0]).answer == {"orders": [{**rows[0], "name": "Eve"}, *rows[1:]]}
+
+
+async def test_values_that_had_no_room_are_shown_after_a_press(site: Site, user: User) -> None:
+    large = {"a": {f"k{at}": "x" for at in range(1_000)}}
+    for _at in range(3):
+        waiting(site, large)
+    waiting(site, {"to": "Grace", "from": "Ada"}, editable=("to",))
+    await user.open("/waiting")
+    assert "Grace" not in page_text(user)
+    for _at in range(buttons(user).count("Show the values")):
+        press(user, "Show the values")
+    assert [one for one in user.find(kind=ui.input).elements if one.value == "Grace"]
 
 
 async def test_the_page_of_a_job_asks_and_tells_who_answered(site: Site, user: User) -> None:
@@ -196,8 +265,10 @@ async def test_the_link_answers_once(site: Site) -> None:
     question = waiting(site, values, editable=("text", "count", "ok", "tags"))
     sent = {"v0": "Hi", "v1": "2,5", "v2": "no", "v3": "a\r\nc\r\n", "note": "Fine", "decision": "approve"}
     async with site.browser() as browser:
+        empty = await browser.post(link(site, question), data={**sent, "v1": ""})
         wrong = await browser.post(link(site, question), data={**sent, "v1": "many"})
-        assert wrong.status_code == 422
+        assert (empty.status_code, wrong.status_code) == (422, 422)
+        assert "Write a number" in empty.text
         assert "Write a number" in wrong.text
         assert "Hi" in wrong.text
         assert found(site, question).open
@@ -213,9 +284,9 @@ async def test_the_link_answers_once(site: Site) -> None:
 
 
 async def test_what_nobody_touched_stays_as_it_was_asked(site: Site) -> None:
-    values = {"lines": ["a\nb", "", "c"], "text": "a\r\nb\rc", "count": 10**40, "changed": "x"}
+    values = {"lines": ["a", " c"], "text": "a\r\nb\rc", "count": 10**40, "changed": "x"}
     question = waiting(site, values, editable=tuple(values))
-    shown = {"v0": "a\r\nb\r\n\r\nc", "v1": "a\r\nb\r\nc", "v2": str(10**40), "v3": "y", "decision": "approve"}
+    shown = {"v0": "a\r\n c", "v1": "a\r\nb\r\nc", "v2": str(10**40), "v3": "y", "decision": "approve"}
     async with site.browser() as browser:
         assert (await browser.post(link(site, question), data=shown)).status_code == 200
     assert found(site, question).answer == {"changed": "y"}
@@ -230,6 +301,23 @@ async def test_the_link_shows_half_of_a_character_and_leaves_what_nobody_touched
         answered = await browser.post(link(site, question), data=form, headers={"Origin": "http://test"})
     assert answered.status_code == 200
     assert found(site, question).answer == {}
+
+
+@pytest.mark.parametrize(
+    "items", [["Dear Ada,\nthank you.", "Bye"], ["Dear Ada,", "", "Bye"], ["a\rb"], [" "], [], [{"a": 1}]]
+)
+async def test_a_list_that_lines_cannot_hold_is_shown_and_says_where_it_is_changed(
+    site: Site, items: list[Any]
+) -> None:
+    question = waiting(site, {"paragraphs": items, "cc": "x"}, editable=("paragraphs", "cc"))
+    async with site.browser() as browser:
+        page = (await browser.get(link(site, question))).text
+        sent = {"v0": "y", "v1": "Dear Ada,\nGoodbye", "decision": "approve"}
+        assert (await browser.post(link(site, question), data=sent)).status_code == 200
+    assert "Shown here only: Paragraphs. People with an account can change this in Flowport, under Waiting." in page
+    assert 'name="v0" value="x"' in page
+    assert 'name="v1"' not in page
+    assert found(site, question).answer == {"cc": "y"}
 
 
 async def test_two_people_and_the_link_at_once_give_one_answer(site: Site) -> None:

@@ -30,6 +30,7 @@ from engine.flow.step_list import (
 from engine.nodes import CATALOG
 from ui.kit.answer import answer_of
 from ui.kit.ask import ask_text
+from ui.kit.feedback import open_page
 from ui.kit.parts import button, icon, words
 from ui.kit.text import _
 from ui.playground.canvas.palette import ARROWS, narrow_to, node_list, said_about
@@ -225,7 +226,7 @@ class StepActions:
 
 async def choose_kind(title: str, kinds: Sequence[NodeType], hint: str = "") -> str | None:
     """Asks for one of these node types; None when the dialog was cancelled. `hint` says why another is not offered."""
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--kinds") as card:
+    with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--kinds") as card:
         dialog.props["aria-label"] = title
         words(title, tag="h2")
         box = ui.input(placeholder=_("Find a node")).props("outlined dense clearable autofocus autocomplete=off")
@@ -250,7 +251,7 @@ async def choose_kind(title: str, kinds: Sequence[NodeType], hint: str = "") -> 
 
 
 async def _ask_port(name: str, kind: NodeType) -> str | None:
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+    with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = _("Which way out of {name}?").format(name=name)
         dialog.props["aria-label"] = title
         words(title, tag="h2")
@@ -263,7 +264,7 @@ async def _ask_port(name: str, kind: NodeType) -> str | None:
 
 async def _ask_ways(name: str, offered: Sequence[Way], now: set[Way], names: dict[str, str]) -> set[Way] | None:
     """Asks with check boxes which outputs a step comes after; None when the dialog was cancelled."""
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+    with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = _("What does {name} come after?").format(name=name)
         dialog.props["aria-label"] = title
         words(title, tag="h2")

@@ -58,7 +58,7 @@ async def ask_for_curl(page_session: PageSession) -> tuple[CurlCommand, dict[str
     """Returns the pasted command and the ids of the secrets created from its credentials; None when the dialog was
     cancelled.
     """
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
+    with feedback.open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
         dialog.props["aria-label"] = _("Paste a curl command")
         words(_("Paste a curl command"), tag="h2")
         words(_("From a service's documentation, or “Copy as cURL” in a browser. Nothing is sent now."), tag="p")

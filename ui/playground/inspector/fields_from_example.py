@@ -13,6 +13,7 @@ from engine.flow.curl_parser import looks_like_curl, read_curl
 from engine.flow.document import Node
 from engine.flow.draft_fields import SampleRefused, fields_from_json, fields_from_text
 from ui.kit.answer import answer_of
+from ui.kit.feedback import open_page
 from ui.kit.parts import button, icon, words
 from ui.kit.text import _, plural, type_word
 
@@ -51,7 +52,7 @@ async def ask_for_example(node: Node | None) -> tuple[Fields | None, dict[str, A
     """
     kept = [one for one in (node.config.get("fields") or () if node else ()) if isinstance(one, dict)]
     state: dict[str, Drafted | None] = {"drafted": None}
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
+    with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
         dialog.props["aria-label"] = _("From an example")
         words(_("From an example"), tag="h2")
         words(_("Paste the JSON that callers will send, or a whole curl line."), tag="p")

@@ -17,6 +17,7 @@ from storage.secrets import SecretRow, list_secrets
 from ui.forms.form import Field
 from ui.forms.specs import FieldSpec, Json
 from ui.kit.answer import answer_of
+from ui.kit.feedback import open_page
 from ui.kit.parts import button, icon_button, words
 from ui.kit.text import _
 from ui.page_session import PageSession
@@ -167,7 +168,7 @@ async def ask_secret(page_session: PageSession, *, suggestion: str = "", hosts: 
 
     Returns its id, or None when the dialog was cancelled.
     """
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+    with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         dialog.props["aria-label"] = _("New secret")
         words(_("New secret"), tag="h2")
         words(

@@ -22,6 +22,7 @@ from engine.flow.document import Document
 from engine.jobs.server.retention import Retention, Rules
 from engine.jobs.transitions import claim, finish
 from engine.secrets.sealing import open_vault
+from storage.datasets import ColumnLine
 from storage.files import find_file, list_uses, used_bytes
 from storage.flows import get_draft
 from storage.job_changes import Lease
@@ -133,7 +134,7 @@ def test_a_sample_keeps_its_file_until_it_is_gone(world: World, clock: MovedCloc
 
 def test_rows_of_a_dataset_keep_their_files(world: World, clock: MovedClock) -> None:
     kept, removed, who = upload(world), upload(world, b"other", "b.txt"), command_line(world.workspace_id)
-    dataset_id = world.write(add_dataset, who, "Invoices")
+    dataset_id = world.write(add_dataset, who, "Invoices", (ColumnLine("file", "object"),))
     row_ids = [world.write(add_row, who, dataset_id, {"file": value}) for value in (kept, removed)]
     world.write(delete_rows, who, dataset_id, row_ids[1:])
     clock.offset += 2 * DAY
