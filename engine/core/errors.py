@@ -412,9 +412,12 @@ class StorageUnavailable(Unavailable):
 
 
 class DatabaseAway(StorageUnavailable):
-    """What is stored cannot be read or written right now. `may_be_stored`: nobody knows whether a write was committed."""
+    """What is stored cannot be read or written right now."""
 
+    #: False when it is known that nothing of a write was committed.
     may_be_stored = True
+    #: False when trying again within minutes is no use, like on a full disk.
+    may_pass = True
     remedy = (
         "Nothing that was accepted is lost. Try again in a few seconds; if it stays, the log of the server says more to "
         "whoever runs it."

@@ -35,7 +35,7 @@ from storage.postgres.connections import (
     connect_directly,
     is_postgres_fault,
 )
-from storage.postgres.faults import as_away
+from storage.postgres.faults import as_away, is_connection_fault
 from storage.postgres.file_bytes import PostgresFileBytes
 from storage.postgres.libpq_statements import wire_of
 from storage.postgres.message_turns import SharedTurns
@@ -178,7 +178,7 @@ class PostgresDatabase(Database):
             try:
                 return await self._written(work, args, kwargs)
             except DatabaseAway as away:
-                if away.may_be_stored or self._closing or time.monotonic() >= until:
+                if away.may_be_stored or not away.may_pass or self._closing or time.monotonic() >= until:
                     raise
             await asyncio.sleep(_LOOK_SECONDS)
 
@@ -454,7 +454,4 @@ def is_lost(error: DBAPIError) -> bool:
     """True when the connection is gone, so that nothing but a COMMIT that was under way may have been stored."""
     if error.connection_invalidated:
         return True
-    state = getattr(error.orig, "sqlstate", None)
-    if state is None:
-        return isinstance(error.orig, psycopg.OperationalError | psycopg.InterfaceError)
-    return state[:2] in {"08", "57"} and state != "57014"
+    return is_connection_fault(error.orig)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+import psycopg
+
 from engine.core.errors import DatabaseAway
 from engine.core.log_throttle import LogThrottle
 
@@ -38,15 +40,28 @@ _BY_WORDS: Final = (
     ("resolve host", "The name of its host is not known"),
     ("authentication failed", "It does not accept the user or the password"),
 )
+#: What does not pass within minutes: trying again only costs the server more.
+_LASTING: Final = {"53100", "53200"}
 _log_throttle = LogThrottle()
+
+
+def is_connection_fault(error: BaseException | None) -> bool:
+    """True for an error of the driver that says that the connection is gone or could not be made."""
+    state = getattr(error, "sqlstate", None)
+    if state is None:
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return state[:2] in {"08", "57"} and state != "57014"
 
 
 def as_away(error: BaseException) -> DatabaseAway:
     """Returns the refusal for an error of the driver, and logs the error unless it was logged a moment ago."""
     said = " ".join(str(error).split())
-    why = _BY_STATE.get(getattr(error, "sqlstate", None) or "") or next(
+    state = getattr(error, "sqlstate", None) or ""
+    why = _BY_STATE.get(state) or next(
         (told for words, told in _BY_WORDS if words in said), "The connection to it was lost"
     )
     if _log_throttle.may_say(why):
         log.warning("The database does not do its work: %s", said)
-    return DatabaseAway(why)
+    away = DatabaseAway(why)
+    away.may_pass = state not in _LASTING
+    return away

@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import psycopg
 from sqlalchemy import Engine
 
-from engine.core.errors import StorageUnavailable
+from engine.core.errors import DatabaseAway, StorageUnavailable
 from storage.engines import storage_faults
 from storage.file_bytes import DRAFTS, LEFT_OVER_SECONDS, BytesGone, Draft, FileBytes
+from storage.postgres.faults import as_away, is_connection_fault
 from storage.statements import Statement
 
 if TYPE_CHECKING:
@@ -221,8 +222,8 @@ class PostgresFileBytes(FileBytes):
         while True:
             try:
                 return work()
-            except StorageUnavailable:
-                if time.monotonic() >= until or self._closing.wait(_AGAIN_SECONDS):
+            except DatabaseAway as away:
+                if not away.may_pass or time.monotonic() >= until or self._closing.wait(_AGAIN_SECONDS):
                     raise
 
     def _discard(self, draft_id: str) -> None:
@@ -244,6 +245,8 @@ class PostgresFileBytes(FileBytes):
                     connection.invalidate()
                     raise
         except psycopg.Error as error:
+            if is_connection_fault(error):
+                raise as_away(error) from error
             raise StorageUnavailable(f"The database said: {error}") from error
 
 

@@ -360,6 +360,7 @@ class Runs:
 
     async def _end_after_fault(self, run: Run) -> None:
         """Ends a job that fell out of its run: again and again, since nobody else may end it while this process lives."""
+        run.recorder.incomplete = True  # the reports of an end that was refused are lost, so steps may seem to run
         pause = 0.2
         while True:
             try:

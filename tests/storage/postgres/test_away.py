@@ -20,6 +20,7 @@ from storage.migrations import upgrade as upgrading
 from storage.migrations.schema import NewerData
 from storage.opening import open_database
 from storage.postgres import reachability
+from storage.postgres.connections import connect_directly
 from storage.postgres.faults import as_away
 from storage.postgres.unusable import unsuitable
 from storage.settings import SERVER, find_setting, put_setting
@@ -130,6 +131,24 @@ async def test_a_step_reads_and_stores_files_over_a_short_absence_of_the_server(
         draft = await storing
         await of_worker.write(lambda session: kept.place(draft, session))
         assert await asyncio.to_thread(kept.read, draft.sha256, 6) == b"second"
+    finally:
+        of_worker.close()
+
+
+def test_a_file_that_the_server_has_no_room_for_is_sent_once(new_data: Path, database: Database) -> None:
+    """More tries would fill the disk further."""
+    of_worker = open_database(new_data, url=database.url, durable=False)
+    full = """
+        create function refuse() returns trigger language plpgsql as
+          $$ begin perform nextval('tries'); raise 'no room' using errcode = '53100'; end $$;
+        create sequence tries;
+        create trigger full_disk before insert on file_pieces for each row execute function refuse()"""
+    try:
+        with connect_directly(database.url) as connection:
+            connection.execute(full)
+            with pytest.raises(StorageUnavailable):
+                of_worker.file_bytes.draft_of(b"content")
+            assert connection.execute("select last_value from tries").fetchone() == (1,)
     finally:
         of_worker.close()
 

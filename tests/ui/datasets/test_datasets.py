@@ -18,7 +18,7 @@ from engine.actions.workspaces import create_workspace
 from storage.dataset_changes import checked_rows
 from storage.datasets import DatasetLine, find_dataset, get_dataset, list_datasets, page_of_rows
 from tests.factories import document, greeting, person
-from tests.ui.arrange import buttons, choose, newest_button, page_text, press, texts, until
+from tests.ui.arrange import buttons, choose, entries, newest_button, page_text, press, texts, until
 from tests.ui.conftest import Site
 from ui.datasets.words import cell_text, sum_line
 from ui.kit.text import ENGLISH
@@ -278,6 +278,9 @@ async def test_a_failure_is_told_until_the_person_goes_on(site: Site, user: User
     press(user, "Rename")
     await user.should_see("“By name” finds this dataset by its name")
 
+    (entry,) = [element for text, element in entries(user) if text == "Rename..."]
+    assert entry.menu is not None
+    entry.menu.open()
     choose(user, "Rename...")
     await user.should_not_see("“By name” finds this dataset by its name")
 

@@ -155,7 +155,8 @@ async def test_a_job_whose_end_is_refused_stays_with_its_worker_until_it_is_stor
 ) -> None:
     refuse = "create trigger refusing before update on jobs when new.status in ('completed', 'failed') begin select raise(abort, 'no'); end"
     world.write(lambda session: session.execute(text(refuse)))
-    job_id = world.submit(world.add_flow()).job_id
+    steps = document_of(("first", "set_fields", {"a": 1}), ("slow", "test_sleep", {"seconds": 0.5}))
+    job_id = world.submit(world.add_flow(steps)).job_id
     runs = world.runs()
     carrying = asyncio.create_task(runs.carry(job_id))
     async with asyncio.timeout(5):
@@ -166,6 +167,7 @@ async def test_a_job_whose_end_is_refused_stays_with_its_worker_until_it_is_stor
     async with asyncio.timeout(5):
         assert await carrying
     assert (world.job(job_id).status, world.active()) == ("failed", 0)
+    assert "running" not in {step.status for step in world.read(list_steps, world.workspace_id, job_id)}
 
 
 async def test_a_job_is_not_completed_when_some_of_its_steps_could_not_be_stored(world: World) -> None:
