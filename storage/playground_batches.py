@@ -121,6 +121,12 @@ def find_newest_batch(session: Session, workspace_id: str, flow_id: str) -> Stor
     return found[0] if found else None
 
 
+def has_open_batch(session: Session, flow_id: str) -> bool:
+    """True when a batch of this flow has rows to run. The caller has checked the flow's workspace."""
+    query = select(PlaygroundBatch.batch_id).join(Batch, Batch.id == PlaygroundBatch.batch_id)
+    return session.scalar(query.where(Batch.flow_id == flow_id, PlaygroundBatch.state.in_(OPEN)).limit(1)) is not None
+
+
 def list_open_batches(session: Session) -> Sequence[StoredBatch]:
     """Returns the batches of all workspaces that have rows to run, oldest first."""
     return _stored(session, PlaygroundBatch.state.in_(OPEN), order=(Batch.created_at, Batch.id))

@@ -27,7 +27,14 @@ from storage.batches import BatchRun, list_batch_runs
 from storage.database import Database
 from storage.job_results import small_results
 from storage.jobs import read_value
-from storage.playground_batches import OPEN, StoredBatch, find_newest_batch, list_open_batches, list_rows_outside_jobs
+from storage.playground_batches import (
+    OPEN,
+    StoredBatch,
+    find_newest_batch,
+    list_open_batches,
+    list_rows_outside_jobs,
+    store_batch_state,
+)
 
 #: Number of results that one statement reads.
 CHUNK = 500
@@ -37,6 +44,8 @@ _GIVE = "batch"
 #: How often batches without a driver are looked for, in seconds; how often a batch is asked for, and the pause between.
 _LOOK_SECONDS = 3.0
 _ASKS, _ASK_SECONDS = 8, 0.25
+
+_FAILED = "Something in Flowport failed; the server's log has the details."
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +78,7 @@ class PlaygroundBatches:
         self._watching: asyncio.Task[None] | None = None
         self._waiters = waiters
         self._open: dict[str, BatchRunner] = {}
+        self._resuming = asyncio.Lock()
         #: In which the inputs of rows are checked.
         self.threads = threads or CheckThreads()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -82,11 +92,12 @@ class PlaygroundBatches:
         if (runner := self._open.get(flow_id)) is not None:
             return runner
         stored = await self._database.read(find_newest_batch, workspace_id, flow_id)
-        if self._locks is not None and stored is not None and stored.state in OPEN:
-            await self._ask_for(stored)
-        loaded = None if stored is None else await self._load(stored)
-        # this server may drive it now, or another tab may have begun one meanwhile
-        return self._open.get(flow_id) or loaded
+        if stored is not None and stored.state in OPEN:
+            await self._drive_here(stored)
+        if stored is None or (runner := self._open.get(flow_id)) is not None:
+            return self._open.get(flow_id)
+        loaded = await self._load(stored)
+        return self._open.get(flow_id) or loaded  # another tab may have begun one meanwhile
 
     def start(self, batch: PlaygroundBatch, rows: Rows, user_id: str) -> BatchRunner:
         """Runs a batch that `begin_playground_batch` has stored, unless this server has found it there already."""
@@ -121,11 +132,32 @@ class PlaygroundBatches:
         for stored in await self._database.read(list_open_batches):
             await self._try_to_resume(stored)
 
-    async def _try_to_resume(self, stored: StoredBatch) -> None:
+    async def _drive_here(self, stored: StoredBatch) -> None:
+        """Continues a batch that another server drives, or that nobody drives, since its end could not be stored."""
+        if self._locks is not None:
+            await self._ask_for(stored)
+            return
+        async with self._resuming:
+            if stored.flow_id not in self._open:  # another tab may have continued it meanwhile
+                await self._continue(stored)
+
+    async def _try_to_resume(self, stored: StoredBatch) -> bool:
+        """Tells whether the batch is continued. One that can never be continued is stopped: it would keep the flow from
+        every other batch.
+        """
         try:
             await self._resume(stored)
+        except Refusal as refusal:
+            log.warning("the batch %s is not continued: %s", stored.id, refusal)
+            return False
         except Exception:
             log.exception("the batch %s cannot be continued", stored.id)
+            with contextlib.suppress(Refusal):
+                await self._database.write(
+                    store_batch_state, stored.id, stored.user_id, "stopped", _FAILED, closed=True
+                )
+            return False
+        return True
 
     async def _watch(self) -> None:
         """Takes the batches that no living server drives, and leaves those that another one has taken."""
@@ -158,11 +190,10 @@ class PlaygroundBatches:
             raise
 
     async def _continue(self, known: StoredBatch) -> None:
-        """Continues a batch whose lock was just taken: as it is stored now, since another server drove it until then."""
+        """Continues a batch whose lock was just taken: as it is stored now, since another server or tab drove it until then."""
         stored = await self._database.read(find_newest_batch, known.workspace_id, known.flow_id)
-        if stored is not None and stored.id == known.id and stored.state in OPEN:
-            await self._try_to_resume(stored)
-        elif self._locks is not None:
+        is_open = stored is not None and stored.id == known.id and stored.state in OPEN
+        if (stored is None or not is_open or not await self._try_to_resume(stored)) and self._locks is not None:
             self._locks.let_go(_lock_of(known.id))
 
     async def _ask_for(self, stored: StoredBatch) -> None:
@@ -227,7 +258,7 @@ class PlaygroundBatches:
         except Exception:
             log.exception("the batch %s ended early", runner.batch.id)
             with contextlib.suppress(Refusal):  # the state stays as it is, and the next start continues
-                await runner.fail("Something in Flowport failed; the server's log has the details.")
+                await runner.fail(_FAILED)
         self._forget(runner)
 
     def _forget(self, runner: BatchRunner) -> None:

@@ -15,6 +15,7 @@ from engine.actions.datasets import add_dataset, import_rows
 from engine.actions.members import ensure_owner
 from engine.actions.playground_batches import begin_playground_batch
 from engine.actions.principal import Principal
+from engine.core.errors import BatchRunning
 from engine.core.ids import WorkspaceId
 from engine.flow.document import Document
 from engine.jobs.server.job_waiters import JobWaiters
@@ -162,6 +163,34 @@ async def test_a_batch_that_cannot_be_read_keeps_no_other_from_continuing(
         await until(lambda: continued.over)
     assert continued.progress.done == 1
     assert f"the batch {broken.batch.id} cannot be continued" in caplog.text
+    servers.flow_id = broken.batch.flow_id
+    servers.begin(listed("8"))  # it is stopped, else its flow could have no other batch
+
+
+async def test_a_flow_has_one_batch_at_a_time(servers: Servers) -> None:
+    batch = servers.begin(listed(*"123456"))
+    with pytest.raises(BatchRunning) as refused:
+        servers.begin(listed("7"))
+    assert str(refused.value) == "A batch of this flow is running. Stop it before you start another."
+    assert servers.batches.running(servers.flow_id) is batch
+    await until(lambda: len(servers.jobs()) == 4)
+    await batch.stop()
+    await until(lambda: batch.over)
+    again = servers.begin(listed("7"))
+    await until(lambda: len(servers.jobs()) == 5)
+    assert servers.batches.running(servers.flow_id) is again
+
+
+async def test_a_batch_that_nobody_drives_goes_on_when_a_page_shows_it(world: World, servers: Servers) -> None:
+    """Its end could not be stored; else its flow could have no other batch until the server starts anew."""
+    servers.begin(listed(*"123456"))
+    await until(lambda: len(servers.jobs()) == 4)
+    await servers.batches.close()
+    first, second = await asyncio.gather(servers.newest(), servers.newest())
+    assert first is second
+    async with working(world):
+        await until(lambda: first.over)
+    assert (first.state, len(servers.jobs())) == ("ended", 6)
 
 
 async def test_a_paused_batch_stays_paused_and_a_stopped_one_stopped(world: World, servers: Servers) -> None:

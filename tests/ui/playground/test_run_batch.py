@@ -14,12 +14,14 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from engine.actions.datasets import add_dataset, import_rows
+from engine.actions.playground_batches import begin_playground_batch
 from engine.flow.dataset_payloads import fitted, match_columns, payload_of_row
 from storage import tables
 from storage.batches import PlaygroundBatchRow, environments_with_waiting_items, find_playground_batch, list_batch_runs
 from storage.dataset_changes import checked_rows
 from storage.datasets import find_dataset
 from storage.tables import Job
+from tests.factories import document
 from tests.logical_time import pass_time
 from tests.ui.arrange import buttons, page_text, press, until
 from tests.ui.conftest import Site
@@ -253,3 +255,17 @@ async def test_the_rows_that_a_stopped_batch_left_out_can_be_run(site: Site, use
         lambda session: [job.run_options["row"] for job in session.query(Job).order_by(Job.created_at, Job.id)]
     )
     assert sorted(ran) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_start_beside_that_of_another_tab_is_refused_and_shows_the_batch(site: Site, user: User) -> None:
+    flow_id = site.flow("Read", saved=False, file=READING)
+    dataset(site, *({"text": str(place)} for place in range(6)))
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await until(lambda: "Start 6 runs" in buttons(user))
+    source: dict[str, Any] = {"kind": "listed", "rows": [["A", {"text": "1"}]], "skip": []}
+    site.database.write_now(begin_playground_batch, site.owner, flow_id, document(READING), 1, source)
+    press(user, "Start 6 runs")
+    await user.should_see("Stop it before you start another.")
+    await until(lambda: "Stop the batch" in buttons(user))
+    assert len(jobs(site)) <= 1

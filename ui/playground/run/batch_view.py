@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.playground_batches import begin_playground_batch
 from engine.actions.principal import Principal, require_may
-from engine.core.errors import FlowInvalid, Refusal
+from engine.core.errors import BatchRunning, FlowInvalid, Refusal
 from engine.core.ids import JobId
 from engine.flow.contract import samples_of
 from engine.playground_batches.rows import Rows
@@ -131,16 +131,16 @@ class BatchView:
             link_button(_("Export CSV"), csv_path(earlier.id), icon="download", small=True).props("download")
 
     async def _start(self, rows: Rows) -> None:
-        if self.batches.running(self.draft.flow_id) is not None:
-            feedback.failed(_("A batch of this flow is running."), _("Stop it before you start another."))
-            await self.show()
-            return
         try:
             begun = await self.page_session.execute(
                 begin_playground_batch, self.draft.flow_id, await self.draft.settled(), rows.total, rows.as_json()
             )
         except FlowInvalid as refusal:
             feedback.failed(_("The flow cannot run yet."), refusal.problems[0].message)
+            return
+        except BatchRunning as refusal:
+            feedback.refused(refusal)
+            await self.show()
             return
         except Refusal as refusal:
             feedback.refused(refusal)
