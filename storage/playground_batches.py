@@ -34,10 +34,12 @@ class StoredBatch(Struct, frozen=True):
 
 
 class RowOutsideJobs(Struct, frozen=True):
-    """A row without a job of its own: `refused` with the reason in `text`, or waiting to run `again`."""
+    """A row without a job of its own: `refused` with the reason in `text`, waiting to run `again`, or `cancelled` while it
+    waited.
+    """
 
     row: int
-    state: Literal["refused", "again"]
+    state: Literal["refused", "again", "cancelled"]
     title: str
     text: str
     dataset_row: int | None
@@ -65,6 +67,22 @@ def store_batch_state(
     """Changes the state of a batch, and the person on whose behalf it runs."""
     values = {"user_id": user_id, "state": state, "trouble": trouble, "closed": closed}
     session.execute(update(PlaygroundBatch).where(PlaygroundBatch.batch_id == batch_id).values(**values))
+
+
+def store_end(
+    session: Session,
+    batch_id: str,
+    user_id: str,
+    state: BatchState,
+    trouble: str,
+    cancelled: Sequence[RowOutsideJobs],
+    *,
+    closed: bool,
+) -> None:
+    """Stores the end of a batch, with the rows that waited to run again and did not."""
+    store_batch_state(session, batch_id, user_id, state, trouble, closed=closed)
+    for row in cancelled:
+        store_row(session, batch_id, row)
 
 
 def store_again(session: Session, batch_id: str, user_id: str, rows: Sequence[RowOutsideJobs]) -> None:

@@ -311,7 +311,8 @@ def _lines(session: Session, stored: StoredBatch) -> list[BatchLine]:
         results |= small | {job_id: read_value(session, job_id, "result") for job_id in large}
     lines = {run.row: _line(run, results) for run in runs}
     for row in list_rows_outside_jobs(session, stored.workspace_id, stored.id):
-        state = "queued" if row.state == "again" else "refused"
+        # 0.2 left rows of a batch that was stopped as `again`
+        state = row.state if row.state != "again" else "queued" if stored.state in OPEN else "cancelled"
         lines[row.row] = BatchLine(row.row, row.title, state, None, row.text, dataset_row=row.dataset_row)
     return [lines[number] for number in sorted(lines)]
 

@@ -31,7 +31,7 @@ from storage.database import Database
 from storage.job_changes import PLAYGROUND_SLOTS
 from storage.jobs import JobRow, read_value
 from storage.members import find_account, person_of
-from storage.playground_batches import BatchState, RowOutsideJobs, store_again, store_batch_state, store_row
+from storage.playground_batches import BatchState, RowOutsideJobs, store_again, store_batch_state, store_end, store_row
 
 #: How long the result of a row is waited for; the flow's own time limit ends the run earlier.
 PATIENCE_SECONDS = 24 * 3_600
@@ -125,7 +125,7 @@ class BatchRunner:
             for _slot in range(min(PLAYGROUND_SLOTS, max(1, self.rows.total))):
                 group.create_task(self._work())
         self._stop_clock()
-        await self._store("stopped" if self.state == "stopping" else "ended")
+        await self._end("stopped" if self.state == "stopping" else "ended")
 
     async def pause(self, trouble: str = "") -> None:
         """Starts no further rows; rows that are running continue."""
@@ -157,7 +157,7 @@ class BatchRunner:
         """Ends the batch after an error of the server; the rows that had not started stay out."""
         self.closed = True
         self._stop_clock()
-        await self._store("stopped", trouble)
+        await self._end("stopped", trouble)
 
     async def retry_failed(self, user_id: str) -> bool:
         """Queues the rows that failed, were refused or cancelled; the caller starts `go` again.
@@ -199,6 +199,18 @@ class BatchRunner:
         self.state, self.trouble = state, trouble
         self.change += 1
         await self.database.write(store_batch_state, self.batch.id, self.user_id, state, trouble, closed=self.closed)
+
+    async def _end(self, state: BatchState, trouble: str = "") -> None:
+        """Ends the batch. Rows that wait for their job, to run again, are cancelled, so that a retry takes them."""
+        waiting = [line for line in self.lines if line.job_id is None and not line.ended]
+        self._again = []
+        for line in waiting:
+            line.state = "cancelled"
+        self._ended += len(waiting)
+        rows = [RowOutsideJobs(line.number, "cancelled", line.title, "", line.dataset_row) for line in waiting]
+        self.state, self.trouble = state, trouble
+        self.change += 1
+        await self.database.write(store_end, self.batch.id, self.user_id, state, trouble, rows, closed=self.closed)
 
     def _now(self) -> float:
         return self.database.clock.monotonic()

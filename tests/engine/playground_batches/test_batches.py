@@ -27,7 +27,8 @@ from storage.dataset_changes import checked_rows
 from storage.datasets import list_rows
 from storage.jobs import JobFilters, list_jobs
 from storage.members import list_people
-from storage.tables import DatasetRow, PlaygroundBatch, User
+from storage.playground_batches import list_rows_outside_jobs
+from storage.tables import DatasetRow, PlaygroundBatch, PlaygroundBatchRow, User
 from tests.engine.jobs.world import World, open_world
 from tests.logical_time import LogicalClock
 
@@ -240,6 +241,35 @@ async def test_refused_and_failed_rows_are_known_after_a_restart_and_run_again(w
         await until(lambda: again.over)
     assert [(line.title, line.state) for line in again.lines] == [("A", "refused"), ("B", "failed"), ("C", "completed")]
     assert len(servers.jobs()) == 3, "the failed row has run again, the completed one has not"
+
+
+@pytest.mark.parametrize("stored_as", ["cancelled", "again"])  # as 0.2 left it
+async def test_rows_that_a_stopped_retry_did_not_reach_can_be_retried(
+    world: World, servers: Servers, stored_as: str
+) -> None:
+    batch = servers.begin(listed(*["{bad"] * 12))
+    async with working(world):
+        await until(lambda: batch.over)
+    assert await batch.retry_failed(servers.owner.actor)
+    servers.batches.run(batch)
+    await until(lambda: len(servers.jobs()) == 16)
+    await batch.stop()
+    await until(lambda: batch.over)
+    assert [line.state for line in batch.lines] == ["cancelled"] * 12
+
+    database = world.database
+    rows = database.read_now(list_rows_outside_jobs, world.workspace_id, batch.batch.id)
+    assert [row.state for row in rows] == ["cancelled"] * 8
+    database.write_now(lambda session: session.execute(update(PlaygroundBatchRow).values(state=stored_as)))
+    await servers.restart()
+    again = await servers.newest()
+    assert (again.state, [line.state for line in again.lines]) == ("stopped", ["cancelled"] * 12)
+    assert await again.retry_failed(servers.owner.actor)
+    servers.batches.run(again)
+    async with working(world):
+        await until(lambda: again.over)
+    assert len(servers.jobs()) == 28
+    assert [line.state for line in again.lines] == ["failed"] * 12
 
 
 async def test_a_row_that_fills_fields_with_more_than_a_request_may_have_is_refused(

@@ -194,6 +194,24 @@ async def test_the_file_has_a_line_per_row_and_no_formula(site: Site, user: User
         assert (await stranger.get(path)).status_code in {302, 303, 401}
 
 
+async def test_the_file_has_one_line_for_a_row_that_did_not_run_again(site: Site, user: User) -> None:
+    flow_id = site.flow("Read", saved=False, file=READING)
+    dataset(site, *({"text": "{broken"} for _ in range(6)))
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await until(lambda: "Start 6 runs" in buttons(user))
+    async with working(site):
+        press(user, "Start 6 runs")
+        await user.should_see("6 of 6 rows", retries=250)
+    press(user, "Retry failed (6)")
+    await until(lambda: len(jobs(site)) == 10)
+    press(user, "Stop the batch")
+    await until(lambda: "Retry failed (6)" in buttons(user))
+    answer = await user.http_client.get(f"/playground/batches/{newest(site, flow_id).id}/results.csv")
+    _head, *rows = csv.reader(io.StringIO(answer.text.removeprefix("\ufeff")))
+    assert sorted((row[0], row[2]) for row in rows) == [(str(number), "cancelled") for number in range(1, 7)]
+
+
 async def test_a_late_row_gives_the_file_its_columns_too(site: Site, user: User) -> None:
     """The rows before it have failed, so none of them has a result."""
     flow_id = site.flow("Read", saved=False, file=READING)
