@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from storage.statements import Statement
-from storage.tables import Batch, PlaygroundBatch, PlaygroundBatchRow, Snapshot
+from storage.tables import Batch, Job, PlaygroundBatch, PlaygroundBatchRow, Snapshot
 
 BatchState = Literal["running", "paused", "stopping", "stopped", "ended"]
 #: The states of a batch that has rows to run.
@@ -130,6 +130,13 @@ def list_rows_outside_jobs(session: Session, workspace_id: str, batch_id: str) -
         .order_by(PlaygroundBatchRow.row)
     )
     return [RowOutsideJobs(*row) for row in rows]
+
+
+def count_jobs(session: Session, batch_id: str) -> int:
+    """Returns the number of jobs of a batch, with those of rows that have run again since. The caller has checked the
+    batch's workspace.
+    """
+    return session.scalar(select(func.count()).select_from(Job).where(Job.batch_id == batch_id)) or 0
 
 
 def find_newest_batch(session: Session, workspace_id: str, flow_id: str) -> StoredBatch | None:

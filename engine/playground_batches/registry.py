@@ -30,6 +30,7 @@ from storage.jobs import read_value
 from storage.playground_batches import (
     OPEN,
     StoredBatch,
+    count_jobs,
     find_newest_batch,
     list_open_batches,
     list_rows_outside_jobs,
@@ -275,6 +276,7 @@ class PlaygroundBatches:
             load_document(stored.document),
             stored.total,
         )
+        lines, jobs = await self._database.read(_begun, stored)
         return BatchRunner(
             self._database,
             self._waiters,
@@ -283,9 +285,10 @@ class PlaygroundBatches:
             stored.user_id,
             self.threads,
             stored.state,
-            await self._database.read(_lines, stored),
+            lines,
             stored.trouble,
             stored.closed,
+            jobs,
         )
 
 
@@ -299,6 +302,11 @@ def _name_of(runner: BatchRunner) -> str:
 
 def _lock_of(batch_id: str) -> str:
     return f"batch {batch_id}"
+
+
+def _begun(session: Session, stored: StoredBatch) -> tuple[list[BatchLine], int]:
+    """The rows of a batch that have begun, and the number of all its jobs."""
+    return _lines(session, stored), count_jobs(session, stored.id)
 
 
 def _lines(session: Session, stored: StoredBatch) -> list[BatchLine]:

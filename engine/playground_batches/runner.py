@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from engine.actions.jobs import CheckedInput, check_beside
 from engine.actions.playground_batches import PlaygroundBatch, run_in_batch
 from engine.actions.principal import Principal
-from engine.core.errors import JobNotCancellable, NotAllowed, NotFound, Refusal
+from engine.core.errors import BatchRunning, JobNotCancellable, NotAllowed, NotFound, Refusal
 from engine.core.ids import JobId, WorkspaceId
 from engine.flow.dataset_payloads import PayloadRoom
 from engine.flow.references import as_text
@@ -31,7 +31,16 @@ from storage.database import Database
 from storage.job_changes import PLAYGROUND_SLOTS
 from storage.jobs import JobRow, read_value
 from storage.members import find_account, person_of
-from storage.playground_batches import BatchState, RowOutsideJobs, store_again, store_batch_state, store_end, store_row
+from storage.playground_batches import (
+    BatchState,
+    RowOutsideJobs,
+    count_jobs,
+    has_open_batch,
+    store_again,
+    store_batch_state,
+    store_end,
+    store_row,
+)
 
 #: How long the result of a row is waited for; the flow's own time limit ends the run earlier.
 PATIENCE_SECONDS = 24 * 3_600
@@ -100,6 +109,8 @@ class BatchRunner:
     trouble: str = ""
     #: True after a stop: rows that had not started stay out, also when failed rows are run again.
     closed: bool = False
+    #: Number of all jobs of the batch, with those of rows that have run again since.
+    jobs: int = 0
     change: int = 0
     _may_go: asyncio.Event = field(default_factory=asyncio.Event)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -162,10 +173,14 @@ class BatchRunner:
     async def retry_failed(self, user_id: str) -> bool:
         """Queues the rows that failed, were refused or cancelled; the caller starts `go` again.
 
-        False when there are none.
+        False when there are none, or when another runner of this batch has run rows since this one was built. Raises
+        BatchRunning while a batch of the flow has rows to run.
         """
         failed = [line for line in self.lines if line.state in AGAIN]
         if not self.over or not failed:
+            return False
+        again = [RowOutsideJobs(line.number, "again", line.title, "", line.dataset_row) for line in failed]
+        if not await self.database.write(_store_again, self.batch, user_id, again, self.jobs):
             return False
         self.user_id, self._again = user_id, failed
         self._ended -= len(failed)
@@ -174,8 +189,6 @@ class BatchRunner:
             line.state, line.text, line.seconds, line.job_id = "queued", "", None, None
         self.state, self.trouble = "running", ""
         self.change += 1
-        again = [RowOutsideJobs(line.number, "again", line.title, "", line.dataset_row) for line in failed]
-        await self.database.write(store_again, self.batch.id, user_id, again)
         return True
 
     @property
@@ -268,6 +281,7 @@ class BatchRunner:
             _check_size(row.payload)
             checked = await check_beside(self.threads, batch.workspace_id, batch.id, batch.document, row.payload)
             line.job_id = await self.database.write(_run_row, batch, self.user_id, row, checked)
+            self.jobs += 1
         except NotAllowed:
             self._again.insert(0, line)
             await self.pause("Whoever started it may not run flows any more.")
@@ -314,6 +328,18 @@ def _check_size(payload: Mapping[str, Any]) -> None:
 def _identity(number: int, dataset_row: int | None) -> tuple[str, int]:
     """What stays the same of a row when others are deleted: its id in the dataset, or its number in a list."""
     return ("number", number) if dataset_row is None else ("dataset row", dataset_row)
+
+
+def _store_again(
+    session: Session, batch: PlaygroundBatch, user_id: str, rows: Sequence[RowOutsideJobs], jobs: int
+) -> bool:
+    """Stores that these rows wait to run again, unless the batch has not `jobs` jobs any more. Raises BatchRunning."""
+    if has_open_batch(session, batch.flow_id):
+        raise BatchRunning
+    if count_jobs(session, batch.id) != jobs:
+        return False
+    store_again(session, batch.id, user_id, rows)
+    return True
 
 
 def _run_row(

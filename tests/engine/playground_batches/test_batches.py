@@ -243,6 +243,21 @@ async def test_refused_and_failed_rows_are_known_after_a_restart_and_run_again(w
     assert len(servers.jobs()) == 3, "the failed row has run again, the completed one has not"
 
 
+async def test_of_two_retries_of_one_batch_the_later_runs_nothing(world: World, servers: Servers) -> None:
+    batch = servers.begin(listed("{bad", "{bad"))
+    async with working(world):
+        await until(lambda: batch.over)
+        earlier, later, last = await servers.newest(), await servers.newest(), await servers.newest()
+        assert await earlier.retry_failed(servers.owner.actor)
+        with pytest.raises(BatchRunning):
+            await later.retry_failed(servers.owner.actor)
+        servers.batches.run(earlier)
+        await until(lambda: earlier.over)
+        assert not await last.retry_failed(servers.owner.actor), "it knows nothing of what ran meanwhile"
+        assert (await servers.newest()).state == "ended"
+    assert len(servers.jobs()) == 4
+
+
 @pytest.mark.parametrize("stored_as", ["cancelled", "again"])  # as 0.2 left it
 async def test_rows_that_a_stopped_retry_did_not_reach_can_be_retried(
     world: World, servers: Servers, stored_as: str

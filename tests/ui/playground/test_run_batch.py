@@ -13,13 +13,13 @@ from nicegui.testing import User
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from engine.actions.datasets import add_dataset, import_rows
+from engine.actions.datasets import add_dataset, change_row, import_rows
 from engine.actions.playground_batches import begin_playground_batch
 from engine.flow.dataset_payloads import fitted, match_columns, payload_of_row
 from storage import tables
 from storage.batches import PlaygroundBatchRow, environments_with_waiting_items, find_playground_batch, list_batch_runs
 from storage.dataset_changes import checked_rows
-from storage.datasets import find_dataset
+from storage.datasets import find_dataset, list_rows
 from storage.tables import Job
 from tests.factories import document
 from tests.logical_time import pass_time
@@ -119,6 +119,30 @@ async def test_rows_of_a_dataset_are_run_and_what_failed_is_run_again(site: Site
     assert [(run.row, run.job.status) for run in ran] == [(1, "completed"), (2, "failed"), (3, "completed")]
     named(user, "Rows shown").value = "failed"
     assert '{"a": 1}' not in page_text(user).split("Rows of the batch")[-1].split("New batch")[-1]
+
+
+async def test_a_retry_in_one_tab_takes_no_row_that_completed_by_one_in_another(site: Site, user: User) -> None:
+    flow_id = site.flow("Read", saved=False, file=READING)
+    dataset_id = dataset(site, {"text": "{broken"}, {"text": "{broken"})
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await until(lambda: "Start 2 runs" in buttons(user))
+    async with working(site):
+        press(user, "Start 2 runs")
+        await until(lambda: "Retry failed (2)" in buttons(user))
+        other = user.client
+        await opened(user, flow_id)
+        tab(user, "batch")
+        await until(lambda: "Retry failed (2)" in buttons(user))
+        for row in site.database.read_now(list_rows, site.workspace_id, dataset_id):
+            site.database.write_now(change_row, site.owner, dataset_id, row.id, {"text": "1"})
+        press(user, "Retry failed (2)")
+        await user.should_see("2 of 2 rows · 2 completed")
+        user.client = other
+        assert "Retry failed (2)" in buttons(user), "this tab looks no more at a batch that is over"
+        press(user, "Retry failed (2)")
+        await user.should_see("2 of 2 rows · 2 completed")
+    assert len(jobs(site)) == 4
 
 
 async def test_a_pause_lets_no_other_row_begin_and_a_stop_cancels_those_that_run(site: Site, user: User) -> None:

@@ -338,18 +338,47 @@ class BatchView:
             self._look()
 
     async def _retry(self) -> None:
-        batch = self.batch
-        if batch is None or not await self._may_run():
+        shown = self.batch
+        if shown is None or not await self._may_run():
             return
-        if self.batches.running(self.draft.flow_id) is not None:  # another tab has begun one meanwhile
+        # another tab may have run rows again since this one was drawn
+        batch = await self.batches.newest(self.page_session.person.workspace_id, self.draft.flow_id)
+        if batch is None or batch.batch.id != shown.batch.id:
             await self.show()
-        elif await batch.retry_failed(self.page_session.person.id):
-            self.batches.run(batch)
-            self._draw_batch()
+            return
+        try:
+            done = _is_as_shown(batch, shown) and await self._run_again(batch)
+        except BatchRunning as refusal:
+            feedback.refused(refusal)
+            await self.show()
+            return
+        if not done:
+            feedback.failed(
+                _("Rows of this batch were run again in another tab."),
+                _("Look at the results, then retry what still failed."),
+            )
+            await self.show()
+
+    async def _run_again(self, batch: BatchRunner) -> bool:
+        if not await batch.retry_failed(self.page_session.person.id):
+            return False
+        self.batches.run(batch)
+        self.batch = batch
+        self._draw_batch()
+        return True
 
     async def _may_run(self) -> bool:
         """Checks the person's permission in the database again; a refusal is shown."""
         return await self.page_session.try_execute(_require_run) is not None
+
+
+def _is_as_shown(batch: BatchRunner, shown: BatchRunner) -> bool:
+    """True when the batch is over and the rows that a retry takes are those that are shown."""
+    return batch.over and _to_retry(batch) == _to_retry(shown)
+
+
+def _to_retry(batch: BatchRunner) -> list[tuple[int, str, JobId | None]]:
+    return sorted((line.number, line.state, line.job_id) for line in batch.lines if line.state in AGAIN)
 
 
 def _require_run(_session: Session, principal: Principal) -> bool:
