@@ -9,13 +9,15 @@ import io
 from typing import Any
 
 import pytest
+from nicegui import ui
 from nicegui.testing import User
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from engine.actions.datasets import add_dataset, change_row, import_rows
+from engine.actions.datasets import add_dataset, change_row, delete_rows, import_rows
 from engine.actions.playground_batches import begin_playground_batch
 from engine.flow.dataset_payloads import fitted, match_columns, payload_of_row
+from engine.playground_batches.rows import ListedRows, RowsThatRan
 from storage import tables
 from storage.batches import PlaygroundBatchRow, environments_with_waiting_items, find_playground_batch, list_batch_runs
 from storage.dataset_changes import checked_rows
@@ -311,3 +313,43 @@ async def test_a_start_beside_that_of_another_tab_is_refused_and_shows_the_batch
     await user.should_see("Stop it before you start another.")
     await until(lambda: "Stop the batch" in buttons(user))
     assert len(jobs(site)) <= 1
+
+
+async def test_rows_that_ran_are_left_out_also_when_rows_were_deleted_since(site: Site, user: User) -> None:
+    flow_id = site.flow("Read", saved=False, file=READING)
+    dataset_id = dataset(site, *({"text": str(place)} for place in range(10)))
+    other_id = site.database.write_now(add_dataset, site.owner, "Zebras")
+    site.database.write_now(import_rows, site.owner, other_id, checked_rows([{"text": "9"}] * 5))
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await until(lambda: "Start 10 runs" in buttons(user))
+    press(user, "Start 10 runs")
+    await until(lambda: len(jobs(site)) == 4 and "Stop the batch" in buttons(user))
+    press(user, "Stop the batch")
+    await user.should_see("6 left out", retries=250)
+    ids = [row.id for row in site.database.read_now(list_rows, site.workspace_id, dataset_id)]
+    site.database.write_now(delete_rows, site.owner, dataset_id, ids[:3])
+    press(user, "New batch")
+    await until(lambda: "Start 7 runs" in buttons(user))
+    user.find("Leave out the rows that ran in the last batch (1)").click()
+    assert "Start 6 runs" in buttons(user)
+    source = next(
+        one for one in user.client.elements.values() if isinstance(one, ui.select) and one.value == dataset_id
+    )  # type: ignore[union-attr]
+    source.value = other_id
+    assert "Start 5 runs" in buttons(user)
+    await user.should_not_see("Leave out the rows")
+    source = next(one for one in user.client.elements.values() if isinstance(one, ui.select) and one.value == other_id)  # type: ignore[union-attr]
+    source.value = dataset_id
+    assert "Start 6 runs" in buttons(user)
+    site.database.write_now(delete_rows, site.owner, dataset_id, ids[3:4])  # beside the open form
+    async with working(site):
+        press(user, "Start 6 runs")
+        await user.should_see("6 of 6 rows · 6 completed", retries=250)
+    assert sorted(payload(site, job)["text"] for job in jobs(site)) == [str(place) for place in range(10)]
+
+
+def test_samples_that_ran_are_found_among_those_of_now():
+    ran = RowsThatRan(ListedRows([("A", {"n": 1}), ("B", {}), ("C", {})]), frozenset({1, 2}), frozenset())
+    assert ran.among(ListedRows([("B", {}), ("C", {}), ("A", {"n": 2}), ("B", {})])) == {1}
+    assert ran.among(ListedRows([])) == frozenset()

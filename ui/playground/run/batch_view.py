@@ -14,9 +14,10 @@ from engine.actions.principal import Principal, require_may
 from engine.core.errors import BatchRunning, FlowInvalid, Refusal
 from engine.core.ids import JobId
 from engine.flow.contract import samples_of
-from engine.playground_batches.rows import Rows
+from engine.playground_batches.rows import Rows, RowsThatRan
 from engine.playground_batches.runner import AGAIN, BatchLine, BatchRunner
 from storage.batches import PlaygroundBatchRow, find_playground_batch, list_batch_runs
+from storage.playground_batches import list_rows_outside_jobs
 from ui.kit import feedback
 from ui.kit.parts import (
     Column,
@@ -99,10 +100,8 @@ class BatchView:
         earlier = await self.page_session.query(find_playground_batch, flow_id=self.draft.flow_id)
         if self.batch is not begun:  # another batch was started meanwhile, and that one is shown
             return
-        ran: frozenset[int] = frozenset()
-        if earlier is not None and sum(earlier.counts.values()) < earlier.total:
-            ran = frozenset(run.row for run in await self.page_session.query(list_batch_runs, earlier.id))
         known = begun is not None and earlier is not None and earlier.id == begun.batch.id
+        ran = await self._rows_that_ran(begun) if begun is not None and known else None
         self.content.clear()
         with self.content:
             if earlier is not None and not known:
@@ -113,6 +112,16 @@ class BatchView:
                 return
             set_up = BatchSetUp(self.page_session, self.draft, self.reader, on_start=self.start, ran=ran)
         await set_up.draw()
+
+    async def _rows_that_ran(self, batch: BatchRunner) -> RowsThatRan | None:
+        """Returns the rows that an interrupted batch has run; None when all rows of the batch have run."""
+        runs = await self.page_session.query(list_batch_runs, batch.batch.id)
+        outside = {row.row for row in await self.page_session.query(list_rows_outside_jobs, batch.batch.id)}
+        runs = [run for run in runs if run.row not in outside]
+        if not runs or len(runs) >= batch.batch.total:
+            return None
+        dataset_rows = frozenset(run.dataset_row for run in runs if run.dataset_row is not None)
+        return RowsThatRan(batch.rows.source, frozenset(run.row for run in runs), dataset_rows)
 
     def _draw_earlier(self, earlier: PlaygroundBatchRow) -> None:
         """Shows a batch that this page cannot open any more: how many of its rows ran, and its CSV file.
