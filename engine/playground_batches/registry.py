@@ -1,7 +1,8 @@
 """The Playground batches of this server: begins them, finds them for the pages, and continues them after a restart.
 
 Servers that share a PostgreSQL hold a lock for each batch that they drive. When a server dies, another one takes its
-batches within seconds; a server whose page shows a batch asks the one that drives it to give it away.
+batches within seconds; a server on which somebody opens or uses the tab of a batch asks the one that drives it to give it
+away.
 """
 
 from __future__ import annotations
@@ -89,16 +90,25 @@ class PlaygroundBatches:
         return self._open.get(flow_id)
 
     async def newest(self, workspace_id: str, flow_id: str) -> BatchRunner | None:
-        """Returns the newest batch of this flow, loaded from the database when it has ended. None: there is none."""
+        """Returns the newest batch of this flow. One with rows to run is driven by this server from now on, unless another
+        one does not give it away; one that has ended is loaded from the database. None: there is none.
+        """
         if (runner := self._open.get(flow_id)) is not None:
             return runner
         stored = await self._database.read(find_newest_batch, workspace_id, flow_id)
         if stored is not None and stored.state in OPEN:
             await self._drive_here(stored)
-        if stored is None or (runner := self._open.get(flow_id)) is not None:
-            return self._open.get(flow_id)
-        loaded = await self._load(stored)
+        if (runner := self._open.get(flow_id)) is not None:
+            return runner
+        loaded = await self.as_stored(workspace_id, flow_id)
         return self._open.get(flow_id) or loaded  # another tab may have begun one meanwhile
+
+    async def as_stored(self, workspace_id: str, flow_id: str) -> BatchRunner | None:
+        """Returns the newest batch of this flow as it is stored, whoever drives it: to look at, not to act on. None: there
+        is none.
+        """
+        stored = await self._database.read(find_newest_batch, workspace_id, flow_id)
+        return None if stored is None else await self._load(stored)
 
     def start(self, batch: PlaygroundBatch, rows: Rows, user_id: str) -> BatchRunner:
         """Runs a batch that `begin_playground_batch` has stored, unless this server has found it there already."""

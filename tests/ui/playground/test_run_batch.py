@@ -22,6 +22,7 @@ from storage import tables
 from storage.batches import PlaygroundBatchRow, environments_with_waiting_items, find_playground_batch, list_batch_runs
 from storage.dataset_changes import checked_rows
 from storage.datasets import find_dataset, list_rows
+from storage.playground_batches import find_newest_batch
 from storage.tables import Job
 from tests.factories import document
 from tests.logical_time import pass_time
@@ -168,6 +169,27 @@ async def test_a_pause_lets_no_other_row_begin_and_a_stop_cancels_those_that_run
     await until(lambda: site.app.batches.running(flow_id) is None)
     assert sorted(job.status for job in jobs(site)) == ["cancelled"] * 4 + ["completed"] * 4
     await user.should_see("1 left out", retries=250)
+
+
+async def test_a_batch_that_was_taken_away_is_shown_as_it_is_stored_and_can_be_stopped(site: Site, user: User) -> None:
+    flow_id = site.flow("Read", saved=False, file=READING)
+    dataset(site, *({"text": str(place)} for place in range(9)))
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await until(lambda: "Start 9 runs" in buttons(user))
+    press(user, "Start 9 runs")
+    await until(lambda: len(jobs(site)) == 4 and "Stop the batch" in buttons(user))
+    await site.app.batches.close()  # as when another server takes it
+    async with working(site):
+        await user.should_see("4 of 9 rows · 4 completed")
+        assert site.app.batches.running(flow_id) is None, "who looks takes nothing"
+    press(user, "Stop the batch")
+    await user.should_see("Stopped · ")
+    await until(lambda: "New batch" in buttons(user))
+    assert site.app.batches.running(flow_id) is None
+    stored = site.database.read_now(find_newest_batch, site.workspace_id, flow_id)
+    assert stored is not None
+    assert stored.state == "stopped"
 
 
 async def test_whoever_may_no_longer_run_flows_pauses_nothing(site: Site, user: User) -> None:

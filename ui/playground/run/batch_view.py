@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.playground_batches import begin_playground_batch
 from engine.actions.principal import Principal, require_may
-from engine.core.errors import BatchRunning, FlowInvalid, Refusal
+from engine.core.errors import BatchRunning, FlowInvalid, Refusal, Unavailable
 from engine.core.ids import JobId
 from engine.flow.contract import samples_of
 from engine.playground_batches.rows import Rows, RowsThatRan
@@ -47,10 +48,16 @@ from ui.pulse import RepeatedCall
 #: Number of rows on one page of the table.
 PAGE = 20
 LOOK_SECONDS = 0.5
+#: The interval in which a batch of another server is read, in seconds, and how much longer it is than a reading takes.
+READ_SECONDS, READ_SHARE = 3.0, 10
 
 
 class BatchView:
-    """Shows the current batch of the flow on this server, whoever started it. `on_open` shows one of its runs."""
+    """Shows the current batch of the flow, whoever started it. `on_open` shows one of its runs.
+
+    When the tab is opened, and with each button, this server takes a batch over that another one drives. A page whose
+    batch was taken away shows what is stored: two pages that only look take nothing from each other.
+    """
 
     def __init__(
         self,
@@ -70,6 +77,8 @@ class BatchView:
         self.page = 0
         self.only_failed = False
         self._drawn: tuple[int, str] | None = None
+        #: When a batch that another server drives is read again, in the time of the event loop.
+        self._read_due = 0.0
         self._rows: list[Any] = []
         self.box = ui.element("div").classes("fp-rt fp-rc")
         with self.box:
@@ -174,7 +183,29 @@ class BatchView:
         self.timer.activate()
 
     async def _look_again(self) -> None:
+        batch = self.batch
+        if batch is not None and not batch.over and self.batches.running(self.draft.flow_id) is None:
+            await self._read_again(batch)
         self._look()
+
+    async def _read_again(self, shown: BatchRunner) -> None:
+        """Reads from time to time how far another server has come."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if began < self._read_due:
+            return
+        try:
+            read = await self.batches.as_stored(self.page_session.person.workspace_id, self.draft.flow_id)
+        except Unavailable:
+            return  # the figures stay until the database answers again
+        self._read_due = loop.time() + max(READ_SECONDS, READ_SHARE * (loop.time() - began))
+        if read is None or self.batch is not shown:
+            return
+        self.batch = read
+        if read.batch.id != shown.batch.id:
+            self._draw_batch()
+        elif self._drawn is not None:
+            self._drawn = (-1, self._drawn[1])  # the buttons are redrawn only when the state is another one
 
     def _look(self) -> None:
         batch = self.batches.running(self.draft.flow_id) or self.batch
@@ -332,19 +363,38 @@ class BatchView:
     # Buttons.
 
     async def _pause(self) -> None:
-        if self.batch is not None and await self._may_run():
-            await self.batch.pause()
+        if (batch := await self._driven()) is not None:
+            await batch.pause()
             self._look()
 
     async def _resume(self) -> None:
-        if self.batch is not None and await self._may_run():
-            await self.batch.resume(self.page_session.person.id)
+        if (batch := await self._driven()) is not None:
+            await batch.resume(self.page_session.person.id)
             self._look()
 
     async def _stop(self) -> None:
-        if self.batch is not None and await self._may_run():
-            await self.batch.stop()
+        if (batch := await self._driven()) is not None:
+            await batch.stop()
             self._look()
+
+    async def _driven(self) -> BatchRunner | None:
+        """Returns the batch that is shown when this server drives it, which takes it over from another one. Otherwise shows
+        what became of it.
+        """
+        shown = self.batch
+        if shown is None or not await self._may_run():
+            return None
+        batch = await self.batches.newest(self.page_session.person.workspace_id, self.draft.flow_id)
+        if batch is None or batch.batch.id != shown.batch.id or batch.over:
+            await self.show()
+            return None
+        if batch is not self.batches.running(self.draft.flow_id):
+            feedback.failed(
+                _("Nothing was changed."),
+                _("Another server runs this batch and does not answer. Try again in a few seconds."),
+            )
+            return None
+        return batch
 
     async def _retry(self) -> None:
         shown = self.batch
