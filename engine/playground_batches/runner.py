@@ -121,7 +121,7 @@ class BatchRunner:
     def __post_init__(self) -> None:
         """Continues with what `lines` tell: of a batch that was loaded, some rows have begun and some wait again."""
         self._again = [line for line in self.lines if line.state == "queued" and line.job_id is None]
-        self._ended = sum(line.ended for line in self.lines)
+        self._ended = 0  # in the time that `_ran` and `_since` measure
         self._begun = {_identity(line.number, line.dataset_row) for line in self.lines}
         self._numbers = {line.number for line in self.lines}
 
@@ -183,8 +183,7 @@ class BatchRunner:
         if not await self.database.write(_store_again, self.batch, user_id, again, self.jobs):
             return False
         self.user_id, self._again = user_id, failed
-        self._ended -= len(failed)
-        self._ran = 0.0
+        self._ended, self._ran = 0, 0.0
         for line in failed:
             line.state, line.text, line.seconds, line.job_id = "queued", "", None, None
         self.state, self.trouble = "running", ""
@@ -219,7 +218,6 @@ class BatchRunner:
         self._again = []
         for line in waiting:
             line.state = "cancelled"
-        self._ended += len(waiting)
         rows = [RowOutsideJobs(line.number, "cancelled", line.title, "", line.dataset_row) for line in waiting]
         self.state, self.trouble = state, trouble
         self.change += 1

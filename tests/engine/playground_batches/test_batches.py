@@ -30,7 +30,7 @@ from storage.members import list_people
 from storage.playground_batches import list_rows_outside_jobs
 from storage.tables import DatasetRow, PlaygroundBatch, PlaygroundBatchRow, User
 from tests.engine.jobs.world import World, open_world
-from tests.logical_time import LogicalClock
+from tests.logical_time import LogicalClock, pass_time
 
 READING = Document.model_validate(
     {
@@ -208,6 +208,28 @@ async def test_a_paused_batch_stays_paused_and_a_stopped_one_stopped(world: Worl
     await servers.restart()
     ended = await servers.newest()
     assert (ended.state, ended.progress.remaining, len(servers.jobs())) == ("stopped", 2, 4)
+
+
+async def test_the_rate_counts_what_ended_since_the_batch_went_on(world: World, servers: Servers) -> None:
+    batch = servers.begin(listed("{bad", *"23456"))
+    await until(lambda: len(servers.jobs()) == 4)
+    await batch.pause()
+    async with working(world):
+        await until(lambda: batch.progress.remaining == 2)
+    await servers.restart()
+    continued = await servers.newest()
+    await continued.resume(servers.owner.actor)
+    await pass_time(1)
+    assert (continued.progress.rate, continued.progress.left_seconds) == (None, None), "four ended before"
+    async with working(world):
+        await until(lambda: continued.over)
+    assert continued.progress.rate is not None
+    assert 0 < continued.progress.rate < 2
+
+    assert await continued.retry_failed(servers.owner.actor)
+    servers.batches.run(continued)
+    await pass_time(1)
+    assert continued.progress.rate is None, "five ended before"
 
 
 async def test_a_stop_that_the_server_did_not_finish_is_finished_by_the_next(world: World, servers: Servers) -> None:
