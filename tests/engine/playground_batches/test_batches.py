@@ -266,15 +266,15 @@ async def test_refused_and_failed_rows_are_known_after_a_restart_and_run_again(w
 
 
 async def test_of_two_retries_of_one_batch_the_later_runs_nothing(world: World, servers: Servers) -> None:
-    batch = servers.begin(listed("{bad", "{bad"))
+    servers.begin(listed("{bad", "{bad"))
     async with working(world):
-        await until(lambda: batch.over)
+        await until(lambda: servers.batches.running(servers.flow_id) is None)
         earlier, later, last = await servers.newest(), await servers.newest(), await servers.newest()
         assert await earlier.retry_failed(servers.owner.actor)
         with pytest.raises(BatchRunning):
             await later.retry_failed(servers.owner.actor)
         servers.batches.run(earlier)
-        await until(lambda: earlier.over)
+        await until(lambda: servers.batches.running(servers.flow_id) is None)
         assert not await last.retry_failed(servers.owner.actor), "it knows nothing of what ran meanwhile"
         assert (await servers.newest()).state == "ended"
     assert len(servers.jobs()) == 4
@@ -291,7 +291,7 @@ async def test_rows_that_a_stopped_retry_did_not_reach_can_be_retried(
     servers.batches.run(batch)
     await until(lambda: len(servers.jobs()) == 16)
     await batch.stop()
-    await until(lambda: batch.over)
+    await until(lambda: servers.batches.running(servers.flow_id) is None)  # the end is stored
     assert [line.state for line in batch.lines] == ["cancelled"] * 12
 
     database = world.database

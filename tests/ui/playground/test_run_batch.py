@@ -82,6 +82,12 @@ def tab(user: User, name: str) -> None:
     found[-1].parent_slot.parent.value = name  # type: ignore[union-attr]
 
 
+def choose_source(user: User, before: str, after: str) -> None:
+    assert user.client is not None
+    boxes = [one for one in user.client.elements.values() if isinstance(one, ui.select)]
+    next(one for one in boxes if one.value == before).value = after
+
+
 def newest(site: Site, flow_id: str) -> PlaygroundBatchRow:
     found = site.database.read_now(find_playground_batch, site.workspace_id, flow_id=flow_id)
     assert found is not None
@@ -355,14 +361,10 @@ async def test_rows_that_ran_are_left_out_also_when_rows_were_deleted_since(site
     await until(lambda: "Start 7 runs" in buttons(user))
     user.find("Leave out the rows that ran in the last batch (1)").click()
     assert "Start 6 runs" in buttons(user)
-    source = next(
-        one for one in user.client.elements.values() if isinstance(one, ui.select) and one.value == dataset_id
-    )  # type: ignore[union-attr]
-    source.value = other_id
+    choose_source(user, dataset_id, other_id)
     assert "Start 5 runs" in buttons(user)
     await user.should_not_see("Leave out the rows")
-    source = next(one for one in user.client.elements.values() if isinstance(one, ui.select) and one.value == other_id)  # type: ignore[union-attr]
-    source.value = dataset_id
+    choose_source(user, other_id, dataset_id)
     assert "Start 6 runs" in buttons(user)
     site.database.write_now(delete_rows, site.owner, dataset_id, ids[3:4])  # beside the open form
     async with working(site):

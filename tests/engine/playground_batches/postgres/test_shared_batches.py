@@ -155,7 +155,7 @@ async def test_whoever_looks_at_a_batch_takes_it_from_nobody_and_whoever_acts_on
     assert mine is not None
     assert (one.batches.running(flow_id), other.batches.running(flow_id)) == (mine, None)
     await mine.stop()
-    await until(lambda: mine.over)
+    await until(lambda: one.batches.running(flow_id) is None)  # the end is stored
     seen = await other.batches.as_stored(world.workspace_id, flow_id)
     assert seen is not None
     assert (seen.state, len(seen.lines)) == ("stopped", len(mine.lines))
