@@ -122,6 +122,11 @@ def list_rows(
     return _lines(session, _owned_rows(workspace_id, dataset_id).where(DatasetRow.id > after).limit(limit))
 
 
+def list_row_ids(session: Session, workspace_id: str, dataset_id: str) -> list[int]:
+    """Returns the ids of all rows, in order; none when the dataset is not of this workspace."""
+    return list(session.scalars(_owned_rows(workspace_id, dataset_id).with_only_columns(DatasetRow.id)))
+
+
 def list_sized_rows(
     session: Session, workspace_id: str, dataset_id: str, *, after: int = 0, limit: int = CHUNK
 ) -> list[SizedRow]:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from storage.statements import Statement
-from storage.tables import Batch, PlaygroundBatch, PlaygroundBatchRow, Snapshot
+from storage.tables import Batch, Job, PlaygroundBatch, PlaygroundBatchRow, Snapshot
 
 BatchState = Literal["running", "paused", "stopping", "stopped", "ended"]
 #: The states of a batch that has rows to run.
@@ -34,10 +34,12 @@ class StoredBatch(Struct, frozen=True):
 
 
 class RowOutsideJobs(Struct, frozen=True):
-    """A row without a job of its own: `refused` with the reason in `text`, or waiting to run `again`."""
+    """A row without a job of its own: `refused` with the reason in `text`, waiting to run `again`, or `cancelled` while it
+    waited.
+    """
 
     row: int
-    state: Literal["refused", "again"]
+    state: Literal["refused", "again", "cancelled"]
     title: str
     text: str
     dataset_row: int | None
@@ -65,6 +67,22 @@ def store_batch_state(
     """Changes the state of a batch, and the person on whose behalf it runs."""
     values = {"user_id": user_id, "state": state, "trouble": trouble, "closed": closed}
     session.execute(update(PlaygroundBatch).where(PlaygroundBatch.batch_id == batch_id).values(**values))
+
+
+def store_end(
+    session: Session,
+    batch_id: str,
+    user_id: str,
+    state: BatchState,
+    trouble: str,
+    cancelled: Sequence[RowOutsideJobs],
+    *,
+    closed: bool,
+) -> None:
+    """Stores the end of a batch, with the rows that waited to run again and did not."""
+    store_batch_state(session, batch_id, user_id, state, trouble, closed=closed)
+    for row in cancelled:
+        store_row(session, batch_id, row)
 
 
 def store_again(session: Session, batch_id: str, user_id: str, rows: Sequence[RowOutsideJobs]) -> None:
@@ -114,11 +132,24 @@ def list_rows_outside_jobs(session: Session, workspace_id: str, batch_id: str) -
     return [RowOutsideJobs(*row) for row in rows]
 
 
+def count_jobs(session: Session, batch_id: str) -> int:
+    """Returns the number of jobs of a batch, with those of rows that have run again since. The caller has checked the
+    batch's workspace.
+    """
+    return session.scalar(select(func.count()).select_from(Job).where(Job.batch_id == batch_id)) or 0
+
+
 def find_newest_batch(session: Session, workspace_id: str, flow_id: str) -> StoredBatch | None:
     """Returns the newest batch of a flow with a stored state; None when there is none."""
     newest_first = Batch.created_at.desc(), Batch.id.desc()
     found = _stored(session, Batch.workspace_id == workspace_id, Batch.flow_id == flow_id, order=newest_first, limit=1)
     return found[0] if found else None
+
+
+def has_open_batch(session: Session, flow_id: str) -> bool:
+    """True when a batch of this flow has rows to run. The caller has checked the flow's workspace."""
+    query = select(PlaygroundBatch.batch_id).join(Batch, Batch.id == PlaygroundBatch.batch_id)
+    return session.scalar(query.where(Batch.flow_id == flow_id, PlaygroundBatch.state.in_(OPEN)).limit(1)) is not None
 
 
 def list_open_batches(session: Session) -> Sequence[StoredBatch]:

@@ -529,14 +529,16 @@ class PlaygroundBatch(Base):
 
 
 class PlaygroundBatchRow(Base):
-    """A row of a Playground batch that is no job: its input was refused, or it waits to run again."""
+    """A row of a Playground batch that is no job: its input was refused, it waits to run again, or was cancelled while it
+    waited.
+    """
 
     __tablename__ = "playground_batch_rows"
     batch_id: Mapped[str] = mapped_column(
         ForeignKey("playground_batches.batch_id", ondelete="CASCADE"), primary_key=True
     )
     row: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    #: `refused` or `again`.
+    #: `refused`, `again` or `cancelled`.
     state: Mapped[str]
     title: Mapped[str]
     #: Why it was refused.

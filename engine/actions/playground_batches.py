@@ -17,13 +17,14 @@ from engine.actions.jobs import (
     with_called_flows,
 )
 from engine.actions.principal import Principal, require_may
+from engine.core.errors import BatchRunning
 from engine.core.ids import FlowId, JobId, WorkspaceId, new_id
 from engine.flow.document import Document
 from engine.nodes import CATALOG
 from engine.run.plan import compile_plan
 from storage.batches import insert_batch
 from storage.flows import get_flow
-from storage.playground_batches import insert_batch_state, remove_row
+from storage.playground_batches import has_open_batch, insert_batch_state, remove_row
 
 
 class PlaygroundBatch(Struct, frozen=True):
@@ -42,11 +43,13 @@ def begin_playground_batch(
 ) -> PlaygroundBatch:
     """Creates a batch and stores its document and the source of its rows, without starting a run.
 
-    Raises NotFound and FlowInvalid.
+    Raises NotFound, FlowInvalid, and BatchRunning while another batch of the flow has rows to run.
     """
     require_may(principal, "run flows")
     flow = get_flow(session, principal.workspace_id, flow_id)
     compile_plan(document, CATALOG, trial=True)
+    if has_open_batch(session, flow.id):
+        raise BatchRunning
     document = with_called_flows(session, principal, flow.id, document, document)
     batch_id = new_id("batch")
     insert_batch(

@@ -17,6 +17,7 @@ Refusal
 │   ├── VersionConflict         somebody saved a newer version meanwhile
 │   ├── JobNotCancellable       the job is completed or failed
 │   ├── BatchNotCancellable     its items had ended before it was cancelled
+│   ├── BatchRunning            a flow has one Playground batch at a time
 │   ├── JobNotEnded             it, or a run made again from it, has not ended
 │   ├── HookPaused              the webhook takes no calls at the moment
 │   ├── IdempotencyInProgress
@@ -246,6 +247,12 @@ class BatchNotCancellable(Conflict):
     """The batch has ended and cannot be cancelled."""
 
     code = RefusalCode.BATCH_NOT_CANCELLABLE
+
+
+class BatchRunning(Conflict):
+    """A batch of this flow is running."""
+
+    remedy = "Stop it before you start another."
 
 
 class QuestionClosed(Conflict):

@@ -1,7 +1,8 @@
 """The Playground batches of this server: begins them, finds them for the pages, and continues them after a restart.
 
 Servers that share a PostgreSQL hold a lock for each batch that they drive. When a server dies, another one takes its
-batches within seconds; a server whose page shows a batch asks the one that drives it to give it away.
+batches within seconds; a server on which somebody opens or uses the tab of a batch asks the one that drives it to give it
+away.
 """
 
 from __future__ import annotations
@@ -27,7 +28,15 @@ from storage.batches import BatchRun, list_batch_runs
 from storage.database import Database
 from storage.job_results import small_results
 from storage.jobs import read_value
-from storage.playground_batches import OPEN, StoredBatch, find_newest_batch, list_open_batches, list_rows_outside_jobs
+from storage.playground_batches import (
+    OPEN,
+    StoredBatch,
+    count_jobs,
+    find_newest_batch,
+    list_open_batches,
+    list_rows_outside_jobs,
+    store_batch_state,
+)
 
 #: Number of results that one statement reads.
 CHUNK = 500
@@ -37,6 +46,8 @@ _GIVE = "batch"
 #: How often batches without a driver are looked for, in seconds; how often a batch is asked for, and the pause between.
 _LOOK_SECONDS = 3.0
 _ASKS, _ASK_SECONDS = 8, 0.25
+
+_FAILED = "Something in Flowport failed; the server's log has the details."
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +80,7 @@ class PlaygroundBatches:
         self._watching: asyncio.Task[None] | None = None
         self._waiters = waiters
         self._open: dict[str, BatchRunner] = {}
+        self._resuming = asyncio.Lock()
         #: In which the inputs of rows are checked.
         self.threads = threads or CheckThreads()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -78,15 +90,25 @@ class PlaygroundBatches:
         return self._open.get(flow_id)
 
     async def newest(self, workspace_id: str, flow_id: str) -> BatchRunner | None:
-        """Returns the newest batch of this flow, loaded from the database when it has ended. None: there is none."""
+        """Returns the newest batch of this flow. One with rows to run is driven by this server from now on, unless another
+        one does not give it away; one that has ended is loaded from the database. None: there is none.
+        """
         if (runner := self._open.get(flow_id)) is not None:
             return runner
         stored = await self._database.read(find_newest_batch, workspace_id, flow_id)
-        if self._locks is not None and stored is not None and stored.state in OPEN:
-            await self._ask_for(stored)
-        loaded = None if stored is None else await self._load(stored)
-        # this server may drive it now, or another tab may have begun one meanwhile
-        return self._open.get(flow_id) or loaded
+        if stored is not None and stored.state in OPEN:
+            await self._drive_here(stored)
+        if (runner := self._open.get(flow_id)) is not None:
+            return runner
+        loaded = await self.as_stored(workspace_id, flow_id)
+        return self._open.get(flow_id) or loaded  # another tab may have begun one meanwhile
+
+    async def as_stored(self, workspace_id: str, flow_id: str) -> BatchRunner | None:
+        """Returns the newest batch of this flow as it is stored, whoever drives it: to look at, not to act on. None: there
+        is none.
+        """
+        stored = await self._database.read(find_newest_batch, workspace_id, flow_id)
+        return None if stored is None else await self._load(stored)
 
     def start(self, batch: PlaygroundBatch, rows: Rows, user_id: str) -> BatchRunner:
         """Runs a batch that `begin_playground_batch` has stored, unless this server has found it there already."""
@@ -121,11 +143,32 @@ class PlaygroundBatches:
         for stored in await self._database.read(list_open_batches):
             await self._try_to_resume(stored)
 
-    async def _try_to_resume(self, stored: StoredBatch) -> None:
+    async def _drive_here(self, stored: StoredBatch) -> None:
+        """Continues a batch that another server drives, or that nobody drives, since its end could not be stored."""
+        if self._locks is not None:
+            await self._ask_for(stored)
+            return
+        async with self._resuming:
+            if stored.flow_id not in self._open:  # another tab may have continued it meanwhile
+                await self._continue(stored)
+
+    async def _try_to_resume(self, stored: StoredBatch) -> bool:
+        """Tells whether the batch is continued. One that can never be continued is stopped: it would keep the flow from
+        every other batch.
+        """
         try:
             await self._resume(stored)
+        except Refusal as refusal:
+            log.warning("the batch %s is not continued: %s", stored.id, refusal)
+            return False
         except Exception:
             log.exception("the batch %s cannot be continued", stored.id)
+            with contextlib.suppress(Refusal):
+                await self._database.write(
+                    store_batch_state, stored.id, stored.user_id, "stopped", _FAILED, closed=True
+                )
+            return False
+        return True
 
     async def _watch(self) -> None:
         """Takes the batches that no living server drives, and leaves those that another one has taken."""
@@ -158,11 +201,10 @@ class PlaygroundBatches:
             raise
 
     async def _continue(self, known: StoredBatch) -> None:
-        """Continues a batch whose lock was just taken: as it is stored now, since another server drove it until then."""
+        """Continues a batch whose lock was just taken: as it is stored now, since another server or tab drove it until then."""
         stored = await self._database.read(find_newest_batch, known.workspace_id, known.flow_id)
-        if stored is not None and stored.id == known.id and stored.state in OPEN:
-            await self._try_to_resume(stored)
-        elif self._locks is not None:
+        is_open = stored is not None and stored.id == known.id and stored.state in OPEN
+        if (stored is None or not is_open or not await self._try_to_resume(stored)) and self._locks is not None:
             self._locks.let_go(_lock_of(known.id))
 
     async def _ask_for(self, stored: StoredBatch) -> None:
@@ -227,7 +269,7 @@ class PlaygroundBatches:
         except Exception:
             log.exception("the batch %s ended early", runner.batch.id)
             with contextlib.suppress(Refusal):  # the state stays as it is, and the next start continues
-                await runner.fail("Something in Flowport failed; the server's log has the details.")
+                await runner.fail(_FAILED)
         self._forget(runner)
 
     def _forget(self, runner: BatchRunner) -> None:
@@ -244,6 +286,7 @@ class PlaygroundBatches:
             load_document(stored.document),
             stored.total,
         )
+        lines, jobs = await self._database.read(_begun, stored)
         return BatchRunner(
             self._database,
             self._waiters,
@@ -252,9 +295,10 @@ class PlaygroundBatches:
             stored.user_id,
             self.threads,
             stored.state,
-            await self._database.read(_lines, stored),
+            lines,
             stored.trouble,
             stored.closed,
+            jobs,
         )
 
 
@@ -270,6 +314,11 @@ def _lock_of(batch_id: str) -> str:
     return f"batch {batch_id}"
 
 
+def _begun(session: Session, stored: StoredBatch) -> tuple[list[BatchLine], int]:
+    """The rows of a batch that have begun, and the number of all its jobs."""
+    return _lines(session, stored), count_jobs(session, stored.id)
+
+
 def _lines(session: Session, stored: StoredBatch) -> list[BatchLine]:
     """The rows of a batch that have begun: a line for each of its jobs, and for each row that is no job."""
     runs = list_batch_runs(session, stored.workspace_id, stored.id)
@@ -280,7 +329,8 @@ def _lines(session: Session, stored: StoredBatch) -> list[BatchLine]:
         results |= small | {job_id: read_value(session, job_id, "result") for job_id in large}
     lines = {run.row: _line(run, results) for run in runs}
     for row in list_rows_outside_jobs(session, stored.workspace_id, stored.id):
-        state = "queued" if row.state == "again" else "refused"
+        # 0.2 left rows of a batch that was stopped as `again`
+        state = row.state if row.state != "again" else "queued" if stored.state in OPEN else "cancelled"
         lines[row.row] = BatchLine(row.row, row.title, state, None, row.text, dataset_row=row.dataset_row)
     return [lines[number] for number in sorted(lines)]
 

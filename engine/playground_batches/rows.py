@@ -2,7 +2,8 @@
 
 A source is stored as JSON with the batch, so that the server can read the remaining rows after a restart:
 `{"kind": "listed", "rows": [[title, payload], ...]}` or `{"kind": "dataset", "dataset_id", "fields", "mapping",
-"total"}`, each with `"skip": [row number, ...]` for rows that are left out.
+"total"}`. What is left out: `"skip": [row number, ...]`, and of a dataset `"without": [id of a row, ...]`. 0.2 left out rows
+of a dataset by number, too.
 """
 
 from __future__ import annotations
@@ -105,30 +106,53 @@ class DatasetRows(Struct, frozen=True):
 
 
 class Rows(Struct, frozen=True):
-    """The rows of a batch: all of a source, except those whose number is in `skip`."""
+    """The rows of a batch: all of a source, except those whose number is in `skip` and those of a dataset whose id is in
+    `without`. An id stays the same when other rows are deleted.
+    """
 
     source: ListedRows | DatasetRows
     skip: frozenset[int] = frozenset()
+    without: frozenset[int] = frozenset()
 
     @property
     def total(self) -> int:
         """The number of rows to run."""
-        return self.source.total - sum(number <= self.source.total for number in self.skip)
+        return self.source.total - sum(number <= self.source.total for number in self.skip) - len(self.without)
 
     def as_json(self) -> dict[str, Any]:
         """Returns the rows as they are stored with the batch."""
-        return {**self.source.as_json(), "skip": sorted(self.skip)}
+        return {**self.source.as_json(), "skip": sorted(self.skip), "without": sorted(self.without)}
 
     async def each(self, database: Database, workspace_id: str) -> AsyncIterator[BatchInputRow]:
         """Yields the rows in order, with their numbers in the source."""
         async for row in self.source.each(database, workspace_id):
-            if row.number not in self.skip:
+            if row.number not in self.skip and row.dataset_row not in self.without:
                 yield row
+
+
+class RowsThatRan(Struct, frozen=True):
+    """The rows that a batch has run: their numbers, and of a dataset their ids."""
+
+    source: ListedRows | DatasetRows
+    numbers: frozenset[int]
+    dataset_rows: frozenset[int]
+
+    def among(self, rows: ListedRows) -> frozenset[int]:
+        """Returns the numbers of the rows of this list that have run: the samples may be others now."""
+        if not isinstance(self.source, ListedRows):
+            return frozenset()
+        ran = [tuple(row) for number, row in enumerate(self.source.rows, 1) if number in self.numbers]
+        found: set[int] = set()
+        for number, row in enumerate(rows.rows, 1):
+            if row in ran:
+                ran.remove(row)
+                found.add(number)
+        return frozenset(found)
 
 
 def rows_from_json(stored: Mapping[str, Any]) -> Rows:
     """Returns the rows that `Rows.as_json` has stored."""
-    skip = frozenset(stored["skip"])
+    skip, without = frozenset(stored["skip"]), frozenset(stored.get("without", ()))
     if stored["kind"] == "listed":
-        return Rows(ListedRows([(title, payload) for title, payload in stored["rows"]]), skip)
-    return Rows(DatasetRows(stored["dataset_id"], stored["fields"], stored["mapping"], stored["total"]), skip)
+        return Rows(ListedRows([(title, payload) for title, payload in stored["rows"]]), skip, without)
+    return Rows(DatasetRows(stored["dataset_id"], stored["fields"], stored["mapping"], stored["total"]), skip, without)

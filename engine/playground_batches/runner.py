@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from engine.actions.jobs import CheckedInput, check_beside
 from engine.actions.playground_batches import PlaygroundBatch, run_in_batch
 from engine.actions.principal import Principal
-from engine.core.errors import JobNotCancellable, NotAllowed, NotFound, Refusal
+from engine.core.errors import BatchRunning, JobNotCancellable, NotAllowed, NotFound, Refusal
 from engine.core.ids import JobId, WorkspaceId
 from engine.flow.dataset_payloads import PayloadRoom
 from engine.flow.references import as_text
@@ -31,7 +31,16 @@ from storage.database import Database
 from storage.job_changes import PLAYGROUND_SLOTS
 from storage.jobs import JobRow, read_value
 from storage.members import find_account, person_of
-from storage.playground_batches import BatchState, RowOutsideJobs, store_again, store_batch_state, store_row
+from storage.playground_batches import (
+    BatchState,
+    RowOutsideJobs,
+    count_jobs,
+    has_open_batch,
+    store_again,
+    store_batch_state,
+    store_end,
+    store_row,
+)
 
 #: How long the result of a row is waited for; the flow's own time limit ends the run earlier.
 PATIENCE_SECONDS = 24 * 3_600
@@ -100,6 +109,8 @@ class BatchRunner:
     trouble: str = ""
     #: True after a stop: rows that had not started stay out, also when failed rows are run again.
     closed: bool = False
+    #: Number of all jobs of the batch, with those of rows that have run again since.
+    jobs: int = 0
     change: int = 0
     _may_go: asyncio.Event = field(default_factory=asyncio.Event)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -110,7 +121,7 @@ class BatchRunner:
     def __post_init__(self) -> None:
         """Continues with what `lines` tell: of a batch that was loaded, some rows have begun and some wait again."""
         self._again = [line for line in self.lines if line.state == "queued" and line.job_id is None]
-        self._ended = sum(line.ended for line in self.lines)
+        self._ended = 0  # in the time that `_ran` and `_since` measure
         self._begun = {_identity(line.number, line.dataset_row) for line in self.lines}
         self._numbers = {line.number for line in self.lines}
 
@@ -125,7 +136,7 @@ class BatchRunner:
             for _slot in range(min(PLAYGROUND_SLOTS, max(1, self.rows.total))):
                 group.create_task(self._work())
         self._stop_clock()
-        await self._store("stopped" if self.state == "stopping" else "ended")
+        await self._end("stopped" if self.state == "stopping" else "ended")
 
     async def pause(self, trouble: str = "") -> None:
         """Starts no further rows; rows that are running continue."""
@@ -157,25 +168,26 @@ class BatchRunner:
         """Ends the batch after an error of the server; the rows that had not started stay out."""
         self.closed = True
         self._stop_clock()
-        await self._store("stopped", trouble)
+        await self._end("stopped", trouble)
 
     async def retry_failed(self, user_id: str) -> bool:
         """Queues the rows that failed, were refused or cancelled; the caller starts `go` again.
 
-        False when there are none.
+        False when there are none, or when another runner of this batch has run rows since this one was built. Raises
+        BatchRunning while a batch of the flow has rows to run.
         """
         failed = [line for line in self.lines if line.state in AGAIN]
         if not self.over or not failed:
             return False
+        again = [RowOutsideJobs(line.number, "again", line.title, "", line.dataset_row) for line in failed]
+        if not await self.database.write(_store_again, self.batch, user_id, again, self.jobs):
+            return False
         self.user_id, self._again = user_id, failed
-        self._ended -= len(failed)
-        self._ran = 0.0
+        self._ended, self._ran = 0, 0.0
         for line in failed:
             line.state, line.text, line.seconds, line.job_id = "queued", "", None, None
         self.state, self.trouble = "running", ""
         self.change += 1
-        again = [RowOutsideJobs(line.number, "again", line.title, "", line.dataset_row) for line in failed]
-        await self.database.write(store_again, self.batch.id, user_id, again)
         return True
 
     @property
@@ -199,6 +211,17 @@ class BatchRunner:
         self.state, self.trouble = state, trouble
         self.change += 1
         await self.database.write(store_batch_state, self.batch.id, self.user_id, state, trouble, closed=self.closed)
+
+    async def _end(self, state: BatchState, trouble: str = "") -> None:
+        """Ends the batch. Rows that wait for their job, to run again, are cancelled, so that a retry takes them."""
+        waiting = [line for line in self.lines if line.job_id is None and not line.ended]
+        self._again = []
+        for line in waiting:
+            line.state = "cancelled"
+        rows = [RowOutsideJobs(line.number, "cancelled", line.title, "", line.dataset_row) for line in waiting]
+        self.state, self.trouble = state, trouble
+        self.change += 1
+        await self.database.write(store_end, self.batch.id, self.user_id, state, trouble, rows, closed=self.closed)
 
     def _now(self) -> float:
         return self.database.clock.monotonic()
@@ -256,6 +279,7 @@ class BatchRunner:
             _check_size(row.payload)
             checked = await check_beside(self.threads, batch.workspace_id, batch.id, batch.document, row.payload)
             line.job_id = await self.database.write(_run_row, batch, self.user_id, row, checked)
+            self.jobs += 1
         except NotAllowed:
             self._again.insert(0, line)
             await self.pause("Whoever started it may not run flows any more.")
@@ -302,6 +326,18 @@ def _check_size(payload: Mapping[str, Any]) -> None:
 def _identity(number: int, dataset_row: int | None) -> tuple[str, int]:
     """What stays the same of a row when others are deleted: its id in the dataset, or its number in a list."""
     return ("number", number) if dataset_row is None else ("dataset row", dataset_row)
+
+
+def _store_again(
+    session: Session, batch: PlaygroundBatch, user_id: str, rows: Sequence[RowOutsideJobs], jobs: int
+) -> bool:
+    """Stores that these rows wait to run again, unless the batch has not `jobs` jobs any more. Raises BatchRunning."""
+    if has_open_batch(session, batch.flow_id):
+        raise BatchRunning
+    if count_jobs(session, batch.id) != jobs:
+        return False
+    store_again(session, batch.id, user_id, rows)
+    return True
 
 
 def _run_row(

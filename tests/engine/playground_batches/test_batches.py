@@ -15,6 +15,7 @@ from engine.actions.datasets import add_dataset, import_rows
 from engine.actions.members import ensure_owner
 from engine.actions.playground_batches import begin_playground_batch
 from engine.actions.principal import Principal
+from engine.core.errors import BatchRunning
 from engine.core.ids import WorkspaceId
 from engine.flow.document import Document
 from engine.jobs.server.job_waiters import JobWaiters
@@ -26,9 +27,10 @@ from storage.dataset_changes import checked_rows
 from storage.datasets import list_rows
 from storage.jobs import JobFilters, list_jobs
 from storage.members import list_people
-from storage.tables import DatasetRow, PlaygroundBatch, User
+from storage.playground_batches import list_rows_outside_jobs
+from storage.tables import DatasetRow, PlaygroundBatch, PlaygroundBatchRow, User
 from tests.engine.jobs.world import World, open_world
-from tests.logical_time import LogicalClock
+from tests.logical_time import LogicalClock, pass_time
 
 READING = Document.model_validate(
     {
@@ -162,6 +164,34 @@ async def test_a_batch_that_cannot_be_read_keeps_no_other_from_continuing(
         await until(lambda: continued.over)
     assert continued.progress.done == 1
     assert f"the batch {broken.batch.id} cannot be continued" in caplog.text
+    servers.flow_id = broken.batch.flow_id
+    servers.begin(listed("8"))  # it is stopped, else its flow could have no other batch
+
+
+async def test_a_flow_has_one_batch_at_a_time(servers: Servers) -> None:
+    batch = servers.begin(listed(*"123456"))
+    with pytest.raises(BatchRunning) as refused:
+        servers.begin(listed("7"))
+    assert str(refused.value) == "A batch of this flow is running. Stop it before you start another."
+    assert servers.batches.running(servers.flow_id) is batch
+    await until(lambda: len(servers.jobs()) == 4)
+    await batch.stop()
+    await until(lambda: batch.over)
+    again = servers.begin(listed("7"))
+    await until(lambda: len(servers.jobs()) == 5)
+    assert servers.batches.running(servers.flow_id) is again
+
+
+async def test_a_batch_that_nobody_drives_goes_on_when_a_page_shows_it(world: World, servers: Servers) -> None:
+    """Its end could not be stored; else its flow could have no other batch until the server starts anew."""
+    servers.begin(listed(*"123456"))
+    await until(lambda: len(servers.jobs()) == 4)
+    await servers.batches.close()
+    first, second = await asyncio.gather(servers.newest(), servers.newest())
+    assert first is second
+    async with working(world):
+        await until(lambda: first.over)
+    assert (first.state, len(servers.jobs())) == ("ended", 6)
 
 
 async def test_a_paused_batch_stays_paused_and_a_stopped_one_stopped(world: World, servers: Servers) -> None:
@@ -178,6 +208,28 @@ async def test_a_paused_batch_stays_paused_and_a_stopped_one_stopped(world: Worl
     await servers.restart()
     ended = await servers.newest()
     assert (ended.state, ended.progress.remaining, len(servers.jobs())) == ("stopped", 2, 4)
+
+
+async def test_the_rate_counts_what_ended_since_the_batch_went_on(world: World, servers: Servers) -> None:
+    batch = servers.begin(listed("{bad", *"23456"))
+    await until(lambda: len(servers.jobs()) == 4)
+    await batch.pause()
+    async with working(world):
+        await until(lambda: batch.progress.remaining == 2)
+    await servers.restart()
+    continued = await servers.newest()
+    await continued.resume(servers.owner.actor)
+    await pass_time(1)
+    assert (continued.progress.rate, continued.progress.left_seconds) == (None, None), "four ended before"
+    async with working(world):
+        await until(lambda: continued.over)
+    assert continued.progress.rate is not None
+    assert 0 < continued.progress.rate < 2
+
+    assert await continued.retry_failed(servers.owner.actor)
+    servers.batches.run(continued)
+    await pass_time(1)
+    assert continued.progress.rate is None, "five ended before"
 
 
 async def test_a_stop_that_the_server_did_not_finish_is_finished_by_the_next(world: World, servers: Servers) -> None:
@@ -211,6 +263,50 @@ async def test_refused_and_failed_rows_are_known_after_a_restart_and_run_again(w
         await until(lambda: again.over)
     assert [(line.title, line.state) for line in again.lines] == [("A", "refused"), ("B", "failed"), ("C", "completed")]
     assert len(servers.jobs()) == 3, "the failed row has run again, the completed one has not"
+
+
+async def test_of_two_retries_of_one_batch_the_later_runs_nothing(world: World, servers: Servers) -> None:
+    servers.begin(listed("{bad", "{bad"))
+    async with working(world):
+        await until(lambda: servers.batches.running(servers.flow_id) is None)
+        earlier, later, last = await servers.newest(), await servers.newest(), await servers.newest()
+        assert await earlier.retry_failed(servers.owner.actor)
+        with pytest.raises(BatchRunning):
+            await later.retry_failed(servers.owner.actor)
+        servers.batches.run(earlier)
+        await until(lambda: servers.batches.running(servers.flow_id) is None)
+        assert not await last.retry_failed(servers.owner.actor), "it knows nothing of what ran meanwhile"
+        assert (await servers.newest()).state == "ended"
+    assert len(servers.jobs()) == 4
+
+
+@pytest.mark.parametrize("stored_as", ["cancelled", "again"])  # as 0.2 left it
+async def test_rows_that_a_stopped_retry_did_not_reach_can_be_retried(
+    world: World, servers: Servers, stored_as: str
+) -> None:
+    batch = servers.begin(listed(*["{bad"] * 12))
+    async with working(world):
+        await until(lambda: batch.over)
+    assert await batch.retry_failed(servers.owner.actor)
+    servers.batches.run(batch)
+    await until(lambda: len(servers.jobs()) == 16)
+    await batch.stop()
+    await until(lambda: servers.batches.running(servers.flow_id) is None)  # the end is stored
+    assert [line.state for line in batch.lines] == ["cancelled"] * 12
+
+    database = world.database
+    rows = database.read_now(list_rows_outside_jobs, world.workspace_id, batch.batch.id)
+    assert [row.state for row in rows] == ["cancelled"] * 8
+    database.write_now(lambda session: session.execute(update(PlaygroundBatchRow).values(state=stored_as)))
+    await servers.restart()
+    again = await servers.newest()
+    assert (again.state, [line.state for line in again.lines]) == ("stopped", ["cancelled"] * 12)
+    assert await again.retry_failed(servers.owner.actor)
+    servers.batches.run(again)
+    async with working(world):
+        await until(lambda: again.over)
+    assert len(servers.jobs()) == 28
+    assert [line.state for line in again.lines] == ["failed"] * 12
 
 
 async def test_a_row_that_fills_fields_with_more_than_a_request_may_have_is_refused(

@@ -9,17 +9,22 @@ import io
 from typing import Any
 
 import pytest
+from nicegui import ui
 from nicegui.testing import User
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from engine.actions.datasets import add_dataset, import_rows
+from engine.actions.datasets import add_dataset, change_row, delete_rows, import_rows
+from engine.actions.playground_batches import begin_playground_batch
 from engine.flow.dataset_payloads import fitted, match_columns, payload_of_row
+from engine.playground_batches.rows import ListedRows, RowsThatRan
 from storage import tables
 from storage.batches import PlaygroundBatchRow, environments_with_waiting_items, find_playground_batch, list_batch_runs
 from storage.dataset_changes import checked_rows
-from storage.datasets import find_dataset
+from storage.datasets import find_dataset, list_rows
+from storage.playground_batches import find_newest_batch
 from storage.tables import Job
+from tests.factories import document
 from tests.logical_time import pass_time
 from tests.ui.arrange import buttons, page_text, press, until
 from tests.ui.conftest import Site
@@ -77,6 +82,12 @@ def tab(user: User, name: str) -> None:
     found[-1].parent_slot.parent.value = name  # type: ignore[union-attr]
 
 
+def choose_source(user: User, before: str, after: str) -> None:
+    assert user.client is not None
+    boxes = [one for one in user.client.elements.values() if isinstance(one, ui.select)]
+    next(one for one in boxes if one.value == before).value = after
+
+
 def newest(site: Site, flow_id: str) -> PlaygroundBatchRow:
     found = site.database.read_now(find_playground_batch, site.workspace_id, flow_id=flow_id)
     assert found is not None
@@ -119,6 +130,30 @@ async def test_rows_of_a_dataset_are_run_and_what_failed_is_run_again(site: Site
     assert '{"a": 1}' not in page_text(user).split("Rows of the batch")[-1].split("New batch")[-1]
 
 
+async def test_a_retry_in_one_tab_takes_no_row_that_completed_by_one_in_another(site: Site, user: User) -> None:
+    flow_id = site.flow("Read", saved=False, file=READING)
+    dataset_id = dataset(site, {"text": "{broken"}, {"text": "{broken"})
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await until(lambda: "Start 2 runs" in buttons(user))
+    async with working(site):
+        press(user, "Start 2 runs")
+        await until(lambda: "Retry failed (2)" in buttons(user))
+        other = user.client
+        await opened(user, flow_id)
+        tab(user, "batch")
+        await until(lambda: "Retry failed (2)" in buttons(user))
+        for row in site.database.read_now(list_rows, site.workspace_id, dataset_id):
+            site.database.write_now(change_row, site.owner, dataset_id, row.id, {"text": "1"})
+        press(user, "Retry failed (2)")
+        await user.should_see("2 of 2 rows · 2 completed")
+        user.client = other
+        assert "Retry failed (2)" in buttons(user), "this tab looks no more at a batch that is over"
+        press(user, "Retry failed (2)")
+        await user.should_see("2 of 2 rows · 2 completed")
+    assert len(jobs(site)) == 4
+
+
 async def test_a_pause_lets_no_other_row_begin_and_a_stop_cancels_those_that_run(site: Site, user: User) -> None:
     flow_id = site.flow("Read", saved=False, file=READING)
     dataset(site, *({"text": str(place)} for place in range(9)))
@@ -140,6 +175,27 @@ async def test_a_pause_lets_no_other_row_begin_and_a_stop_cancels_those_that_run
     await until(lambda: site.app.batches.running(flow_id) is None)
     assert sorted(job.status for job in jobs(site)) == ["cancelled"] * 4 + ["completed"] * 4
     await user.should_see("1 left out", retries=250)
+
+
+async def test_a_batch_that_was_taken_away_is_shown_as_it_is_stored_and_can_be_stopped(site: Site, user: User) -> None:
+    flow_id = site.flow("Read", saved=False, file=READING)
+    dataset(site, *({"text": str(place)} for place in range(9)))
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await until(lambda: "Start 9 runs" in buttons(user))
+    press(user, "Start 9 runs")
+    await until(lambda: len(jobs(site)) == 4 and "Stop the batch" in buttons(user))
+    await site.app.batches.close()  # as when another server takes it
+    async with working(site):
+        await user.should_see("4 of 9 rows · 4 completed")
+        assert site.app.batches.running(flow_id) is None, "who looks takes nothing"
+    press(user, "Stop the batch")
+    await user.should_see("Stopped · ")
+    await until(lambda: "New batch" in buttons(user))
+    assert site.app.batches.running(flow_id) is None
+    stored = site.database.read_now(find_newest_batch, site.workspace_id, flow_id)
+    assert stored is not None
+    assert stored.state == "stopped"
 
 
 async def test_whoever_may_no_longer_run_flows_pauses_nothing(site: Site, user: User) -> None:
@@ -190,6 +246,24 @@ async def test_the_file_has_a_line_per_row_and_no_formula(site: Site, user: User
     assert (await user.http_client.get("/playground/batches/batch_x/results.csv")).status_code == 404
     async with site.browser() as stranger:
         assert (await stranger.get(path)).status_code in {302, 303, 401}
+
+
+async def test_the_file_has_one_line_for_a_row_that_did_not_run_again(site: Site, user: User) -> None:
+    flow_id = site.flow("Read", saved=False, file=READING)
+    dataset(site, *({"text": "{broken"} for _ in range(6)))
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await until(lambda: "Start 6 runs" in buttons(user))
+    async with working(site):
+        press(user, "Start 6 runs")
+        await user.should_see("6 of 6 rows", retries=250)
+    press(user, "Retry failed (6)")
+    await until(lambda: len(jobs(site)) == 10)
+    press(user, "Stop the batch")
+    await until(lambda: "Retry failed (6)" in buttons(user))
+    answer = await user.http_client.get(f"/playground/batches/{newest(site, flow_id).id}/results.csv")
+    _head, *rows = csv.reader(io.StringIO(answer.text.removeprefix("\ufeff")))
+    assert sorted((row[0], row[2]) for row in rows) == [(str(number), "cancelled") for number in range(1, 7)]
 
 
 async def test_a_late_row_gives_the_file_its_columns_too(site: Site, user: User) -> None:
@@ -253,3 +327,53 @@ async def test_the_rows_that_a_stopped_batch_left_out_can_be_run(site: Site, use
         lambda session: [job.run_options["row"] for job in session.query(Job).order_by(Job.created_at, Job.id)]
     )
     assert sorted(ran) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_start_beside_that_of_another_tab_is_refused_and_shows_the_batch(site: Site, user: User) -> None:
+    flow_id = site.flow("Read", saved=False, file=READING)
+    dataset(site, *({"text": str(place)} for place in range(6)))
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await until(lambda: "Start 6 runs" in buttons(user))
+    source: dict[str, Any] = {"kind": "listed", "rows": [["A", {"text": "1"}]], "skip": []}
+    site.database.write_now(begin_playground_batch, site.owner, flow_id, document(READING), 1, source)
+    press(user, "Start 6 runs")
+    await user.should_see("Stop it before you start another.")
+    await until(lambda: "Stop the batch" in buttons(user))
+    assert len(jobs(site)) <= 1
+
+
+async def test_rows_that_ran_are_left_out_also_when_rows_were_deleted_since(site: Site, user: User) -> None:
+    flow_id = site.flow("Read", saved=False, file=READING)
+    dataset_id = dataset(site, *({"text": str(place)} for place in range(10)))
+    other_id = site.database.write_now(add_dataset, site.owner, "Zebras")
+    site.database.write_now(import_rows, site.owner, other_id, checked_rows([{"text": "9"}] * 5))
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await until(lambda: "Start 10 runs" in buttons(user))
+    press(user, "Start 10 runs")
+    await until(lambda: len(jobs(site)) == 4 and "Stop the batch" in buttons(user))
+    press(user, "Stop the batch")
+    await user.should_see("6 left out", retries=250)
+    ids = [row.id for row in site.database.read_now(list_rows, site.workspace_id, dataset_id)]
+    site.database.write_now(delete_rows, site.owner, dataset_id, ids[:3])
+    press(user, "New batch")
+    await until(lambda: "Start 7 runs" in buttons(user))
+    user.find("Leave out the rows that ran in the last batch (1)").click()
+    assert "Start 6 runs" in buttons(user)
+    choose_source(user, dataset_id, other_id)
+    assert "Start 5 runs" in buttons(user)
+    await user.should_not_see("Leave out the rows")
+    choose_source(user, other_id, dataset_id)
+    assert "Start 6 runs" in buttons(user)
+    site.database.write_now(delete_rows, site.owner, dataset_id, ids[3:4])  # beside the open form
+    async with working(site):
+        press(user, "Start 6 runs")
+        await user.should_see("6 of 6 rows · 6 completed", retries=250)
+    assert sorted(payload(site, job)["text"] for job in jobs(site)) == [str(place) for place in range(10)]
+
+
+def test_samples_that_ran_are_found_among_those_of_now():
+    ran = RowsThatRan(ListedRows([("A", {"n": 1}), ("B", {}), ("C", {})]), frozenset({1, 2}), frozenset())
+    assert ran.among(ListedRows([("B", {}), ("C", {}), ("A", {"n": 2}), ("B", {})])) == {1}
+    assert ran.among(ListedRows([])) == frozenset()

@@ -51,7 +51,9 @@ def add_routes(root: FastAPI, app: App) -> None:
 
 async def _lines(recipient: Recipient, batch_id: str) -> AsyncIterator[str]:
     runs = await recipient.read(list_batch_runs, recipient.workspace_id, batch_id)
-    outside = await recipient.read(list_rows_outside_jobs, recipient.workspace_id, batch_id)
+    listed = await recipient.read(list_rows_outside_jobs, recipient.workspace_id, batch_id)
+    outside = {row.row: row for row in listed if row.state != "again"}
+    runs = [run for run in runs if run.row not in outside]
     inputs, results = await _names(recipient, runs)
     yield MARK + csv_line([*HEAD, *(f"input.{name}" for name in inputs), *(f"result.{name}" for name in results)])
     async for piece, values in _pieces(recipient, runs):
@@ -65,9 +67,7 @@ async def _lines(recipient: Recipient, batch_id: str) -> AsyncIterator[str]:
             )
             for run, (given, result) in zip(piece, values, strict=True)
         )
-    yield "".join(
-        csv_line([row.row, row.title, row.state, "", "", "", row.text]) for row in outside if row.state == "refused"
-    )
+    yield "".join(csv_line([row.row, row.title, row.state, "", "", "", row.text]) for row in outside.values())
 
 
 async def _pieces(

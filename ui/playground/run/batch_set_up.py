@@ -9,8 +9,8 @@ from nicegui import ui
 
 from engine.flow.contract import input_fields, samples_of
 from engine.flow.dataset_payloads import match_columns
-from engine.playground_batches.rows import DatasetRows, ListedRows, Rows
-from storage.datasets import DatasetLine, list_datasets
+from engine.playground_batches.rows import DatasetRows, Rows, RowsThatRan
+from storage.datasets import DatasetLine, list_datasets, list_row_ids
 from ui.forms.form import Field
 from ui.kit.parts import button, link, note, words
 from ui.kit.text import Reader, _, number, plural, type_word
@@ -31,14 +31,16 @@ class BatchSetUp:
         reader: Reader,
         *,
         on_start: Callable[[Rows], Awaitable[None]],
-        ran: frozenset[int] = frozenset(),
+        ran: RowsThatRan | None = None,
     ) -> None:
-        """`ran` holds the numbers of the rows that an interrupted batch has run; they can be left out."""
+        """`ran`: the rows that an interrupted batch has run; they can be left out when its source is chosen."""
         self.page_session = page_session
         self.draft = draft
         self.reader = reader
         self.on_start = on_start
         self.ran = ran
+        #: Id -> number now, of the rows of a dataset that ran.
+        self.numbers: dict[int, int] = {}
         self.only_rest = False
         self.source: str | None = None
         self.datasets: Mapping[str, DatasetLine] = {}
@@ -49,6 +51,9 @@ class BatchSetUp:
     async def draw(self) -> None:
         """Loads the datasets and draws the form."""
         self.datasets = {one.id: one for one in await self.page_session.query(list_datasets) if one.rows}
+        if self.ran is not None and isinstance(self.ran.source, DatasetRows):
+            ids = await self.page_session.query(list_row_ids, self.ran.source.dataset_id)
+            self.numbers = {one: number for number, one in enumerate(ids, 1) if one in self.ran.dataset_rows}
         if self.source is None:
             self.source = SAMPLES if samples_of(self.draft.document) else next(iter(self.datasets), None)
             self._match()
@@ -110,9 +115,9 @@ class BatchSetUp:
             rows.on_value_change(lambda event: self._take(str(event.value or ""), dataset, field))
 
     def _draw_start(self, dataset: DatasetLine | None, fields: Sequence[Mapping[str, Any]], samples: int) -> None:
-        if self.ran:
+        if ran := self._ran():
             left_out = _("Leave out the rows that ran in the last batch ({count})").format(
-                count=number(len(self.ran), self.reader)
+                count=number(len(ran), self.reader)
             )
             box = ui.checkbox(left_out, value=self.only_rest).props("dense")
             box.on_value_change(lambda event: self._leave_out(bool(event.value)))
@@ -124,7 +129,7 @@ class BatchSetUp:
     def _say_start(self, dataset: DatasetLine | None, fields: Sequence[Mapping[str, Any]], samples: int) -> None:
         count = samples if dataset is None else min(self.count or dataset.rows, dataset.rows)
         if self.only_rest:
-            count -= sum(number <= count for number in self.ran)
+            count -= sum(number <= count for number in self._ran())
         self.start.text = _("Start {runs}").format(runs=plural(count, _("run"), _("runs"), self.reader))
         missing = [
             str(one.get("name"))
@@ -133,6 +138,16 @@ class BatchSetUp:
         ]
         self.start.set_enabled(not missing and count > 0)
         self.why.text = _("Choose a column for {missing}.").format(missing=", ".join(missing)) if missing else ""
+
+    def _ran(self) -> frozenset[int]:
+        """The numbers of the rows of the chosen source that the last batch has run."""
+        if self.ran is None:
+            return frozenset()
+        if self.source == SAMPLES:
+            return self.ran.among(sample_rows(samples_of(self.draft.document)))
+        source = self.ran.source
+        same = isinstance(source, DatasetRows) and source.dataset_id == self.source
+        return frozenset(self.numbers.values()) if same else frozenset()
 
     def _leave_out(self, wanted: bool) -> None:  # noqa: FBT001 - what the box says
         self.only_rest = wanted
@@ -165,11 +180,14 @@ class BatchSetUp:
         self._again()
 
     async def _start(self) -> None:
-        await self.on_start(Rows(self._source(), self.ran if self.only_rest else frozenset()))
+        await self.on_start(self._rows())
 
-    def _source(self) -> ListedRows | DatasetRows:
+    def _rows(self) -> Rows:
         dataset = self.datasets.get(self.source or "")
+        ran = self._ran() if self.only_rest else frozenset()
         if dataset is None:
-            return sample_rows(samples_of(self.draft.document))
+            return Rows(sample_rows(samples_of(self.draft.document)), skip=ran)
         total = min(self.count or dataset.rows, dataset.rows)
-        return DatasetRows(dataset.id, input_fields(self.draft.document), dict(self.mapping), total)
+        source = DatasetRows(dataset.id, input_fields(self.draft.document), dict(self.mapping), total)
+        without = (one for one, number in self.numbers.items() if number in ran and number <= total)
+        return Rows(source, without=frozenset(without))

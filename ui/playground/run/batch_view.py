@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,12 +12,13 @@ from sqlalchemy.orm import Session
 
 from engine.actions.playground_batches import begin_playground_batch
 from engine.actions.principal import Principal, require_may
-from engine.core.errors import FlowInvalid, Refusal
+from engine.core.errors import BatchRunning, FlowInvalid, Refusal, Unavailable
 from engine.core.ids import JobId
 from engine.flow.contract import samples_of
-from engine.playground_batches.rows import Rows
+from engine.playground_batches.rows import Rows, RowsThatRan
 from engine.playground_batches.runner import AGAIN, BatchLine, BatchRunner
 from storage.batches import PlaygroundBatchRow, find_playground_batch, list_batch_runs
+from storage.playground_batches import list_rows_outside_jobs
 from ui.kit import feedback
 from ui.kit.parts import (
     Column,
@@ -46,10 +48,16 @@ from ui.pulse import RepeatedCall
 #: Number of rows on one page of the table.
 PAGE = 20
 LOOK_SECONDS = 0.5
+#: The interval in which a batch of another server is read, in seconds, and how much longer it is than a reading takes.
+READ_SECONDS, READ_SHARE = 3.0, 10
 
 
 class BatchView:
-    """Shows the current batch of the flow on this server, whoever started it. `on_open` shows one of its runs."""
+    """Shows the current batch of the flow, whoever started it. `on_open` shows one of its runs.
+
+    When the tab is opened, and with each button, this server takes a batch over that another one drives. A page whose
+    batch was taken away shows what is stored: two pages that only look take nothing from each other.
+    """
 
     def __init__(
         self,
@@ -69,6 +77,8 @@ class BatchView:
         self.page = 0
         self.only_failed = False
         self._drawn: tuple[int, str] | None = None
+        #: When a batch that another server drives is read again, in the time of the event loop.
+        self._read_due = 0.0
         self._rows: list[Any] = []
         self.box = ui.element("div").classes("fp-rt fp-rc")
         with self.box:
@@ -99,10 +109,8 @@ class BatchView:
         earlier = await self.page_session.query(find_playground_batch, flow_id=self.draft.flow_id)
         if self.batch is not begun:  # another batch was started meanwhile, and that one is shown
             return
-        ran: frozenset[int] = frozenset()
-        if earlier is not None and sum(earlier.counts.values()) < earlier.total:
-            ran = frozenset(run.row for run in await self.page_session.query(list_batch_runs, earlier.id))
         known = begun is not None and earlier is not None and earlier.id == begun.batch.id
+        ran = await self._rows_that_ran(begun) if begun is not None and known else None
         self.content.clear()
         with self.content:
             if earlier is not None and not known:
@@ -113,6 +121,16 @@ class BatchView:
                 return
             set_up = BatchSetUp(self.page_session, self.draft, self.reader, on_start=self.start, ran=ran)
         await set_up.draw()
+
+    async def _rows_that_ran(self, batch: BatchRunner) -> RowsThatRan | None:
+        """Returns the rows that an interrupted batch has run; None when all rows of the batch have run."""
+        runs = await self.page_session.query(list_batch_runs, batch.batch.id)
+        outside = {row.row for row in await self.page_session.query(list_rows_outside_jobs, batch.batch.id)}
+        runs = [run for run in runs if run.row not in outside]
+        if not runs or len(runs) >= batch.batch.total:
+            return None
+        dataset_rows = frozenset(run.dataset_row for run in runs if run.dataset_row is not None)
+        return RowsThatRan(batch.rows.source, frozenset(run.row for run in runs), dataset_rows)
 
     def _draw_earlier(self, earlier: PlaygroundBatchRow) -> None:
         """Shows a batch that this page cannot open any more: how many of its rows ran, and its CSV file.
@@ -131,16 +149,16 @@ class BatchView:
             link_button(_("Export CSV"), csv_path(earlier.id), icon="download", small=True).props("download")
 
     async def _start(self, rows: Rows) -> None:
-        if self.batches.running(self.draft.flow_id) is not None:
-            feedback.failed(_("A batch of this flow is running."), _("Stop it before you start another."))
-            await self.show()
-            return
         try:
             begun = await self.page_session.execute(
                 begin_playground_batch, self.draft.flow_id, await self.draft.settled(), rows.total, rows.as_json()
             )
         except FlowInvalid as refusal:
             feedback.failed(_("The flow cannot run yet."), refusal.problems[0].message)
+            return
+        except BatchRunning as refusal:
+            feedback.refused(refusal)
+            await self.show()
             return
         except Refusal as refusal:
             feedback.refused(refusal)
@@ -165,7 +183,29 @@ class BatchView:
         self.timer.activate()
 
     async def _look_again(self) -> None:
+        batch = self.batch
+        if batch is not None and not batch.over and self.batches.running(self.draft.flow_id) is None:
+            await self._read_again(batch)
         self._look()
+
+    async def _read_again(self, shown: BatchRunner) -> None:
+        """Reads from time to time how far another server has come."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if began < self._read_due:
+            return
+        try:
+            read = await self.batches.as_stored(self.page_session.person.workspace_id, self.draft.flow_id)
+        except Unavailable:
+            return  # the figures stay until the database answers again
+        self._read_due = loop.time() + max(READ_SECONDS, READ_SHARE * (loop.time() - began))
+        if read is None or self.batch is not shown:
+            return
+        self.batch = read
+        if read.batch.id != shown.batch.id:
+            self._draw_batch()
+        elif self._drawn is not None:
+            self._drawn = (-1, self._drawn[1])  # the buttons are redrawn only when the state is another one
 
     def _look(self) -> None:
         batch = self.batches.running(self.draft.flow_id) or self.batch
@@ -323,33 +363,81 @@ class BatchView:
     # Buttons.
 
     async def _pause(self) -> None:
-        if self.batch is not None and await self._may_run():
-            await self.batch.pause()
+        if (batch := await self._driven()) is not None:
+            await batch.pause()
             self._look()
 
     async def _resume(self) -> None:
-        if self.batch is not None and await self._may_run():
-            await self.batch.resume(self.page_session.person.id)
+        if (batch := await self._driven()) is not None:
+            await batch.resume(self.page_session.person.id)
             self._look()
 
     async def _stop(self) -> None:
-        if self.batch is not None and await self._may_run():
-            await self.batch.stop()
+        if (batch := await self._driven()) is not None:
+            await batch.stop()
             self._look()
 
-    async def _retry(self) -> None:
-        batch = self.batch
-        if batch is None or not await self._may_run():
-            return
-        if self.batches.running(self.draft.flow_id) is not None:  # another tab has begun one meanwhile
+    async def _driven(self) -> BatchRunner | None:
+        """Returns the batch that is shown when this server drives it, which takes it over from another one. Otherwise shows
+        what became of it.
+        """
+        shown = self.batch
+        if shown is None or not await self._may_run():
+            return None
+        batch = await self.batches.newest(self.page_session.person.workspace_id, self.draft.flow_id)
+        if batch is None or batch.batch.id != shown.batch.id or batch.over:
             await self.show()
-        elif await batch.retry_failed(self.page_session.person.id):
-            self.batches.run(batch)
-            self._draw_batch()
+            return None
+        if batch is not self.batches.running(self.draft.flow_id):
+            feedback.failed(
+                _("Nothing was changed."),
+                _("Another server runs this batch and does not answer. Try again in a few seconds."),
+            )
+            return None
+        return batch
+
+    async def _retry(self) -> None:
+        shown = self.batch
+        if shown is None or not await self._may_run():
+            return
+        # another tab may have run rows again since this one was drawn
+        batch = await self.batches.newest(self.page_session.person.workspace_id, self.draft.flow_id)
+        if batch is None or batch.batch.id != shown.batch.id:
+            await self.show()
+            return
+        try:
+            done = _is_as_shown(batch, shown) and await self._run_again(batch)
+        except BatchRunning as refusal:
+            feedback.refused(refusal)
+            await self.show()
+            return
+        if not done:
+            feedback.failed(
+                _("Rows of this batch were run again in another tab."),
+                _("Look at the results, then retry what still failed."),
+            )
+            await self.show()
+
+    async def _run_again(self, batch: BatchRunner) -> bool:
+        if not await batch.retry_failed(self.page_session.person.id):
+            return False
+        self.batches.run(batch)
+        self.batch = batch
+        self._draw_batch()
+        return True
 
     async def _may_run(self) -> bool:
         """Checks the person's permission in the database again; a refusal is shown."""
         return await self.page_session.try_execute(_require_run) is not None
+
+
+def _is_as_shown(batch: BatchRunner, shown: BatchRunner) -> bool:
+    """True when the batch is over and the rows that a retry takes are those that are shown."""
+    return batch.over and _to_retry(batch) == _to_retry(shown)
+
+
+def _to_retry(batch: BatchRunner) -> list[tuple[int, str, JobId | None]]:
+    return sorted((line.number, line.state, line.job_id) for line in batch.lines if line.state in AGAIN)
 
 
 def _require_run(_session: Session, principal: Principal) -> bool:

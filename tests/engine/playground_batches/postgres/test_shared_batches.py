@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from engine.actions.members import ensure_owner
 from engine.actions.playground_batches import begin_playground_batch
 from engine.actions.principal import Principal
+from engine.core.errors import BatchRunning
 from engine.core.ids import WorkspaceId
 from engine.jobs.server.job_waiters import JobWaiters
 from engine.jobs.shared_notices import join
@@ -125,4 +126,40 @@ async def test_another_server_goes_on_and_each_row_runs_once(world: World, how: 
     working.cancel()
     if how == "is asked":
         await one.stop()
+    await other.stop()
+
+
+async def test_whoever_looks_at_a_batch_takes_it_from_nobody_and_whoever_acts_on_it_does(world: World) -> None:
+    flow_id, owner = world.add_flow(FLOW), owner_of(world)
+    count = 2_000  # more than end before the stop
+    one, other = Server(world, "one"), Server(world, "other")
+    await one.start()
+    await other.start()
+    rows = Rows(ListedRows([(f"Row {number}", {"n": number}) for number in range(count)]))
+    begun = await one.database.write(begin_playground_batch, owner, flow_id, FLOW, count, rows.as_json())
+    one.batches.start(begun, rows, owner.actor)
+    await other.batches.newest(world.workspace_id, flow_id)
+    taken = other.batches.running(flow_id)
+    assert taken is not None
+
+    working = asyncio.create_task(work(world))
+    await until(lambda: taken.progress.done >= 2)
+    seen = await one.batches.as_stored(world.workspace_id, flow_id)
+    assert seen is not None
+    assert seen.progress.done >= 2
+    assert (one.batches.running(flow_id), other.batches.running(flow_id)) == (None, taken)
+    with pytest.raises(BatchRunning):
+        await one.database.write(begin_playground_batch, owner, flow_id, FLOW, count, rows.as_json())
+
+    mine = await one.batches.newest(world.workspace_id, flow_id)
+    assert mine is not None
+    assert (one.batches.running(flow_id), other.batches.running(flow_id)) == (mine, None)
+    await mine.stop()
+    await until(lambda: one.batches.running(flow_id) is None)  # the end is stored
+    seen = await other.batches.as_stored(world.workspace_id, flow_id)
+    assert seen is not None
+    assert (seen.state, len(seen.lines)) == ("stopped", len(mine.lines))
+    assert len(mine.lines) < count
+    working.cancel()
+    await one.stop()
     await other.stop()
