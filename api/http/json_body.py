@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from msgspec import Struct
 from starlette.requests import Request
 
+from api.http.header_fields import split_unquoted
 from api.http.parameters import single_header
 from api.http.parser_words import json_words
 from api.http.problem_json import Compressed, RequestTimeout, UnsupportedMediaType
@@ -291,7 +292,8 @@ _DECODER = json.JSONDecoder(
 
 def check_media_type(content_type: str | None, encoding: str | None) -> None:
     """Requires JSON in UTF-8 that is not compressed. Raises UnsupportedMediaType."""
-    kind, *parameters = (part.strip().lower() for part in (content_type or "").split(";"))
+    said = (content_type or "").lower()
+    kind, *parameters = (part.strip() for part in split_unquoted(said, ";") or said.split(";"))
     if not content_type:
         raise UnsupportedMediaType("It came without a Content-Type")
     if kind != "application/json":

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 from starlette.requests import Request
 
 from api.http import schemas
+from api.http.header_fields import split_unquoted, unquoted
 from api.http.problem_json import NotAcceptable
 from engine.core.clock import Millis
 from engine.core.errors import ParameterInvalid
@@ -34,7 +35,6 @@ WEB_ADDRESS = (
     r"([/?]([A-Za-z0-9._~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?(#([A-Za-z0-9._~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?$"
 )
 
-_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
 #: The `+` of an offset, which a query string that does not encode it loses.
 _PLUS = re.compile(r" (?=\d\d:\d\d$)", re.ASCII)
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
@@ -73,10 +73,19 @@ def wait_seconds(request: Request, wait: str | None) -> int:
     if wait is not None:
         if not re.fullmatch(r"\d+", wait, re.ASCII):
             raise invalid("wait", "must be a whole number of seconds, 0 or more")
-        # three digits suffice to see that a number is above the maximum
-        return min(int(wait.lstrip("0")[:3] or 0), MAX_WAIT_SECONDS)
-    preferred = _WAIT.search(",".join(request.headers.getlist("prefer")))
-    return min(int(preferred.group(1)), MAX_WAIT_SECONDS) if preferred else 0
+        return _at_most_a_minute(wait)
+    for header in request.headers.getlist("prefer"):
+        for preference in split_unquoted(header, ",") or ():
+            named, *_parameters = split_unquoted(preference, ";") or ("",)
+            name, _, said = named.partition("=")
+            if name.strip().lower() == "wait" and re.fullmatch(r"\d{1,9}", unquoted(said), re.ASCII):
+                return _at_most_a_minute(unquoted(said))
+    return 0
+
+
+def _at_most_a_minute(digits: str) -> int:
+    # three digits suffice to see that a number is above the maximum
+    return min(int(digits.lstrip("0")[:3] or 0), MAX_WAIT_SECONDS)
 
 
 def moment(name: str, text: str) -> Millis:

@@ -154,7 +154,9 @@ class Progress(Published):
     steps_done: int = Field(
         description="Steps that are over, without one that waited for a person when the job was stopped."
     )
-    items_failed: int = Field(description="Items of lists that failed so far.")
+    items_failed: int = Field(
+        description="Items of lists that were left out so far because they failed. One that went on with a default value, or that ends the job, is not counted."
+    )
 
 
 class JobUsage(Published):

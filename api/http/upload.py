@@ -15,6 +15,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
+from api.http.header_fields import split_unquoted, unquoted
 from api.http.parameters import single_header
 from api.http.parser_words import form_words
 from api.http.problem_json import Compressed, NotMultipart, RequestTimeout
@@ -32,7 +33,8 @@ _HEADER_BYTES = 8 * 1024
 _BOUNDARY_BYTES = 200
 #: What browsers and curl write for a quote and for line breaks in the name of a file (HTML, "multipart form data").
 _ESCAPED = re.compile(r"%22|%0[DA]", re.IGNORECASE)
-_OTHER_NAME = re.compile(rb";\s*filename\*\s*=", re.IGNORECASE)
+#: A name in the form of RFC 8187: its charset, a language that does not matter, and its bytes with `%`.
+_EXTENDED = re.compile(r"(utf-8|iso-8859-1)'[A-Za-z0-9-]*'(\S+)", re.IGNORECASE)
 #: The longest wait between two pieces, and the longest time for the whole file, in seconds.
 PIECE_SECONDS, FILE_SECONDS = 30.0, 600.0
 #: How many files are received at once. When more are sent, whoever sends most of them gives way.
@@ -106,8 +108,8 @@ class _OneFile:
         self._dropped = 0
         self._parts = 0
         self._no_file = self._no_name = False
-        #: `filename*` is passed over (RFC 7578), but the part has a file.
-        self._has_other_name = False
+        #: The value of `filename*`, which some clients write (.NET) though forms should have none (RFC 7578).
+        self._extended: str | None = None
         self._field_bytes = 0
         self._ended = False
         self._field = self._value = b""
@@ -174,17 +176,20 @@ class _OneFile:
         name = self._field.lower()
         if name == b"content-disposition":
             self._disposition = parse_options_header(self._value)[1]
-            self._has_other_name = _OTHER_NAME.search(self._value) is not None
+            self._extended = _parameter(self._value.decode("latin-1"), "filename*")
         elif name == b"content-type":
             self.said_type = self._value.decode("latin-1")
         self._field = self._value = b""
 
     def _headers_finished(self) -> None:
         name = self._disposition.get(b"filename")
+        if self._extended is not None and (said := _extended_name(self._extended)):
+            self.name = said
+            return
         if name is None:
             self._no_file = True  # refused when the form ends, unless another part shows that there are too many
             return
-        if not name and not self._has_other_name:
+        if not name and self._extended is None:
             self._no_file = self._no_name = True
             return
         self.name = _ESCAPED.sub(lambda sign: unquote(sign[0]), name.decode(errors="replace"))
@@ -205,6 +210,25 @@ class _OneFile:
 
     def _end(self) -> None:
         self._ended = True
+
+
+def _parameter(header: str, name: str) -> str | None:
+    for parameter in (split_unquoted(header, ";") or [])[1:]:
+        said, _, value = parameter.partition("=")
+        if said.strip().lower() == name:
+            return unquoted(value)
+    return None
+
+
+def _extended_name(value: str) -> str | None:
+    """Returns the name that the value of a `filename*` holds; None when it cannot be read."""
+    read = _EXTENDED.fullmatch(value)
+    if read is None:
+        return None
+    try:
+        return unquote(read[2], read[1], errors="strict")
+    except UnicodeDecodeError:
+        return None
 
 
 def _no_boundary() -> InvalidUpload:

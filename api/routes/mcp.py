@@ -377,8 +377,8 @@ def _outcome(view: Mapping[str, Any]) -> str:
             return f"The job {job_id} was cancelled.{_erased(view)}"
     if view["waiting_for"] == "person":
         return (
-            f"The job {job_id} waits for the answer of a person, which may take days. Tell the user so, and call the tool "
-            f"{GET_JOB} with this job_id when they have answered."
+            f"The job {job_id} is {view['status']} and waits for the answer of a person, which may take days. Tell the user "
+            f"so, and call the tool {GET_JOB} with this job_id when they have answered."
         )
     return (
         f"The job {job_id} is still {view['status']}, {steps['steps_done']} of {steps['steps_total']} steps done. "

@@ -33,6 +33,7 @@ JOB_OUTPUT: JsonSchema = {
     "properties": {
         "job_id": {"type": "string"},
         "status": {"enum": list(get_args(Status)), "description": "`queued` and `processing`: not ended yet."},
+        "waiting_for": {"enum": ["person"], "description": "The job waits for a person's answer, which may take days."},
         "steps_done": {"type": "integer"},
         "steps_total": {"type": "integer"},
         "steps_failed": {"type": "integer", "description": "More than 0 in a completed job: it went on without them."},
@@ -93,6 +94,8 @@ def job_content(view: Mapping[str, Any]) -> dict[str, Any]:
     told = {"job_id": view["job_id"], "status": view["status"]}
     told |= {name: view["progress"][name] for name in ("steps_done", "steps_total")}
     told["simulated"] = view["simulated"]
+    if view["waiting_for"]:
+        told["waiting_for"] = view["waiting_for"]
     if view["status"] == "completed":
         told |= {"result": view["result"], "steps_failed": view["steps_failed"]}
     if view["error"]:

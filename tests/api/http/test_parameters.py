@@ -36,6 +36,11 @@ def request(query: str = "", **headers: str) -> Request:
         ("", "wait=999", 60),
         ("", "wait=soon", 0),
         ("", "await=9", 0),
+        ("", 'wait="4', 0),
+        ("", 'foo="a,wait=9"', 0),
+        ("", "return=minimal; wait=9", 0),
+        ("", "return=minimal; wait=9, wait=3", 3),
+        ("", 'x="\\"", wait=3, wait=9', 3),
         ("", "wait=-1", 0),
     ],
 )

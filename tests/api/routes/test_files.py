@@ -240,6 +240,24 @@ async def test_what_is_passed_over_is_bounded_in_whatever_pieces_it_comes(
 
 
 @pytest.mark.parametrize(
+    ("names", "stored"),
+    [
+        (b"filename=\"=?utf-8?B?w7wucGRm?=\"; filename*=utf-8''%C3%BC.pdf", "ü.pdf"),
+        (b"filename*=UTF-8'de'%C3%BC%20b.pdf", "ü b.pdf"),
+        (b"filename*=iso-8859-1''%FC.pdf; filename=x.pdf", "ü.pdf"),
+        (b"filename=\"a.pdf\"; filename*=UTF-8''%FF.pdf", "a.pdf"),
+        (b"filename=\"a.pdf\"; filename*=cp437''b.pdf", "a.pdf"),
+        (b"filename=\"a; filename*=utf-8''b.pdf\"", "a; filename_=utf-8''b.pdf"),
+    ],
+)
+async def test_a_name_may_have_the_form_that_other_headers_have(house: House, names: bytes, stored: str):
+    """.NET writes both forms, of which `filename` is no name that a person knows."""
+    body = form(b'Content-Disposition: form-data; name="file"; ' + names + b"\r\n\r\n" + PDF)
+    response = await house.post("/files", content=body, headers={"Content-Type": "multipart/form-data; boundary=x"})
+    assert (response.status_code, response.json()["name"]) == (201, stored)
+
+
+@pytest.mark.parametrize(
     ("body", "told"),
     [
         (b"", "The form is empty, or does not begin with the boundary"),

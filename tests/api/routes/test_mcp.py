@@ -736,7 +736,8 @@ async def test_an_assistant_is_told_that_a_person_is_waited_for(house: House):
     async with session(house) as client:
         answer = await client.call_tool("get_job", {"job_id": job_id})
 
-    assert "waits for the answer of a person" in answer.content[0].text
+    assert "is processing and waits for the answer of a person" in answer.content[0].text
+    assert answer.structured_content["waiting_for"] == "person"
 
 
 def test_the_guide_names_every_version_and_what_each_message_needs() -> None:

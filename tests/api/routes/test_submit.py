@@ -274,6 +274,7 @@ async def test_nothing_is_converted(house: House, payload: dict[str, Any], point
         (b"{}", {"Content-Type": "text/plain"}, 415, "unsupported_media_type"),
         (b"url=x", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "unsupported_media_type"),
         (b"{}", {"Content-Type": "application/json; charset=latin-1"}, 415, "unsupported_media_type"),
+        (b"[]", {"Content-Type": 'application/json; x="; charset=latin-1"'}, 400, "validation_failed"),
         (b"{}", {"Content-Type": "application/json", "Content-Encoding": "gzip"}, 415, "unsupported_media_type"),
         (b'{"a": [' + b'{"b":1},' * 10_000 + b"1]}", {"Content-Type": "application/json"}, 400, "invalid_json"),
         (b'{"a": [' + b"1," * 200_000 + b"1]}", {"Content-Type": "application/json"}, 400, "invalid_json"),
