@@ -233,10 +233,12 @@ def _insides(template: str) -> list[str]:
 
 def _split_pipes(inside: str) -> list[str]:
     pieces: list[str] = []
-    quoted, begin = False, 0
+    quoted = escaped = False
+    begin = 0
     for position, letter in enumerate(inside):
-        if letter == '"' and inside[position - 1 : position] != "\\":
+        if letter == '"' and not escaped:
             quoted = not quoted
+        escaped = quoted and letter == "\\" and not escaped
         if letter == "|" and not quoted:
             pieces.append(inside[begin:position])
             begin = position + 1

@@ -14,7 +14,7 @@ from tests.engine.run.arrange import flow
 
 SCOPE = Scope(
     {
-        "a": {"s": "text", "n": 2.5, "none": None, "l": [{"t": "x", "p": 3}, {"t": "y", "p": 1}], "o": {"k": "v"}, "odd": "{{ 7*7 }}{% if %}"},
+        "a": {"s": "text", "n": 2.5, "none": None, "l": [{"t": "x", "p": 3}, {"t": "y", "p": 1}], "o": {"k": "v"}, "odd": "{{ 7*7 }}{% if %}", "path": "c:\\a"},
         "self": "own",
         "other": "not named",
     },
@@ -45,6 +45,8 @@ SIMPLE = {
     '{{ a.out.l | map("t") | join("+") }}': "x+y",
     '{{ a.out.l | sort("p") | first | json }}': '{"t":"y","p":1}',
     '{{ a.out.l | sum("p") }} {{ a.out.n | round }} {{ a.out.n | round(1) }}': "4 2 2.5",
+    '{{ a.out.path | replace("\\\\", "/") | upper }}': "C:/A",
+    '{{ a.out.path | replace("\\\\", "|") | replace("\\"", "") }}': "c:|a",
     "{{ split.index }} of {{ split.total }} in {{ system.flow_id }}": "4 of 9 in flow_1",
     "{{ unclosed": "{{ unclosed",
 }
