@@ -23,6 +23,7 @@ An item stands in one group only.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
@@ -154,7 +155,8 @@ def _same(key: Json) -> str:
     """Returns the text by which keys are compared: "" when there is none."""
     if isinstance(key, float) and key.is_integer():
         key = int(key)
-    return " ".join(as_text(key).split()).casefold()
+    text = " ".join(as_text(key).split()).casefold()
+    return text if text.isascii() else unicodedata.normalize("NFC", text)  # é is one character, or two
 
 
 def _numbers(items: Sequence[Json], measures: Sequence[Measure]) -> dict[str, Json]:

@@ -35,6 +35,7 @@ async def test_groups_stand_in_the_order_of_their_first_item():
         (["007", "7"], [("007", 1), ("7", 1)]),
         ([True, "true", "yes"], [(True, 2), ("yes", 1)]),
         (["  New  York ", "new york"], [("New  York", 2)]),
+        (["Café", "Cafe\u0301", "CAFÉ"], [("Café", 3)]),
         ([None, "", " ", 0, False], [(None, 3), (0, 1), (False, 1)]),
         ([[1, 2], [1, 2], {"a": 1}], [([1, 2], 2), ({"a": 1}, 1)]),
     ],
