@@ -20,6 +20,8 @@ from engine.flow.references import Json, as_text
 
 MAX_TEXT: Final = 10 << 20
 MAX_PIECES: Final = 1_000_000
+#: A word for `title`: apostrophes, digits and accents that are characters of their own do not end it.
+_WORD: Final = re.compile(r"[^\W_](?:[^\W_]|['’\u0300-\u036f])*+")
 
 
 def _default(value: Json, other: Json = "") -> Json:
@@ -55,6 +57,12 @@ def _replace(value: Json, old: str, new: str) -> str:
     text, old, new = as_text(value), as_text(old), as_text(new)
     bounded(len(text) + max(0, len(new) - len(old)) * text.count(old))
     return text.replace(old, new)
+
+
+def _capitalized(found: re.Match[str]) -> str:
+    word = found[0]
+    at = 2 if word[1:2] in {"'", "’"} and len(word) > 4 else 0  # O'Neil, but I'll
+    return word[:at].capitalize() + word[at:].capitalize()
 
 
 def _round(value: Json, digits: int = 0) -> Json:
@@ -127,7 +135,7 @@ def bounded(size: int) -> None:
 FILTERS: Final[Mapping[str, Callable[Concatenate[Json, ...], Json]]] = {
     "upper": lambda value: as_text(value).upper(),
     "lower": lambda value: as_text(value).lower(),
-    "title": lambda value: as_text(value).title(),
+    "title": lambda value: _WORD.sub(_capitalized, as_text(value)),
     "capitalize": lambda value: as_text(value).capitalize(),
     "trim": lambda value: as_text(value).strip(),
     "length": _length,
