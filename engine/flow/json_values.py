@@ -102,17 +102,29 @@ def is_small(value: Json) -> bool:
 
 
 def ordered_by(items: Sequence[Json], path: str, descending: bool) -> list[Json]:  # noqa: FBT001 - called by position in a thread
-    """Returns the items sorted by a path: numbers, texts, booleans, lists and objects.
+    """Returns the items sorted by a path: first numbers, then texts, booleans, lists and objects; `descending` turns each of
+    these groups around, not their order.
 
-    Missing and null come last. The sort is stable.
+    Missing, null and blank texts come last. The sort is stable.
     """
-    keyed = [(value_at(item, path), item) for item in items]
-    there = [(_key(value), item) for value, item in keyed if value is not None]
-    there.sort(key=lambda pair: pair[0], reverse=descending)
-    return [item for _, item in there] + [item for value, item in keyed if value is None]
+    groups: tuple[list[tuple[Any, Json]], ...] = ([], [], [], [], [])
+    for item in items:
+        group, key = _key(value_at(item, path))
+        groups[group].append((key, item))
+    *there, last = groups
+    for one in there:
+        one.sort(key=lambda pair: pair[0], reverse=descending)
+    return [item for one in (*there, last) for _, item in one]
+
+
+def is_blank(value: Json) -> bool:
+    """True for null and for a text without any letter but blanks."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _key(value: Json) -> tuple[int, Any]:
+    if is_blank(value):
+        return (4, None)
     if (number := as_number(value)) is not None:
         return (0, number)
     if isinstance(value, str):
