@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from decimal import Context, Decimal
+from typing import Any, Final
 
 from pydantic import JsonValue
 
@@ -15,6 +16,8 @@ from engine.flow.references import Json, as_text
 
 #: Values of about this many characters are processed on the event loop, larger ones in a thread.
 SMALL = 10_000
+#: Sums are exact to 50 digits, so that prices add up as people read them.
+EXACT: Final = Context(prec=50)
 
 _PART = re.compile(r'\.?([^.\[\]"]+)|\[\s*(\d{1,9})\s*\]|\["((?:[^"\\]|\\.)*)"\]')
 _NUMBER = re.compile(r"[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?")
@@ -81,6 +84,28 @@ def as_number(value: Json) -> int | float | None:
         return None
     number = float(text) if re.search(r"[.eE]", text) else int(text)
     return None if number in (float("inf"), float("-inf")) else number
+
+
+def exact_sum(numbers: Iterable[int | float]) -> int | float | None:
+    """Returns the sum as people add numbers up: 0.1 and 0.2 are 0.3. None when it is too large for JSON."""
+    listed = list(numbers)
+    return sum(listed) if all(isinstance(number, int) for number in listed) else plain_number(added(listed))
+
+
+def added(numbers: Iterable[int | float]) -> Decimal:
+    """Returns the exact sum of numbers as they are written."""
+    total = Decimal(0)
+    for number in numbers:
+        total = EXACT.add(total, Decimal(str(number)))
+    return total
+
+
+def plain_number(number: Decimal) -> int | float | None:
+    """Returns the number as JSON has it: without a fraction as a whole number; None when it is too large for JSON."""
+    value = float(number)
+    if value in (float("inf"), float("-inf")):
+        return None
+    return int(value) if value.is_integer() and abs(value) < 1e15 else value
 
 
 def is_small(value: Json) -> bool:

@@ -26,14 +26,14 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any, Final, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
-from engine.flow.json_values import as_number, value_at
+from engine.flow.json_values import EXACT, added, as_number, exact_sum, plain_number, value_at
 from engine.flow.node_context import Json, JsonSchema, NodeContext
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 from engine.flow.references import as_text
@@ -51,8 +51,6 @@ OPERATIONS: Final[Mapping[str, str]] = {
 _TAKEN: Final = frozenset({"key", "count"})
 MAX_MEASURES: Final = 20
 MAX_CHOICES: Final = 100
-#: Sums are exact to 50 digits, so that prices add up as people read them.
-_EXACT: Final = Context(prec=50)
 
 
 class Measure(BaseModel):
@@ -174,30 +172,9 @@ def _worked_out(items: Sequence[Json], measure: Measure) -> Json:
         case "max":
             return max(numbers, default=None)
         case "sum":
-            return _sum(numbers)
+            return exact_sum(numbers)
         case "average":
-            return _plain(_EXACT.divide(_added(numbers), Decimal(len(numbers)))) if numbers else None
-
-
-def _sum(numbers: Sequence[int | float]) -> int | float | None:
-    if all(isinstance(number, int) for number in numbers):
-        return sum(numbers)
-    return _plain(_added(numbers))
-
-
-def _added(numbers: Sequence[int | float]) -> Decimal:
-    total = Decimal(0)
-    for number in numbers:
-        total = _EXACT.add(total, Decimal(str(number)))
-    return total
-
-
-def _plain(number: Decimal) -> int | float | None:
-    """Returns the number as JSON has it: without a fraction as a whole number; None when it is too large for JSON."""
-    value = float(number)
-    if value in (float("inf"), float("-inf")):
-        return None
-    return int(value) if value.is_integer() and abs(value) < 1e15 else value
+            return plain_number(EXACT.divide(added(numbers), Decimal(len(numbers)))) if numbers else None
 
 
 def _left_out(items: Sequence[Json], measures: Sequence[Measure]) -> Iterator[str]:

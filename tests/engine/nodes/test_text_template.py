@@ -44,7 +44,7 @@ SIMPLE = {
     '{{ a.out.nope | default("x | y") }}': "x | y",
     '{{ a.out.l | map("t") | join("+") }}': "x+y",
     '{{ a.out.l | sort("p") | first | json }}': '{"t":"y","p":1}',
-    '{{ a.out.l | sum("p") }} {{ a.out.n | round }} {{ a.out.n | round(1) }}': "4 2 2.5",
+    '{{ a.out.l | sum("p") }} {{ a.out.n | round }} {{ a.out.n | round(1) }}': "4 3 2.5",
     '{{ a.out.path | replace("\\\\", "/") | upper }}': "C:/A",
     '{{ a.out.path | replace("\\\\", "|") | replace("\\"", "") }}': "c:|a",
     "{{ split.index }} of {{ split.total }} in {{ system.flow_id }}": "4 of 9 in flow_1",
