@@ -13,7 +13,8 @@ like `good` and `bad`, and each of them is told with a count of 0 when there is 
 field. Each has the name you give it, or one like `sum_price`, and stands beside
 `count` in every entry of `groups` and in `total`.
 
-* Values that read the same are one group: `Good` and `good`, `3` and `"3"`. The group has the first of them as its key.
+* Values that read the same are one group: `Good` and `good`, `3` and `"3"`. The group has the first of them as its key; one that
+  always has a row keeps the text as it is written there, and is a number, or true or false, where the items are.
 * Items without the field, with null or with an empty text are a group of their own. Its key is null.
 * Numbers in text count as numbers. What is no number is left out of sums and averages, and the step says how often. A sum of nothing is
   0; an average, a smallest or a largest of nothing is null.
@@ -132,12 +133,20 @@ def _grouped(items: Sequence[Json], config: Config) -> tuple[dict[str, Json], li
     groups: dict[str, _Group] = {
         _same(choice): _Group(choice.strip()) for choice in config.choices if by and choice.strip()
     }
+    kinds: set[type] = set()
     for item in items:
         key = value_at(item, by) if by else None
         same = _same(key)
+        if same:
+            kinds.add(type(key))
         if same not in groups:
             groups[same] = _Group((key.strip() if isinstance(key, str) else key) if same else None)
+        elif not groups[same].items and not isinstance(key, str):
+            groups[same].key = key  # a choice is written as text, whatever its items hold
         groups[same].items.append(item)
+    for group in groups.values():
+        if not group.items:
+            group.key = _of_kind(str(group.key), kinds)
     found = [
         {"key": group.key, "count": len(group.items), **_numbers(group.items, config.measures)}
         for group in groups.values()
@@ -147,6 +156,14 @@ def _grouped(items: Sequence[Json], config: Config) -> tuple[dict[str, Json], li
     if by and items and all(same == "" or not group.items for same, group in groups.items()):
         warnings.insert(0, f"No item has a `{by}`, so all of them are one group.")
     return {"groups": found, "group_count": len(found), "total": total}, warnings
+
+
+def _of_kind(choice: str, kinds: set[type]) -> Json:
+    """Returns a choice that no item has as what all the other keys are: numbers, or yes and no."""
+    if kinds == {bool}:
+        return {"true": True, "false": False}.get(choice.casefold(), choice)
+    number = as_number(choice) if kinds and kinds <= {int, float} else None
+    return choice if number is None else number
 
 
 def _same(key: Json) -> str:
@@ -231,13 +248,25 @@ def _schema(config: Mapping[str, Any], key: JsonSchema) -> JsonSchema:
     numbers = {"count": whole} | {
         name: {"type": "integer"} if one.get("operation") == "count" else number for name, one in found.items()
     }
-    group = {"type": "object", "properties": {"key": _or_null(key), **numbers}, "required": ["key", *numbers]}
+    key = _or_null(_or_choices(key, config.get("choices")))
+    group = {"type": "object", "properties": {"key": key, **numbers}, "required": ["key", *numbers]}
     fields = {
         "groups": {"type": "array", "title": "Groups", "items": group},
         "group_count": {"type": "integer", "title": "How many groups"},
         "total": {"type": "object", "title": "Of the whole list", "properties": numbers, "required": list(numbers)},
     }
     return {"type": "object", "properties": fields, "required": list(fields)}
+
+
+def _or_choices(key: JsonSchema, choices: JsonValue) -> JsonSchema:
+    """Returns the schema of a key that may be one of the choices, too, which are texts as long as no item is there."""
+    texts = [one.strip() for one in choices if isinstance(one, str)] if isinstance(choices, list | tuple) else []
+    kinds = key.get("type")
+    if kinds is None or not any(texts):
+        return key
+    listed = [kinds] if isinstance(kinds, str) else list(kinds)
+    more = {"enum": list(dict.fromkeys([*key["enum"], *filter(None, texts)]))} if "enum" in key else {}
+    return {**key, **more, "type": listed if "string" in listed else [*listed, "string"]}
 
 
 def _or_null(key: JsonSchema) -> JsonSchema:
