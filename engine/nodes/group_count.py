@@ -133,9 +133,9 @@ def _grouped(items: Sequence[Json], config: Config) -> tuple[dict[str, Json], li
     groups: dict[str, _Group] = {
         _same(choice): _Group(choice.strip()) for choice in config.choices if by and choice.strip()
     }
-    kinds: set[type] = set()
+    kinds: set[type[object]] = set()
     for item in items:
-        key = value_at(item, by) if by else None
+        key: object = value_at(item, by) if by else None
         same = _same(key)
         if same:
             kinds.add(type(key))
@@ -158,7 +158,7 @@ def _grouped(items: Sequence[Json], config: Config) -> tuple[dict[str, Json], li
     return {"groups": found, "group_count": len(found), "total": total}, warnings
 
 
-def _of_kind(choice: str, kinds: set[type]) -> Json:
+def _of_kind(choice: str, kinds: set[type[object]]) -> Json:
     """Returns a choice that no item has as what all the other keys are: numbers, or yes and no."""
     if kinds == {bool}:
         return {"true": True, "false": False}.get(choice.casefold(), choice)

@@ -56,9 +56,7 @@ class TextsCompared:
     def look_at(self, item: Json, numeric: Collection[FieldRule], rules: Sequence[FieldRule], match: Match) -> None:
         """Counts the item when one of the `numeric` rules, which compare with a number, met a text that is none."""
         self.looked_at += 1
-        texts = [
-            rule for rule in numeric if compared_as_text(value_at(item, rule.field), rule.operator, rule.value)
-        ]
+        texts = [rule for rule in numeric if compared_as_text(value_at(item, rule.field), rule.operator, rule.value)]
         others = [rule for rule in rules if rule not in texts]
         if texts and (not others or item_passes(item, others, match) is (match == "all")):
             self.count += 1
@@ -78,9 +76,7 @@ class TextsCompared:
         )
 
 
-def kept_by(
-    items: Sequence[Json], rules: Sequence[FieldRule], match: Match, compared: TextsCompared
-) -> list[Json]:
+def kept_by(items: Sequence[Json], rules: Sequence[FieldRule], match: Match, compared: TextsCompared) -> list[Json]:
     """Returns the items for which the rules hold, in order. Raises NodeFailed when it takes longer than LONGEST."""
     numeric = [rule for rule in rules if rule.operator in ORDERING and reads_as_number(rule.value)]
     until = time.monotonic() + LONGEST

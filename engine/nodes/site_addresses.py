@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from msgspec import Struct
@@ -99,10 +100,8 @@ def _as_in_addresses(pattern: str) -> str:
     if not separator:
         return _escaped(pattern)
     host, slash, path = rest.partition("/")
-    try:
+    with suppress(UnicodeError):  # what is no host matches nothing
         host = host.lower() if host.isascii() else host.encode("idna").decode()
-    except UnicodeError:
-        pass  # no host: it matches nothing
     return f"{scheme.lower()}://{host}{slash}{_escaped(path)}"
 
 

@@ -76,8 +76,8 @@ def test_a_name_that_a_loop_loses_is_told_where_it_is_read(line, source):
         "{% set y = 1 %}{{ y }}{% for x in l.out %}{% set y = x %}{{ y }}{% endfor %}",
         "{% for x in l.out %}{% if x %}{% set m = '*' %}{% endif %}{{ m }}{% endfor %}",
         "{% for x in l.out %}{% set m = '' %}{% if x %}{% set m = '*' %}{% endif %}{{ m }}{% endfor %}",
-        "{% set m = 0 %}{% for x in l.out %}{% if x %}{% set m = 1 %}{% elif x == 0 %}{% set m = 2 %}{% else %}"
-        "{% set m = 3 %}{% endif %}{{ m }}{% endfor %}",
+        "{% set m=0 %}{% for x in l.out %}{% if x %}{% set m=1 %}{% elif l.out %}{% set m=2 %}{% else %}{% set m=3 %}{% endif %}{{ m }}{% endfor %}",
+        "{% set m=0 %}{% for x in l.out %}{% if x %}{% set m=1 %}{% else %}{% set m=3 %}{% endif %}{{ m }}{% endfor %}",
         "{% set t = 2 %}{% for x in l.out %}{{ x * t }}{% endfor %}{{ t }}",
         "{% for x in l.out %}{% set y = x %}{{ y }}{% endfor %}{% set y = 3 %}{{ y }}",
         "{% for x in l.out %}{% set x = x + 1 %}{{ x }}{% endfor %}",

@@ -65,8 +65,9 @@ async def test_rows_whose_text_was_compared_with_a_number_are_told_once(world: W
     context = alone(world)
     await run_node("dataset_source", {"dataset": dataset, "rules": [rule]}, {}, context)
     (told,) = context.warnings
-    assert told.startswith(f"{CHUNK + 5:,} of {CHUNK + 5:,} items: `price` is no number, like `0 EUR`, so the rule “is less than 3”")
-
+    assert told.startswith(
+        f"{CHUNK + 5:,} of {CHUNK + 5:,} items: `price` is no number, like `0 EUR`, so the rule “is less than 3”"
+    )
 
 
 async def take(world: World, dataset: str, step: str = "job:node:", **config: Any) -> list[Any]:

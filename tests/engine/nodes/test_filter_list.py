@@ -46,7 +46,11 @@ async def test_one_rule_is_enough_when_any_may_fit():
 @pytest.mark.parametrize(
     ("match", "more", "told"),
     [
-        ("all", [], "2 of 5 items: `price` is no number, like `50 EUR`, so the rule “is greater than 100” compared texts"),
+        (
+            "all",
+            [],
+            "2 of 5 items: `price` is no number, like `50 EUR`, so the rule “is greater than 100” compared texts",
+        ),
         ("all", [{"field": "kind", "value": "b"}], "1 of 5 items: `price` is no number, like `1,200`, so"),
         ("any", [{"field": "kind", "value": "b"}], "1 of 5 items: `price` is no number, like `50 EUR`, so"),
         ("all", [{"field": "kind", "value": "c"}], ""),
