@@ -400,7 +400,7 @@ def _never_a_list(node: Node, schemas: OutputSchemas) -> Iterator[Problem]:
     said = f"{' or '.join(_KINDS.get(kind, kind) for kind in told)}, not a list"
     if isinstance(items, str) and has_text_around(items):
         said = "text, as other text or a blank stands around the data, not a list"
-    message = f"“{node.name}” could never run: “Items” is {said}. Choose a list alone."
+    message = f"“{node.name}” could never run: “Items” is {said}. Choose a list, with nothing beside it."
     yield Problem(NEVER_A_LIST, message, node.id, "/inputs/items", blocks_import=False)
 
 
