@@ -13,12 +13,11 @@ from engine.flow.graph import Graph
 from engine.flow.lists import ListScopes
 from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog
-from engine.flow.output_schemas import out_schema, schema_at
+from engine.flow.output_schemas import FIRST_VALUE, out_schema, schema_at
 from engine.flow.reference_edits import change_references, references_of
 from engine.flow.references import Reference, split_text
 
 CONDITION = "condition"
-FIRST_VALUE = "first_value"
 ANSWER = "text_template"
 SET_FIELDS = "set_fields"
 

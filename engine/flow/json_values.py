@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from decimal import Context, Decimal
+from typing import Any, Final
 
 from pydantic import JsonValue
 
@@ -15,6 +16,8 @@ from engine.flow.references import Json, as_text
 
 #: Values of about this many characters are processed on the event loop, larger ones in a thread.
 SMALL = 10_000
+#: Sums are exact to 50 digits, so that prices add up as people read them.
+EXACT: Final = Context(prec=50)
 
 _PART = re.compile(r'\.?([^.\[\]"]+)|\[\s*(\d{1,9})\s*\]|\["((?:[^"\\]|\\.)*)"\]')
 _NUMBER = re.compile(r"[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?")
@@ -83,6 +86,28 @@ def as_number(value: Json) -> int | float | None:
     return None if number in (float("inf"), float("-inf")) else number
 
 
+def exact_sum(numbers: Iterable[int | float]) -> int | float | None:
+    """Returns the sum as people add numbers up: 0.1 and 0.2 are 0.3. None when it is too large for JSON."""
+    listed = list(numbers)
+    return sum(listed) if all(isinstance(number, int) for number in listed) else plain_number(added(listed))
+
+
+def added(numbers: Iterable[int | float]) -> Decimal:
+    """Returns the exact sum of numbers as they are written."""
+    total = Decimal(0)
+    for number in numbers:
+        total = EXACT.add(total, Decimal(str(number)))
+    return total
+
+
+def plain_number(number: Decimal) -> int | float | None:
+    """Returns the number as JSON has it: without a fraction as a whole number; None when it is too large for JSON."""
+    value = float(number)
+    if value in (float("inf"), float("-inf")):
+        return None
+    return int(value) if value.is_integer() and abs(value) < 1e15 else value
+
+
 def is_small(value: Json) -> bool:
     """True when processing the whole value is faster than passing it to a thread. It stops counting at SMALL."""
     left = SMALL
@@ -102,17 +127,29 @@ def is_small(value: Json) -> bool:
 
 
 def ordered_by(items: Sequence[Json], path: str, descending: bool) -> list[Json]:  # noqa: FBT001 - called by position in a thread
-    """Returns the items sorted by a path: numbers, texts, booleans, lists and objects.
+    """Returns the items sorted by a path: first numbers, then texts, booleans, lists and objects; `descending` turns each of
+    these groups around, not their order.
 
-    Missing and null come last. The sort is stable.
+    Missing, null and blank texts come last. The sort is stable.
     """
-    keyed = [(value_at(item, path), item) for item in items]
-    there = [(_key(value), item) for value, item in keyed if value is not None]
-    there.sort(key=lambda pair: pair[0], reverse=descending)
-    return [item for _, item in there] + [item for value, item in keyed if value is None]
+    groups: tuple[list[tuple[Any, Json]], ...] = ([], [], [], [], [])
+    for item in items:
+        group, key = _key(value_at(item, path))
+        groups[group].append((key, item))
+    *there, last = groups
+    for one in there:
+        one.sort(key=lambda pair: pair[0], reverse=descending)
+    return [item for one in (*there, last) for _, item in one]
+
+
+def is_blank(value: Json) -> bool:
+    """True for null and for a text without any letter but blanks."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _key(value: Json) -> tuple[int, Any]:
+    if is_blank(value):
+        return (4, None)
     if (number := as_number(value)) is not None:
         return (0, number)
     if isinstance(value, str):

@@ -126,6 +126,13 @@ def across_list(node: Node, field: str, target: Node, document: Document, scopes
 
 def not_a_list(name: str, binding: Json, value: JsonValue) -> NodeFailed:
     """Returns the failure of a node that needs a list, with the reference and the type that was found."""
+    if isinstance(binding, str) and isinstance(value, str) and has_text_around(binding):
+        return NodeFailed(
+            f"{name} has other text around its data, `{binding}`, so it is text, not a list.",
+            code=JobErrorCode.NOT_A_LIST,
+            why="Data with text around it, also only a blank, is written as text.",
+            remedy=f"Leave only the data in {name}.",
+        )
     shown = f"`{binding.strip()}`" if isinstance(binding, str) and _is_reference(binding) else name
     hint = ""
     if isinstance(value, dict):
@@ -141,6 +148,12 @@ def not_a_list(name: str, binding: Json, value: JsonValue) -> NodeFailed:
 
 def _is_reference(text: str) -> bool:
     return any(isinstance(piece, Reference) for piece in split_text(text))
+
+
+def has_text_around(text: str) -> bool:
+    """True when data and other text stand beside each other, of which a text is made, whatever the data are."""
+    pieces = list(split_text(text))
+    return len(pieces) > 1 and any(isinstance(piece, Reference) for piece in pieces)
 
 
 def _given(node: Node, inside: Lists) -> Lists:

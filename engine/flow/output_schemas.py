@@ -17,6 +17,7 @@ from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.references import Reference, find_references, split_text
 
+FIRST_VALUE: Final = "first_value"
 ANYTHING: Final[JsonSchema] = {}
 _TEXT: Final[JsonSchema] = {"type": "string"}
 _NUMBER: Final[JsonSchema] = {"type": "number"}
@@ -158,9 +159,26 @@ class OutputSchemas:
         if kind is None or kind.out_from is None:
             return _own_schema(node, self.catalog)
         try:
-            return kind.out_from(node.config, node.inputs, self._given(node, kind)) or ANYTHING
+            found = kind.out_from(node.config, node.inputs, self._given(node, kind)) or ANYTHING
         except (TypeError, ValueError, KeyError, AttributeError):
             return ANYTHING
+        lacks = self.with_null and node.type == FIRST_VALUE and self._may_have_no_value(node)
+        return self._or_null(found) if lacks else found
+
+    def _may_have_no_value(self, node: Node) -> bool:
+        """Tells whether a First Value may run though none of its values is there: for some step before it, each value needs
+        another one that may be skipped.
+        """
+        values: JsonValue = node.inputs.get("values")
+        if values is None:
+            return False  # it takes what the steps before it give, of which one ran
+        needed = [self._needed_by(one) for one in values] if isinstance(values, list) else []
+        return not all(any(ways <= before for ways in needed) for before in self._ways.before[node.id])
+
+    def _needed_by(self, binding: JsonValue) -> frozenset[tuple[str, str]]:
+        """Returns the ways on which alone no data of a binding is skipped."""
+        names = [one.node_id for _, one in find_references(binding) if isinstance(one, Reference)]
+        return frozenset[tuple[str, str]]().union(*(self._ways.only_on.get(name, ()) for name in names))
 
     def _given(self, node: Node, kind: NodeType) -> dict[str, JsonSchema]:
         """Returns the schemas of the values bound to the inputs, and of what an unbound input takes from the node
@@ -229,7 +247,8 @@ class OutputSchemas:
 
 
 class _Ways:
-    """`only_on`: for each node the ways on which alone it gives data. A way is a port of a node that has several, or that a
+    """`only_on`: for each node the ways on which alone it gives data; `before`: for each of its edges those on which alone
+    it carries data. A way is a port of a node that has several, or that a
     node which may be skipped when it fails did not fail. `read_on`: on which it reads; API Output runs whatever was decided.
     """
 
@@ -240,6 +259,7 @@ class _Ways:
         self.read_on = {**self.only_on}
         depths = {one: min(len(scopes.around[one]), len(scopes.gives[one])) for one in graph.ids}
         incoming: dict[str, list[frozenset[tuple[str, str]]]] = {node_id: [] for node_id in graph.ids}
+        self.before = incoming
         leaving: dict[str, list[Edge]] = {node_id: [] for node_id in graph.ids}
         for edge in graph.edges:
             leaving[edge.source].append(edge)

@@ -10,7 +10,8 @@ them.
   The right value may have commas between thousands when the left one is a number: `1,000`.
 * **contains**: a part of a text, an item of a list, a key of an object. **starts with**, **ends with**, **matches**: apply to
   the text of a text, number or boolean. Null, lists and objects have no text.
-* **in**: an item of a list; a text is read as a JSON list, or as words separated by commas or line ends.
+* **in**: an item of a list; a text is read as a JSON list, or as words separated by commas or line ends, of which empty
+  ones do not count beside others.
 * **is empty**: null, a text of blanks only, an empty list or object. `0` and `false` are not empty.
 * **is true**: true, 1 and the words true, yes, on, 1. **is false**: false, 0 and the words false, no, off, 0. Nothing else.
 * **matches**: a pattern (`engine.flow.patterns`) found anywhere in the text. An invalid pattern matches nothing.
@@ -281,7 +282,8 @@ def _choices(right: JsonValue) -> list[JsonValue] | dict[str, JsonValue]:
             return json.loads(text)
         except ValueError:
             pass  # no JSON: words, the first of which starts with a bracket
-    return [word.strip() for word in re.split(r"[,\n]", text)]
+    words = [word.strip() for word in re.split(r"[,\n]", text)]
+    return [word for word in words if word] or words[:1]  # a comma at the end is no further word
 
 
 def _folded(value: JsonValue) -> Json:

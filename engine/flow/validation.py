@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from engine.core.do_first import DoneFirst
 from engine.core.error_codes import JobErrorCode
@@ -20,17 +20,27 @@ from engine.core.errors import Problem
 from engine.flow.contract import final_nodes
 from engine.flow.document import NODE_ID, Document, Edge, Node
 from engine.flow.graph import SOURCES, Graph
-from engine.flow.lists import SPLITTER, ListScopes, across_list, list_problems
+from engine.flow.lists import SPLITTER, ListScopes, across_list, has_text_around, list_problems
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.output_schemas import OutputSchemas, schema_at
 from engine.flow.patterns import STEPS_AT_ONCE, PatternBudget, current_budget
 from engine.flow.payload_check import PATTERN_STEPS
 from engine.flow.reference_labels import binding_in_words, data_names
-from engine.flow.references import SYSTEM, BadReference, Reference, find_references
+from engine.flow.references import SYSTEM, BadReference, Reference, find_references, split_text
 from engine.flow.wrong_values import wrong_value
 
 #: The code of the problem that all patterns of a flow together take too long.
 TOO_COSTLY = "patterns_too_costly"
+#: The code of the problem that a Splitter gets something that is never a list.
+NEVER_A_LIST = "never_a_list"
+_KINDS = {
+    "string": "text",
+    "number": "a number",
+    "integer": "a number",
+    "boolean": "yes or no",
+    "object": "a group of values",
+    "null": "nothing",
+}
 _TOO_COSTLY = (
     "The patterns of this flow take too long together, and those from here on were not looked at. Use fewer of them, or "
     r"shorten them: long repetitions like `.{1,900}` and classes like `\p{L}` cost most."
@@ -239,6 +249,7 @@ def _node_problems(node: Node, graph: Graph, scopes: ListScopes, schemas: Output
     yield from _reference_problems(node, kind, graph, scopes, schemas, parked=parked)
     if not parked:
         yield from _missing_inputs(node, kind)
+        yield from _never_a_list(node, schemas)
 
 
 def _model_problems(node: Node, model: type[BaseModel], value: dict[str, Any], at: str) -> Iterator[Problem]:
@@ -374,6 +385,32 @@ def _missing_inputs(node: Node, kind: NodeType) -> Iterator[Problem]:
                 f"/inputs/{name}",
                 blocks_import=False,
             )
+
+
+def _never_a_list(node: Node, schemas: OutputSchemas) -> Iterator[Problem]:
+    """Yields the problem of a Splitter whose items are never a list, as far as their type is known."""
+    items: JsonValue = node.inputs.get("items")
+    if node.type != SPLITTER or (isinstance(items, str) and not _is_known(items, schemas)):
+        return
+    kinds = schemas.binding(items).get("type", ())
+    found = [kinds] if isinstance(kinds, str) else list(kinds)
+    if not found or "array" in found:
+        return
+    told = [kind for kind in found if kind != "null"] or found  # a field that need not be sent may also be null
+    said = f"{' or '.join(_KINDS.get(kind, kind) for kind in told)}, not a list"
+    if isinstance(items, str) and has_text_around(items):
+        said = "text, as other text or a blank stands around the data, not a list"
+    message = f"“{node.name}” could never run: “Items” is {said}. Choose a list, with nothing beside it."
+    yield Problem(NEVER_A_LIST, message, node.id, "/inputs/items", blocks_import=False)
+
+
+def _is_known(text: str, schemas: OutputSchemas) -> bool:
+    """True when a text is not empty, and every reference in it names a node: what is wrong otherwise is told already."""
+    references = [piece for piece in split_text(text) if not isinstance(piece, str)]
+    return bool(text.strip()) and all(
+        isinstance(one, Reference) and (one.node_id == SYSTEM or schemas.document.node(one.node_id) is not None)
+        for one in references
+    )
 
 
 def _whole_problems(document: Document, graph: Graph, catalog: Catalog) -> Iterator[Problem]:

@@ -15,7 +15,8 @@ inside a list makes a list in the list.
 | In groups | *Group size* items run together; the next group begins when the whole group has ended |
 
 With an empty list the nodes between are skipped and “Collect into a list” gives an empty list. When **Items** is no list, the
-step fails and says what it is instead. Its time limit counts for the whole list: items that are not through by then have failed. It does not run while items wait for a
+step fails and says what it is instead; what is known to be none is not deployed. The list stands there alone: with a blank beside it,
+it is text. Its time limit counts for the whole list: items that are not through by then have failed. It does not run while items wait for a
 person.
 """
 

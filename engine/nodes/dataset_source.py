@@ -26,7 +26,7 @@ from engine.flow.node_context import DatasetPage, Json, NodeContext, NodeFailed
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 from engine.flow.rules import FieldRule, Match
 from engine.nodes.known_datasets import dataset_field, no_dataset_yet, rows_schema
-from engine.nodes.rules_on_items import kept_by, match_field, rule_problems, rules_field, rules_in_words
+from engine.nodes.rules_on_items import TextsCompared, kept_by, match_field, rule_problems, rules_field, rules_in_words
 
 #: The largest number of characters of rows (as JSON) that one step may hold.
 MOST = 20 << 20
@@ -55,14 +55,19 @@ class Inputs(NodeInputs):
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     """Returns the selected rows. It reads page by page, so that a large dataset is never in memory as a whole."""
     taken = _Taken(config, context.idempotency_key)
+    compared = TextsCompared()
     after = 0
     while not taken.complete:
         page = await context.datasets.read(config.dataset, after)
         if not page.rows:
             break
         after = page.after
-        rows = await context.in_thread(kept_by, page.rows, config.rules, config.match) if config.rules else page.rows
+        rows: Sequence[dict[str, Json]] = page.rows
+        if config.rules:
+            rows = await context.in_thread(kept_by, page.rows, config.rules, config.match, compared)
         taken.add(rows, page)
+    if compared.warning:
+        context.warn(compared.warning)
     return taken.rows
 
 

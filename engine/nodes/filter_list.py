@@ -5,7 +5,8 @@ Choose a list under **Items**, then add rules: a field of the item, a comparison
 like in a list of addresses.
 
 * **All of them** keeps an item when every rule is true, **Any of them** when at least one is.
-* Numbers in text count as numbers: `"12.50"` is greater than `9`. A field that is not there is empty.
+* Numbers in text count as numbers: `"12.50"` is greater than `9`. A field that is not there is empty. A text like `50 EUR` is no
+  number: *is greater than* and its like compare it by its letters, and the step says in how many items.
 * Capitals do not matter for *is*, *contains*, *starts with*, *ends with* and *is one of*, and their opposites, until you switch on
   **Match capitals**. It is on in rules made before the switch existed. A pattern ignores capitals with `(?i)` in front:
   `(?i)urgent`.
@@ -25,7 +26,7 @@ from engine.flow.node_context import Json, JsonSchema, NodeContext
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 from engine.flow.rules import FieldRule, Match
 from engine.nodes.list_input import ITEMS, items_of
-from engine.nodes.rules_on_items import kept_by, match_field, rule_problems, rules_field, rules_in_words
+from engine.nodes.rules_on_items import TextsCompared, kept_by, match_field, rule_problems, rules_field, rules_in_words
 
 
 class Config(NodeConfig):
@@ -40,7 +41,10 @@ class Inputs(NodeInputs):
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     """Filters in a thread, since long lists and patterns take time."""
     items = items_of(inputs.items)
-    kept = await context.in_thread(kept_by, items, config.rules, config.match)
+    compared = TextsCompared()
+    kept = await context.in_thread(kept_by, items, config.rules, config.match, compared)
+    if compared.warning:
+        context.warn(compared.warning)
     return {"items": kept, "count": len(kept), "total_count": len(items)}
 
 

@@ -13,7 +13,8 @@ like `good` and `bad`, and each of them is told with a count of 0 when there is 
 field. Each has the name you give it, or one like `sum_price`, and stands beside
 `count` in every entry of `groups` and in `total`.
 
-* Values that read the same are one group: `Good` and `good`, `3` and `"3"`. The group has the first of them as its key.
+* Values that read the same are one group: `Good` and `good`, `3` and `"3"`. The group has the first of them as its key; one that
+  always has a row keeps the text as it is written there, and is a number, or true or false, where the items are.
 * Items without the field, with null or with an empty text are a group of their own. Its key is null.
 * Numbers in text count as numbers. What is no number is left out of sums and averages, and the step says how often. A sum of nothing is
   0; an average, a smallest or a largest of nothing is null.
@@ -23,16 +24,17 @@ An item stands in one group only.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any, Final, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
-from engine.flow.json_values import as_number, value_at
+from engine.flow.json_values import EXACT, added, as_number, exact_sum, plain_number, value_at
 from engine.flow.node_context import Json, JsonSchema, NodeContext
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 from engine.flow.references import as_text
@@ -50,8 +52,6 @@ OPERATIONS: Final[Mapping[str, str]] = {
 _TAKEN: Final = frozenset({"key", "count"})
 MAX_MEASURES: Final = 20
 MAX_CHOICES: Final = 100
-#: Sums are exact to 50 digits, so that prices add up as people read them.
-_EXACT: Final = Context(prec=50)
 
 
 class Measure(BaseModel):
@@ -133,12 +133,20 @@ def _grouped(items: Sequence[Json], config: Config) -> tuple[dict[str, Json], li
     groups: dict[str, _Group] = {
         _same(choice): _Group(choice.strip()) for choice in config.choices if by and choice.strip()
     }
+    kinds: set[type[object]] = set()
     for item in items:
-        key = value_at(item, by) if by else None
+        key: object = value_at(item, by) if by else None
         same = _same(key)
+        if same:
+            kinds.add(type(key))
         if same not in groups:
             groups[same] = _Group((key.strip() if isinstance(key, str) else key) if same else None)
+        elif not groups[same].items and not isinstance(key, str):
+            groups[same].key = key  # a choice is written as text, whatever its items hold
         groups[same].items.append(item)
+    for group in groups.values():
+        if not group.items:
+            group.key = _of_kind(str(group.key), kinds)
     found = [
         {"key": group.key, "count": len(group.items), **_numbers(group.items, config.measures)}
         for group in groups.values()
@@ -150,11 +158,20 @@ def _grouped(items: Sequence[Json], config: Config) -> tuple[dict[str, Json], li
     return {"groups": found, "group_count": len(found), "total": total}, warnings
 
 
+def _of_kind(choice: str, kinds: set[type[object]]) -> Json:
+    """Returns a choice that no item has as what all the other keys are: numbers, or yes and no."""
+    if kinds == {bool}:
+        return {"true": True, "false": False}.get(choice.casefold(), choice)
+    number = as_number(choice) if kinds and kinds <= {int, float} else None
+    return choice if number is None else number
+
+
 def _same(key: Json) -> str:
     """Returns the text by which keys are compared: "" when there is none."""
     if isinstance(key, float) and key.is_integer():
         key = int(key)
-    return " ".join(as_text(key).split()).casefold()
+    text = " ".join(as_text(key).split()).casefold()
+    return text if text.isascii() else unicodedata.normalize("NFC", text)  # é is one character, or two
 
 
 def _numbers(items: Sequence[Json], measures: Sequence[Measure]) -> dict[str, Json]:
@@ -172,30 +189,9 @@ def _worked_out(items: Sequence[Json], measure: Measure) -> Json:
         case "max":
             return max(numbers, default=None)
         case "sum":
-            return _sum(numbers)
+            return exact_sum(numbers)
         case "average":
-            return _plain(_EXACT.divide(_added(numbers), Decimal(len(numbers)))) if numbers else None
-
-
-def _sum(numbers: Sequence[int | float]) -> int | float | None:
-    if all(isinstance(number, int) for number in numbers):
-        return sum(numbers)
-    return _plain(_added(numbers))
-
-
-def _added(numbers: Sequence[int | float]) -> Decimal:
-    total = Decimal(0)
-    for number in numbers:
-        total = _EXACT.add(total, Decimal(str(number)))
-    return total
-
-
-def _plain(number: Decimal) -> int | float | None:
-    """Returns the number as JSON has it: without a fraction as a whole number; None when it is too large for JSON."""
-    value = float(number)
-    if value in (float("inf"), float("-inf")):
-        return None
-    return int(value) if value.is_integer() and abs(value) < 1e15 else value
+            return plain_number(EXACT.divide(added(numbers), Decimal(len(numbers)))) if numbers else None
 
 
 def _left_out(items: Sequence[Json], measures: Sequence[Measure]) -> Iterator[str]:
@@ -252,13 +248,25 @@ def _schema(config: Mapping[str, Any], key: JsonSchema) -> JsonSchema:
     numbers = {"count": whole} | {
         name: {"type": "integer"} if one.get("operation") == "count" else number for name, one in found.items()
     }
-    group = {"type": "object", "properties": {"key": _or_null(key), **numbers}, "required": ["key", *numbers]}
+    key = _or_null(_or_choices(key, config.get("choices")))
+    group = {"type": "object", "properties": {"key": key, **numbers}, "required": ["key", *numbers]}
     fields = {
         "groups": {"type": "array", "title": "Groups", "items": group},
         "group_count": {"type": "integer", "title": "How many groups"},
         "total": {"type": "object", "title": "Of the whole list", "properties": numbers, "required": list(numbers)},
     }
     return {"type": "object", "properties": fields, "required": list(fields)}
+
+
+def _or_choices(key: JsonSchema, choices: JsonValue) -> JsonSchema:
+    """Returns the schema of a key that may be one of the choices, too, which are texts as long as no item is there."""
+    texts = [one.strip() for one in choices if isinstance(one, str)] if isinstance(choices, list | tuple) else []
+    kinds = key.get("type")
+    if kinds is None or not any(texts):
+        return key
+    listed = [kinds] if isinstance(kinds, str) else list(kinds)
+    more = {"enum": list(dict.fromkeys([*key["enum"], *filter(None, texts)]))} if "enum" in key else {}
+    return {**key, **more, "type": listed if "string" in listed else [*listed, "string"]}
 
 
 def _or_null(key: JsonSchema) -> JsonSchema:

@@ -18,6 +18,8 @@ RULE = "Every word has to stand in the row, in any column and any order; capital
 _WORD = re.compile(r"\w+")
 #: Endings of plurals, and what stands in place of them. The first that fits counts; an empty pair keeps the word.
 _PLURALS = (("ies", "y"), ("sses", "ss"), ("shes", "sh"), ("ches", "ch"), ("xes", "x"), ("ss", "ss"), ("us", "us"), ("is", "is"), ("s", ""))  # fmt: skip
+#: Endings of plurals that may be those of a word without `es`: lenses, tomatoes.
+_PLURALS_WITH_ES = ("ses", "zes", "oes", "xes", "shes", "ches")
 #: A shorter word is no plural: `gas`, `bus`, `yes`.
 _SHORTEST = 4
 
@@ -39,8 +41,8 @@ class RowSearch:
         if not self._words:
             return False
         whole = "\n".join(texts)
-        singular = {in_singular(word) for word in _WORD.findall(whole)}
-        return all(word in singular or word in whole for word in self._words)
+        held = {form for word in _WORD.findall(whole) for form in _forms(word)}
+        return all(in_singular(word) in whole or not held.isdisjoint(_forms(word)) for word in self._words)
 
     def finds_row(self, row: Mapping[str, Json]) -> bool:
         """True when the row has what is looked for."""
@@ -56,12 +58,20 @@ def plain(text: str) -> str:
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """Returns the words of a plain text in the singular, each once."""
-    return tuple(dict.fromkeys(in_singular(word) for word in _WORD.findall(text)))
+    """Returns the words of a plain text, each once."""
+    return tuple(dict.fromkeys(_WORD.findall(text)))
 
 
 def in_singular(word: str) -> str:
-    """Returns an English word without the ending of its plural; every other word as it is."""
+    """Returns an English word without the ending of its plural, as far as that is sure; every other word as it is."""
     if len(word) < _SHORTEST or not word.endswith("s"):
         return word
     return next(f"{word.removesuffix(ending)}{instead}" for ending, instead in _PLURALS if word.endswith(ending))
+
+
+def _forms(word: str) -> tuple[str, ...]:
+    """Returns a word and all that it may be the plural of: `movies` of `movy`, `movie`; `lenses` of `lense`, `lens`."""
+    if len(word) < _SHORTEST or not word.endswith("s") or word.endswith("ss"):
+        return (word,)
+    with_e = (word[:-2],) if word.endswith(_PLURALS_WITH_ES) else ()
+    return (word, word[:-1], in_singular(word), *with_e)

@@ -5,22 +5,28 @@ canvas.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field, JsonValue
 
 from engine.core.errors import Problem
 from engine.flow.document import Node
+from engine.flow.json_values import value_at
 from engine.flow.node_context import Json, NodeFailed
+from engine.flow.references import as_text
 from engine.flow.rules import (
     ALONE,
     MATCH_TITLES,
     MAX_RULES,
     OPERATOR_TITLES,
+    ORDERING,
     FieldRule,
     Match,
+    compared_as_text,
     item_passes,
+    reads_as_number,
     rule_problem,
 )
 
@@ -39,8 +45,40 @@ def rules_field(description: str) -> Any:
     return Field((), max_length=MAX_RULES, title="Rules", description=description, json_schema_extra={"item": "rule"})
 
 
-def kept_by(items: Sequence[Json], rules: Sequence[FieldRule], match: Match) -> list[Json]:
+@dataclass
+class TextsCompared:
+    """The items in which a rule compared a text with a number, by its letters, and that decided about the item."""
+
+    looked_at: int = 0
+    count: int = 0
+    first: tuple[FieldRule, str] | None = None
+
+    def look_at(self, item: Json, numeric: Collection[FieldRule], rules: Sequence[FieldRule], match: Match) -> None:
+        """Counts the item when one of the `numeric` rules, which compare with a number, met a text that is none."""
+        self.looked_at += 1
+        texts = [rule for rule in numeric if compared_as_text(value_at(item, rule.field), rule.operator, rule.value)]
+        others = [rule for rule in rules if rule not in texts]
+        if texts and (not others or item_passes(item, others, match) is (match == "all")):
+            self.count += 1
+            self.first = self.first or (texts[0], as_text(value_at(item, texts[0].field)))
+
+    @property
+    def warning(self) -> str:
+        """What the step says of them; "" when there are none."""
+        if self.first is None:
+            return ""
+        rule, text = self.first
+        what = f"`{rule.field}`" if rule.field.strip(" .") else "the item itself"
+        return (
+            f"{self.count:,} of {self.looked_at:,} items: {what} is no number, like `{text[:40]}`, so the rule "
+            f"“{OPERATOR_TITLES[rule.operator]} {as_text(rule.value)[:40]}” compared texts, by their letters. Make the field a "
+            "number in what gives it."
+        )
+
+
+def kept_by(items: Sequence[Json], rules: Sequence[FieldRule], match: Match, compared: TextsCompared) -> list[Json]:
     """Returns the items for which the rules hold, in order. Raises NodeFailed when it takes longer than LONGEST."""
+    numeric = [rule for rule in rules if rule.operator in ORDERING and reads_as_number(rule.value)]
     until = time.monotonic() + LONGEST
     kept: list[Json] = []
     for at, item in enumerate(items):
@@ -50,6 +88,8 @@ def kept_by(items: Sequence[Json], rules: Sequence[FieldRule], match: Match) -> 
                 why=f"They were asked of {at:,} of {len(items):,} items by then.",
                 remedy="Use simpler patterns, or look at shorter texts.",
             )
+        if numeric:
+            compared.look_at(item, numeric, rules, match)
         if item_passes(item, rules, match):
             kept.append(item)
     return kept

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from msgspec import Struct
@@ -79,14 +80,29 @@ class Picker(Struct, frozen=True):
 
     @classmethod
     def of(cls, include: Iterable[str], exclude: Iterable[str]) -> Picker:
-        """Creates a Picker without empty lines, which a form may contain."""
-        return cls(tuple(filter(None, map(str.strip, include))), tuple(filter(None, map(str.strip, exclude))))
+        """Creates a Picker for patterns as people write them, without empty lines, which a form may contain."""
+        return cls(_patterns(include), _patterns(exclude))
 
     def takes(self, url: str) -> bool:
         """True when a canonical address is selected."""
         if any(matches(pattern, url) for pattern in self.exclude):
             return False
         return not self.include or any(matches(pattern, url) for pattern in self.include)
+
+
+def _patterns(lines: Iterable[str]) -> tuple[str, ...]:
+    """Returns the patterns with letters, blanks and hosts as they stand in a canonical address."""
+    return tuple(_as_in_addresses(text) for line in lines if (text := line.strip()))
+
+
+def _as_in_addresses(pattern: str) -> str:
+    scheme, separator, rest = pattern.partition("://")
+    if not separator:
+        return _escaped(pattern)
+    host, slash, path = rest.partition("/")
+    with suppress(UnicodeError):  # what is no host matches nothing
+        host = host.lower() if host.isascii() else host.encode("idna").decode()
+    return f"{scheme.lower()}://{host}{slash}{_escaped(path)}"
 
 
 def matches(pattern: str, url: str) -> bool:

@@ -4,9 +4,9 @@ Choose a list under **Items**. **Sort by** names the field to sort by, like `pri
 sort the items themselves, like a list of words. Leave it empty to keep the order and only cut the
 list; with **Largest first** the list then comes from its end.
 
-* Numbers come before texts (behind them with the largest first), and numbers in text count as numbers: `"9"` stands before `"10"`.
+* Numbers come before texts, in both directions, and numbers in text count as numbers: `"9"` stands before `"10"`.
 * Texts are sorted without looking at capitals. Dates like `2026-01-31` come in the order of time.
-* Items without the field come last, in both directions. Items that are equal keep their order.
+* Items without the field, or with an empty text in it, come last, in both directions. Items that are equal keep their order.
 * **Keep at most** cuts the list after sorting: sort by `score`, largest first, keep 3, and you have the best three.
 
 `items` is the list, `count` how many are left, `total_count` how many came in.
@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import Field
 
-from engine.flow.json_values import ordered_by, value_at
+from engine.flow.json_values import is_blank, ordered_by, value_at
 from engine.flow.node_context import Json, JsonSchema, NodeContext
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 from engine.nodes.list_input import ITEMS, items_of
@@ -57,7 +57,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     else:
         ordered = items[::-1] if config.descending else items
     kept = ordered if config.limit is None else ordered[: config.limit]
-    if by and items and all(value_at(item, by) is None for item in items):
+    if by and items and all(is_blank(value_at(item, by)) for item in items):
         context.warn(f"No item has a `{by}`, so the order is as it was.")
     return {"items": kept, "count": len(kept), "total_count": len(items)}
 

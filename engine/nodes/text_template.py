@@ -15,8 +15,9 @@ A **condition** writes a part only when something is true, and a **loop** writes
     {% endfor %}
 
 A line that holds only `{% %}` leaves no empty line. Inside a loop, `loop.index` counts from 1, and `loop.first` and `loop.last`
-are true at its ends. `{% set name = value %}` gives a name to a value. Values can be compared (`==`, `<`, `in`, `and`, `or`,
-`not`), joined with `~` and asked what they are: `{% if x is empty %}`, also `defined`, `string`, `number`, `list`, `object`.
+are true at its ends. `{% set name = value %}` gives a name to a value; inside a loop only until the next item, so a loop cannot
+add up: `{{ api_input.out.orders | sum("price") }}` does, and **Group and count**. Values can be compared (`==`, `<`, `in`, `and`,
+`or`, `not`), joined with `~` and asked what they are: `{% if x is empty %}`, also `defined`, `string`, `number`, `list`, `object`.
 
 | Filter | Does |
 |---|---|
@@ -27,7 +28,7 @@ are true at its ends. `{% set name = value %}` gives a name to a value. Values c
 | `first`, `last`, `reverse` | of a list |
 | `sort`, `sort("price")`, `sort("price", true)` | puts a list in order, by a field, largest first |
 | `unique`, `map("name")` | without doubles; one field of each item |
-| `sum`, `min`, `max` | of numbers, or of a field: `sum("price")` |
+| `sum`, `min`, `max` | of numbers, or of a field: `sum("price")`; empty ones do not count, and a text that is no number fails the step |
 | `join(", ")`, `split(",")` | a list as one text, a text as a list |
 | `keys`, `values`, `items` | of an object |
 | `round(2)`, `abs`, `int`, `float` | numbers |
@@ -57,6 +58,7 @@ from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, as_text
 from engine.flow.references import BadReference, Missing, Reference, Scope, parse_reference
 from engine.flow.template_filters import MAX_TEXT, apply_filter, filter_problem
 from engine.flow.template_language import template_facts
+from engine.flow.template_loops import SET_IN_LOOP, lost_in_loop
 
 _FILTER = re.compile(r"\s*+([a-z_]++)(?:\s*+\((.*)\))?+\s*+", re.DOTALL)
 _ADDS_MUCH = re.compile(r"\|\s*(replace|join)\b")
@@ -190,7 +192,10 @@ def _check(node: Node, document: Document) -> list[Problem]:
     if not isinstance(template, str):
         return []
     wrong = _wrong_filter(template) if is_simple(template) else template_facts(template)[0]
-    return [Problem(JobErrorCode.TEMPLATE_ERROR, str(wrong), node.id, "/inputs/template")] if wrong else []
+    if wrong:
+        return [Problem(JobErrorCode.TEMPLATE_ERROR, str(wrong), node.id, "/inputs/template")]
+    lost = None if is_simple(template) else lost_in_loop(template)
+    return [Problem(SET_IN_LOOP, str(lost), node.id, "/inputs/template", blocks_import=False)] if lost else []
 
 
 def _wrong_filter(template: str) -> str:
@@ -228,10 +233,12 @@ def _insides(template: str) -> list[str]:
 
 def _split_pipes(inside: str) -> list[str]:
     pieces: list[str] = []
-    quoted, begin = False, 0
+    quoted = escaped = False
+    begin = 0
     for position, letter in enumerate(inside):
-        if letter == '"' and inside[position - 1 : position] != "\\":
+        if letter == '"' and not escaped:
             quoted = not quoted
+        escaped = quoted and letter == "\\" and not escaped
         if letter == "|" and not quoted:
             pieces.append(inside[begin:position])
             begin = position + 1

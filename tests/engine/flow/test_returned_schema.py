@@ -89,6 +89,27 @@ async def test_what_brings_both_sides_together_is_not_null(inputs: dict[str, Any
     assert await result_that_fits(document, {"word": "other"}) == {"kind": "bad"}
 
 
+@pytest.mark.parametrize(
+    ("values", "edges", "known", "on_no"),
+    [
+        (["{{ y.out.kind }}"], "in>c c.yes>y y>v in>v", MAYBE, None),
+        (["{{ y.out.kind }}", "{{ n.out }}"], "in>c c.yes>y c.no>n n>m y>v m>v", STRING, "no"),
+        (["{{ y.out.kind }}", "none"], "in>c c.yes>y y>v in>v", STRING, "none"),
+        (["{{ y.out.kind }}", "{{ s.out }}"], "in>c c.yes>y in>s y>v s>v", STRING, "always"),
+        (["{{ y.out.kind }} {{ n.out }}", "{{ y.out.kind }}"], "in>c c.yes>y c.no>n y>v n>v", MAYBE, None),
+    ],
+)
+async def test_a_first_value_may_have_none(values: Any, edges: str, known: Any, on_no: Any):
+    used = {one.rpartition(">")[2] for one in edges.split()}
+    nodes = [one for one in [*ONE_SIDE, ("s", "text_template", {"template": "always"})] if one[0] in used]
+    nodes += [("v", "first_value", {"values": values}), ("o", "api_output", {"it": "{{ v.out }}"})]
+    document = flow(nodes, f"{edges} v>o")
+
+    assert known_of(document)["it"] == known
+    assert await result_that_fits(document, {"word": "yes"}) == {"it": "good"}
+    assert await result_that_fits(document, {"word": "other"}) == {"it": on_no}
+
+
 async def test_a_step_reads_what_is_on_its_own_side():
     document = flow([*ONE_SIDE[:1], *ONE_SIDE[2:]], "in>c c.no>n n>m")
     assert known_of(document)["output"] == {

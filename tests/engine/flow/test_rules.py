@@ -53,6 +53,9 @@ TRUE = [
     ("a\ud800b", "matches", "a.b"),
     ("b", "in", "a, b, c"),
     ("b", "in", "a\nb"),
+    ("b", "in", "a, b,\n"),
+    ("", "in", ""),
+    ("", "in", ","),
     (2, "in", [1, "2"]),
     (2, "in", "[1, 2]"),
     ("[x", "in", "[x, y"),
@@ -81,6 +84,9 @@ FALSE = [
     (None, "matches", ".*"),
     ("abc", "matches", "("),
     ("abc", "in", None),
+    (None, "in", "red, green,"),
+    ("", "in", "red\n"),
+    (" ", "in", "red,,green"),
     (2, "is_true", None),
     (None, "is_false", None),
     ("a", "no_such_operator", "a"),
@@ -186,7 +192,9 @@ def test_a_pattern_that_cannot_be_used_is_told_when_the_rule_is_made():
 def test_mixed_values_have_one_order_and_missing_ones_come_last():
     items = ["b", None, 10, "9", True, [1], "A", 2]
     assert ordered_by(items, "", False) == [2, "9", 10, "A", "b", True, [1], None]
-    assert ordered_by(items, "", True) == [[1], True, "b", "A", 10, "9", 2, None]
+    assert ordered_by(items, "", True) == [10, "9", 2, "b", "A", True, [1], None]
+    assert ordered_by(["", 9, 7, "n/a", None, " ", 8], "", True) == [9, 8, 7, "n/a", "", None, " "]
+    assert ordered_by(["", 9, "n/a", None, 8], "", False) == [8, 9, "n/a", "", None]
     pairs = [{"k": 1, "n": 1}, {"n": 2}, {"k": 1, "n": 3}, {"k": 0, "n": 4}]
     assert [one["n"] for one in ordered_by(pairs, "k", False)] == [4, 1, 3, 2]
     assert [one["n"] for one in ordered_by(pairs, "k", True)] == [1, 3, 4, 2]

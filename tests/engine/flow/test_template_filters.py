@@ -9,6 +9,10 @@ MADE = [
     ("upper", "aß", [], "ASS"),
     ("lower", "AB", [], "ab"),
     ("title", "two words", [], "Two Words"),
+    ("title", "don't  stop\nthey’re 'so' ÉLAN", [], "Don't  Stop\nThey’re 'So' Élan"),
+    ("title", "the 1st well-known snake_case ǆ", [], "The 1st Well-Known Snake_Case ǅ"),
+    ("title", "o'neil i'll I'VE", [], "O'Neil I'll I've"),
+    ("title", "e\u0301lan", [], "E\u0301lan"),
     ("capitalize", "tWO", [], "Two"),
     ("trim", "  a ", [], "a"),
     ("length", "abc", [], 3),
@@ -29,6 +33,14 @@ MADE = [
     ("replace", "ab", ["", "-"], "-a-b-"),
     ("round", 2.5678, [2], 2.57),
     ("round", 2.5678, [], 3),
+    ("round", 2.5, [], 3),
+    ("round", -2.5, [], -3),
+    ("round", 2.675, [2], 2.68),
+    ("round", "1.005", [2], 1.01),
+    ("round", 1250, [-2], 1300),
+    ("round", 9007199254740993, [], 9007199254740993),
+    ("round", 9007199254740993, [2], 9007199254740993),
+    ("round", 1e308, [300], 1e308),
     ("int", "7.9", [], 7),
     ("float", "7", [], 7.0),
     ("abs", -3, [], 3),
@@ -37,6 +49,7 @@ MADE = [
     ("unique", [1, 1, 2], [], [1, 2]),
     ("sum", [1, 2.5], [], 3.5),
     ("sum", [{"n": 1}, {"n": 4}], ["n"], 5),
+    ("sum", [{"n": 0.1}, {"n": "0.2"}, {"n": ""}, {"n": None}, {}], ["n"], 0.3),
     ("min", [3, 2], [], 2),
     ("max", [3, 2], [], 3),
     ("max", [], [], None),
@@ -63,6 +76,21 @@ def test_a_text_of_the_greatest_length_may_still_become_shorter():
 def test_replacing_may_make_no_text_that_is_too_long():
     with pytest.raises(ValueError, match="the text would have"):
         apply_filter("replace", "a" * 10_000, ["a", "b" * 10_000])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "arguments", "why"),
+    [
+        ("sum", [{"n": 2}, {"n": "1,50"}], ["n"], "`1,50` in it is not a number"),
+        ("sum", [{"n": 2}], [], "is not a number"),
+        ("min", [1, "x"], [], "`x` in it is not a number"),
+        ("max", [True], [], "`true` in it is not a number"),
+        ("sum", [1e308, 1e308], [], "the sum is too large"),
+    ],
+)
+def test_what_is_no_number_is_not_left_out_of_numbers(name, value, arguments, why):
+    with pytest.raises(ValueError, match=why):
+        apply_filter(name, value, arguments)
 
 
 @pytest.mark.parametrize(

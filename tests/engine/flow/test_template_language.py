@@ -3,6 +3,7 @@
 import pytest
 
 from engine.flow.template_language import TemplateWrong, read_template, template_facts
+from engine.flow.template_loops import lost_in_loop
 
 WRONG = [
     ("{% macro x() %}{% endmacro %}", 1, "is not available"),
@@ -46,3 +47,41 @@ def test_loops_may_stand_four_deep():
     assert read_template(loops(4)).roots == {("list", "out")}
     with pytest.raises(TemplateWrong, match="Loops may stand inside each other 4 deep"):
         read_template(loops(5))
+
+
+@pytest.mark.parametrize(
+    ("line", "source"),
+    [
+        (1, "{% set sum = 0 %}{% for x in l.out %}{% set sum = sum + x %}{% endfor %}{{ sum }}"),
+        (2, "{% for x in l.out %}{% set y = x %}{% endfor %}\n{{ y }}"),
+        (3, "{% set f = false %}\n{% for x in l.out %}{% if x %}{% set f = true %}{% endif %}{% endfor %}\n{{ f }}"),
+        (1, "{% for x in l.out %}{% if p != x %}{{ x }}{% endif %}{% set p = x %}{% endfor %}"),
+        (1, "{% set s = '' %}{% for x in l.out %}{% if x %}{% set s = 'a' %}{% endif %}{{ s }}{% endfor %}"),
+        (1, "{% for x in l.out %}{% set n = 0 %}{% for y in x %}{% set n = n + y %}{% endfor %}{{ n }}{% endfor %}"),
+        (1, "{% set n = 0 %}{% for x in l.out if n < 3 %}{% set n = x %}{% endfor %}"),
+        (1, "{% set a, b = l.out %}{% for x in l.out %}{% set a, b = [x, b] %}{% endfor %}"),
+        (1, "{% for x in l.out %}{% else %}{% set e = 1 %}{% endfor %}{{ e }}"),
+    ],
+)
+def test_a_name_that_a_loop_loses_is_told_where_it_is_read(line, source):
+    wrong = lost_in_loop(source)
+    assert wrong is not None
+    assert (wrong.line, "is set inside a loop" in wrong.sentence) == (line, True)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% for x in l.out %}{% set y = x %}{{ y }}{% endfor %}{% for x in l.out %}{% set y = x %}{{ y }}{% endfor %}",
+        "{% set y = 1 %}{{ y }}{% for x in l.out %}{% set y = x %}{{ y }}{% endfor %}",
+        "{% for x in l.out %}{% if x %}{% set m = '*' %}{% endif %}{{ m }}{% endfor %}",
+        "{% for x in l.out %}{% set m = '' %}{% if x %}{% set m = '*' %}{% endif %}{{ m }}{% endfor %}",
+        "{% set m=0 %}{% for x in l.out %}{% if x %}{% set m=1 %}{% elif l.out %}{% set m=2 %}{% else %}{% set m=3 %}{% endif %}{{ m }}{% endfor %}",
+        "{% set m=0 %}{% for x in l.out %}{% if x %}{% set m=1 %}{% else %}{% set m=3 %}{% endif %}{{ m }}{% endfor %}",
+        "{% set t = 2 %}{% for x in l.out %}{{ x * t }}{% endfor %}{{ t }}",
+        "{% for x in l.out %}{% set y = x %}{{ y }}{% endfor %}{% set y = 3 %}{{ y }}",
+        "{% for x in l.out %}{% set x = x + 1 %}{{ x }}{% endfor %}",
+    ],
+)
+def test_a_name_that_is_read_where_it_is_set_is_in_order(source):
+    assert lost_in_loop(source) is None

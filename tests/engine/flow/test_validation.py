@@ -324,3 +324,35 @@ def test_the_line_on_a_node_names_data_in_words():
     fetch = {"id": "http_request", "type": "http_request", "inputs": {"url": "{{ api_input.out.url }}/about"}}
     shown = marks(flow([{**api_input(), "label": "Caller"}, fetch], [("api_input", "http_request")]), CATALOG)
     assert shown["http_request"].summary == "GET Caller › url/about"
+
+
+@pytest.mark.parametrize(
+    ("items", "said"),
+    [
+        ("{{ api_input.out.text }}", "“Items” is text, not a list"),
+        ("{{ api_input.out.count }}", "“Items” is a number, not a list"),
+        ("{{ system.timestamp }}", "“Items” is text, not a list"),
+        ("{{ api_input.out.list }} ", "“Items” is text, as other text or a blank stands around the data, not a list"),
+        ("abc", "“Items” is text, not a list"),
+        (5, "“Items” is a number, not a list"),
+        ({"a": 1}, "“Items” is a group of values, not a list"),
+        ("{{ api_input.out.list }}", None),
+        ("{{ read.out }}", None),
+        ([1], None),
+    ],
+)
+def test_items_that_are_never_a_list_stop_a_deployment(items, said):
+    kinds = {"text": "string", "count": "integer", "list": "array"}
+    start = api_input(fields=[{"name": name, "type": kind} for name, kind in kinds.items()])
+    read = {"id": "read", "type": "parse_json", "inputs": {"text": "{{ api_input.out.text }}"}}
+    nodes = [
+        start,
+        read,
+        {"id": "s", "type": "array_splitter", "inputs": {"items": items}},
+        {"id": "f", "type": "array_flatten"},
+    ]
+    document = flow(nodes, [("api_input", "read"), ("read", "s"), ("s", "f")])
+    found = [one for one in problems(document, CATALOG) if one.node_id == "s"]
+    told = [("never_a_list", "/inputs/items", False)] if said else []
+    assert [(one.code, one.pointer, one.blocks_import) for one in found] == told
+    assert not said or said in found[0].message

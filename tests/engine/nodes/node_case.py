@@ -146,12 +146,16 @@ SHAPES = {
 }
 
 
+def shape_of(kind: str) -> Any:
+    return SHAPES.get(kind, (None,))[0]
+
+
 def flow_of(kind: str, case: Case) -> Document:
     """Builds the flow API Input -> node, with the nodes it needs around it -> API Output."""
     start: dict[str, Any] = {
         "id": "api_input",
         "type": "api_input",
-        "config": {"fields": [{"name": "value", "type": "string"}]},
+        "config": {"fields": [{"name": "value", "type": "array" if shape_of(kind) is in_a_list else "string"}]},
     }
     node: dict[str, Any] = {
         "id": "node",

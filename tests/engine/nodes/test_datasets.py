@@ -59,6 +59,17 @@ def alone(world: World, step: str = "job:node:") -> Alone:
     return Alone(datasets=WorkspaceDatasets(world.database, world.workspace_id), idempotency_key=step)
 
 
+async def test_rows_whose_text_was_compared_with_a_number_are_told_once(world: World) -> None:
+    dataset = add(world, [{"price": f"{number} EUR"} for number in range(CHUNK + 5)])
+    rule = {"field": "price", "operator": "less", "value": 3}
+    context = alone(world)
+    await run_node("dataset_source", {"dataset": dataset, "rules": [rule]}, {}, context)
+    (told,) = context.warnings
+    assert told.startswith(
+        f"{CHUNK + 5:,} of {CHUNK + 5:,} items: `price` is no number, like `0 EUR`, so the rule “is less than 3”"
+    )
+
+
 async def take(world: World, dataset: str, step: str = "job:node:", **config: Any) -> list[Any]:
     return await run_node("dataset_source", {"dataset": dataset, **config}, {}, alone(world, step))
 

@@ -4,7 +4,7 @@ import pytest
 
 from engine.flow.node_context import NodeFailed
 from engine.nodes import CATALOG
-from tests.engine.nodes.one_node import problems_of, run_node
+from tests.engine.nodes.one_node import Alone, problems_of, run_node
 
 GOODS = [
     {"name": "Rye", "price": "3.20", "maker": {"town": "Bonn"}, "tags": ["dark", "sour"]},
@@ -41,6 +41,28 @@ async def test_one_rule_is_enough_when_any_may_fit():
     rules = [{"field": "name", "value": "Cake"}, {"field": "price", "operator": "less", "value": "1"}]
     assert await names(rules, "any") == ["Roll", "Cake"]
     assert await names(rules, "all") == []
+
+
+@pytest.mark.parametrize(
+    ("match", "more", "told"),
+    [
+        (
+            "all",
+            [],
+            "2 of 5 items: `price` is no number, like `50 EUR`, so the rule “is greater than 100” compared texts",
+        ),
+        ("all", [{"field": "kind", "value": "b"}], "1 of 5 items: `price` is no number, like `1,200`, so"),
+        ("any", [{"field": "kind", "value": "b"}], "1 of 5 items: `price` is no number, like `50 EUR`, so"),
+        ("all", [{"field": "kind", "value": "c"}], ""),
+        ("all", [{"field": "price", "operator": "less", "value": "1"}], "2 of 5 items: `price` is no number"),
+    ],
+)
+async def test_texts_that_were_compared_with_a_number_are_told(match, more, told):
+    items = [{"price": "50 EUR"}, {"price": "1,200", "kind": "b"}, {"price": "640.00"}, {"price": ""}, {"price": 5}]
+    rules = [{"field": "price", "operator": "greater", "value": "100"}, *more]
+    context = Alone()
+    await run_node("filter_list", {"match": match, "rules": rules}, {"items": items}, context)
+    assert [one[: len(told)] for one in context.warnings] == [told] * bool(told)
 
 
 async def test_text_that_is_a_json_list_is_read_and_an_empty_list_stays_empty():

@@ -35,6 +35,7 @@ async def test_groups_stand_in_the_order_of_their_first_item():
         (["007", "7"], [("007", 1), ("7", 1)]),
         ([True, "true", "yes"], [(True, 2), ("yes", 1)]),
         (["  New  York ", "new york"], [("New  York", 2)]),
+        (["Café", "Cafe\u0301", "CAFÉ"], [("Café", 3)]),
         ([None, "", " ", 0, False], [(None, 3), (0, 1), (False, 1)]),
         ([[1, 2], [1, 2], {"a": 1}], [([1, 2], 2), ({"a": 1}, 1)]),
     ],
@@ -152,6 +153,30 @@ async def test_what_callers_are_told_fits_groups_of_nothing_and_items_without_th
     schema = kind.out_from(config, {}, {"items": {"type": "array", "items": item}})
     out = await run_node("group_count", config, {"items": [{"mood": "good"}, {"stars": 3}]})
     assert [(one["key"], one["average_stars"]) for one in out["groups"]] == [("good", None), (None, 3)]
+    Draft202012Validator(schema).validate(out)
+
+
+@pytest.mark.parametrize(
+    ("kind", "choices", "values", "keys"),
+    [
+        ({"type": "boolean"}, ["true", "false"], [True], [True, False]),
+        ({"type": "boolean"}, ["false", "maybe"], [True], [False, "maybe", True]),
+        ({"type": "boolean"}, ["true"], [], ["true"]),
+        ({"type": "integer"}, ["3", "4"], [None, 3], [3, 4, None]),
+        ({"type": "number"}, ["3", "4"], [3.0], [3.0, 4]),
+        ({"type": ["string", "null"], "enum": ["good", None]}, ["Good", "odd"], ["good"], ["Good", "odd"]),
+        ({"type": "string"}, ["3"], ["3", "4"], ["3", "4"]),
+    ],
+)
+async def test_groups_that_always_have_a_row_have_keys_like_the_items(kind, choices, values, keys):
+    config = {"by": "k", "choices": choices}
+    out_from = CATALOG["group_count"].out_from
+    assert out_from is not None
+    item = {"type": "object", "properties": {"k": kind}}
+    schema = out_from(config, {}, {"items": {"type": "array", "items": item}})
+    out = await run_node("group_count", config, {"items": [{"k": value} for value in values]})
+    found = [one["key"] for one in out["groups"]]
+    assert (found, [type(key) for key in found]) == (keys, [type(key) for key in keys])
     Draft202012Validator(schema).validate(out)
 
 

@@ -35,8 +35,15 @@ def test_other_words_do_not(text: str) -> None:
     ("held", "asked"),
     [
         ("Boxes", "box"), ("box", "BOXES"), ("batteries", "battery"), ("Battery", "batteries"), ("glasses", "glass"),
-        ("glass", "glasses"), ("dishes", "dish"), ("watch", "watches"), ("bus", "bus"), ("Straße", "STRASSE"),
+        ("glass", "glasses"), ("dishes", "dish"), ("watch", "watches"), ("bus", "bus"), ("buses", "bus"), ("Chocolate cookie", "cookies"), ("cookies", "cookie"), ("Apple pie", "apple pies"),
+        ("Movie ticket", "movies"), ("Tomato soup", "tomatoes"), ("Lens cap", "lenses"), ("lenses", "lens"),
+        ("Quiz", "quizes"), ("analysis", "analysis"), ("houses", "house"), ("house", "houses"), ("Straße", "STRASSE"),
     ],
 )  # fmt: skip
 def test_plural_and_capitals_make_no_difference(held: str, asked: str) -> None:
     assert RowSearch(asked).finds([held])
+
+
+@pytest.mark.parametrize(("held", "asked"), [("Vietnam", "names"), ("Shower", "shoes"), ("plan", "planes")])
+def test_a_part_of_a_plural_finds_no_other_word(held: str, asked: str) -> None:
+    assert not RowSearch(asked).finds([held])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.nodes.site_addresses import canonical, is_file, matches, page_key, site_of
+from engine.nodes.site_addresses import Picker, canonical, is_file, matches, page_key, site_of
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,20 @@ def test_files_are_told_by_their_ending(url, file):
 )
 def test_a_pattern_is_text_with_stars(pattern, url, fits):
     assert matches(pattern, url) is fits
+
+
+@pytest.mark.parametrize(
+    ("pattern", "url"),
+    [
+        ("/über/", "https://x.y/über/a"),
+        ("über", "https://x.y/%C3%BCber"),
+        ("/%c3%bcber/*", "https://x.y/über/a"),
+        ("/a b/*", "https://x.y/a b/c"),
+        ("*?q=ä*", "https://x.y/?q=äb"),
+        ("https://Müller.de/*", "https://müller.de/a"),
+        ("HTTPS://X.y/ü", "https://x.y/ü"),
+    ],
+)
+def test_a_pattern_may_be_written_as_people_read_the_address(pattern, url):
+    assert Picker.of([f" {pattern} "], [""]).takes(canonical(url))
+    assert not Picker.of([], [pattern]).takes(canonical(url))

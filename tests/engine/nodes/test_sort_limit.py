@@ -38,7 +38,8 @@ async def test_a_field_that_no_item_has_is_told():
     context = Alone()
     out = await run_node("sort_limit", {"by": "q"}, {"items": GOODS}, context)
     assert out["items"] == GOODS
-    assert context.warnings == ["No item has a `q`, so the order is as it was."]
+    await run_node("sort_limit", {"by": "q"}, {"items": [{"q": ""}, {"q": " "}]}, context)
+    assert context.warnings == ["No item has a `q`, so the order is as it was."] * 2
 
 
 async def test_what_is_no_list_fails():

@@ -5,13 +5,16 @@ import pytest
 from engine.flow.node_context import NodeFailed
 from engine.flow.references import Reference, Scope
 from engine.flow.template_language import MAX_SOURCE
+from engine.nodes import CATALOG
 from engine.nodes.text_template import template_references
+from engine.run.plan import compile_plan
 from engine.sandbox.pool import RenderFailed, Sandbox
 from tests.engine.nodes.one_node import Alone, problems_of, run_node
+from tests.engine.run.arrange import flow
 
 SCOPE = Scope(
     {
-        "a": {"s": "text", "n": 2.5, "none": None, "l": [{"t": "x", "p": 3}, {"t": "y", "p": 1}], "o": {"k": "v"}, "odd": "{{ 7*7 }}{% if %}"},
+        "a": {"s": "text", "n": 2.5, "none": None, "l": [{"t": "x", "p": 3}, {"t": "y", "p": 1}], "o": {"k": "v"}, "odd": "{{ 7*7 }}{% if %}", "path": "c:\\a"},
         "self": "own",
         "other": "not named",
     },
@@ -41,7 +44,9 @@ SIMPLE = {
     '{{ a.out.nope | default("x | y") }}': "x | y",
     '{{ a.out.l | map("t") | join("+") }}': "x+y",
     '{{ a.out.l | sort("p") | first | json }}': '{"t":"y","p":1}',
-    '{{ a.out.l | sum("p") }} {{ a.out.n | round }} {{ a.out.n | round(1) }}': "4 2 2.5",
+    '{{ a.out.l | sum("p") }} {{ a.out.n | round }} {{ a.out.n | round(1) }}': "4 3 2.5",
+    '{{ a.out.path | replace("\\\\", "/") | upper }}': "C:/A",
+    '{{ a.out.path | replace("\\\\", "|") | replace("\\"", "") }}': "c:|a",
     "{{ split.index }} of {{ split.total }} in {{ system.flow_id }}": "4 of 9 in flow_1",
     "{{ unclosed": "{{ unclosed",
 }
@@ -116,6 +121,7 @@ PROBLEMS = [
     ("{% for x in api_input.out.items %}{{ x }}", "template_error", "`{% endfor %}`"),
     ("{% if", "template_error", "Line 1"),
     ("{% if true %}" + "x" * MAX_SOURCE + "{% endif %}", "template_error", "characters"),
+    ("{% for x in api_input.out.items %}{% set n = n + x %}{% endfor %}{{ n }}", "set_in_loop", "Line 1: `n` is set inside"),
     ("{% if true %}{{ " + "(" * 2_000 + "{% endif %}", "template_error", "nested too deep"),
 ]  # fmt: skip
 
@@ -136,3 +142,9 @@ def test_the_data_a_template_names():
     template = "{% for x in a.out.l[0].t %}{{ x.y }}{{ b.out[x].c }}{{ a.out['k l'] }}{% endfor %}"
     named = [Reference("a", "out", ("l", 0, "t")), Reference("b", "out"), Reference("a", "out", ("k l",))]
     assert sorted(map(str, template_references(template))) == sorted(map(str, named))
+
+
+def test_a_version_that_is_live_goes_on_with_a_name_that_a_loop_loses():
+    lost = "{% for x in a.out.items %}{% set n = n + x %}{% endfor %}{{ n }}"
+    nodes = [("a", "sort_limit", {"items": "{{ in.out.x }}"}), ("t", "text_template", {"template": lost})]
+    compile_plan(flow(nodes, "in>a a>t"), CATALOG)

@@ -212,6 +212,20 @@ async def test_what_comes_out_of_a_list(document, x, expected):
         (each(), {"x": {"a": [1]}}, "not_a_list", "`{{ in.out.x }}` is a group of values, not a list.", None),
         (each(), {"x": "text"}, "not_a_list", "`{{ in.out.x }}` is text, not a list.", None),
         (each(), {"x": None}, "not_a_list", "`{{ in.out.x }}` is nothing, not a list.", None),
+        (
+            flow([("s", "array_splitter", {"items": "{{ in.out.x }} "}), ("f", "array_flatten")], "in>s s>f"),
+            {"x": [1]},
+            "not_a_list",
+            "Items has other text around its data, `{{ in.out.x }} `, so it is text, not a list.",
+            None,
+        ),
+        (
+            flow([("s", "array_splitter", {"items": "{{ in.out.word }}"}), ("f", "array_flatten")], "in>s s>f"),
+            {"word": "a version that is live goes on"},
+            "not_a_list",
+            "`{{ in.out.word }}` is text, not a list.",
+            None,
+        ),
         (each(), {"x": ["bad", "bad1"]}, "http_status", "All 2 items failed. The first: bad broke.", 0),
         (
             each({"mode": "parallel"}, flatten={"on_item_error": "fail"}),
