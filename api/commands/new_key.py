@@ -24,6 +24,8 @@ def _new_key(arguments: argparse.Namespace, terminal: Terminal, environment: Map
     from engine.core.settings import BadSetting
     from engine.jobs.worker_locks import servers_kept_out
     from engine.secrets.shared_key import take_new_key
+    from storage.engines import sqlite_url
+    from storage.migrations.upgrade import upgrade
 
     settings = terminal.settings
     terminal.require_flowport()
@@ -32,14 +34,14 @@ def _new_key(arguments: argparse.Namespace, terminal: Terminal, environment: Map
             "`new-key` is for the key of a data folder, and FLOWPORT_DATABASE_URL is set: bring back the key that the servers "
             "of this database have. Nothing was changed."
         )
-    database = terminal.database
     with servers_kept_out(settings.data) as user:
         if user:
             raise InUse(
                 f"{user} runs on the folder {settings.data.resolve()}",
                 remedy="Stop it first: it seals with the old key until it ends. Nothing was changed.",
             )
-        vault = take_new_key(database, settings)
+        upgrade(sqlite_url(settings.data), settings.data)  # here, since opening the database would ask for the old key
+        vault = take_new_key(terminal.database, settings)
         terminal.execute(note_new_key, vault.fingerprint())
     terminal.note(
         "What was sealed with the old key cannot be read any more: enter secrets, keys of connections and the passphrase of "

@@ -47,7 +47,7 @@ class Terminal:
     @functools.cached_property
     def database(self) -> Database:
         """The database. A new one is created and initialised, an older schema is migrated. Raises InUse when a server of an
-        older version runs on it.
+        older version runs on it, and BadSetting when it has an older schema and another key.
         """
         from engine.actions.workspaces import ensure_workspace
         from storage.opening import open_database
@@ -60,10 +60,12 @@ class Terminal:
         return database
 
     def keep_out(self) -> AbstractContextManager[None]:
-        """Keeps servers out of the folder while its tables are brought up to date. Raises InUse when one is in."""
-        from engine.jobs.worker_locks import no_older_version
+        """Keeps servers out of the folder while its tables are brought up to date. Raises InUse when one is in, and
+        BadSetting when the key of its secrets is another one or is gone.
+        """
+        from engine.jobs.worker_locks import ready_for_upgrade
 
-        return no_older_version(self.settings.data)
+        return ready_for_upgrade(self.settings)
 
     @functools.cached_property
     def workspace(self) -> WorkspaceRow:

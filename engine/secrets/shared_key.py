@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from engine.core.errors import Conflict, SecretUnreadable
 from engine.core.settings import BadSetting, Settings
 from engine.secrets.sealing import KEY_FILE, Vault, open_vault
-from storage.backup import DATABASE, key_fingerprint_of
+from storage.backup import DATABASE, key_fingerprint_of, list_sealed_in
 from storage.database import Database
 from storage.secrets import list_sealed, list_sealed_of_server
 from storage.settings import KEY_FINGERPRINT, SERVER, find_setting, put_setting
@@ -30,12 +30,27 @@ def require_shared_key(database: Database, vault: Vault, path: Path) -> None:
     if known is None:
         known = database.write_now(_take_key, vault)
     if known is None:
-        raise BadSetting(
-            f"The key in {_named(path)} opens none of the secrets in the database. They were sealed with another key: that of "
-            f"the data folder they came from is its file `secret.key`. {_what_to_do(database, path)}"
-        )
+        raise _opens_none(path, _what_to_do(path, is_postgres=database.is_postgres))
     if known != vault.fingerprint():
-        raise _is_another(vault, path, known, _what_to_do(database, path))
+        raise _is_another(vault, path, known, _what_to_do(path, is_postgres=database.is_postgres))
+
+
+def require_key_of_file(settings: Settings) -> None:
+    """Does what `open_vault_of` does, on the file of a database whose tables are those of an earlier release, and writes
+    nothing: with a key that is refused afterwards, the tables stay as that release can use them. Raises BadSetting.
+    """
+    path, file = settings.secret_key_file or settings.data / KEY_FILE, settings.data / DATABASE
+    known, sealed = key_fingerprint_of(file), list_sealed_in(file)
+    if not known and not sealed:
+        return
+    if settings.secret_key_file is None and not path.exists():
+        raise _is_gone(path)
+    vault = open_vault(settings.data, settings.secret_key_file)
+    what_to_do = _what_to_do(path, is_postgres=False)
+    if known and vault.fingerprint() != known:
+        raise _is_another(vault, path, known, what_to_do)
+    if not known and not any(_opens(vault, *one) for one in sealed):
+        raise _opens_none(path, what_to_do)
 
 
 def require_own_key(data: Path) -> None:
@@ -87,13 +102,20 @@ def _is_another(vault: Vault, path: Path, known: str, what_to_do: str) -> BadSet
     )
 
 
+def _opens_none(path: Path, what_to_do: str) -> BadSetting:
+    return BadSetting(
+        f"The key in {_named(path)} opens none of the secrets in the database. They were sealed with another key: that of "
+        f"the data folder they came from is its file `secret.key`. {what_to_do}"
+    )
+
+
 def _named(path: Path) -> str:
     return str(path) if path.name == KEY_FILE else f"{path} (FLOWPORT_SECRET_KEY_FILE)"
 
 
-def _what_to_do(database: Database, path: Path) -> str:
-    if database.is_postgres:
-        return "Name the file with that key, the same on every machine. Nothing was changed."
+def _what_to_do(path: Path, *, is_postgres: bool) -> str:
+    if is_postgres:  # its tables may have been brought up to date before; servers of the release before can use them
+        return "Name the file with that key, the same on every machine. No secret was changed."
     name_it = "" if path.name == KEY_FILE else "Name the file with that key, or unset FLOWPORT_SECRET_KEY_FILE. "
     return f"{name_it}{_BRING_BACK}"
 

@@ -30,6 +30,7 @@ from storage.workspaces import find_first_workspace
 from tests.commands.conftest import Command
 from tests.databases import open_database
 from tests.factories import flow_file, greeting
+from tests.live_server import free_port
 
 pytestmark = pytest.mark.sqlite(
     "it restores into folders; tests/storage/postgres/test_backups.py restores into PostgreSQL"
@@ -197,6 +198,45 @@ def test_a_server_brings_the_tables_up_to_date_itself_unless_an_older_worker_run
     open_database_of(data, keep_out=keep_out).close()
     assert schema_of(data / "flowport.db") == newest_schema()
     serving.release()
+
+
+@pytest.mark.parametrize("key", ["gone", "another", "another one that is named", "no key"])
+@pytest.mark.parametrize("words", [("check", "--offline"), ("backup", "one.fpbackup"), ("flows", "list"), ("worker",)])
+def test_nothing_brings_the_tables_up_to_date_without_the_key(
+    new_folder: None, command: Command, data: Path, tmp_path: Path, words: tuple[str, ...], key: str
+) -> None:
+    """The release before must be able to go on with the folder."""
+    unpack_older(data)
+    named = tmp_path / "named.key" if "named" in key else data / "secret.key"
+    if key != "gone":
+        named.write_text("no key" if key == "no key" else base64.b64encode(b"b" * 32).decode())
+    before = schema_of(data / "flowport.db")
+    refused = command(*words, **GIVEN, **({"FLOWPORT_SECRET_KEY_FILE": str(named)} if "named" in key else {}))
+    assert (refused.code, refused.out) == (1, "")
+    assert {"gone": "is gone", "no key": "does not hold a key"}.get(key, "opens none of the secrets") in refused.err
+    assert schema_of(data / "flowport.db") == before
+    assert not (data / "backups").exists()
+    assert (data / "secret.key").exists() == (key in {"another", "no key"})
+
+
+@pytest.mark.process
+def test_a_server_brings_no_tables_up_to_date_without_the_key(new_folder: None, command: Command, data: Path) -> None:
+    unpack_older(data)
+    before = schema_of(data / "flowport.db")
+    refused = command("serve", "--port", free_port(), "--no-worker")
+    assert (refused.code, refused.out) == (1, "")
+    assert "is gone" in refused.err
+    assert schema_of(data / "flowport.db") == before
+    assert not (data / "backups").exists()
+
+
+@pytest.mark.parametrize("words", [("migrate",), ("new-key",)])
+def test_tables_are_brought_up_to_date_without_the_key_where_that_is_asked_for(
+    new_folder: None, command: Command, data: Path, words: tuple[str, ...]
+) -> None:
+    unpack_older(data)
+    assert command(*words).code == 0
+    assert schema_of(data / "flowport.db") == newest_schema()
 
 
 def test_a_restore_writes_the_key_where_the_settings_want_it(command: Command, data: Path, tmp_path: Path):

@@ -48,6 +48,8 @@ def test_the_first_key_is_the_databases_and_another_is_refused_with_both_fingerp
 
     for told in (first[0].fingerprint(), second[0].fingerprint(), str(second[1])):
         assert told in str(refused.value)
+    # the tables in PostgreSQL may have been brought up to date before
+    assert ("Nothing was changed" in str(refused.value)) != database.is_postgres
 
 
 def test_a_key_that_opens_none_of_the_secrets_that_are_there_does_not_become_the_databases(database, tmp_path):
