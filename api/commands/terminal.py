@@ -185,6 +185,15 @@ class Terminal:
         """Prints a note for the user to stderr, in one line."""
         print(in_one_line(text), file=sys.stderr)
 
+    def is_sure(self, question: str, *, remedy: str) -> bool:
+        """Asks the person at the terminal. Raises Invalid with the remedy when there is nobody."""
+        from engine.core.errors import Invalid
+
+        if not sys.stdin.isatty():
+            raise Invalid("There is nobody at this terminal to ask", remedy=remedy)
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
     def close(self) -> None:
         """Closes the database if the command opened it."""
         if "database" in self.__dict__:

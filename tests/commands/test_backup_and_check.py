@@ -139,7 +139,8 @@ def test_a_lost_key_is_told_until_another_one_is_taken(command: Command, data: P
     for words in (("check", "--offline"), ("backup", tmp_path / "one.fpbackup"), ("models", "add", "b", "--provider", "openai", "--key-env", "B")):  # fmt: skip
         refused = command(*words, B="sk-b", **GIVEN)
         assert (refused.code, refused.out) == (1, "")
-        assert "secret.key is gone" in refused.err
+        assert f"no key file {data / 'secret.key'}" in refused.err
+        assert "If the server has FLOWPORT_SECRET_KEY_FILE, set it here" in refused.err
         assert "app.py new-key" in refused.err
     assert not (data / "secret.key").exists()
     assert not (tmp_path / "one.fpbackup").exists()
@@ -148,10 +149,31 @@ def test_a_lost_key_is_told_until_another_one_is_taken(command: Command, data: P
     assert "A server runs on the folder" in command("new-key").err
     lock.release()
     assert not (data / "secret.key").exists()
-    taken = command("new-key")
+    taken = command("new-key", "--yes")
     assert (len(taken.value), "enter secrets" in taken.err) == (16, True)
     assert command("check", "--offline").code == 0
     assert command("backup", tmp_path / "one.fpbackup", **GIVEN).code == 0
+
+
+@pytest.mark.parametrize("own", ["none", "another"])
+def test_another_key_is_taken_after_a_question_where_the_server_may_have_a_named_one(
+    command: Command, data: Path, tmp_path: Path, own: str
+) -> None:
+    """A person's shell has no variable that is set in the unit of the service."""
+    named = tmp_path / "named.key"
+    named.write_text(base64.b64encode(bytes(32)).decode())
+    given = {"FLOWPORT_SECRET_KEY_FILE": str(named)}
+    assert command("check", "--offline", **given).code == 0
+    if own == "another":
+        (data / "secret.key").write_text(base64.b64encode(b"b" * 32).decode())
+    asked = command("new-key")
+    assert (asked.code, asked.out) == (1, "")
+    assert "If the server has FLOWPORT_SECRET_KEY_FILE, set it here as the server has it" in asked.err
+    assert "--yes" in asked.err, "nobody sits at this terminal"
+    assert (data / "secret.key").exists() == (own == "another")
+    assert command("check", "--offline", **given).code == 0
+    assert "is the key of this database" in command("new-key", **given).err
+    assert len(command("new-key", "--yes").value) == 16
 
 
 def test_a_key_that_is_named_must_be_the_databases(command: Command, data: Path, tmp_path: Path) -> None:
@@ -213,7 +235,7 @@ def test_nothing_brings_the_tables_up_to_date_without_the_key(
     before = schema_of(data / "flowport.db")
     refused = command(*words, **GIVEN, **({"FLOWPORT_SECRET_KEY_FILE": str(named)} if "named" in key else {}))
     assert (refused.code, refused.out) == (1, "")
-    assert {"gone": "is gone", "no key": "does not hold a key"}.get(key, "opens none of the secrets") in refused.err
+    assert {"gone": "no key file", "no key": "does not hold a key"}.get(key, "opens none of the secrets") in refused.err
     assert schema_of(data / "flowport.db") == before
     assert not (data / "backups").exists()
     assert (data / "secret.key").exists() == (key in {"another", "no key"})
@@ -225,12 +247,12 @@ def test_a_server_brings_no_tables_up_to_date_without_the_key(new_folder: None, 
     before = schema_of(data / "flowport.db")
     refused = command("serve", "--port", free_port(), "--no-worker")
     assert (refused.code, refused.out) == (1, "")
-    assert "is gone" in refused.err
+    assert "no key file" in refused.err
     assert schema_of(data / "flowport.db") == before
     assert not (data / "backups").exists()
 
 
-@pytest.mark.parametrize("words", [("migrate",), ("new-key",)])
+@pytest.mark.parametrize("words", [("migrate",), ("new-key", "--yes")])
 def test_tables_are_brought_up_to_date_without_the_key_where_that_is_asked_for(
     new_folder: None, command: Command, data: Path, words: tuple[str, ...]
 ) -> None:
