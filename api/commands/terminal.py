@@ -107,8 +107,8 @@ class Terminal:
         return self.database.read_now(find_setting, SERVER, ADDRESS) or self.settings.base_url
 
     def require_own(self, folder: Path) -> None:
-        """Raises NotAllowed when root gives the command on a data folder of another user, who could not read what the
-        command makes there.
+        """Raises NotAllowed when root gives the command on a data folder whose server is another user's, who could not read
+        what the command makes there.
         """
         if os.geteuid() != 0:
             return
@@ -127,7 +127,9 @@ class Terminal:
         raise NotAllowed(
             f"The folder {folder} belongs to the user {user}, who could not read what root makes there, and the server "
             "would fail",
-            remedy=f"Give the command as that user: `sudo -u '{user}' .venv/bin/python app.py ...`. Nothing was changed.",
+            remedy=f"Give the command as that user: `sudo -u '{user}' .venv/bin/python app.py ...`, in a container "
+            f"`docker compose exec -u {user_id} flowport .venv/bin/python app.py ...`. Where the server runs as root, start it "
+            "first. Nothing was changed.",
         )
 
     def require_flowport(self) -> None:

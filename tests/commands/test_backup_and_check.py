@@ -7,6 +7,7 @@ import functools
 import gzip
 import hashlib
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -294,7 +295,26 @@ def test_root_makes_nothing_in_the_folder_of_another_user(command: Command, data
     assert (refused.code, refused.out) == (1, "")
     assert f"{data} belongs to the user" in refused.err
     assert "sudo -u '" in refused.err
+    assert "docker compose exec -u 65534 flowport" in refused.err
     assert {path: path.stat().st_uid for path in data.rglob("*")} == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root acts on the folder of another user")
+@pytest.mark.parametrize("run", ["made by root", "brought over, and a worker of root runs"])
+def test_root_gives_commands_where_the_server_is_roots(command: Command, data: Path, tmp_path: Path, run: str):
+    """A container whose user is root on a volume of another user, or a folder that was brought over with its owners."""
+    command("check", "--offline")
+    if run != "made by root":
+        serve_lock(data).release()
+    for path in (data, *data.rglob("*")):
+        os.chown(path, 65_534, 65_534)
+    assert "belongs to the user" in command("keys", "list").err
+    if run == "made by root":
+        shutil.rmtree(data / "run", ignore_errors=True)
+    working = new_boot(data)[1]
+    assert command("backup", tmp_path / "one.fpbackup", **GIVEN).code == 0
+    working.release()
+    assert command("keys", "list").code == (0 if run == "made by root" else 1)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root acts on the folder of another user")
