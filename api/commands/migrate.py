@@ -28,10 +28,11 @@ def _migrate(arguments: argparse.Namespace, terminal: Terminal, environment: Map
 
     settings = terminal.settings
     terminal.require_own(settings.data)
+    url = settings.database_url or sqlite_url(settings.data)
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     make_private(settings.data)
     keep_out = functools.partial(no_older_version, settings.data)  # who makes the tables need not have the key
-    changed = upgrade(settings.database_url or sqlite_url(settings.data), settings.data, keep_out=keep_out)
+    changed = upgrade(url, settings.data, keep_out=keep_out)
     make_private(settings.data)
     terminal.note("The tables are made or brought up to date." if changed else "The tables were up to date.")
     terminal.value(newest_schema())
