@@ -216,11 +216,11 @@ def _beside_worker(settings: Settings, database: Database) -> Supervisor:
 @contextlib.contextmanager
 def _opened(settings: Settings) -> Iterator[tuple[Database, Vault]]:
     from engine.core.logging_setup import log_to_stderr
-    from engine.jobs.worker_locks import no_older_version
+    from engine.jobs.worker_locks import ready_for_upgrade
     from engine.secrets.opening import open_all, open_vault_of
     from storage.opening import open_database
 
-    keep_out = functools.partial(no_older_version, settings.data, serves=True)
+    keep_out = functools.partial(ready_for_upgrade, settings, serves=True)
     database = open_database(settings.data, url=settings.database_url, keep_out=keep_out)
     try:
         vault = open_vault_of(settings, database)

@@ -107,6 +107,26 @@ def key_fingerprint_of(path: Path) -> str:
     return str(json.loads(row[0])["value"]) if row else ""
 
 
+#: What is sealed, as `storage.secrets` lists it, in tables of any release. Each stands alone: older files lack some.
+_SEALED = (
+    "select workspace_id, id, sealed from secrets",
+    "select workspace_id, id, sealed from webhook_secrets",
+    "select workspace_id, id, sealed from hook_secrets",
+    "select u.workspace_id, 'second factor of ' || f.user_id, f.sealed from second_factors f join users u on u.id = f.user_id",
+    "select scope, name, json_extract(value, '$.value') from settings where scope = 'server' and name = 'backup_passphrase'",
+)
+
+
+def list_sealed_in(path: Path) -> list[tuple[str, str, str]]:
+    """Returns (workspace id, secret id, sealed text) of everything that is sealed in a database file of any release."""
+    found: list[tuple[str, str, str]] = []
+    with contextlib.closing(sqlite3.connect(path, timeout=10)) as connection:
+        for query in _SEALED:
+            with contextlib.suppress(sqlite3.Error):  # this release has no such table
+                found += connection.execute(query)
+    return found
+
+
 def list_file_hashes(path: Path) -> list[tuple[str, int]]:
     """Returns hash and size of the bytes that the rows of a database file (or of a data folder) name; none when it
     cannot be read or is older than files.

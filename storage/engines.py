@@ -13,6 +13,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from engine.core.errors import StorageUnavailable
+from engine.core.settings import require_utf8
 from storage.backup import DATABASE
 
 BUSY_SECONDS = 10
@@ -99,7 +100,10 @@ def driver_of(connection: Connection) -> Any:
 
 
 def sqlite_url(data: Path) -> str:
-    """Returns the SQLAlchemy URL of a data folder's database; characters such as `?` and `%` in its path are quoted."""
+    """Returns the SQLAlchemy URL of a data folder's database; characters such as `?` and `%` in its path are quoted. Raises
+    BadSetting when the path is not UTF-8.
+    """
+    require_utf8(data)
     return URL.create("sqlite", database=str(data.absolute() / DATABASE)).render_as_string()
 
 

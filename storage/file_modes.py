@@ -20,13 +20,24 @@ DISK_ROOT = frozenset({"lost+found"})
 
 
 def user_of(data: Path) -> int | None:
-    """Returns the id of the user who runs the server of a data folder: the owner of the database, else of the folder. None
-    when there is no folder.
+    """Returns the id of the user who runs the server of a data folder: root when its server or a worker is, or was last,
+    root's, else the owner of the database, else of the folder. None when there is no folder.
+
+    Root writes into a database of another user, whose owner then says nothing of the server.
     """
+    if any(_is_of_root(path) for path in (data / "run", data / "run" / "serve", *data.glob("run/boot_*"))):
+        return 0
     for path in (data / _FILES[0], data):
         with contextlib.suppress(OSError):
             return path.stat().st_uid
     return None
+
+
+def _is_of_root(path: Path) -> bool:
+    try:
+        return path.stat().st_uid == 0
+    except OSError:
+        return False
 
 
 def make_private(data: Path) -> None:

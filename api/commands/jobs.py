@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -81,7 +80,8 @@ def _erase_of_key(arguments: argparse.Namespace, terminal: Terminal) -> bool:
     if not found.kept:
         terminal.value("0")
         return found.erased > 0  # True lets the caller finish an earlier erasure that was interrupted
-    if not arguments.yes and not _sure(found.kept):
+    question = f"Erase the data of {found.kept:,} jobs for good? This cannot be undone."
+    if not arguments.yes and not terminal.is_sure(question, remedy="Add --yes to erase without a question."):
         terminal.note("Nothing was erased.")
         return False
     erased, after = 0, (since - 1, "~")
@@ -99,17 +99,6 @@ def _counted(found: KeyJobs) -> str:
     if found.erased:
         message.append(f"{found.erased:,} erased before")
     return ", ".join(message)
-
-
-def _sure(count: int) -> bool:
-    from engine.core.errors import Invalid
-
-    if not sys.stdin.isatty():
-        raise Invalid("There is nobody at this terminal to ask", remedy="Add --yes to erase without a question.")
-    print(
-        f"Erase the data of {count:,} jobs for good? This cannot be undone. [y/N] ", end="", file=sys.stderr, flush=True
-    )
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def _day(text: str) -> dt.date:

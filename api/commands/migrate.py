@@ -6,6 +6,7 @@ A deployment runs it once, with a user of PostgreSQL that may make tables; serve
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Mapping
 
 from api.commands.terminal import Commands, Terminal
@@ -19,6 +20,7 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
 
 
 def _migrate(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
+    from engine.jobs.worker_locks import no_older_version
     from storage.engines import sqlite_url
     from storage.file_modes import make_private
     from storage.migrations.schema import newest_schema
@@ -26,9 +28,11 @@ def _migrate(arguments: argparse.Namespace, terminal: Terminal, environment: Map
 
     settings = terminal.settings
     terminal.require_own(settings.data)
+    url = settings.database_url or sqlite_url(settings.data)
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     make_private(settings.data)
-    changed = upgrade(settings.database_url or sqlite_url(settings.data), settings.data, keep_out=terminal.keep_out)
+    keep_out = functools.partial(no_older_version, settings.data)  # who makes the tables need not have the key
+    changed = upgrade(url, settings.data, keep_out=keep_out)
     make_private(settings.data)
     terminal.note("The tables are made or brought up to date." if changed else "The tables were up to date.")
     terminal.value(newest_schema())

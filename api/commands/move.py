@@ -50,6 +50,7 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
 
 def _move(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
     from engine.core.errors import Invalid
+    from engine.core.settings import require_utf8
     from engine.moving.move import move_to_folder, move_to_other, move_to_postgres
 
     settings = terminal.settings
@@ -69,6 +70,7 @@ def _move(arguments: argparse.Namespace, terminal: Terminal, environment: Mappin
         raise Invalid("Both are the same database", remedy="Name an empty one with --to.")
     for where, url in ((source, from_url), (arguments.to, to_url)):
         if url is None:
+            require_utf8(Path(where))
             terminal.require_own(Path(where))
     progress = _Progress(terminal)
     begun = time.monotonic()

@@ -15,6 +15,7 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     command = commands.add_parser(
         "new-key", parents=[shared], help=text, description=f"{text[0].upper()}{text[1:]}. {more}"
     )
+    command.add_argument("--yes", action="store_true", help="do not ask")
     command.set_defaults(run=_new_key)
 
 
@@ -23,7 +24,10 @@ def _new_key(arguments: argparse.Namespace, terminal: Terminal, environment: Map
     from engine.core.errors import InUse
     from engine.core.settings import BadSetting
     from engine.jobs.worker_locks import servers_kept_out
-    from engine.secrets.shared_key import take_new_key
+    from engine.secrets.shared_key import refuse_same_key, take_new_key
+    from storage.backup import DATABASE, key_fingerprint_of
+    from storage.engines import sqlite_url
+    from storage.migrations.upgrade import upgrade
 
     settings = terminal.settings
     terminal.require_flowport()
@@ -32,14 +36,18 @@ def _new_key(arguments: argparse.Namespace, terminal: Terminal, environment: Map
             "`new-key` is for the key of a data folder, and FLOWPORT_DATABASE_URL is set: bring back the key that the servers "
             "of this database have. Nothing was changed."
         )
-    database = terminal.database
     with servers_kept_out(settings.data) as user:
         if user:
             raise InUse(
                 f"{user} runs on the folder {settings.data.resolve()}",
                 remedy="Stop it first: it seals with the old key until it ends. Nothing was changed.",
             )
-        vault = take_new_key(database, settings)
+        refuse_same_key(settings, key_fingerprint_of(settings.data / DATABASE))
+        if settings.secret_key_file is None and not arguments.yes and not _sure(terminal):
+            terminal.note("Nothing was changed.")
+            return
+        upgrade(sqlite_url(settings.data), settings.data)  # here, since opening the database would ask for the old key
+        vault = take_new_key(terminal.database, settings)
         terminal.execute(note_new_key, vault.fingerprint())
     terminal.note(
         "What was sealed with the old key cannot be read any more: enter secrets, keys of connections and the passphrase of "
@@ -47,3 +55,19 @@ def _new_key(arguments: argparse.Namespace, terminal: Terminal, environment: Map
         "EMAIL`. Make a backup then."
     )
     terminal.value(vault.fingerprint())
+
+
+def _sure(terminal: Terminal) -> bool:
+    """Asks before the key of the data folder becomes the database's: the server may have another file, which the
+    environment of this command does not name.
+    """
+    from engine.secrets.sealing import KEY_FILE
+
+    path = terminal.settings.data / KEY_FILE
+    key = f"the key in {path}" if path.exists() else f"a new key, in {path}"
+    return terminal.is_sure(
+        "FLOWPORT_SECRET_KEY_FILE is not set here. If the server has it, its key is in that file and not lost, and the "
+        f"server would not start any more. Seal with {key}, for good?",
+        remedy="If the server has FLOWPORT_SECRET_KEY_FILE, set it here as the server has it: the key is in that file. If the "
+        "key is lost, add --yes to take another one without a question. Nothing was changed.",
+    )

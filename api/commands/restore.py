@@ -32,9 +32,11 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
 def _restore(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> int:
     from engine.actions.server import note_backup
     from engine.backups.sealed_file import read_head
+    from engine.core.settings import require_utf8
     from engine.jobs.transitions import reclaim_all, send_all
 
     settings = terminal.settings
+    require_utf8(settings.data)
     terminal.require_own(settings.data)
     with arguments.file.open("rb") as file:
         sealed_with = read_head(file).sealed_with

@@ -47,7 +47,7 @@ class Terminal:
     @functools.cached_property
     def database(self) -> Database:
         """The database. A new one is created and initialised, an older schema is migrated. Raises InUse when a server of an
-        older version runs on it.
+        older version runs on it, and BadSetting when it has an older schema and another key.
         """
         from engine.actions.workspaces import ensure_workspace
         from storage.opening import open_database
@@ -60,10 +60,12 @@ class Terminal:
         return database
 
     def keep_out(self) -> AbstractContextManager[None]:
-        """Keeps servers out of the folder while its tables are brought up to date. Raises InUse when one is in."""
-        from engine.jobs.worker_locks import no_older_version
+        """Keeps servers out of the folder while its tables are brought up to date. Raises InUse when one is in, and
+        BadSetting when the key of its secrets is another one or is gone.
+        """
+        from engine.jobs.worker_locks import ready_for_upgrade
 
-        return no_older_version(self.settings.data)
+        return ready_for_upgrade(self.settings)
 
     @functools.cached_property
     def workspace(self) -> WorkspaceRow:
@@ -105,8 +107,8 @@ class Terminal:
         return self.database.read_now(find_setting, SERVER, ADDRESS) or self.settings.base_url
 
     def require_own(self, folder: Path) -> None:
-        """Raises NotAllowed when root gives the command on a data folder of another user, who could not read what the
-        command makes there.
+        """Raises NotAllowed when root gives the command on a data folder whose server is another user's, who could not read
+        what the command makes there.
         """
         if os.geteuid() != 0:
             return
@@ -125,7 +127,9 @@ class Terminal:
         raise NotAllowed(
             f"The folder {folder} belongs to the user {user}, who could not read what root makes there, and the server "
             "would fail",
-            remedy=f"Give the command as that user: `sudo -u '{user}' .venv/bin/python app.py ...`. Nothing was changed.",
+            remedy=f"Give the command as that user: `sudo -u '{user}' .venv/bin/python app.py ...`, in a container "
+            f"`docker compose exec -u {user_id} flowport .venv/bin/python app.py ...`. Where the server runs as root, start it "
+            "first. Nothing was changed.",
         )
 
     def require_flowport(self) -> None:
@@ -182,6 +186,15 @@ class Terminal:
     def note(self, text: str) -> None:
         """Prints a note for the user to stderr, in one line."""
         print(in_one_line(text), file=sys.stderr)
+
+    def is_sure(self, question: str, *, remedy: str) -> bool:
+        """Asks the person at the terminal. Raises Invalid with the remedy when there is nobody."""
+        from engine.core.errors import Invalid
+
+        if not sys.stdin.isatty():
+            raise Invalid("There is nobody at this terminal to ask", remedy=remedy)
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def close(self) -> None:
         """Closes the database if the command opened it."""

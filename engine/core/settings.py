@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +88,19 @@ def from_environment(env: Mapping[str, str], **overrides: Any) -> Settings:
             "`secret.key` of the data folder that you moved, and give every machine the same."
         )
     return dataclasses.replace(Settings(), **found)
+
+
+def require_utf8(folder: Path) -> None:
+    """Raises BadSetting when the path of a data folder is not UTF-8: the address of its database, and what processes tell
+    each other, is text.
+    """
+    path = os.fsencode(folder.absolute())
+    told = path.decode(errors="backslashreplace")
+    if told.encode() != path:
+        raise BadSetting(
+            f"The path of the data folder is not UTF-8, and such a folder cannot be used: {told}. Rename it, or name another "
+            "one with --data or FLOWPORT_DATA. Nothing was changed."
+        )
 
 
 def _text(name: str, raw: str) -> str:

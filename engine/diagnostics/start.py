@@ -6,11 +6,12 @@ asks for it. What can be told from a value alone is refused where it is read (`e
 
 from __future__ import annotations
 
-from engine.core.settings import BadSetting, Settings
+from engine.core.settings import BadSetting, Settings, require_utf8
 
 
 def require_usable(settings: Settings, *, serves: bool) -> None:
     """Raises BadSetting. `serves`: by a server, which also reads files that no worker needs."""
+    require_utf8(settings.data)
     # libraries for addresses are loaded only for whom a setting names some
     if settings.outbound_allow or settings.webhook_allow or settings.outbound_proxy:
         from engine.jobs.outbound_rules import environment_rules

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.errors import InUse
 from engine.core.ids import new_id
+from engine.core.settings import Settings
 from engine.jobs.at_work import suspects_in, suspects_of_silent
 from engine.jobs.transitions import reclaim
 from storage.database import Database
@@ -119,6 +120,18 @@ def no_older_version(data: Path, *, serves: bool = False) -> Generator[None]:
                 "this version any more",
                 remedy="Stop it first, or run this command with the program of that version. Nothing was changed.",
             )
+        yield
+
+
+@contextlib.contextmanager
+def ready_for_upgrade(settings: Settings, *, serves: bool = False) -> Generator[None]:
+    """Does what `no_older_version` does, and looks whether this process could use the folder afterwards. Raises InUse, and
+    BadSetting when the key of its secrets is another one or is gone.
+    """
+    from engine.secrets.shared_key import require_key_of_file
+
+    with no_older_version(settings.data, serves=serves):
+        require_key_of_file(settings)
         yield
 
 

@@ -22,7 +22,7 @@ def open_vault_of(settings: Settings, database: Database) -> Vault:
     if settings.secret_key_file is None:
         require_key_file(database, path)
     vault = open_vault(settings.data, settings.secret_key_file)
-    require_shared_key(database, vault, path)
+    require_shared_key(database, vault, path, named=settings.secret_key_file is not None)
     return vault
 
 

@@ -14,15 +14,15 @@ from sqlalchemy.orm import Session
 from engine.core.errors import Conflict, SecretUnreadable
 from engine.core.settings import BadSetting, Settings
 from engine.secrets.sealing import KEY_FILE, Vault, open_vault
-from storage.backup import DATABASE, key_fingerprint_of
+from storage.backup import DATABASE, key_fingerprint_of, list_sealed_in
 from storage.database import Database
 from storage.secrets import list_sealed, list_sealed_of_server
 from storage.settings import KEY_FINGERPRINT, SERVER, find_setting, put_setting
 
 
-def require_shared_key(database: Database, vault: Vault, path: Path) -> None:
-    """Compares the key with the database's, and stores its fingerprint when the database has none yet. `path` is the file
-    with the key, for the refusal. Raises BadSetting.
+def require_shared_key(database: Database, vault: Vault, path: Path, *, named: bool = True) -> None:
+    """Compares the key with the database's, and stores its fingerprint when the database has none yet. For the refusal,
+    `path` is the file with the key, and `named` says that FLOWPORT_SECRET_KEY_FILE names it. Raises BadSetting.
     """
     known = database.read_now(find_setting, SERVER, KEY_FINGERPRINT)
     if known == vault.fingerprint():
@@ -30,12 +30,29 @@ def require_shared_key(database: Database, vault: Vault, path: Path) -> None:
     if known is None:
         known = database.write_now(_take_key, vault)
     if known is None:
-        raise BadSetting(
-            f"The key in {_named(path)} opens none of the secrets in the database. They were sealed with another key: that of "
-            f"the data folder they came from is its file `secret.key`. {_what_to_do(database, path)}"
-        )
+        raise _opens_none(_told(path, named=named), _what_to_do(named=named, is_postgres=database.is_postgres))
     if known != vault.fingerprint():
-        raise _is_another(vault, path, known, _what_to_do(database, path))
+        what_to_do = _what_to_do(named=named, is_postgres=database.is_postgres)
+        raise _is_another(vault, _told(path, named=named), known, what_to_do)
+
+
+def require_key_of_file(settings: Settings) -> None:
+    """Does what `open_vault_of` does, on the file of a database whose tables are those of an earlier release, and writes
+    nothing: with a key that is refused afterwards, the tables stay as that release can use them. Raises BadSetting.
+    """
+    named, file = settings.secret_key_file is not None, settings.data / DATABASE
+    path = settings.secret_key_file or settings.data / KEY_FILE
+    known, sealed = key_fingerprint_of(file), list_sealed_in(file)
+    if not known and not sealed:
+        return
+    if not named and not path.exists():
+        raise _is_gone(path)
+    vault = open_vault(settings.data, settings.secret_key_file)
+    told, what_to_do = _told(path, named=named), _what_to_do(named=named, is_postgres=False)
+    if known and vault.fingerprint() != known:
+        raise _is_another(vault, told, known, what_to_do)
+    if not known and not any(_opens(vault, *one) for one in sealed):
+        raise _opens_none(told, what_to_do)
 
 
 def require_own_key(data: Path) -> None:
@@ -44,7 +61,7 @@ def require_own_key(data: Path) -> None:
     if known and not path.exists():
         raise _is_gone(path)
     if known and (vault := open_vault(data)).fingerprint() != known:
-        raise _is_another(vault, path, known, _BRING_BACK)
+        raise _is_another(vault, str(path), known, _what_to_do(named=False, is_postgres=False))
 
 
 def require_key_file(database: Database, path: Path) -> None:
@@ -61,41 +78,52 @@ def take_new_key(database: Database, settings: Settings) -> Vault:
     What was sealed with the old one stays unreadable. Nobody else may use the database. Raises BadSetting, and Conflict
     when the key is the database's already.
     """
-    path = settings.secret_key_file or settings.data / KEY_FILE
     known = database.read_now(find_setting, SERVER, KEY_FINGERPRINT)
-    if path.exists() and known is not None and open_vault(settings.data, path).fingerprint() == known:
-        raise Conflict(f"The key in {path} is the key of this database", remedy="No other one is needed.")
+    refuse_same_key(settings, known if isinstance(known, str) else "")
     vault = open_vault(settings.data, settings.secret_key_file)
     database.write_now(put_setting, SERVER, KEY_FINGERPRINT, vault.fingerprint())
     return vault
 
 
-_BRING_BACK = (
-    "Bring that file back: a backup with a passphrase holds it (`app.py restore FILE` into a new folder). If the key is lost "
-    "for good, stop the server and run `app.py new-key`: secrets have to be entered again then. Nothing was changed."
-)
+def refuse_same_key(settings: Settings, known: str) -> None:
+    """Raises Conflict when the key that the settings name is the database's, whose fingerprint is `known`."""
+    path = settings.secret_key_file or settings.data / KEY_FILE
+    if known and path.exists() and open_vault(settings.data, path).fingerprint() == known:
+        raise Conflict(f"The key in {path} is the key of this database", remedy="No other one is needed.")
+
+
+_LOST = "A backup with a passphrase holds the key (`app.py restore FILE` into a new folder). If it is lost for good, stop the server and run `app.py new-key`: secrets have to be entered again then. Nothing was changed."
 
 
 def _is_gone(path: Path) -> BadSetting:
-    return BadSetting(f"The key file {path} is gone, and what the database holds was sealed with it. {_BRING_BACK}")
+    what_to_do = _what_to_do(named=False, is_postgres=False)
+    return BadSetting(f"There is no key file {path}, and what the database holds is sealed. {what_to_do}")
 
 
-def _is_another(vault: Vault, path: Path, known: str, what_to_do: str) -> BadSetting:
+def _is_another(vault: Vault, told: str, known: str, what_to_do: str) -> BadSetting:
     return BadSetting(
-        f"The key in {_named(path)} is not the key of this database: its fingerprint is {vault.fingerprint()}, and that of "
+        f"The key in {told} is not the key of this database: its fingerprint is {vault.fingerprint()}, and that of "
         f"the database's key is {known}. {what_to_do}"
     )
 
 
-def _named(path: Path) -> str:
-    return str(path) if path.name == KEY_FILE else f"{path} (FLOWPORT_SECRET_KEY_FILE)"
+def _opens_none(told: str, what_to_do: str) -> BadSetting:
+    return BadSetting(
+        f"The key in {told} opens none of the secrets in the database. They were sealed with another key: that of "
+        f"the data folder they came from is its file `secret.key`. {what_to_do}"
+    )
 
 
-def _what_to_do(database: Database, path: Path) -> str:
-    if database.is_postgres:
-        return "Name the file with that key, the same on every machine. Nothing was changed."
-    name_it = "" if path.name == KEY_FILE else "Name the file with that key, or unset FLOWPORT_SECRET_KEY_FILE. "
-    return f"{name_it}{_BRING_BACK}"
+def _told(path: Path, *, named: bool) -> str:
+    return f"{path} (FLOWPORT_SECRET_KEY_FILE)" if named else str(path)
+
+
+def _what_to_do(*, named: bool, is_postgres: bool) -> str:
+    if is_postgres:  # its tables may have been brought up to date before; servers of the release before can use them
+        return "Name the file with that key, the same on every machine. No secret was changed."
+    if named:
+        return f"Name the file with that key, or unset FLOWPORT_SECRET_KEY_FILE. {_LOST}"
+    return f"If the server has FLOWPORT_SECRET_KEY_FILE, set it here as the server has it. If not, bring that file back. {_LOST}"
 
 
 def _was_sealed(session: Session) -> bool:

@@ -7,6 +7,7 @@ import functools
 import gzip
 import hashlib
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from storage.workspaces import find_first_workspace
 from tests.commands.conftest import Command
 from tests.databases import open_database
 from tests.factories import flow_file, greeting
+from tests.live_server import free_port
 
 pytestmark = pytest.mark.sqlite(
     "it restores into folders; tests/storage/postgres/test_backups.py restores into PostgreSQL"
@@ -138,7 +140,8 @@ def test_a_lost_key_is_told_until_another_one_is_taken(command: Command, data: P
     for words in (("check", "--offline"), ("backup", tmp_path / "one.fpbackup"), ("models", "add", "b", "--provider", "openai", "--key-env", "B")):  # fmt: skip
         refused = command(*words, B="sk-b", **GIVEN)
         assert (refused.code, refused.out) == (1, "")
-        assert "secret.key is gone" in refused.err
+        assert f"no key file {data / 'secret.key'}" in refused.err
+        assert "If the server has FLOWPORT_SECRET_KEY_FILE, set it here" in refused.err
         assert "app.py new-key" in refused.err
     assert not (data / "secret.key").exists()
     assert not (tmp_path / "one.fpbackup").exists()
@@ -147,10 +150,31 @@ def test_a_lost_key_is_told_until_another_one_is_taken(command: Command, data: P
     assert "A server runs on the folder" in command("new-key").err
     lock.release()
     assert not (data / "secret.key").exists()
-    taken = command("new-key")
+    taken = command("new-key", "--yes")
     assert (len(taken.value), "enter secrets" in taken.err) == (16, True)
     assert command("check", "--offline").code == 0
     assert command("backup", tmp_path / "one.fpbackup", **GIVEN).code == 0
+
+
+@pytest.mark.parametrize("own", ["none", "another"])
+def test_another_key_is_taken_after_a_question_where_the_server_may_have_a_named_one(
+    command: Command, data: Path, tmp_path: Path, own: str
+) -> None:
+    """A person's shell has no variable that is set in the unit of the service."""
+    named = tmp_path / "named.key"
+    named.write_text(base64.b64encode(bytes(32)).decode())
+    given = {"FLOWPORT_SECRET_KEY_FILE": str(named)}
+    assert command("check", "--offline", **given).code == 0
+    if own == "another":
+        (data / "secret.key").write_text(base64.b64encode(b"b" * 32).decode())
+    asked = command("new-key")
+    assert (asked.code, asked.out) == (1, "")
+    assert "If the server has FLOWPORT_SECRET_KEY_FILE, set it here as the server has it" in asked.err
+    assert "--yes" in asked.err, "nobody sits at this terminal"
+    assert (data / "secret.key").exists() == (own == "another")
+    assert command("check", "--offline", **given).code == 0
+    assert "is the key of this database" in command("new-key", **given).err
+    assert len(command("new-key", "--yes").value) == 16
 
 
 def test_a_key_that_is_named_must_be_the_databases(command: Command, data: Path, tmp_path: Path) -> None:
@@ -199,6 +223,45 @@ def test_a_server_brings_the_tables_up_to_date_itself_unless_an_older_worker_run
     serving.release()
 
 
+@pytest.mark.parametrize("key", ["gone", "another", "another one that is named", "no key"])
+@pytest.mark.parametrize("words", [("check", "--offline"), ("backup", "one.fpbackup"), ("flows", "list"), ("worker",)])
+def test_nothing_brings_the_tables_up_to_date_without_the_key(
+    new_folder: None, command: Command, data: Path, tmp_path: Path, words: tuple[str, ...], key: str
+) -> None:
+    """The release before must be able to go on with the folder."""
+    unpack_older(data)
+    named = tmp_path / "named.key" if "named" in key else data / "secret.key"
+    if key != "gone":
+        named.write_text("no key" if key == "no key" else base64.b64encode(b"b" * 32).decode())
+    before = schema_of(data / "flowport.db")
+    refused = command(*words, **GIVEN, **({"FLOWPORT_SECRET_KEY_FILE": str(named)} if "named" in key else {}))
+    assert (refused.code, refused.out) == (1, "")
+    assert {"gone": "no key file", "no key": "does not hold a key"}.get(key, "opens none of the secrets") in refused.err
+    assert schema_of(data / "flowport.db") == before
+    assert not (data / "backups").exists()
+    assert (data / "secret.key").exists() == (key in {"another", "no key"})
+
+
+@pytest.mark.process
+def test_a_server_brings_no_tables_up_to_date_without_the_key(new_folder: None, command: Command, data: Path) -> None:
+    unpack_older(data)
+    before = schema_of(data / "flowport.db")
+    refused = command("serve", "--port", free_port(), "--no-worker")
+    assert (refused.code, refused.out) == (1, "")
+    assert "no key file" in refused.err
+    assert schema_of(data / "flowport.db") == before
+    assert not (data / "backups").exists()
+
+
+@pytest.mark.parametrize("words", [("migrate",), ("new-key", "--yes")])
+def test_tables_are_brought_up_to_date_without_the_key_where_that_is_asked_for(
+    new_folder: None, command: Command, data: Path, words: tuple[str, ...]
+) -> None:
+    unpack_older(data)
+    assert command(*words).code == 0
+    assert schema_of(data / "flowport.db") == newest_schema()
+
+
 def test_a_restore_writes_the_key_where_the_settings_want_it(command: Command, data: Path, tmp_path: Path):
     command("keys", "list")
     assert command("backup", tmp_path / "one.fpbackup", **GIVEN).code == 0
@@ -232,7 +295,26 @@ def test_root_makes_nothing_in_the_folder_of_another_user(command: Command, data
     assert (refused.code, refused.out) == (1, "")
     assert f"{data} belongs to the user" in refused.err
     assert "sudo -u '" in refused.err
+    assert "docker compose exec -u 65534 flowport" in refused.err
     assert {path: path.stat().st_uid for path in data.rglob("*")} == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root acts on the folder of another user")
+@pytest.mark.parametrize("run", ["made by root", "brought over, and a worker of root runs"])
+def test_root_gives_commands_where_the_server_is_roots(command: Command, data: Path, tmp_path: Path, run: str):
+    """A container whose user is root on a volume of another user, or a folder that was brought over with its owners."""
+    command("check", "--offline")
+    if run != "made by root":
+        serve_lock(data).release()
+    for path in (data, *data.rglob("*")):
+        os.chown(path, 65_534, 65_534)
+    assert "belongs to the user" in command("keys", "list").err
+    if run == "made by root":
+        shutil.rmtree(data / "run", ignore_errors=True)
+    working = new_boot(data)[1]
+    assert command("backup", tmp_path / "one.fpbackup", **GIVEN).code == 0
+    working.release()
+    assert command("keys", "list").code == (0 if run == "made by root" else 1)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root acts on the folder of another user")

@@ -268,6 +268,17 @@ def test_a_folder_of_a_newer_program_is_left_alone(command, data):
 
 
 @pytest.mark.sqlite("PostgreSQL has no file that could be damaged here")
+@pytest.mark.parametrize(
+    "words", [("flows", "list"), ("migrate",), ("restore", __file__), ("move", "--to", "postgresql://a@127.0.0.1:9/b")]
+)
+def test_a_folder_whose_path_is_no_text_is_refused(new_folder, command, tmp_path, words):
+    folder = tmp_path / os.fsdecode(b"a\xffb")
+    refused = command(*words, folder=False, FLOWPORT_DATA=str(folder))
+    assert (refused.code, refused.out) == (1, "")
+    assert "a\\xffb. Rename it" in refused.err
+    assert not folder.exists()
+
+
 def test_a_damaged_database_is_told_in_a_sentence(new_folder, command, data):
     data.mkdir()
     (data / "flowport.db").write_bytes(b"this is no database, whatever its name says" * 100)

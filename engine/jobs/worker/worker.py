@@ -61,7 +61,7 @@ from engine.jobs.worker.step_services import Outside
 from engine.jobs.worker.step_writer import StepWriter
 from engine.jobs.worker.threads import Threads
 from engine.jobs.worker.watchdog import Watchdog
-from engine.jobs.worker_locks import Lock, Reaper, new_boot, no_older_version
+from engine.jobs.worker_locks import Lock, Reaper, new_boot, ready_for_upgrade
 from engine.knowledge.indexer import Indexer
 from engine.knowledge.reading import Tools
 from engine.models.client import Models
@@ -169,7 +169,7 @@ def run_worker(settings: Settings, options: WorkerOptions | None = None) -> int:
         url=settings.database_url,
         clock=options.clock,
         durable=False,
-        keep_out=lambda: no_older_version(settings.data),
+        keep_out=lambda: ready_for_upgrade(settings),
     )
     boot_id, lock = new_boot(settings.data)
     try:

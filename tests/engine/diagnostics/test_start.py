@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,14 @@ def test_what_leaves_the_server_is_read_before_the_start(variable: str, value: s
 )
 def test_what_can_be_used_is_no_reason_to_refuse(variable: str, value: str) -> None:
     require_usable(from_environment({variable: value}), serves=True)
+
+
+@pytest.mark.parametrize("serves", [True, False], ids=["server", "worker"])
+def test_a_folder_whose_path_is_no_text_is_refused(tmp_path: Path, *, serves: bool) -> None:
+    data = tmp_path / os.fsdecode(b"a\xffb")
+    with pytest.raises(BadSetting, match=r"is not UTF-8.*a\\xffb\. Rename it"):
+        require_usable(from_environment({"FLOWPORT_DATA": str(data)}), serves=serves)
+    require_usable(from_environment({"FLOWPORT_DATA": str(tmp_path / "a\\xffb ä")}), serves=serves)
 
 
 @pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff"], ids=["missing", "empty", "blank", "no text"])
