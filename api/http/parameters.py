@@ -76,10 +76,12 @@ def wait_seconds(request: Request, wait: str | None) -> int:
         return _at_most_a_minute(wait)
     for header in request.headers.getlist("prefer"):
         for preference in split_unquoted(header, ",") or ():
-            named, *_parameters = split_unquoted(preference, ";") or ("",)
-            name, _, said = named.partition("=")
-            if name.strip().lower() == "wait" and re.fullmatch(r"\d{1,9}", unquoted(said), re.ASCII):
-                return _at_most_a_minute(unquoted(said))
+            named, *parameters = split_unquoted(preference, ";") or ("",)
+            # `respond-async; wait=10` is a common way to write the two preferences
+            of_it = parameters if named.strip().lower() == "respond-async" else ()
+            for name, _, said in (one.partition("=") for one in (named, *of_it)):
+                if name.strip().lower() == "wait" and re.fullmatch(r"\d{1,9}", unquoted(said), re.ASCII):
+                    return _at_most_a_minute(unquoted(said))
     return 0
 
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from pydantic import JsonValue
 
-from engine.flow.json_values import as_number, exact_sum, is_blank, ordered_by, value_at
+from engine.flow.json_values import as_number, exact_sum, ordered_by, value_at
 from engine.flow.references import Json, as_text
 
 MAX_TEXT: Final = 10 << 20
@@ -103,15 +103,8 @@ def _unique(value: Json, by: str = "") -> list[Json]:
 
 
 def _numbers(value: Json, by: str) -> list[int | float]:
-    """Returns the numbers of a list. Items without a value are left out; what is there and no number is refused."""
-    found: list[int | float] = []
-    for item in _list(value):
-        one = value_at(item, as_text(by))
-        if (number := as_number(one)) is not None:
-            found.append(number)
-        elif not is_blank(one):
-            raise TypeError(f"`{as_text(one)[:40]}` in it is not a number")
-    return found
+    """Returns the numbers of a list. What is no number is left out, as flows that are live rely on."""
+    return [number for item in _list(value) if (number := as_number(value_at(item, as_text(by)))) is not None]
 
 
 def _sum(value: Json, by: str = "") -> Json:

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
+_SCHEME = re.compile(r"[A-Za-z*]+")
 _ESCAPE = re.compile(r"%([0-9a-fA-F]{2})")
 #: Query parameters that count visitors and do not change the page.
 _TRACKING = re.compile(
@@ -97,8 +98,8 @@ def _patterns(lines: Iterable[str]) -> tuple[str, ...]:
 
 def _as_in_addresses(pattern: str) -> str:
     scheme, separator, rest = pattern.partition("://")
-    if not separator:
-        return _escaped(pattern)
+    if not separator or not _SCHEME.fullmatch(scheme):
+        return _escaped(pattern)  # one further behind stands in a path
     host, slash, path = rest.partition("/")
     with suppress(UnicodeError):  # what is no host matches nothing
         host = host.lower() if host.isascii() else host.encode("idna").decode()

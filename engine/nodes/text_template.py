@@ -28,7 +28,7 @@ add up: `{{ api_input.out.orders | sum("price") }}` does, and **Group and count*
 | `first`, `last`, `reverse` | of a list |
 | `sort`, `sort("price")`, `sort("price", true)` | puts a list in order, by a field, largest first |
 | `unique`, `map("name")` | without doubles; one field of each item |
-| `sum`, `min`, `max` | of numbers, or of a field: `sum("price")`; empty ones do not count, and a text that is no number fails the step |
+| `sum`, `min`, `max` | of numbers, or of a field: `sum("price")`; what is no number, like `1,50`, does not count |
 | `join(", ")`, `split(",")` | a list as one text, a text as a list |
 | `keys`, `values`, `items` | of an object |
 | `round(2)`, `abs`, `int`, `float` | numbers |

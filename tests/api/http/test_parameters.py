@@ -39,6 +39,7 @@ def request(query: str = "", **headers: str) -> Request:
         ("", 'wait="4', 0),
         ("", 'foo="a,wait=9"', 0),
         ("", "return=minimal; wait=9", 0),
+        ("", "Respond-Async; wait=9", 9),
         ("", "return=minimal; wait=9, wait=3", 3),
         ("", 'x="\\"", wait=3, wait=9', 3),
         ("", "wait=-1", 0),

@@ -99,6 +99,8 @@ def test_a_pattern_is_text_with_stars(pattern, url, fits):
     ("pattern", "url"),
     [
         ("/über/", "https://x.y/über/a"),
+        ("*/http://EXAMPLE.com/*", "https://x.y/w/http://EXAMPLE.com/"),
+        ("*x.y/A://*", "https://x.y/A://b"),
         ("über", "https://x.y/%C3%BCber"),
         ("/%c3%bcber/*", "https://x.y/über/a"),
         ("/a b/*", "https://x.y/a b/c"),
