@@ -146,6 +146,13 @@ def find_newest_batch(session: Session, workspace_id: str, flow_id: str) -> Stor
     return found[0] if found else None
 
 
+def find_open_batch(session: Session, workspace_id: str, batch_id: str) -> StoredBatch | None:
+    """Returns a batch that has rows to run; None when it has ended."""
+    is_open = Batch.id == batch_id, Batch.workspace_id == workspace_id, PlaygroundBatch.state.in_(OPEN)
+    found = _stored(session, *is_open, order=(Batch.id,))
+    return found[0] if found else None
+
+
 def has_open_batch(session: Session, flow_id: str) -> bool:
     """True when a batch of this flow has rows to run. The caller has checked the flow's workspace."""
     query = select(PlaygroundBatch.batch_id).join(Batch, Batch.id == PlaygroundBatch.batch_id)

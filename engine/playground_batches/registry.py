@@ -33,6 +33,7 @@ from storage.playground_batches import (
     StoredBatch,
     count_jobs,
     find_newest_batch,
+    find_open_batch,
     list_open_batches,
     list_rows_outside_jobs,
     store_batch_state,
@@ -141,7 +142,7 @@ class PlaygroundBatches:
             self._watching = asyncio.create_task(self._watch(), name="batches of others")
             return
         for stored in await self._database.read(list_open_batches):
-            await self._try_to_resume(stored)
+            await self._continue(stored)
 
     async def _drive_here(self, stored: StoredBatch) -> None:
         """Continues a batch that another server drives, or that nobody drives, since its end could not be stored."""
@@ -152,12 +153,16 @@ class PlaygroundBatches:
             if stored.flow_id not in self._open:  # another tab may have continued it meanwhile
                 await self._continue(stored)
 
-    async def _try_to_resume(self, stored: StoredBatch) -> bool:
+    async def _try_to_resume(self, stored: StoredBatch, *, is_newest: bool) -> bool:
         """Tells whether the batch is continued. One that can never be continued is stopped: it would keep the flow from
-        every other batch.
+        every other batch. So is one that is not the newest of its flow, as 0.2 could leave it: no page shows it.
         """
         try:
-            await self._resume(stored)
+            if is_newest:
+                await self._resume(stored)
+            else:
+                await (await self._load(stored)).drop()
+                log.warning("the batch %s is stopped: its flow has a newer one", stored.id)
         except Refusal as refusal:
             log.warning("the batch %s is not continued: %s", stored.id, refusal)
             return False
@@ -168,7 +173,7 @@ class PlaygroundBatches:
                     store_batch_state, stored.id, stored.user_id, "stopped", _FAILED, closed=True
                 )
             return False
-        return True
+        return is_newest
 
     async def _watch(self) -> None:
         """Takes the batches that no living server drives, and leaves those that another one has taken."""
@@ -202,9 +207,11 @@ class PlaygroundBatches:
 
     async def _continue(self, known: StoredBatch) -> None:
         """Continues a batch whose lock was just taken: as it is stored now, since another server or tab drove it until then."""
-        stored = await self._database.read(find_newest_batch, known.workspace_id, known.flow_id)
-        is_open = stored is not None and stored.id == known.id and stored.state in OPEN
-        if (stored is None or not is_open or not await self._try_to_resume(stored)) and self._locks is not None:
+        newest = await self._database.read(find_newest_batch, known.workspace_id, known.flow_id)
+        is_newest = newest is not None and newest.id == known.id
+        stored = await self._database.read(find_open_batch, known.workspace_id, known.id)
+        goes_on = stored is not None and await self._try_to_resume(stored, is_newest=is_newest)
+        if not goes_on and self._locks is not None:
             self._locks.let_go(_lock_of(known.id))
 
     async def _ask_for(self, stored: StoredBatch) -> None:

@@ -164,6 +164,11 @@ class BatchRunner:
             if line.job_id is not None and not line.ended:
                 await self._cancel(line.job_id)
 
+    async def drop(self) -> None:
+        """Stops a batch that nobody drives. The ends of the rows that run are not waited for."""
+        await self.stop()
+        await self._end("stopped")
+
     async def fail(self, trouble: str) -> None:
         """Ends the batch after an error of the server; the rows that had not started stay out."""
         self.closed = True

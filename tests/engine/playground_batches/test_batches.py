@@ -27,7 +27,7 @@ from storage.dataset_changes import checked_rows
 from storage.datasets import list_rows
 from storage.jobs import JobFilters, list_jobs
 from storage.members import list_people
-from storage.playground_batches import list_rows_outside_jobs
+from storage.playground_batches import RowOutsideJobs, list_rows_outside_jobs, store_row
 from storage.tables import DatasetRow, PlaygroundBatch, PlaygroundBatchRow, User
 from tests.engine.jobs.world import World, open_world
 from tests.logical_time import LogicalClock, pass_time
@@ -166,6 +166,39 @@ async def test_a_batch_that_cannot_be_read_keeps_no_other_from_continuing(
     assert f"the batch {broken.batch.id} cannot be continued" in caplog.text
     servers.flow_id = broken.batch.flow_id
     servers.begin(listed("8"))  # it is stopped, else its flow could have no other batch
+
+
+@pytest.mark.parametrize("newer", ["ended", "paused"])
+async def test_an_older_batch_of_a_flow_that_0_2_left_open_is_stopped(
+    world: World, servers: Servers, newer: str
+) -> None:
+    def store(batch: BatchRunner, state: str) -> None:
+        of_batch = PlaygroundBatch.batch_id == batch.batch.id
+        world.write(lambda session: session.execute(update(PlaygroundBatch).where(of_batch).values(state=state)))
+
+    older = servers.begin(listed(*"123456"))
+    await until(lambda: len(servers.jobs()) == 4)
+    await older.pause()
+    await servers.batches.close()
+    store(older, "ended")  # so that another can begin
+    await pass_time(1)
+    newest = servers.begin(listed("7"))
+    await until(lambda: len(servers.jobs()) == 5)
+    await servers.batches.close()
+    store(older, "paused")
+    world.write(store_row, older.batch.id, RowOutsideJobs(5, "again", "Row 5", "", None))
+    store(newest, newer)
+
+    await servers.restart()
+    found = await servers.newest()
+    assert (found.batch.id, found.state) == (newest.batch.id, newer)
+    assert [status for _row, _title, status in servers.ran(older)] == ["cancelled"] * 4
+    rows = world.database.read_now(list_rows_outside_jobs, world.workspace_id, older.batch.id)
+    assert [(row.row, row.state) for row in rows] == [(5, "cancelled")]
+    if newer == "paused":
+        await found.stop()
+        await until(lambda: found.over and servers.batches.running(servers.flow_id) is None)
+    servers.begin(listed("8"))  # no older batch keeps the flow from it
 
 
 async def test_a_flow_has_one_batch_at_a_time(servers: Servers) -> None:

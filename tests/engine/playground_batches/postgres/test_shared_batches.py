@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from engine.actions.members import ensure_owner
@@ -20,9 +21,12 @@ from engine.jobs.shared_notices import join
 from engine.playground_batches.registry import PlaygroundBatches
 from engine.playground_batches.rows import ListedRows, Rows
 from storage.batches import list_batch_runs
+from storage.job_changes import PLAYGROUND_SLOTS
 from storage.jobs import JobFilters, list_jobs
 from storage.members import list_people
 from storage.opening import open_database
+from storage.playground_batches import has_open_batch
+from storage.tables import PlaygroundBatch
 from tests.databases import url_of
 from tests.engine.jobs.world import World, document_of, open_world
 
@@ -126,6 +130,37 @@ async def test_another_server_goes_on_and_each_row_runs_once(world: World, how: 
     working.cancel()
     if how == "is asked":
         await one.stop()
+    await other.stop()
+
+
+@pytest.mark.parametrize("state", ["running", "paused"])
+async def test_an_older_batch_of_a_flow_that_0_2_left_open_is_stopped(world: World, state: str) -> None:
+    def store(session: Session, batch_id: str, state: str) -> None:
+        session.execute(update(PlaygroundBatch).where(PlaygroundBatch.batch_id == batch_id).values(state=state))
+
+    flow_id, owner = world.add_flow(FLOW), owner_of(world)
+    rows = Rows(ListedRows([(f"Row {number}", {"n": number}) for number in range(ROWS)]))
+    one = Server(world, "one")
+    await one.start()
+    older = await one.database.write(begin_playground_batch, owner, flow_id, FLOW, ROWS, rows.as_json())
+    one.batches.start(older, rows, owner.actor)
+    await until(lambda: len(world.database.read_now(queued, world.workspace_id)) == PLAYGROUND_SLOTS)
+    await one.stop()
+    await world.database.write(store, older.id, "ended")  # so that another can begin
+    newest = await world.database.write(begin_playground_batch, owner, flow_id, FLOW, ROWS, rows.as_json())
+    await world.database.write(store, newest.id, "ended")
+    await world.database.write(store, older.id, state)
+
+    other = Server(world, "other")
+    await other.start()
+    await until(lambda: not world.database.read_now(has_open_batch, flow_id))
+    runs = await world.database.read(list_batch_runs, world.workspace_id, older.id)
+    assert [run.job.status for run in runs] == ["cancelled"] * PLAYGROUND_SLOTS
+    begun = await world.database.write(begin_playground_batch, owner, flow_id, FLOW, ROWS, rows.as_json())
+    await until(lambda: other.batches.running(flow_id))
+    found = await other.batches.newest(world.workspace_id, flow_id)
+    assert found is not None
+    assert (found.batch.id, found.state) == (begun.id, "running")
     await other.stop()
 
 
