@@ -21,7 +21,7 @@ from engine.core.settings import Settings
 from engine.flow.called_flows import call_problems, pinned
 from engine.flow.document import Document, load_document
 from engine.flow.flow_warnings import FlowWarning, flow_warnings
-from engine.flow.validation import deploy_problems, without_parked
+from engine.flow.validation import NEVER_A_LIST, deploy_problems, without_parked
 from engine.knowledge.known import known_collections
 from engine.models.file_problems import file_problems, file_warnings
 from engine.nodes import CATALOG
@@ -84,10 +84,11 @@ def deploy(
         number = add_version(session, principal, flow, "")
     row = get_version(session, principal.workspace_id, flow_id, number)
     document = load_document(row.document)
-    found = problems_before_deploy(session, principal.workspace_id, flow_id, document, settings)
+    was_live = row.first_deployed_at is not None
+    found = problems_before_deploy(session, principal.workspace_id, flow_id, document, settings, was_live=was_live)
     if found:
         raise FlowInvalid(found)
-    if row.first_deployed_at is None:
+    if not was_live:
         _fix_calls(session, principal, flow, number, document)
     if flow.live_version != number:
         _switch(session, principal, flow, number)
@@ -111,10 +112,17 @@ def warnings_before_deploy(session: Session, workspace_id: str, document: Docume
 
 
 def problems_before_deploy(
-    session: Session, workspace_id: str, flow_id: str, document: Document, settings: Settings | None = None
+    session: Session,
+    workspace_id: str,
+    flow_id: str,
+    document: Document,
+    settings: Settings | None = None,
+    *,
+    was_live: bool = False,
 ) -> list[Problem]:
     """Returns everything that prevents a deployment: invalid nodes and settings, references to missing objects, invalid
-    calls, and addresses that can never be opened.
+    calls, and addresses that can never be opened. `was_live`: the document is a version that was deployed before. It may
+    go live again with a list that is never one, which was no problem then.
     """
     from engine.jobs.outbound_rules import rules_for_flows
     from engine.outbound.secret_hosts import host_problems
@@ -123,7 +131,7 @@ def problems_before_deploy(
     providers = {connection.name: connection.provider for connection in list_connections(session, workspace_id)}
     library = read_library(session, workspace_id, document)
     return [
-        *deploy_problems(document, CATALOG),
+        *(one for one in deploy_problems(document, CATALOG) if not (was_live and one.code == NEVER_A_LIST)),
         *unknown_connections(document, providers),
         *file_problems(document, providers),
         *missing_datasets(document, known_datasets(session, workspace_id)),

@@ -27,6 +27,7 @@ from engine.flow.reference_edits import change_references, references_of
 from engine.flow.reference_labels import in_words
 from engine.flow.references import Reference, split_text
 from engine.flow.rules import ALONE, ORDERING, reads_as_number
+from engine.flow.template_loops import lost_in_loop
 from engine.flow.validation import without_parked
 
 #: Comparisons that mean something with an empty text at their right.
@@ -73,6 +74,7 @@ def flow_warnings(document: Document, catalog: Catalog) -> list[FlowWarning]:
         *_collected_saves(used, graph, scopes, catalog),
         *_nothing_collected(used, scopes),
         *_lists_passed_by(used, graph, scopes, catalog),
+        *_lost_in_loops(used),
     ]
 
 
@@ -465,6 +467,17 @@ def _lists_passed_by(used: Document, graph: Graph, scopes: ListScopes, catalog: 
                 ),
             )
             break
+
+
+def _lost_in_loops(used: Document) -> Iterator[FlowWarning]:
+    """Text Templates that set a name inside a loop and read it where that value is lost."""
+    for node in used.nodes:
+        template = node.inputs.get("template") if node.type == "text_template" else None
+        if isinstance(template, str) and (lost := lost_in_loop(template)):
+            said = f"{node.name}: {lost}"
+            yield FlowWarning(
+                Problem("set_in_loop", said, node.id, "/inputs/template", blocks_import=False), "Change the template"
+            )
 
 
 def _reading(node: Node, kind: NodeType, listed: Reference, instead: Reference) -> list[Op]:

@@ -16,7 +16,8 @@ A **condition** writes a part only when something is true, and a **loop** writes
 
 A line that holds only `{% %}` leaves no empty line. Inside a loop, `loop.index` counts from 1, and `loop.first` and `loop.last`
 are true at its ends. `{% set name = value %}` gives a name to a value; inside a loop only until the next item, so a loop cannot
-add up: `{{ api_input.out.orders | sum("price") }}` does, and **Group and count**. Values can be compared (`==`, `<`, `in`, `and`,
+add up: `{{ api_input.out.orders | sum("price") }}` does, and **Group and count**. A template that reads such a name where
+its value is lost has a warning; it can be deployed all the same. Values can be compared (`==`, `<`, `in`, `and`,
 `or`, `not`), joined with `~` and asked what they are: `{% if x is empty %}`, also `defined`, `string`, `number`, `list`, `object`.
 
 | Filter | Does |
@@ -58,7 +59,6 @@ from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, as_text
 from engine.flow.references import BadReference, Missing, Reference, Scope, parse_reference
 from engine.flow.template_filters import MAX_TEXT, apply_filter, filter_problem
 from engine.flow.template_language import template_facts
-from engine.flow.template_loops import SET_IN_LOOP, lost_in_loop
 
 _FILTER = re.compile(r"\s*+([a-z_]++)(?:\s*+\((.*)\))?+\s*+", re.DOTALL)
 _ADDS_MUCH = re.compile(r"\|\s*(replace|join)\b")
@@ -192,10 +192,7 @@ def _check(node: Node, document: Document) -> list[Problem]:
     if not isinstance(template, str):
         return []
     wrong = _wrong_filter(template) if is_simple(template) else template_facts(template)[0]
-    if wrong:
-        return [Problem(JobErrorCode.TEMPLATE_ERROR, str(wrong), node.id, "/inputs/template")]
-    lost = None if is_simple(template) else lost_in_loop(template)
-    return [Problem(SET_IN_LOOP, str(lost), node.id, "/inputs/template", blocks_import=False)] if lost else []
+    return [Problem(JobErrorCode.TEMPLATE_ERROR, str(wrong), node.id, "/inputs/template")] if wrong else []
 
 
 def _wrong_filter(template: str) -> str:

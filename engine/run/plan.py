@@ -26,7 +26,6 @@ from engine.flow.node_type import Catalog, NodeType
 from engine.flow.output_schemas import OutputSchemas
 from engine.flow.patterns import STEPS_AT_ONCE, PatternBudget
 from engine.flow.references import Rendering, prepare_binding
-from engine.flow.template_loops import SET_IN_LOOP
 from engine.flow.validation import NEVER_A_LIST, TOO_COSTLY, problems, without_parked
 from engine.run.blocks import Block, build_block
 
@@ -173,11 +172,12 @@ def compile_plan(document: Document, catalog: Catalog, *, trial: bool = False) -
     """Returns the plan of a document.
 
     Raises FlowInvalid with every problem; a `trial` ignores those of `_ALLOWED_IN_TRIAL`. A field that no value fits,
-    patterns that take too long together, a template that loses a name in a loop, and a list that is never one are problems
-    of saving and deploying only: versions that went live with them go on. Patterns are looked at as far as it can be done at once; a bad one that remains fails the step that uses it.
+    patterns that take too long together, and a list that is never one are problems of saving and deploying only: versions
+    that went live with them go on. Patterns are looked at as far as it can be done at once; a bad one that remains fails the
+    step that uses it.
     """
     whole = without_parked(document)
-    allowed = {OUT_OF_REACH, TOO_COSTLY, SET_IN_LOOP, NEVER_A_LIST, *(_ALLOWED_IN_TRIAL if trial else ())}
+    allowed = {OUT_OF_REACH, TOO_COSTLY, NEVER_A_LIST, *(_ALLOWED_IN_TRIAL if trial else ())}
     with PatternBudget(at_once=STEPS_AT_ONCE):
         found = [problem for problem in problems(whole, catalog) if problem.code not in allowed]
     if found:

@@ -27,8 +27,8 @@ from tests.stand_ins.openai_server import OpenAIServer, Said
 
 pytestmark = pytest.mark.browser
 
-#: Price of an input token of one dollar, so that a call of 12 tokens costs $12 and is visible on screen.
-NANOS_PER_MILLION = 1_000_000_000_000_000
+#: The highest price: a cent for an input token, so that a call of 12 tokens costs $0.12 and is visible on screen.
+NANOS_PER_MILLION = 10_000_000_000_000
 #: The refused calls in Jobs, narrowed to what was pressed.
 REFUSED = re.compile(r"/jobs\?.*tab=refused")
 
@@ -117,7 +117,7 @@ def test_the_cost_moves_after_a_model_call_while_the_job_runs(page: Page, world:
 
     assert world.call({"topic": "bread"}).status_code == 202
 
-    expect(tile(page, "Cost")).to_have_text("$12.00")
+    expect(tile(page, "Cost")).to_have_text("$0.12")
     expect(tile(page, "Running")).to_have_text("1 of 6")
     go_on.set()
     expect(tile(page, "Cost")).to_have_text("$24.00")

@@ -86,13 +86,15 @@ def look_before_deploy(
 ) -> Checks:
     """Checks the draft or a saved version. `settings`: those of the server. Raises NotFound."""
     flow = get_flow(session, workspace_id, flow_id)
+    was_live = False
     older = version is None and calls_older_versions(session, workspace_id, flow_id)
     if version is None and (flow.draft_differs or older or not flow.newest_version):
         number = flow.newest_version + 1
         document = load_document(get_draft(session, workspace_id, flow_id).document)
     else:
         number = version or flow.newest_version
-        document = load_document(get_version(session, workspace_id, flow_id, number).document)
+        row = get_version(session, workspace_id, flow_id, number)
+        document, was_live = load_document(row.document), row.first_deployed_at is not None
     changes: tuple[Noticed, ...] = ()
     differ = False
     saves = _tables(session, workspace_id, document)
@@ -107,7 +109,7 @@ def look_before_deploy(
             if of_version
             else answers_may_differ(content_of(live), content_of(document))
         )
-    problems = tuple(problems_before_deploy(session, workspace_id, flow_id, document, settings))
+    problems = tuple(problems_before_deploy(session, workspace_id, flow_id, document, settings, was_live=was_live))
     warnings = tuple(warnings_before_deploy(session, workspace_id, document))
     labels = {node.id: node.name for node in document.nodes}
     made_up = load_made_up(session, workspace_id, flow_id, document)

@@ -6,8 +6,9 @@ from engine.actions.deployments import deploy, undeploy
 from engine.actions.flows import create_flow, delete_flow, import_flow, save_draft, save_version
 from engine.core.errors import FlowInvalid, NotAllowed, NotFound
 from storage.audit import list_entries
-from storage.flows import get_draft, get_flow, get_version, list_deployments, list_versions
+from storage.flows import get_draft, get_flow, get_version, list_deployments, list_versions, note_first_deployment
 from tests.factories import document, flow_file, greeting, parked_node, person
+from ui.flows.deploy_checks import look_before_deploy
 
 
 @pytest.fixture
@@ -55,6 +56,25 @@ def test_an_older_version_goes_live_again(database, ada, saved):
     assert database.read_now(get_flow, ada.workspace_id, saved).live_version == 1
     history = [(row.verb, row.version) for row in database.read_now(list_deployments, ada.workspace_id, saved)]
     assert history == [("deploy", 1), ("deploy", 2)]
+
+
+def test_a_version_that_was_deployed_with_a_list_that_is_never_one_goes_live_again(database, ada, saved):
+    never = greeting("second")
+    never["nodes"] += [
+        {"id": "each", "type": "array_splitter", "inputs": {"items": "{{ api_input.out.name }}"}},
+        {"id": "all", "type": "array_flatten"},
+    ]
+    ends = [("api_input", "each"), ("each", "text_template"), ("text_template", "all")]
+    never["edges"] = [{"id": f"e_{target}", "source": source, "target": target} for source, target in ends]
+    revision = database.read_now(get_draft, ada.workspace_id, saved).revision
+    database.write_now(save_draft, ada, saved, document(never), revision)
+    with pytest.raises(FlowInvalid) as refused:
+        database.write_now(deploy, ada, saved)
+    assert [one.code for one in refused.value.problems] == ["never_a_list"]
+    database.write_now(save_version, ada, saved)
+    database.write_now(note_first_deployment, saved, 2)  # as a server did that did not look at this yet
+    assert database.read_now(look_before_deploy, ada.workspace_id, saved, 2).problems == ()
+    assert database.write_now(deploy, ada, saved, version=2).version == 2
 
 
 def test_a_flow_with_problems_is_refused_with_all_of_them_and_no_version_is_made(database, ada, saved):

@@ -530,3 +530,25 @@ def test_a_step_put_in_before_the_output_is_used_by_one_click(kind: str, verb: s
     assert answer is not None
     assert answer.inputs == {"pages": "{{ s.out.items }}", "read": "{{ api_input.out.list[0] }}"}
     assert codes(after) == []
+
+
+def test_a_template_that_loses_a_name_in_a_loop_is_warned_of_and_deployed_all_the_same() -> None:
+    lost = "{% for x in api_input.out.list %}{% set n = n + x %}{% endfor %}{{ n }}"
+    nodes = {
+        "t": {"type": "text_template", "label": "Sum", "inputs": {"template": lost}},
+        "o": output(sum="{{ t.out }}"),
+    }
+    made = flow(nodes, "api_input>t t>o", [{"name": "list", "type": "array", "required": True}])
+    assert deploy_problems(made, CATALOG) == []
+    (warning,) = flow_warnings(made, CATALOG)
+    assert (warning.problem.code, warning.problem.pointer, warning.mend) == ("set_in_loop", "/inputs/template", None)
+    assert warning.problem.message.startswith("Sum: Line 1: `n` is set inside a loop")
+    assert "| sum" in warning.problem.message
+
+
+@pytest.mark.parametrize(
+    "template", ["{% for x in api_input.out.list %}{% set n = 1 %}", "for {{ api_input.out.list }} set"]
+)
+def test_a_template_that_loses_nothing_or_cannot_be_read_has_no_warning(template: str) -> None:
+    nodes = {"t": text(template), "o": output(text="{{ t.out }}")}
+    assert "set_in_loop" not in codes(flow(nodes, "api_input>t t>o", [{"name": "list", "type": "array"}]))

@@ -1,7 +1,10 @@
 """Error messages for invalid templates, with the line, and the data that a template refers to."""
 
+import sys
+
 import pytest
 
+from engine.flow import template_loops
 from engine.flow.template_language import TemplateWrong, read_template, template_facts
 from engine.flow.template_loops import lost_in_loop
 
@@ -56,7 +59,9 @@ def test_loops_may_stand_four_deep():
         (2, "{% for x in l.out %}{% set y = x %}{% endfor %}\n{{ y }}"),
         (3, "{% set f = false %}\n{% for x in l.out %}{% if x %}{% set f = true %}{% endif %}{% endfor %}\n{{ f }}"),
         (1, "{% for x in l.out %}{% if p != x %}{{ x }}{% endif %}{% set p = x %}{% endfor %}"),
-        (1, "{% set s = '' %}{% for x in l.out %}{% if x %}{% set s = 'a' %}{% endif %}{{ s }}{% endfor %}"),
+        (1, "{% set t='a' %}{% for x in l.out %}{% set t=x.t %}{{ t }}{% endfor %}{{ t }}"),
+        (1, "{% for x in l.out %}{% set f = true %}{% endfor %}{% for x in l.out %}{{ f }}{% endfor %}"),
+        (1, "{% set s = '' %}{% for x in l.out %}{% if x %}{% set s = s ~ 'a' %}{% endif %}{{ s }}{% endfor %}"),
         (1, "{% for x in l.out %}{% set n = 0 %}{% for y in x %}{% set n = n + y %}{% endfor %}{{ n }}{% endfor %}"),
         (1, "{% set n = 0 %}{% for x in l.out if n < 3 %}{% set n = x %}{% endfor %}"),
         (1, "{% set a, b = l.out %}{% for x in l.out %}{% set a, b = [x, b] %}{% endfor %}"),
@@ -81,7 +86,45 @@ def test_a_name_that_a_loop_loses_is_told_where_it_is_read(line, source):
         "{% set t = 2 %}{% for x in l.out %}{{ x * t }}{% endfor %}{{ t }}",
         "{% for x in l.out %}{% set y = x %}{{ y }}{% endfor %}{% set y = 3 %}{{ y }}",
         "{% for x in l.out %}{% set x = x + 1 %}{{ x }}{% endfor %}",
+        "{% set c='a' %}{% for x in l.out %}{% if x.p==3 %}{% set c='b' %}{% endif %}{{ x.t }}:{{ c }} {% endfor %}",
+        "{% set s='' %}{% for x in l.out %}{% if not loop.first %}{% set s=', ' %}{% endif %}{{ s }}{{ x.t }}{% endfor %}",
+        "{% set t='a' %}{% for x in l.out %}{% set t=x.t %}{{ t }}{% endfor %}",
+        "{% for x in l.out %}{% if x.p %}{% set n=x.t %}{% endif %}{% if n %}{{ n }}{% endif %}{% endfor %}" * 2,
+        "{% for x in l.out %}{% if x.p %}{% set n=x.t %}{% endif %}{% for y in x.l %}{{ n }}{% endfor %}{% endfor %}",
     ],
 )
 def test_a_name_that_is_read_where_it_is_set_is_in_order(source):
     assert lost_in_loop(source) is None
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{%for x in l.out%}{%endfor%}" + "".join(f"{{%set a{n}=1%}}" for n in range(900)) + "{%if 1%}{%endif%}" * 400,
+        "".join(f"{{%set a{n}=1%}}" for n in range(700)) + "{%for x in l.out%}{%endfor%}" * 320,
+        "{%for x in l.out%}{%if 1%}"
+        + "".join(f"{{%elif 1%}}{{%set a{n}=1%}}" for n in range(600))
+        + "{%endif%}{%endfor%}",
+    ],
+    ids=["ifs", "loops", "elifs"],
+)
+def test_many_names_and_branches_cost_no_more_than_what_they_set(source):
+    """Counted: the steps of the interpreter in the functions of the module, and the names that they go through."""
+    steps = 0
+
+    def count(frame, event, _argument):
+        nonlocal steps
+        if frame.f_code.co_filename != template_loops.__file__:
+            return None
+        frame.f_trace_opcodes = True
+        steps += event == "opcode"
+        return count
+
+    read_template(source)  # or there would be nothing to follow
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        assert lost_in_loop.__wrapped__(source) is None
+    finally:
+        sys.settrace(before)
+    assert steps < 1_000_000

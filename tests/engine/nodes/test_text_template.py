@@ -5,12 +5,9 @@ import pytest
 from engine.flow.node_context import NodeFailed
 from engine.flow.references import Reference, Scope
 from engine.flow.template_language import MAX_SOURCE
-from engine.nodes import CATALOG
 from engine.nodes.text_template import template_references
-from engine.run.plan import compile_plan
 from engine.sandbox.pool import RenderFailed, Sandbox
 from tests.engine.nodes.one_node import Alone, problems_of, run_node
-from tests.engine.run.arrange import flow
 
 SCOPE = Scope(
     {
@@ -121,7 +118,6 @@ PROBLEMS = [
     ("{% for x in api_input.out.items %}{{ x }}", "template_error", "`{% endfor %}`"),
     ("{% if", "template_error", "Line 1"),
     ("{% if true %}" + "x" * MAX_SOURCE + "{% endif %}", "template_error", "characters"),
-    ("{% for x in api_input.out.items %}{% set n = n + x %}{% endfor %}{{ n }}", "set_in_loop", "Line 1: `n` is set inside"),
     ("{% if true %}{{ " + "(" * 2_000 + "{% endif %}", "template_error", "nested too deep"),
 ]  # fmt: skip
 
@@ -142,9 +138,3 @@ def test_the_data_a_template_names():
     template = "{% for x in a.out.l[0].t %}{{ x.y }}{{ b.out[x].c }}{{ a.out['k l'] }}{% endfor %}"
     named = [Reference("a", "out", ("l", 0, "t")), Reference("b", "out"), Reference("a", "out", ("k l",))]
     assert sorted(map(str, template_references(template))) == sorted(map(str, named))
-
-
-def test_a_version_that_is_live_goes_on_with_a_name_that_a_loop_loses():
-    lost = "{% for x in a.out.items %}{% set n = n + x %}{% endfor %}{{ n }}"
-    nodes = [("a", "sort_limit", {"items": "{{ in.out.x }}"}), ("t", "text_template", {"template": lost})]
-    compile_plan(flow(nodes, "in>a a>t"), CATALOG)
