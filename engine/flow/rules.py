@@ -185,9 +185,12 @@ def holds(left: Json, operator: str, right: Json = None, *, ignore_case: bool = 
 
 def compared_as_text(left: Json, operator: str, right: Json) -> bool:
     """True when greater or less meets a text that is no number, though it is compared with a number: `640.00 EUR`."""
-    if operator not in ORDERING or not isinstance(left, str) or not left.strip() or as_number(left) is not None:
-        return False
-    return reads_as_number(right)
+    return operator in ORDERING and is_no_number(left) and reads_as_number(right)
+
+
+def is_no_number(left: Json) -> bool:
+    """True for a text that is not empty and does not read as a number."""
+    return isinstance(left, str) and as_number(left) is None and bool(left.strip())
 
 
 def reads_as_number(right: Json) -> bool:

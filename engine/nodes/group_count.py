@@ -14,7 +14,8 @@ field. Each has the name you give it, or one like `sum_price`, and stands beside
 `count` in every entry of `groups` and in `total`.
 
 * Values that read the same are one group: `Good` and `good`, `3` and `"3"`. The group has the first of them as its key; one that
-  always has a row keeps the text as it is written there, and is a number, or true or false, where the items are.
+  always has a row keeps the text as it is written there, and is a number, or true or false, where the items are. `5.50` and `01`
+  stay texts, and so does `2.5` where all items are whole numbers.
 * Items without the field, with null or with an empty text are a group of their own. Its key is null.
 * Numbers in text count as numbers. What is no number is left out of sums and averages, and the step says how often. A sum of nothing is
   0; an average, a smallest or a largest of nothing is null.
@@ -52,6 +53,8 @@ OPERATIONS: Final[Mapping[str, str]] = {
 _TAKEN: Final = frozenset({"key", "count"})
 MAX_MEASURES: Final = 20
 MAX_CHOICES: Final = 100
+#: What the values of a type in a schema are.
+_KINDS: Final[Mapping[str, type[object]]] = {"integer": int, "number": float, "boolean": bool}
 
 
 class Measure(BaseModel):
@@ -138,7 +141,7 @@ def _grouped(items: Sequence[Json], config: Config) -> tuple[dict[str, Json], li
         key: object = value_at(item, by) if by else None
         same = _same(key)
         if same:
-            kinds.add(type(key))
+            kinds.add(int if isinstance(key, float) and key.is_integer() else type(key))
         if same not in groups:
             groups[same] = _Group((key.strip() if isinstance(key, str) else key) if same else None)
         elif not groups[same].items and not isinstance(key, str):
@@ -163,7 +166,9 @@ def _of_kind(choice: str, kinds: set[type[object]]) -> Json:
     if kinds == {bool}:
         return {"true": True, "false": False}.get(choice.casefold(), choice)
     number = as_number(choice) if kinds and kinds <= {int, float} else None
-    return choice if number is None else number
+    if number is None or _same(number) != _same(choice):  # 5.50 is another group than 5.5
+        return choice
+    return number if isinstance(number, int) or float in kinds else choice
 
 
 def _same(key: Json) -> str:
@@ -265,7 +270,11 @@ def _or_choices(key: JsonSchema, choices: JsonValue) -> JsonSchema:
     if kinds is None or not any(texts):
         return key
     listed = [kinds] if isinstance(kinds, str) else list(kinds)
-    more = {"enum": list(dict.fromkeys([*key["enum"], *filter(None, texts)]))} if "enum" in key else {}
+    more: JsonSchema = {}
+    if "enum" in key:
+        forms = [_of_kind(text, {_KINDS[kind]}) for text in texts if text for kind in listed if kind in _KINDS]
+        every = [*key["enum"], *filter(None, texts), *forms]
+        more = {"enum": list({(isinstance(one, bool), one): one for one in every}.values())}  # True is 1 for a dict
     return {**key, **more, "type": listed if "string" in listed else [*listed, "string"]}
 
 

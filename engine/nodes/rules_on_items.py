@@ -5,7 +5,7 @@ canvas.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,8 @@ from engine.flow.rules import (
     ORDERING,
     FieldRule,
     Match,
-    compared_as_text,
+    holds,
+    is_no_number,
     item_passes,
     reads_as_number,
     rule_problem,
@@ -32,6 +33,8 @@ from engine.flow.rules import (
 
 #: The seconds that the rules may take for one list.
 LONGEST = 10.0
+#: How many rules are asked only to know whether a text decided about an item, where the answer needs them no more.
+MOST_ASKED_MORE = 1_000
 
 
 def match_field(title: str) -> Any:
@@ -52,15 +55,53 @@ class TextsCompared:
     looked_at: int = 0
     count: int = 0
     first: tuple[FieldRule, str] | None = None
+    asked_more: int = 0
 
-    def look_at(self, item: Json, numeric: Collection[FieldRule], rules: Sequence[FieldRule], match: Match) -> None:
-        """Counts the item when one of the `numeric` rules, which compare with a number, met a text that is none."""
+    @property
+    def complete(self) -> bool:
+        """True when so many rules were asked for it that no further item is looked at."""
+        return self.asked_more >= MOST_ASKED_MORE
+
+    def item_passes(self, item: Json, rules: Sequence[tuple[FieldRule, bool]], match: Match) -> bool:
+        """Returns what `item_passes` of the rules does, and counts the item when a text decided.
+
+        Each rule comes with whether it compares with a number.
+        """
         self.looked_at += 1
-        texts = [rule for rule in numeric if compared_as_text(value_at(item, rule.field), rule.operator, rule.value)]
-        others = [rule for rule in rules if rule not in texts]
-        if texts and (not others or item_passes(item, others, match) is (match == "all")):
+        deciding = match == "any"
+        met: tuple[FieldRule, str] | None = None
+        for at, (rule, is_numeric) in enumerate(rules):
+            value = value_at(item, rule.field)
+            is_text = is_numeric and is_no_number(value)
+            if is_text and met is None:
+                met = rule, as_text(value)
+            if holds(value, rule.operator, rule.value, ignore_case=rule.ignore_case) is deciding:
+                if is_text and not self._decide_anyway(item, rules[at + 1 :], match):
+                    self._add(met)
+                return deciding
+        self._add(met)
+        return not deciding
+
+    def _decide_anyway(self, item: Json, rules: Sequence[tuple[FieldRule, bool]], match: Match) -> bool:
+        """Returns whether one of the rules gives the deciding answer without comparing a text with a number.
+
+        Patterns are not asked: they may be slow.
+        """
+        for rule, is_numeric in rules:
+            if rule.operator == "matches":
+                continue
+            self.asked_more += 1
+            value = value_at(item, rule.field)
+            if is_numeric and is_no_number(value):
+                continue
+            if holds(value, rule.operator, rule.value, ignore_case=rule.ignore_case) is (match == "any"):
+                return True
+        return False
+
+    def _add(self, met: tuple[FieldRule, str] | None) -> None:
+        if met is not None:
             self.count += 1
-            self.first = self.first or (texts[0], as_text(value_at(item, texts[0].field)))
+            self.first = self.first or met
 
     @property
     def warning(self) -> str:
@@ -69,8 +110,9 @@ class TextsCompared:
             return ""
         rule, text = self.first
         what = f"`{rule.field}`" if rule.field.strip(" .") else "the item itself"
+        share = f"{self.count:,} of {'the first ' * self.complete}{self.looked_at:,} items"
         return (
-            f"{self.count:,} of {self.looked_at:,} items: {what} is no number, like `{text[:40]}`, so the rule "
+            f"{share}: {what} is no number, like `{text[:40]}`, so the rule "
             f"“{OPERATOR_TITLES[rule.operator]} {as_text(rule.value)[:40]}” compared texts, by their letters. Make the field a "
             "number in what gives it."
         )
@@ -78,7 +120,8 @@ class TextsCompared:
 
 def kept_by(items: Sequence[Json], rules: Sequence[FieldRule], match: Match, compared: TextsCompared) -> list[Json]:
     """Returns the items for which the rules hold, in order. Raises NodeFailed when it takes longer than LONGEST."""
-    numeric = [rule for rule in rules if rule.operator in ORDERING and reads_as_number(rule.value)]
+    marked = [(rule, rule.operator in ORDERING and reads_as_number(rule.value)) for rule in rules]
+    any_numeric = any(is_numeric for _, is_numeric in marked)
     until = time.monotonic() + LONGEST
     kept: list[Json] = []
     for at, item in enumerate(items):
@@ -88,9 +131,11 @@ def kept_by(items: Sequence[Json], rules: Sequence[FieldRule], match: Match, com
                 why=f"They were asked of {at:,} of {len(items):,} items by then.",
                 remedy="Use simpler patterns, or look at shorter texts.",
             )
-        if numeric:
-            compared.look_at(item, numeric, rules, match)
-        if item_passes(item, rules, match):
+        if any_numeric and not compared.complete:
+            passes = compared.item_passes(item, marked, match)
+        else:
+            passes = item_passes(item, rules, match)
+        if passes:
             kept.append(item)
     return kept
 

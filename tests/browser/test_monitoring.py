@@ -120,12 +120,12 @@ def test_the_cost_moves_after_a_model_call_while_the_job_runs(page: Page, world:
     expect(tile(page, "Cost")).to_have_text("$0.12")
     expect(tile(page, "Running")).to_have_text("1 of 6")
     go_on.set()
-    expect(tile(page, "Cost")).to_have_text("$24.00")
+    expect(tile(page, "Cost")).to_have_text("$0.24")
     expect(tile(page, "Success")).to_have_text("100 %")
     expect(tile(page, "Running")).to_have_text("0 of 6")
     row = page.get_by_role("table", name="Endpoints").get_by_role("row").nth(1)
     expect(row).to_contain_text("Two questions")
-    expect(row).to_contain_text("$24.00")
+    expect(row).to_contain_text("$0.24")
     expect(page.locator(".fp-chart .main-svg").first).to_be_visible()
     world.model.answer_with = None
 
@@ -184,7 +184,7 @@ def test_every_chart_has_a_name_and_the_same_numbers_as_a_table(page: Page, worl
     assert len(names) == 6
     assert all(names)
     expect(page.get_by_role("table", name="Requests by status")).to_contain_text("Completed")
-    expect(page.get_by_role("table", name="Cost")).to_contain_text("$24.00")
+    expect(page.get_by_role("table", name="Cost")).to_contain_text("$0.24")
     expect(page.locator(".fp-chart-rows table")).to_have_count(6)
 
 
@@ -209,7 +209,7 @@ def test_a_flows_page_shows_its_own_figures(page: Page, world: World) -> None:
     expect(tile(page, "Requests")).to_have_text("1")
     expect(page.locator(".fp-chart .main-svg").first).to_be_visible()
     page.get_by_role("button", name="30 d").click()
-    expect(tile(page, "Cost")).to_have_text("$24.00")
+    expect(tile(page, "Cost")).to_have_text("$0.24")
     expect(page.get_by_text("per day").first).to_be_visible()
 
 

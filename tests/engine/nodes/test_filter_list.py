@@ -65,6 +65,28 @@ async def test_texts_that_were_compared_with_a_number_are_told(match, more, told
     assert [one[: len(told)] for one in context.warnings] == [told] * bool(told)
 
 
+@pytest.mark.parametrize(("rules", "items", "told"), [(100, 2_000, 11), (2, 1_200, 1_000)])
+async def test_many_comparisons_of_texts_take_no_longer_for_being_told(rules, items, told):
+    below = [{"field": f"f{at}", "operator": "less", "value": "0"} for at in range(rules)]
+    given = [{f"f{at}": f"{number} EUR" for at in range(rules)} for number in range(items)]
+    context = Alone()
+    out = await run_node("filter_list", {"rules": below}, {"items": given}, context)
+    assert (out["count"], out["total_count"]) == (0, items)
+    (warning,) = context.warnings
+    assert warning.startswith(f"{told:,} of the first {told:,} items: `f0` is no number, like `0 EUR`, so the rule")
+
+
+async def test_a_text_late_in_a_long_list_is_told_and_no_pattern_is_asked_for_it():
+    rules = [
+        {"field": "price", "operator": "greater", "value": "100"},
+        {"field": "kind", "operator": "matches", "value": "b"},
+    ]
+    items = [*({"price": 5} for _ in range(3_000)), {"price": "1,200", "kind": "c"}]
+    context = Alone()
+    assert (await run_node("filter_list", {"rules": rules}, {"items": items}, context))["items"] == []
+    assert [one.split(":")[0] for one in context.warnings] == ["1 of 3,001 items"]
+
+
 async def test_text_that_is_a_json_list_is_read_and_an_empty_list_stays_empty():
     assert (await run_node("filter_list", {}, {"items": "[1, 2]"}))["items"] == [1, 2]
     assert await run_node("filter_list", {}, {"items": []}) == {"items": [], "count": 0, "total_count": 0}

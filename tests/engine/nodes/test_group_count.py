@@ -166,6 +166,15 @@ async def test_what_callers_are_told_fits_groups_of_nothing_and_items_without_th
         ({"type": "number"}, ["3", "4"], [3.0], [3.0, 4]),
         ({"type": ["string", "null"], "enum": ["good", None]}, ["Good", "odd"], ["good"], ["Good", "odd"]),
         ({"type": "string"}, ["3"], ["3", "4"], ["3", "4"]),
+        ({"type": "number"}, ["3.0", "4"], [3, 2.5], ["3.0", 4, 3, 2.5]),
+        ({"type": "number"}, ["5.50", "2.5"], [5.5], ["5.50", 2.5, 5.5]),
+        ({"type": "integer"}, ["1", "01"], [3], [1, "01", 3]),
+        ({"type": "integer"}, ["2.5"], [3], ["2.5", 3]),
+        ({"type": "integer"}, ["2.5"], [3.0], ["2.5", 3.0]),
+        ({"type": "integer", "enum": [1, 2]}, ["1", "3"], [1], [1, 3]),
+        ({"type": "integer", "enum": [1, 2]}, ["3"], [], ["3"]),
+        ({"type": "number", "enum": [1.5]}, ["2.5", "4"], [1.5], [2.5, 4, 1.5]),
+        ({"type": "boolean", "enum": [True]}, ["false"], [True], [False, True]),
     ],
 )
 async def test_groups_that_always_have_a_row_have_keys_like_the_items(kind, choices, values, keys):
