@@ -26,6 +26,11 @@ def without_lone_surrogates(text: str) -> str:
     return text
 
 
+def whole_utf8(text: str) -> bytes:
+    """Returns the text in UTF-8, with the replacement character for each half of a character."""
+    return without_lone_surrogates(text).encode()
+
+
 def with_whole_texts(value: Any) -> Any:
     """Returns a JSON value with each of its texts and keys as `without_lone_surrogates` returns it."""
     if isinstance(value, str):

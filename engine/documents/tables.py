@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.core.charsets import decode_body
 from engine.core.errors import Refusal
-from engine.core.lone_surrogates import without_lone_surrogates
+from engine.core.lone_surrogates import whole_utf8
 from engine.table_files.reading import read_table
 from engine.table_files.row_words import row_text
 
@@ -52,7 +52,7 @@ def _wrong(refusal: Refusal) -> tuple[dict[str, Json], bytes]:
 def _joined(texts: Iterable[str]) -> tuple[list[int], bytes]:
     sizes, joined = list[int](), bytearray()
     for text in texts:
-        piece = without_lone_surrogates(text).encode()
+        piece = whole_utf8(text)
         sizes.append(len(piece))
         joined += piece
     return sizes, bytes(joined)

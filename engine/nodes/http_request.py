@@ -22,7 +22,7 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue
 
 from engine.core.errors import Problem
-from engine.core.lone_surrogates import without_lone_surrogates
+from engine.core.lone_surrogates import whole_utf8, without_lone_surrogates
 from engine.flow.document import Document, Node
 from engine.flow.json_values import is_small, read_strictly
 from engine.flow.node_context import Json, NodeContext
@@ -108,7 +108,7 @@ def _texts(values: Mapping[str, Json]) -> dict[str, str]:
 def _body(body: Json) -> tuple[bytes | None, str]:
     if body is None or body == "":
         return None, ""
-    content = without_lone_surrogates(as_text(body)).encode()
+    content = whole_utf8(as_text(body))
     return content, "text/plain; charset=utf-8" if isinstance(body, str) else "application/json"
 
 

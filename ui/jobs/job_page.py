@@ -21,7 +21,7 @@ from engine.actions.jobs import RunOptions, cancel_run, run_in_playground
 from engine.code_samples import first_call
 from engine.core.errors import NotFound
 from engine.core.ids import FlowId
-from engine.core.lone_surrogates import without_lone_surrogates
+from engine.core.lone_surrogates import whole_utf8
 from engine.flow.document import Document, Node, load_document, with_huge_integers_as_text
 from engine.flow.layout import with_places
 from engine.flow.validation import marks
@@ -391,7 +391,7 @@ class JobDetailPage:
     def _value(self, stored: StoredValue, label: str) -> None:
         def download() -> None:
             text = json.dumps(stored.value, ensure_ascii=False, indent=2)
-            content = without_lone_surrogates(text).encode()
+            content = whole_utf8(text)
             ui.download.content(content, f"{self.job.id}-{label.lower()}.json", "application/json")
 
         answer_view(stored.value, label=label, download=download, reader=self.times.reader)

@@ -10,7 +10,7 @@ from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 
-from engine.core.lone_surrogates import without_lone_surrogates
+from engine.core.lone_surrogates import whole_utf8
 from engine.flow.called_flows import AGENT
 from engine.nodes import CATALOG
 from storage.jobs import StoredValue, find_value, get_job
@@ -197,7 +197,7 @@ class StepDrawer:
 
         def download() -> None:
             text = value if stored.cut else json.dumps(value, ensure_ascii=False, indent=2)
-            content = without_lone_surrogates(str(text)).encode()
+            content = whole_utf8(str(text))
             ui.download.content(content, "value.json", "application/json")
 
         answer_view(value, label=label, download=download, reader=self.times.reader)

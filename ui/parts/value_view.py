@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from nicegui import ui
 
-from engine.core.lone_surrogates import without_lone_surrogates
+from engine.core.lone_surrogates import whole_utf8
 from engine.flow.file_values import is_file_value
 from engine.outbound.practice_site import PRACTICE_HOST
 from ui.kit import feedback
@@ -315,7 +315,7 @@ class _TableView:
 
         def save() -> None:
             called = "".join(letter for letter in name if letter.isalnum() or letter in "_-")[:60]
-            content = without_lone_surrogates(text).encode()
+            content = whole_utf8(text)
             ui.download.content(content, f"{called or 'table'}.csv", "text/csv")
             feedback.told(_("{file} is downloaded.").format(file=f"{called or 'table'}.csv"))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from nicegui import ui
 
-from engine.core.lone_surrogates import without_lone_surrogates
+from engine.core.lone_surrogates import whole_utf8
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op
 from storage.jobs import StoredValue
@@ -129,7 +129,7 @@ def downloading(value: Any, name: str) -> Callable[[], None]:
     def download() -> None:
         whole = isinstance(value, str)
         text = value if whole else json.dumps(value, ensure_ascii=False, indent=2)
-        ui.download.content(without_lone_surrogates(text).encode(), f"{name}.{'txt' if whole else 'json'}")
+        ui.download.content(whole_utf8(text), f"{name}.{'txt' if whole else 'json'}")
 
     return download
 
