@@ -40,6 +40,7 @@ pytestmark = pytest.mark.sqlite(
 GIVEN = {"FLOWPORT_BACKUP_PASSPHRASE": "correct horse"}
 #: No proxy listens on this port, so every outbound request fails at once.
 CLOSED = {"FLOWPORT_OUTBOUND_PROXY": "http://127.0.0.1:9"}
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root acts on the folder of another user")
 
 
 def prints(folder: Path) -> dict[str, str]:
@@ -282,7 +283,7 @@ def test_a_check_tells_of_backups_that_cannot_be_read(command: Command, data: Pa
     assert "sudo chown" in lines["Backup"]["fix"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root acts on the folder of another user")
+@AS_ROOT
 @pytest.mark.parametrize(
     "given", [("backup", "one.fpbackup"), ("restore", "one.fpbackup"), ("keys", "list"), ("check",), ("migrate",)]
 )
@@ -299,7 +300,7 @@ def test_root_makes_nothing_in_the_folder_of_another_user(command: Command, data
     assert {path: path.stat().st_uid for path in data.rglob("*")} == before
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root acts on the folder of another user")
+@AS_ROOT
 @pytest.mark.parametrize("run", ["made by root", "brought over, and a worker of root runs"])
 def test_root_gives_commands_where_the_server_is_roots(command: Command, data: Path, tmp_path: Path, run: str):
     """A container whose user is root on a volume of another user, or a folder that was brought over with its owners."""
@@ -317,7 +318,7 @@ def test_root_gives_commands_where_the_server_is_roots(command: Command, data: P
     assert command("keys", "list").code == (0 if run == "made by root" else 1)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root acts on the folder of another user")
+@AS_ROOT
 def test_root_makes_no_key_in_an_empty_folder_of_another_user(new_folder: None, command: Command, data: Path):
     data.mkdir()
     os.chown(data, 65_534, 65_534)

@@ -9,6 +9,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -277,7 +278,7 @@ def test_only_the_copy_of_the_database_needs_room_on_the_disk_of_the_data_folder
         pytest.skip("this machine has no second disk")
     size, spare = (data / "flowport.db").stat().st_size, 16 << 20
     free = {data / "backups": size + spare, other: size + spare}
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1 << 30, 0, free[path]))  # type: ignore[attr-defined]
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free[path]))
     target = other / f"{tmp_path.name}-{os.getpid()}.fpbackup"
     try:
         assert write(data, target)
