@@ -31,8 +31,7 @@ def open_database(
 
     `url` names a PostgreSQL database (`Settings.database_url`); None: SQLite in the folder. `durable` as in
     `storage.engines.make_engine`: a worker does not need it. `keep_out` as in `upgrade`, for every folder that a server may
-    use. Raises NewerData, and BadSetting when PostgreSQL or the path of the folder
-    cannot be used.
+    use. Raises NewerData, and BadSetting when PostgreSQL or the path of the folder cannot be used.
     """
     target = url or sqlite_url(data)
     data.mkdir(mode=0o700, parents=True, exist_ok=True)

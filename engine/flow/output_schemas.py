@@ -248,8 +248,8 @@ class OutputSchemas:
 
 class _Ways:
     """`only_on`: for each node the ways on which alone it gives data; `before`: for each of its edges those on which alone
-    it carries data. A way is a port of a node that has several, or that a
-    node which may be skipped when it fails did not fail. `read_on`: on which it reads; API Output runs whatever was decided.
+    it carries data. A way is a port of a node that has several, or that a node which may be skipped when it fails did not
+    fail. `read_on`: on which it reads; API Output runs whatever was decided.
     """
 
     def __init__(self, document: Document, catalog: Catalog, scopes: ListScopes) -> None:

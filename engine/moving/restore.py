@@ -16,8 +16,7 @@ def restore_into_postgres(
     """Unpacks a backup beside the backups of the data folder and moves it into the database of the settings.
 
     The backup's key must be the one that FLOWPORT_SECRET_KEY_FILE names; a file that is not there yet is written.
-    Raises what `restore_backup` and `move_to_postgres` raise, and Invalid; nothing is
-    changed then.
+    Raises what `restore_backup` and `move_to_postgres` raise, and Invalid; nothing is changed then.
     """
     url, own_key = settings.database_url, settings.secret_key_file
     if url is None or own_key is None:
