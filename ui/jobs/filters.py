@@ -25,7 +25,7 @@ def environment_words() -> dict[str, str]:
     """Returns the entries of the filter of environments."""
     return {
         ANY: _("Any environment"),
-        BUT_PLAYGROUND: _("All but Playground"),
+        BUT_PLAYGROUND: _("Not Playground"),
         **{name: word for name, (word, *_rest) in ENVIRONMENTS.items()},
     }
 
