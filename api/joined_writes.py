@@ -19,9 +19,7 @@ class JoinedWrites(asyncio.Transport):
 
     __slots__ = ("_end", "_head", "_loop", "_transport")
 
-    def __init__(
-        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, end: Callable[[], None]
-    ) -> None:
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, end: Callable[[], None]) -> None:
         self._transport = transport
         self._loop = loop
         self._end = end

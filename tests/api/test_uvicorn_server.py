@@ -314,7 +314,9 @@ def sent_whole_and_then_read(port: int, *pieces: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_who_sends_all_before_reading_gets_the_answer_of_a_call_that_read_nothing(site: Site, chunked: bool) -> None:
+async def test_who_sends_all_before_reading_gets_the_answer_of_a_call_that_read_nothing(
+    site: Site, chunked: bool
+) -> None:
     body = b"%x\r\n%s\r\n0\r\n\r\n" % (LARGE, b"x" * LARGE) if chunked else b"x" * LARGE
     asked = head("/unread", CHUNKED if chunked else f"content-length: {LARGE}", LAST)
     answer = await asyncio.to_thread(sent_whole_and_then_read, site.port, asked, body)
