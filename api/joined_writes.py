@@ -7,20 +7,22 @@ calls of the system and two packets, of which a short answer's client reads each
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 _HEAD = b"HTTP/"
 
 
 class JoinedWrites(asyncio.Transport):
     """What uvicorn's cycle of one request uses of its transport. A head waits for the write that follows it in the same
-    turn of the event loop; without one it is sent then.
+    turn of the event loop; without one it is sent then. `end` is called instead of the transport's `close`.
     """
 
-    __slots__ = ("_head", "_loop", "_transport")
+    __slots__ = ("_end", "_head", "_loop", "_transport")
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, end: Callable[[], None]) -> None:
         self._transport = transport
         self._loop = loop
+        self._end = end
         self._head = b""
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -40,9 +42,9 @@ class JoinedWrites(asyncio.Transport):
         return self._transport.is_closing()
 
     def close(self) -> None:
-        """Closes the transport when all has been sent."""
+        """Ends the connection when all has been sent."""
         self._send_head()
-        self._transport.close()
+        self._end()
 
     def _send_head(self) -> None:
         head, self._head = self._head, b""

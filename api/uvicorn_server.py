@@ -341,7 +341,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             before = self.cycle
             super().on_headers_complete()
             if self.cycle is not before:  # a request that becomes a WebSocket has none
-                self.cycle.transport = JoinedWrites(self.transport, self.loop)
+                self.cycle.transport = JoinedWrites(self.transport, self.loop, self._end_connection)
             self._own_cycle = True
 
     def on_body(self, body: bytes) -> None:
@@ -361,6 +361,10 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         if self._deaf or (self.parser.should_upgrade() and not self._should_upgrade()):
+            return
+        if self._own_cycle and self.cycle is not None and self.cycle.response_complete and not self.cycle.keep_alive:
+            self._deaf = True  # the rest of the request, for which `_end_connection` has waited
+            self.transport.close()
             return
         self._in_head = True
         self._begun = self._own_cycle = False
@@ -385,6 +389,16 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             self._counted.idle(self)
         else:
             self._deadline = self.loop.time() + REST_SECONDS
+
+    def _end_connection(self) -> None:
+        """Called by the cycle after the last response. While a request is still arriving the connection is only
+        half-closed: the system answers data that nobody reads with a reset, which discards the response before the client
+        has read it.
+        """
+        if self._own_cycle and self.cycle.response_complete and not self._deaf and not self.transport.is_closing():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
 
     def handle_websocket_upgrade(self) -> None:
         if self._deaf:

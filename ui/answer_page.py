@@ -38,7 +38,7 @@ from ui.sign_in import FormRefused, SignInPages, browser_of, html_answer, refuse
 
 #: The largest form in bytes, and the most fields of it.
 LARGEST, MOST_FIELDS = 1024 * 1024, 500
-_HEADERS = {"x-robots-tag": "noindex, nofollow", "referrer-policy": "no-referrer"}
+_HEADERS = {"x-robots-tag": "noindex, nofollow"}
 _DEEPEST = 5
 #: The length from which a text has a box of several lines.
 _LONG_TEXT = 80

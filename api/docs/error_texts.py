@@ -48,7 +48,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
     ),
     RefusalCode.NOT_ACCEPTABLE: (
         "The `Accept` header takes none of the forms this answer has.",
-        "Leave the header out, or name what the call answers with; `detail` says it: `text/event-stream` for the events of a job, `application/x-ndjson` for the results of a batch, `application/json` for all else. The download of a file has no such answer: it sends the file as it is, whatever `Accept` says.",
+        "Leave the header out, or name what the call answers with; `detail` says it: `text/event-stream` for the events of a job, `application/x-ndjson` for the results of a batch, `text/plain` for `/metrics`, `application/json` for all else. The download of a file has no such answer: it sends the file as it is, whatever `Accept` says.",
     ),
     RefusalCode.REQUEST_TIMEOUT: (
         "The head or the body of the request did not arrive in full within 30 seconds. An upload of a file has 10 minutes instead, and is given up when nothing of it arrives for 30 seconds. Nothing was accepted.",

@@ -90,9 +90,15 @@ _SECURITY = {
 }
 
 
+_ASKS = (
+    "It asks a person: a job waits for the answer, for days if it must. Meanwhile its `status` is `processing`, its "
+    "`waiting_for` is `person`, and its list of questions has the link at which the person answers."
+)
+
+
 class FlowContract(Struct, frozen=True):
     """What the document of a flow contains: the request and result schemas of its live version, and a valid payload
-    (None when none was found).
+    (None when none was found). `asks_person` tells whether a step of its own asks a person.
     """
 
     flow_id: str
@@ -102,6 +108,7 @@ class FlowContract(Struct, frozen=True):
     request: JsonSchema
     result: JsonSchema
     sample: dict[str, Any] | None
+    asks_person: bool = False
 
 
 def contract_of(document: Document, *, flow_id: str, title: str, description: str, version: int) -> FlowContract:
@@ -114,6 +121,7 @@ def contract_of(document: Document, *, flow_id: str, title: str, description: st
         request=payload_schema(input_fields(document), with_null=True),
         result=result_schema(document, CATALOG),
         sample=example_payload(document),
+        asks_person=any(node.type == "approval" for node in document.nodes),
     )
 
 
@@ -185,6 +193,7 @@ def flow_document(whole: dict[str, Any], contract: FlowContract, server_url: str
     result = own["Job"]["properties"]["result"]
     result |= {"anyOf": [{"$ref": "#/components/schemas/Result"}, {"type": "null"}]}
     slug = slug_of(contract.title, contract.flow_id)
+    asks = _ASKS if contract.asks_person else ""
     paths: dict[str, Any] = {}
     shown_calls = {*_OF_A_FLOW}
     if _has_file(contract.request):
@@ -198,12 +207,12 @@ def flow_document(whole: dict[str, Any], contract: FlowContract, server_url: str
                 if contract.request.get("required"):
                     call["requestBody"] = {**call["requestBody"], "required": True}
                 call["summary"] = f"Run {contract.title}"
-                call["description"] = f"{contract.description}\n\n{call['description']}".strip()
+                call["description"] = "\n\n".join(filter(None, (contract.description, asks, call["description"])))
             call["operationId"] = call["operationId"].replace("run_flow", f"run_{slug}")
             call["parameters"] = [one for one in call["parameters"] if (one["in"], one["name"]) != ("path", "flow_id")]
         if kept:
             paths[path.replace("{flow_id}", contract.flow_id)] = kept
-    told = contract.description or f"Runs the flow “{contract.title}”."
+    told = "\n\n".join(filter(None, (contract.description or f"Runs the flow “{contract.title}”.", asks)))
     info = {**document["info"], "title": contract.title, "description": told, "version": str(contract.version)}
     shown = [*paths.values(), *document["webhooks"].values()]
     used = {tag for calls in shown for call in calls.values() for tag in call["tags"]}

@@ -242,8 +242,9 @@ async def test_a_whole_request_may_be_worked_on_for_longer_than_a_head_may_take(
 
 
 @pytest.mark.usefixtures("quick")
-async def test_the_rest_of_a_request_that_was_answered_has_a_time(site: Site) -> None:
-    answer = await site.say(head("/unread", "content-length: 1000"), b"x")
+@pytest.mark.parametrize("lines", [(), (LAST,)])
+async def test_the_rest_of_a_request_that_was_answered_has_a_time(site: Site, lines: tuple[str, ...]) -> None:
+    answer = await site.say(head("/unread", "content-length: 1000", *lines), b"x")
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert answer.count(b"HTTP/1.1") == 1
 
@@ -299,6 +300,35 @@ async def test_whoever_says_nothing_makes_room_for_whoever_asks(site: Site) -> N
     answer = await site.say(head("/", LAST, "content-length: 2") + b"hi")
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert (await silent[0][0].readline()).startswith(b"HTTP/1.1 503 ")
+
+
+def sent_whole_and_then_read(port: int, *pieces: bytes) -> bytes:
+    """Sends everything before it reads anything, as most HTTP libraries do, and returns what came until the end."""
+    answer = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+        while piece := connection.recv(65_536):
+            answer += piece
+    return answer
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_who_sends_all_before_reading_gets_the_answer_of_a_call_that_read_nothing(
+    site: Site, chunked: bool
+) -> None:
+    body = b"%x\r\n%s\r\n0\r\n\r\n" % (LARGE, b"x" * LARGE) if chunked else b"x" * LARGE
+    asked = head("/unread", CHUNKED if chunked else f"content-length: {LARGE}", LAST)
+    answer = await asyncio.to_thread(sent_whole_and_then_read, site.port, asked, body)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"connection: close" in answer
+    assert len(site.app.scopes) == 1
+
+
+async def test_what_follows_the_rest_of_the_last_request_is_no_request(site: Site) -> None:
+    asked = head("/unread", "content-length: 1000", LAST)
+    answer = await asyncio.to_thread(sent_whole_and_then_read, site.port, asked, b"x" * 1000 + head("/", method="GET"))
+    assert answer.count(b"HTTP/1.1 ") == len(site.app.scopes) == 1
 
 
 async def unread(site: Site, *sent: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -133,6 +133,7 @@ def test_keys_of_the_folder_are_for_its_owner_only(server):
 
 def test_a_page_carries_its_security_headers_and_the_api_sets_no_cookie(server):
     page = httpx.get(f"{server.url}/sign-in")
+    assert httpx.get(f"{server.url}/answer/none").headers.get_list("referrer-policy") == ["same-origin"]
     policy = page.headers["content-security-policy"]
     for rule in ("frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'", "object-src 'none'"):
         assert rule in policy

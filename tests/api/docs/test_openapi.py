@@ -252,3 +252,11 @@ def test_the_headers_of_answers_are_told():
     assert headers("/jobs/{job_id}", "get", "405") == {"Allow", *always}
     assert headers("/jobs", "get", "429") == {"RateLimit", "RateLimit-Policy", "Retry-After", *always}
     assert headers("/jobs", "get", "401") == {"WWW-Authenticate", *always}
+
+
+def test_the_document_of_a_flow_says_that_it_asks_a_person():
+    document = flow_document(api_document(), replace(CONTRACT, asks_person=True), SERVER)
+    (call,) = document["paths"]["/public/v1/flows/execute/flow_1"].values()
+    for said in (document["info"]["description"], call["description"]):
+        assert said.startswith("Reads a page and writes a summary.\n\nIt asks a person:")
+    assert "It asks a person" not in json.dumps(OF_THE_FLOW)
