@@ -12,9 +12,12 @@ from engine.actions.server import (
     set_rules,
     set_webhook_allow,
 )
+from engine.actions.workspaces import create_workspace, ensure_workspace
+from engine.core.clock import HOUR
 from engine.core.errors import Invalid, NotAllowed, VersionConflict
 from engine.jobs.server.retention import Rules
 from engine.secrets.sealing import Vault
+from storage.workspaces import list_workspaces
 from tests.factories import person
 
 SETTINGS = ((set_public_url, ""), (set_known_names, ""), (set_outbound_allow, "10.0.0.1"), (set_rules, Rules()))
@@ -26,6 +29,18 @@ def test_owners_of_other_workspaces_and_editors_cannot_change_the_server(databas
         for somebody in (stranger, person(workspace, "editor"), person(workspace, "viewer")):
             with pytest.raises(NotAllowed):
                 database.write_now(verb, somebody, value)
+
+
+def test_a_clock_that_went_back_gives_the_server_to_no_other_workspace(database, clock):
+    clock.offset = 2 * HOUR
+    first = database.write_now(ensure_workspace, "free")
+    clock.offset = 0
+    others = [database.write_now(create_workspace, name) for name in ("Elsewhere", "Beyond")]
+    assert database.write_now(ensure_workspace, "free") == first
+    assert [row.id for row in database.read_now(list_workspaces)] == [first, *others]
+    database.write_now(set_known_names, person(first), "flows.lan")
+    with pytest.raises(NotAllowed):
+        database.write_now(set_known_names, person(others[0]), "flows.lan")
 
 
 @pytest.mark.parametrize(
