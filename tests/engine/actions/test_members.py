@@ -20,6 +20,7 @@ from engine.actions.members import (
 )
 from engine.actions.principal import Principal
 from engine.actions.team import disable_person, invite
+from engine.actions.workspaces import create_workspace
 from engine.core.clock import DAY, HOUR, MINUTE
 from engine.core.errors import Conflict, Invalid, LinkNotValid, NotFound, RateLimited, SignInFailed
 from storage.audit import list_entries
@@ -47,6 +48,16 @@ async def test_a_set_up_link_makes_the_owner_and_signs_them_in(database, workspa
     found = await signed_in(database, await set_up(database, workspace))
     assert (found.name, found.email, found.role, found.workspace_id) == ("Ada", EMAIL, "owner", workspace)
     assert await database.read(has_owner, workspace)
+    assert await database.read(find_setting, SERVER, KNOWN_HOST) == "flows.lan:8080"
+
+
+async def test_the_owner_of_another_workspace_names_no_host_of_the_server(database, workspace):
+    await set_up(database, workspace)
+    elsewhere = database.write_now(create_workspace, "Elsewhere")
+    token = database.write_now(new_setup_token, elsewhere)
+    await set_up_owner(
+        database, token, "Bob", "bob@example.net", PASSWORD, Browser("192.0.2.8", "", "other.example.net")
+    )
     assert await database.read(find_setting, SERVER, KNOWN_HOST) == "flows.lan:8080"
 
 
