@@ -65,6 +65,7 @@ def test_what_cannot_be_meant_is_refused(database, ada, verb, value):
 @pytest.mark.parametrize(
     ("verb", "began", "other", "mine"),
     [
+        (set_public_url, "", "https://flows.example.com", "https://pages.example.com"),
         (set_known_names, (), "flows.lan", "pages.lan"),
         (set_outbound_allow, "", "10.0.0.5:8080", "10.0.0.6"),
         (set_webhook_allow, "", "10.0.0.5:8080", "10.0.0.6"),
