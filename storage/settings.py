@@ -30,7 +30,8 @@ BACKUP_PASSPHRASE = "backup_passphrase"  # noqa: S105 - a name
 KEY_FINGERPRINT = "key_fingerprint"
 #: When a server that shares a PostgreSQL made the last nightly backup, in milliseconds since 1970.
 NIGHTLY_AT = "nightly_at"
-#: A workspace's setting with PostgreSQL: the id of the key "Try it now", and its sealed secret, for all servers.
+#: A workspace's setting: the id of the key "Try it now" and the last four characters of its secret; with PostgreSQL also
+#: the sealed secret, for all servers.
 TRY_KEY = "try_key"
 #: A workspace's setting: whether its owners must use a second factor.
 OWNERS_NEED_SECOND_FACTOR = "owners_need_second_factor"

@@ -23,7 +23,7 @@ from engine.secrets.sealing import Vault
 from storage.audit import add_entry
 from storage.database import now
 from storage.flows import get_flow
-from storage.keys import KeyProperties, KeyRow, end_secrets, hold_key, insert_key, insert_key_secret, list_keys
+from storage.keys import KeyProperties, end_secrets, hold_key, insert_key, insert_key_secret, list_keys
 from storage.settings import TRY_KEY, find_setting, put_setting
 
 if TYPE_CHECKING:
@@ -133,34 +133,32 @@ def rotate_key(
     return made
 
 
-def try_key(session: Session, principal: Principal, vault: Vault) -> NewKey:
-    """Returns the "Try it now" key of servers that share a PostgreSQL, which is sealed in the database. A key that is
-    revoked or cannot be opened is replaced.
+def try_key(session: Session, principal: Principal, vault: Vault | None) -> NewKey:
+    """Returns the "Try it now" key of the workspace with a secret that is valid now.
 
-    With SQLite the one server has the secret in its memory only (`ui/flows/try_it.py`).
+    `vault` seals the secret in the database, for servers that share a PostgreSQL. None: only the memory of the one server
+    has it (`ui/flows/try_it.py`), and each call makes another one. A key with this label that somebody made, or whose
+    secret somebody replaced, is left to them.
     """
     require_may(principal, "manage keys")
     workspace_id = principal.workspace_id
-    mine = {key.id: key for key in list_keys(session, workspace_id) if _is_try_key(key, now(session))}
     stored = find_setting(session, workspace_id, TRY_KEY) or {}
-    if (key := mine.get(stored.get("key_id", ""))) is not None:
+    own = next((key for key in list_keys(session, workspace_id) if key.id == stored.get("key_id")), None)
+    if own is not None and (own.label != TRY_LABEL or own.status(now(session)) != "active"):
+        own = None  # a new label makes it somebody's
+    if own is not None and vault is not None:
         with contextlib.suppress(SecretUnreadable):
-            secret = vault.open(workspace_id, key.id, stored["sealed"])
-            if secret.endswith(key.last4):
-                return NewKey(KeyId(key.id), secret, key.prefix, key.last4)
+            secret = vault.open(workspace_id, own.id, stored.get("sealed", ""))
+            if secret.endswith(own.last4):
+                return NewKey(KeyId(own.id), secret, own.prefix, own.last4)
     made = (
-        rotate_key(session, principal, next(iter(mine)), 0)
-        if mine
+        rotate_key(session, principal, own.id, 0)
+        if own is not None and own.last4 == stored.get("last4")
         else create_key(session, principal, TRY_LABEL, Environment.DEV)
     )
-    put_setting(
-        session, workspace_id, TRY_KEY, {"key_id": made.id, "sealed": vault.seal(workspace_id, made.id, made.key)}
-    )
+    sealed = {} if vault is None else {"sealed": vault.seal(workspace_id, made.id, made.key)}
+    put_setting(session, workspace_id, TRY_KEY, {"key_id": made.id, "last4": made.last4, **sealed})
     return made
-
-
-def _is_try_key(key: KeyRow, at: int) -> bool:
-    return key.label == TRY_LABEL and key.environment == Environment.DEV and key.status(at) == "active"
 
 
 def revoke_key(session: Session, principal: Principal, key_id: str) -> None:
