@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
 from engine.core.api_key_format import key_prefix, new_key_text, parse_key
-from engine.core.clock import HOUR
+from engine.core.clock import HOUR, to_rfc3339
 from engine.core.environments import ENVIRONMENTS, Environment
 from engine.core.errors import Conflict, FieldError, Invalid, SecretUnreadable
 from engine.core.ids import KeyId
@@ -103,10 +103,27 @@ def change_key(
                 remedy="Close this form, and open it again to see it.",
             )
     checked = _checked(session, principal, key.environment, after, changed)
+    said = [
+        f"{_in_words(name, getattr(checked, name))} (before: {_in_words(name, getattr(key, name))})" for name in changed
+    ]
     for name in changed:
         setattr(key, name, getattr(checked, name))
     if changed:
-        add_entry(session, principal, "change key", key.id, key.label)
+        add_entry(session, principal, "change key", key.id, f"{key.label}: {'; '.join(said)}")
+
+
+def _in_words(name: str, value: str | int | list[str] | None) -> str:
+    """Returns a property of a key for the audit log."""
+    if isinstance(value, list):
+        return f"may call {len(value)} {'flow' if len(value) == 1 else 'flows'}"
+    if name == "expires_at":
+        return f"ends {to_rfc3339(value)}" if isinstance(value, int) else "has no end"
+    return {
+        "label": f"label {value}",
+        "flow_ids": "may call every flow",
+        "concurrency": "no limit of jobs at once" if value is None else f"{value} jobs at once",
+        "monthly": "no limit of requests a month" if value is None else f"{value} requests a month",
+    }[name]
 
 
 def _comparable(value: str | int | list[str] | None) -> str | int | set[str] | None:

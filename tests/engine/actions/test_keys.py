@@ -217,6 +217,19 @@ def test_creating_rotating_and_revoking_stand_in_the_audit_log_without_the_key(d
     assert all(made.key not in row.detail for row in entries)
 
 
+def test_the_audit_log_says_what_was_changed_of_a_key(database, ada):
+    made = database.write_now(create_key, ada, "Shop", "live", monthly=5)
+    seen = database.read_now(get_key, ada.workspace_id, made.id).properties
+    flow_id = database.write_now(import_flow, ada, flow_file(greeting())).flow_id
+    changed = replace(seen, label="Web shop", flow_ids=[flow_id], expires_at=HOUR * 24 * 365 * 100, monthly=None)
+    database.write_now(change_key, ada, made.id, seen, changed)
+    assert database.read_now(list_entries, ada.workspace_id)[0].detail == (
+        "Web shop: label Web shop (before: label Shop); may call 1 flow (before: may call every flow); "
+        "ends 2069-12-07T00:00:00.000Z (before: has no end); "
+        "no limit of requests a month (before: 5 requests a month)"
+    )
+
+
 def test_a_viewer_makes_no_keys(database, ada):
     with pytest.raises(NotAllowed):
         database.write_now(create_key, person(ada.workspace_id, "viewer"), "Shop", "live")
