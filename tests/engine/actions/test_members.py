@@ -224,6 +224,18 @@ async def test_signing_out_ends_one_session_and_everywhere_ends_all(database, wo
     assert [await signed_in(database, cookie) for cookie in (two, three)] == [None, None]
 
 
+async def test_who_comes_into_a_browser_ends_the_session_of_who_was_there(database, workspace):
+    ada = await set_up(database, workspace)
+    invitation = database.write_now(invite, person(workspace), "viewer")
+    eve = await join(database, invitation, "Eve", "eve@example.com", PASSWORD, Browser("192.0.2.7", cookie=ada))
+    assert await signed_in(database, ada) is None
+    again = await sign_in(database, EMAIL, PASSWORD, Browser("192.0.2.7", cookie=eve))
+    assert await signed_in(database, eve) is None
+    with pytest.raises(SignInFailed):
+        await sign_in(database, "eve@example.com", "wrong", Browser("192.0.2.7", cookie=again))
+    assert (await signed_in(database, again)).name == "Ada"
+
+
 async def test_a_reset_link_sets_a_password_and_ends_all_sessions(database, workspace):
     old = await set_up(database, workspace)
     token = database.write_now(new_reset_token, workspace, "Ada@Example.com")
