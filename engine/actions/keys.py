@@ -143,7 +143,8 @@ def rotate_key(
     key = hold_key(session, principal.workspace_id, key_id)
     if key.revoked_at is not None:
         raise Conflict("This key is revoked", remedy="Create a new key instead.")
-    until = now(session) + int(overlap_hours * HOUR)
+    # 0 is past for every clock, also for one that is set back later
+    until = now(session) + int(overlap_hours * HOUR) if overlap_hours else 0
     end_secrets(session, key.id, until)
     made = _add_secret(session, principal, key)
     add_entry(session, principal, "rotate key", key.id, f"{key.label}: the old secret works {overlap_hours:g} h longer")

@@ -78,10 +78,14 @@ def test_rotating_keeps_the_id_and_the_old_secret_for_the_overlap(database, ada,
     assert caller(database, new.key) is not None
 
 
-def test_rotating_without_overlap_refuses_the_old_secret_at_once(database, ada):
+def test_rotating_without_overlap_refuses_the_old_secret_at_once_and_for_good(database, ada, clock):
+    clock.offset = 2 * HOUR
     old = database.write_now(create_key, ada, "Shop", "live")
-    database.write_now(rotate_key, ada, old.id, 0)
-    assert caller(database, old.key) is None
+    new = database.write_now(rotate_key, ada, old.id, 0)
+    for clock.offset in (2 * HOUR, 0):
+        assert caller(database, old.key) is None
+        assert caller(database, new.key) is not None
+        assert database.read_now(get_key, ada.workspace_id, old.id).older_valid_until is None
 
 
 def test_the_last_rotation_bounds_the_secrets_of_earlier_ones_too(database, ada, clock):
