@@ -265,6 +265,19 @@ def test_a_reset_link_needs_an_account_of_the_workspace(database, workspace, str
             database.write_now(new_reset_token, workspace, email)
 
 
+async def test_a_reset_link_finds_its_account_in_any_workspace(database, workspace):
+    await set_up(database, workspace)
+    elsewhere = database.write_now(create_workspace, "Elsewhere")
+    setup = database.write_now(new_setup_token, elsewhere)
+    await set_up_owner(database, setup, "Bob", "bob@example.net", PASSWORD)
+    with pytest.raises(NotFound, match="Nobody in this workspace"):
+        database.write_now(new_reset_token, workspace, "bob@example.net")
+    token = database.write_now(new_reset_token, None, "bob@example.net")
+    assert database.read_now(list_entries, elsewhere)[0].verb == "print reset link"
+    found = await signed_in(database, await set_new_password(database, token, "a brand new password"))
+    assert (found.name, found.workspace_id) == ("Bob", elsewhere)
+
+
 async def test_a_reset_link_is_refused_for_somebody_who_is_shut_out(database, workspace):
     await set_up(database, workspace)
     invitation = database.write_now(invite, person(workspace), "editor")
