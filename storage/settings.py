@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from engine.core.settings import bare_address
 from storage.tables import Setting
 
 SERVER = "server"
@@ -53,6 +54,16 @@ def put_setting(session: Session, scope: str, name: str, value: Json) -> None:
         session.merge(Setting(scope=scope, name=name, value={"value": value}))
 
 
+def find_public_url(session: Session) -> str:
+    """Returns the public address that the owner set, as browsers send it; "" when there is none."""
+    return _as_browsers_send(find_setting(session, SERVER, PUBLIC_URL))
+
+
+def _as_browsers_send(stored: Json) -> str:
+    """Earlier versions stored what was typed."""
+    return (bare_address(stored) or stored) if isinstance(stored, str) else ""
+
+
 def known_names(session: Session) -> tuple[str, ...]:
     """Returns the hosts (`name:port`) under which this server may be opened: that of the set-up, and those the owner
     added.
@@ -64,6 +75,5 @@ def known_names(session: Session) -> tuple[str, ...]:
     )
     stored = {name: value["value"] for name, value in found}
     names = [stored.get(KNOWN_HOST), *(stored.get(KNOWN_NAMES) or ())]
-    if isinstance(address := stored.get(PUBLIC_URL), str):
-        names.append(address.partition("://")[2])
+    names.append(_as_browsers_send(stored.get(PUBLIC_URL)).partition("://")[2])
     return tuple(dict.fromkeys(name for name in names if name))

@@ -19,10 +19,10 @@ from storage.settings import (
     KNOWN_HOST,
     KNOWN_NAMES,
     OUTBOUND_ALLOW,
-    PUBLIC_URL,
     SERVER,
     WEBHOOK_ALLOW,
     WEBHOOK_HOSTS_LEFT,
+    find_public_url,
     find_setting,
 )
 from storage.workspaces import is_first_workspace
@@ -61,11 +61,11 @@ def load_server(session: Session, workspace_id: str) -> SeenServer | None:
     """Reads the settings. Returns None for people who do not own the server."""
     if not is_first_workspace(session, workspace_id):
         return None
-    names = (PUBLIC_URL, KNOWN_HOST, KNOWN_NAMES, OUTBOUND_ALLOW, WEBHOOK_ALLOW, WEBHOOK_HOSTS_LEFT)
+    names = (KNOWN_HOST, KNOWN_NAMES, OUTBOUND_ALLOW, WEBHOOK_ALLOW, WEBHOOK_HOSTS_LEFT)
     said = {name: find_setting(session, SERVER, name) for name in names}
     left = said[WEBHOOK_HOSTS_LEFT]
     return SeenServer(
-        said[PUBLIC_URL] or "",
+        find_public_url(session),
         said[KNOWN_HOST] or "",
         tuple(said[KNOWN_NAMES] or ()),
         said[OUTBOUND_ALLOW] or "",
