@@ -232,9 +232,9 @@ def _opened(settings: Settings) -> Iterator[tuple[Database, Vault]]:
 
 def _with_stored_address(settings: Settings, database: Database) -> Settings:
     """Returns the settings with the public URL from Settings → Server, unless FLOWPORT_PUBLIC_URL sets one."""
-    from storage.settings import PUBLIC_URL, SERVER, find_setting
+    from storage.settings import find_public_url
 
-    stored = database.read_now(find_setting, SERVER, PUBLIC_URL)
+    stored = database.read_now(find_public_url)
     return settings if settings.public_url or not stored else dataclasses.replace(settings, public_url=stored)
 
 

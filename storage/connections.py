@@ -80,6 +80,11 @@ def find_connection(session: Session, workspace_id: str, name: str) -> Connectio
     return None if row is None else _row(row)
 
 
+def get_connection(session: Session, workspace_id: str, name: str) -> ConnectionRow:
+    """Returns the connection with this name. Raises NotFound."""
+    return _row(hold_connection(session, workspace_id, name))
+
+
 def list_prices(session: Session, workspace_id: str) -> list[PriceRow]:
     """Returns the owner's own prices."""
     rows = session.scalars(

@@ -120,7 +120,7 @@ def insert_hook_secret(session: Session, hook: HookRow | Hook, secret_id: str, s
     removed.
     """
     at = now(session)
-    until = at + overlap_ms
+    until = at + overlap_ms if overlap_ms else 0  # 0 is past for every clock, also for one that is set back later
     session.execute(
         delete(HookSecret).where(
             HookSecret.hook_id == hook.id, HookSecret.ends_at.is_not(None), HookSecret.ends_at <= at

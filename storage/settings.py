@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from engine.core.settings import bare_address
 from storage.tables import Setting
 
 SERVER = "server"
@@ -30,7 +31,8 @@ BACKUP_PASSPHRASE = "backup_passphrase"  # noqa: S105 - a name
 KEY_FINGERPRINT = "key_fingerprint"
 #: When a server that shares a PostgreSQL made the last nightly backup, in milliseconds since 1970.
 NIGHTLY_AT = "nightly_at"
-#: A workspace's setting with PostgreSQL: the id of the key "Try it now", and its sealed secret, for all servers.
+#: A workspace's setting: the id of the key "Try it now" and the last four characters of its secret; with PostgreSQL also
+#: the sealed secret, for all servers.
 TRY_KEY = "try_key"
 #: A workspace's setting: whether its owners must use a second factor.
 OWNERS_NEED_SECOND_FACTOR = "owners_need_second_factor"
@@ -52,6 +54,16 @@ def put_setting(session: Session, scope: str, name: str, value: Json) -> None:
         session.merge(Setting(scope=scope, name=name, value={"value": value}))
 
 
+def find_public_url(session: Session) -> str:
+    """Returns the public address that the owner set, as browsers send it; "" when there is none."""
+    return _as_browsers_send(find_setting(session, SERVER, PUBLIC_URL))
+
+
+def _as_browsers_send(stored: Json) -> str:
+    """Earlier versions stored what was typed."""
+    return (bare_address(stored) or stored) if isinstance(stored, str) else ""
+
+
 def known_names(session: Session) -> tuple[str, ...]:
     """Returns the hosts (`name:port`) under which this server may be opened: that of the set-up, and those the owner
     added.
@@ -63,6 +75,5 @@ def known_names(session: Session) -> tuple[str, ...]:
     )
     stored = {name: value["value"] for name, value in found}
     names = [stored.get(KNOWN_HOST), *(stored.get(KNOWN_NAMES) or ())]
-    if isinstance(address := stored.get(PUBLIC_URL), str):
-        names.append(address.partition("://")[2])
+    names.append(_as_browsers_send(stored.get(PUBLIC_URL)).partition("://")[2])
     return tuple(dict.fromkeys(name for name in names if name))

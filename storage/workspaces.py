@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 
 from msgspec import Struct
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from engine.core.clock import month_of
@@ -96,10 +96,15 @@ def get_limits(session: Session, workspace_id: str) -> Limits:
 
 
 def insert_workspace(session: Session, name: str, plan: str) -> WorkspaceId:
-    """Adds a workspace with empty counters; returns its id."""
+    """Adds a workspace with empty counters; returns its id.
+
+    It is younger than all others even when the clock went back: the owners of the oldest one look after the server.
+    """
     at = now(session)
+    newest = session.scalar(select(func.max(Workspace.created_at)))
     workspace_id = WorkspaceId(new_id("ws"))
-    session.add(Workspace(id=workspace_id, name=name, plan=plan, created_at=at))
+    created_at = at if newest is None else max(at, newest + 1)
+    session.add(Workspace(id=workspace_id, name=name, plan=plan, created_at=created_at))
     session.add(Usage(subject=workspace_id, active=0, month=month_of(at), month_count=0))
     session.flush()
     return workspace_id

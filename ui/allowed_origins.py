@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from engine.core.settings import LOOPBACK, Settings
+from engine.core.settings import LOOPBACK, Settings, origin_of
 
 
 class Origins:
@@ -18,7 +18,7 @@ class Origins:
 
     def __init__(self, settings: Settings) -> None:
         named = [settings.public_url, *settings.allowed_origins]
-        self._named = {_origin(address) for address in named if address}
+        self._named = {_origin(address) for address in named} - {""}
 
     def accepts(self, origin: str, scheme: str, host: str, known_hosts: Iterable[str] = ()) -> bool:
         """Whether a page from `origin` may open a socket to the server that was called as `scheme://host`.
@@ -28,27 +28,27 @@ class Origins:
         opened it, or `name` for every port).
         """
         said = _origin(origin)
+        if not said:
+            return False
         if said in self._named:
             return True
-        if not said or said != _origin(f"{scheme}://{host}"):
+        if said != _origin(f"{scheme}://{host}"):
             return False
-        name = urlsplit(f"//{host}").hostname or ""
-        hosts = {urlsplit(address).netloc for address in self._named} | set(known_hosts)
-        return name in LOOPBACK or name.endswith(".localhost") or _is_ip(name) or host in hosts or name in hosts
+        named = said.partition("://")[2]
+        name = urlsplit(said).hostname or ""
+        if name in LOOPBACK or name.endswith(".localhost") or _is_ip(name):
+            return True
+        hosts = {urlsplit(address).netloc for address in self._named}
+        # a host of the owner may have the usual port written out, which browsers leave out
+        hosts.update(_origin(f"{scheme}://{known}").partition("://")[2] for known in known_hosts)
+        return named in hosts or name in hosts
 
 
 def _origin(address: str) -> str:
-    """Normalises an origin to scheme, name and port, for example `https://flows.example.com`.
-
-    The default port is omitted.
+    """Normalises an origin to scheme, name and port as browsers send them, for example `https://flows.example.com`; "" for
+    what is none.
     """
-    try:
-        parts = urlsplit(address.lower())
-        port = parts.port
-    except ValueError:
-        return ""
-    usual = {"http": 80, "https": 443}.get(parts.scheme)
-    return f"{parts.scheme}://{parts.hostname}" + (f":{port}" if port not in {None, usual} else "")
+    return origin_of(address) or ""
 
 
 def _is_ip(name: str) -> bool:

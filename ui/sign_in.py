@@ -294,6 +294,7 @@ def browser_of(request: Request) -> Browser:
         address=request.client.host if request.client else "",
         name=request.headers.get("user-agent", ""),
         host=request.headers.get("host", ""),
+        cookie=request.cookies.get(COOKIE, ""),
     )
 
 

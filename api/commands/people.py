@@ -169,7 +169,8 @@ def _print_link(arguments: argparse.Namespace, terminal: Terminal, environment: 
     if arguments.reset is None:
         token = terminal.database.write_now(new_setup_token, terminal.workspace.id)
     else:
-        token = terminal.database.write_now(new_reset_token, terminal.workspace.id, arguments.reset)
+        named = terminal.workspace.id if terminal.workspace_named else None
+        token = terminal.database.write_now(new_reset_token, named, arguments.reset)
         terminal.note("A second factor of this account is taken away: the new password alone will sign in.")
     terminal.note("Open this link within 15 minutes; it works once. Links from before no longer work.")
     terminal.value(f"{terminal.address}{link_path(token)}")

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
 from engine.actions.secrets import put_secret
+from engine.actions.stale_forms import refuse_stale
 from engine.core.errors import Conflict, FieldError, Invalid
 from engine.core.same_server import keeps_its_key
 from engine.models.price import MOST_PRICE
@@ -20,9 +22,11 @@ from engine.models.provider_catalog import AZURE_API_VERSION, MOST_CONCURRENCY, 
 from engine.secrets.sealing import Vault
 from storage.audit import add_entry
 from storage.connections import (
+    ConnectionRow,
     delete_connection,
     delete_price,
     find_connection,
+    get_connection,
     hold_connection,
     insert_connection,
     put_price,
@@ -104,19 +108,23 @@ def change_connection(
     name: str,
     *,
     key: str | None = None,
+    began: ConnectionRow | None = None,
     **settings: Unpack[ConnectionSettings],
 ) -> None:
-    """Replaces all settings of a connection.
+    """Replaces all settings of a connection. `began`: the connection as the form began with it.
 
     `key` None keeps the stored key, "" removes it, any other value replaces it.
 
     A changed address clears the stored model list, and on another host the stored key is dropped unless a new one is
-    given: it may be another server (`keeps_its_key`). Raises Invalid with every wrong field, and NotFound.
+    given: it may be another server (`keeps_its_key`). Raises Invalid with every wrong field, NotFound, and
+    VersionConflict when the connection has another key or other settings by now than `began`.
     """
     require_may(principal, "manage connections")
     connection = hold_connection(session, principal.workspace_id, name)
     normal = _NormalSettings.of(settings)
     _check(name, connection.provider, normal)
+    if began is not None:
+        refuse_stale(_written(began), _written(get_connection(session, principal.workspace_id, name)))
     if normal.base_url != connection.base_url:
         connection.models = []
     default = PROVIDERS[connection.provider].address
@@ -213,6 +221,11 @@ class _NormalSettings(Struct, frozen=True):
             tuple(dict.fromkeys(model for model in named if model)),
             settings.get("max_concurrency"),
         )
+
+
+def _written(row: ConnectionRow) -> ConnectionRow:
+    """Returns what people chose: a test of the connection, which lists its models, is no change."""
+    return replace(row, models=())
 
 
 def _set(connection: Connection, normal: _NormalSettings) -> None:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
+from engine.actions.stale_forms import refuse_stale
 from engine.core.clock import HOUR
 from engine.core.errors import Conflict, FieldError, Invalid
 from engine.core.ids import new_id
@@ -77,11 +78,26 @@ def add_hook(
     return NewHook(row.id, _keep_secret(session, vault, row, secret, 0))
 
 
-def change_hook(session: Session, principal: Principal, hook_id: str, title: str, mapping: Mapping[str, Any]) -> None:
-    """Changes the name of a hook and what fills the fields. Raises Invalid and NotFound."""
+def change_hook(
+    session: Session,
+    principal: Principal,
+    hook_id: str,
+    title: str,
+    mapping: Mapping[str, Any],
+    *,
+    began: HookRow | None = None,
+) -> None:
+    """Changes the name of a hook and what fills the fields.
+
+    `began`: the hook as the form began with it. Raises Invalid and NotFound, and VersionConflict when one of these has
+    changed since.
+    """
     require_may(principal, "deploy")
     hook = hold_hook(session, principal.workspace_id, hook_id)
-    hook.title, hook.mapping = _title(title), check_mapping(mapping)
+    title, checked = _title(title), check_mapping(mapping)
+    if began is not None:
+        refuse_stale((began.title, began.mapping), (hook.title, hook.mapping))
+    hook.title, hook.mapping = title, checked
     add_entry(session, principal, "change hook", hook.flow_id, hook.title)
 
 

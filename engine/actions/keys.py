@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
 from engine.core.api_key_format import key_prefix, new_key_text, parse_key
-from engine.core.clock import HOUR
+from engine.core.clock import HOUR, to_rfc3339
 from engine.core.environments import ENVIRONMENTS, Environment
 from engine.core.errors import Conflict, FieldError, Invalid, SecretUnreadable
 from engine.core.ids import KeyId
@@ -23,7 +23,7 @@ from engine.secrets.sealing import Vault
 from storage.audit import add_entry
 from storage.database import now
 from storage.flows import get_flow
-from storage.keys import KeyProperties, KeyRow, end_secrets, hold_key, insert_key, insert_key_secret, list_keys
+from storage.keys import KeyProperties, end_secrets, hold_key, insert_key, insert_key_secret, list_keys
 from storage.settings import TRY_KEY, find_setting, put_setting
 
 if TYPE_CHECKING:
@@ -103,10 +103,27 @@ def change_key(
                 remedy="Close this form, and open it again to see it.",
             )
     checked = _checked(session, principal, key.environment, after, changed)
+    said = [
+        f"{_in_words(name, getattr(checked, name))} (before: {_in_words(name, getattr(key, name))})" for name in changed
+    ]
     for name in changed:
         setattr(key, name, getattr(checked, name))
     if changed:
-        add_entry(session, principal, "change key", key.id, key.label)
+        add_entry(session, principal, "change key", key.id, f"{key.label}: {'; '.join(said)}")
+
+
+def _in_words(name: str, value: str | int | list[str] | None) -> str:
+    """Returns a property of a key for the audit log."""
+    if isinstance(value, list):
+        return f"may call {len(value)} {'flow' if len(value) == 1 else 'flows'}"
+    if name == "expires_at":
+        return f"ends {to_rfc3339(value)}" if isinstance(value, int) else "has no end"
+    return {
+        "label": f"label {value}",
+        "flow_ids": "may call every flow",
+        "concurrency": "no limit of jobs at once" if value is None else f"{value} jobs at once",
+        "monthly": "no limit of requests a month" if value is None else f"{value} requests a month",
+    }[name]
 
 
 def _comparable(value: str | int | list[str] | None) -> str | int | set[str] | None:
@@ -126,41 +143,40 @@ def rotate_key(
     key = hold_key(session, principal.workspace_id, key_id)
     if key.revoked_at is not None:
         raise Conflict("This key is revoked", remedy="Create a new key instead.")
-    until = now(session) + int(overlap_hours * HOUR)
+    # 0 is past for every clock, also for one that is set back later
+    until = now(session) + int(overlap_hours * HOUR) if overlap_hours else 0
     end_secrets(session, key.id, until)
     made = _add_secret(session, principal, key)
     add_entry(session, principal, "rotate key", key.id, f"{key.label}: the old secret works {overlap_hours:g} h longer")
     return made
 
 
-def try_key(session: Session, principal: Principal, vault: Vault) -> NewKey:
-    """Returns the "Try it now" key of servers that share a PostgreSQL, which is sealed in the database. A key that is
-    revoked or cannot be opened is replaced.
+def try_key(session: Session, principal: Principal, vault: Vault | None) -> NewKey:
+    """Returns the "Try it now" key of the workspace with a secret that is valid now.
 
-    With SQLite the one server has the secret in its memory only (`ui/flows/try_it.py`).
+    `vault` seals the secret in the database, for servers that share a PostgreSQL. None: only the memory of the one server
+    has it (`ui/flows/try_it.py`), and each call makes another one. A key with this label that somebody made, or whose
+    secret somebody replaced, is left to them.
     """
     require_may(principal, "manage keys")
     workspace_id = principal.workspace_id
-    mine = {key.id: key for key in list_keys(session, workspace_id) if _is_try_key(key, now(session))}
     stored = find_setting(session, workspace_id, TRY_KEY) or {}
-    if (key := mine.get(stored.get("key_id", ""))) is not None:
+    own = next((key for key in list_keys(session, workspace_id) if key.id == stored.get("key_id")), None)
+    if own is not None and (own.label != TRY_LABEL or own.status(now(session)) != "active"):
+        own = None  # a new label makes it somebody's
+    if own is not None and vault is not None:
         with contextlib.suppress(SecretUnreadable):
-            secret = vault.open(workspace_id, key.id, stored["sealed"])
-            if secret.endswith(key.last4):
-                return NewKey(KeyId(key.id), secret, key.prefix, key.last4)
+            secret = vault.open(workspace_id, own.id, stored.get("sealed", ""))
+            if secret.endswith(own.last4):
+                return NewKey(KeyId(own.id), secret, own.prefix, own.last4)
     made = (
-        rotate_key(session, principal, next(iter(mine)), 0)
-        if mine
+        rotate_key(session, principal, own.id, 0)
+        if own is not None and own.last4 == stored.get("last4")
         else create_key(session, principal, TRY_LABEL, Environment.DEV)
     )
-    put_setting(
-        session, workspace_id, TRY_KEY, {"key_id": made.id, "sealed": vault.seal(workspace_id, made.id, made.key)}
-    )
+    sealed = {} if vault is None else {"sealed": vault.seal(workspace_id, made.id, made.key)}
+    put_setting(session, workspace_id, TRY_KEY, {"key_id": made.id, "last4": made.last4, **sealed})
     return made
-
-
-def _is_try_key(key: KeyRow, at: int) -> bool:
-    return key.label == TRY_LABEL and key.environment == Environment.DEV and key.status(at) == "active"
 
 
 def revoke_key(session: Session, principal: Principal, key_id: str) -> None:

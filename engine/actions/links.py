@@ -22,6 +22,7 @@ from storage.database import now
 from storage.links import find_link, insert_link, last_link_at, void_links
 from storage.members import find_account, find_user, has_owner, list_people
 from storage.second_factors import remove_second_factor
+from storage.workspaces import is_first_workspace
 
 if TYPE_CHECKING:
     from storage.tables import SetupToken
@@ -85,18 +86,22 @@ def renew_setup_token(session: Session, workspace_id: str) -> str | None:
     return add_link(session, "setup", workspace_id, LIFETIME)
 
 
-def new_reset_token(session: Session, workspace_id: str, email: str) -> str:
+def new_reset_token(session: Session, workspace_id: str | None, email: str) -> str:
     """Creates a token that resets the password of an account, and removes the account's second factor.
 
-    Raises NotFound, and Conflict for a disabled person, who could not use it.
+    `workspace_id` None: of any workspace, as an e-mail address has one account on a server. Raises NotFound, and Conflict for a disabled person, who could not use it.
     Only for the server's terminal, whose user has full access to the database anyway.
     """
     user = find_user(session, email.strip().lower())
-    if user is None or user.workspace_id != workspace_id:
-        raise NotFound(f"Nobody has the e-mail address `{email}`", remedy="Check its spelling.")
+    if user is None or workspace_id not in {None, user.workspace_id}:
+        nobody = "Nobody" if workspace_id is None else "Nobody in this workspace"
+        raise NotFound(f"{nobody} has the e-mail address `{email}`", remedy="Check its spelling.")
+    workspace_id = user.workspace_id
     if user.disabled_at is not None:
+        there = "" if is_first_workspace(session, workspace_id) else f" --workspace {workspace_id}"
         raise Conflict(
-            f"{user.name} is shut out", remedy=f"Let them in again first with `app.py people enable {user.email}`."
+            f"{user.name} is shut out",
+            remedy=f"Let them in again first with `app.py people enable {user.email}{there}`.",
         )
     add_entry(session, _Terminal(workspace_id), "print reset link", user.id, user.email)
     if remove_second_factor(session, user.id):

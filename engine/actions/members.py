@@ -33,7 +33,7 @@ from storage.members import find_account, find_user, has_owner, insert_account
 from storage.second_factors import has_second_factor
 from storage.sessions import end_session, end_sessions, find_signed_in
 from storage.settings import KNOWN_HOST, SERVER, put_setting
-from storage.workspaces import find_first_workspace
+from storage.workspaces import find_first_workspace, is_first_workspace
 
 if TYPE_CHECKING:
     from storage.tables import User
@@ -59,7 +59,7 @@ async def set_up_owner(
         void_links(session, workspace_id, "setup", None)
         user = _add_user(session, workspace_id, name, email, Role.OWNER, hashed)
         add_entry(session, as_principal(user, browser), "set up", user.id, email)
-        if browser.host:
+        if browser.host and is_first_workspace(session, workspace_id):  # other tenants name no host of the server
             put_setting(session, SERVER, KNOWN_HOST, browser.host)
         return start_session(session, user, browser)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
+from engine.actions.stale_forms import refuse_stale
 from engine.core.do_first import DoneFirst
 from engine.core.errors import Conflict, FieldError, Invalid, WrongFields, wrong_fields
 from engine.core.ids import file_ids_in, new_id
@@ -91,12 +92,21 @@ def change_schedule(
     timing: Mapping[str, Any],
     time_zone: str,
     source: Mapping[str, Any],
+    *,
+    began: ScheduleRow | None = None,
 ) -> None:
-    """Changes a schedule; a paused one stays paused. Raises as `add_schedule`."""
+    """Changes a schedule; a paused one stays paused.
+
+    `began`: the schedule as the form began with it. Raises as `add_schedule`, and VersionConflict when somebody has changed
+    it since.
+    """
     require_may(principal, "deploy")
     schedule = hold_schedule(session, principal.workspace_id, schedule_id)
     flow = hold_flow(session, principal.workspace_id, schedule.flow_id)
     check_timing(timing, time_zone)
+    if began is not None:
+        seen = began.title, began.timing, began.time_zone, began.source
+        refuse_stale(seen, (schedule.title, schedule.timing, schedule.time_zone, schedule.source))
     schedule.title = _title(title) or in_words(timing, time_zone).rpartition(",")[0][:MAX_TITLE]
     schedule.source = _source(session, flow, source)
     schedule.timing, schedule.time_zone, schedule.trouble = dict(timing), time_zone, None

@@ -25,6 +25,7 @@ from engine.actions.sign_in import Browser, as_principal, start_session
 from engine.actions.sign_in_limits import begin_own_try, begin_try, is_audited, succeeded
 from engine.core.clock import SECOND
 from engine.core.errors import Conflict, LinkNotValid, SecretUnreadable, SignInFailed
+from engine.core.logging_setup import hide_in_logs
 from engine.core.roles import Role
 from engine.secrets.sealing import Vault
 from storage.audit import add_entry
@@ -111,14 +112,16 @@ def begin_set_up(session: Session, vault: Vault, *, cookie: str = "", token: str
     """Creates the data for an authenticator app, for a signed-in person (`cookie`) or one at the second step (`token`).
 
     `sealed` is the value of an earlier call, to show the same key again. Raises LinkNotValid, SignInFailed, and
-    Conflict when the second factor is already on.
+    Conflict when the second factor is already on. The log filter learns the key that is kept only: this page may be opened
+    again and again, with another key each time.
     """
     user = _signed_in(session, cookie) if cookie else at_step(session, token)
     if has_second_factor(session, user.id):
         raise Conflict("Your second factor is on already", remedy="Turn it off first to set up another app.")
-    key = _open(vault, user, sealed) or random_base32()
+    key = _open(vault, user, sealed, hide=False) or random_base32()
     uri = TOTP(key).provisioning_uri(name=user.email, issuer_name=_ISSUER)
-    return SetUp(user.email, key, uri, vault.seal(user.workspace_id, second_factor_bound(user.id), key))
+    kept = vault.seal(user.workspace_id, second_factor_bound(user.id), key, hide=False)
+    return SetUp(user.email, key, uri, kept)
 
 
 async def turn_on(
@@ -234,10 +237,11 @@ def require_second_factor(session: Session, principal: Principal, *, needed: boo
 def _confirm(session: Session, vault: Vault, user: User, sealed: str, code: str, browser: Browser) -> list[str] | None:
     if has_second_factor(session, user.id):
         raise Conflict("Your second factor is on already", remedy="Turn it off first to set up another app.")
-    key = _open(vault, user, sealed)
+    key = _open(vault, user, sealed, hide=False)
     step = None if key is None else _step_of(session, key, code, after=0)
-    if step is None:
+    if key is None or step is None:
         return None
+    hide_in_logs(key)
     insert_second_factor(session, user.id, sealed, last_step=step)
     codes = ["-".join(_letters(4) for _ in range(4)) for _ in range(RECOVERY_CODES)]
     put_recovery_codes(session, user.id, [_plain(one) for one in codes])
@@ -278,13 +282,13 @@ def _step_of(session: Session, key: str, code: str, *, after: int) -> int | None
     return next(found, None)
 
 
-def _open(vault: Vault, user: User, sealed: str) -> str | None:
+def _open(vault: Vault, user: User, sealed: str, *, hide: bool = True) -> str | None:
     """Decrypts the TOTP key; None when it was encrypted with another server's key or the text is invalid.
 
     In that case recovery codes still work, and the person can set up a new app.
     """
     try:
-        return vault.open(user.workspace_id, second_factor_bound(user.id), sealed)
+        return vault.open(user.workspace_id, second_factor_bound(user.id), sealed, hide=hide)
     except SecretUnreadable:
         return None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
+from engine.actions.stale_forms import refuse_stale
 from engine.core.errors import Conflict, FieldError, Invalid
 from engine.core.ids import new_id
 from engine.outbound.secret_hosts import parse_hosts
@@ -15,7 +16,7 @@ from engine.secrets.sealing import Vault
 from storage.audit import add_entry
 from storage.connections import find_connection_with_secret
 from storage.database import now
-from storage.secrets import delete_secret, hold_secret, insert_secret
+from storage.secrets import SecretRow, delete_secret, hold_secret, insert_secret
 from storage.settings import SECRET_HOSTS_FOUND, put_setting
 from storage.tool_servers import find_server_with_secret
 
@@ -33,11 +34,19 @@ def add_secret(session: Session, principal: Principal, vault: Vault, name: str, 
     return secret_id
 
 
-def set_secret_hosts(session: Session, principal: Principal, secret_id: str, hosts: str) -> None:
-    """Changes the hosts that a secret may be sent to, from the next request on. Raises Invalid and NotFound."""
+def set_secret_hosts(
+    session: Session, principal: Principal, secret_id: str, hosts: str, *, began: SecretRow | None = None
+) -> None:
+    """Changes the hosts that a secret may be sent to, from the next request on.
+
+    `began`: the secret as the form began with it. Raises Invalid and NotFound, and VersionConflict when it has other hosts
+    by now.
+    """
     require_may(principal, "manage connections")
     secret = hold_secret(session, principal.workspace_id, secret_id)
     named = _check_hosts(hosts)
+    if began is not None:
+        refuse_stale((began.hosts,), (None if secret.hosts is None else tuple(secret.hosts),))
     was = "any host" if secret.hosts is None else ", ".join(secret.hosts) or "no host"
     secret.hosts = list(named)
     add_entry(

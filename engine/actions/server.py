@@ -7,10 +7,11 @@ import re
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
+from engine.actions.stale_forms import refuse_stale
 from engine.backups.backups import check_passphrase
 from engine.backups.passphrase import seal_passphrase
-from engine.core.errors import FieldError, Invalid, NotAllowed, VersionConflict
-from engine.core.settings import is_bare_address
+from engine.core.errors import FieldError, Invalid, NotAllowed
+from engine.core.settings import bare_address
 from engine.files.intake import SPACE_GB
 from engine.jobs.server.retention import CAP_GB, ROWS_MONTHS, VALUES_DAYS, Rules, read_rules
 from engine.outbound.allow_list import parse_allow_list
@@ -24,6 +25,7 @@ from storage.settings import (
     SERVER,
     WEBHOOK_ALLOW,
     WEBHOOK_HOSTS_LEFT,
+    find_public_url,
     find_setting,
     put_setting,
 )
@@ -43,18 +45,25 @@ def require_server_owner(session: Session, principal: Principal) -> None:
         raise NotAllowed("Only the owner of this server's first workspace looks after the server")
 
 
-def set_public_url(session: Session, principal: Principal, url: str) -> None:
-    """Sets the base URL of the links and endpoints that are shown; "" removes it. Raises Invalid."""
+def set_public_url(session: Session, principal: Principal, url: str, *, began: str | None = None) -> str:
+    """Sets the base URL of the links and endpoints that are shown, "" removes it; returns what is stored: the address
+    as browsers send it.
+
+    `began`: the address that the form began with. Raises Invalid, and VersionConflict when another is stored by now.
+    """
     require_server_owner(session, principal)
-    url = url.strip().rstrip("/")
-    if url and not is_bare_address(url):
+    typed = url.strip().rstrip("/")
+    address = bare_address(typed) if typed else ""
+    if address is None:
         raise Invalid(
-            f"`{url[:200]}` is not an address",
+            f"`{typed[:200]}` is not an address",
             remedy="Write it in full, with nothing behind the name, like https://flows.example.com.",
             errors=(FieldError("/url", "format", "a web address"),),
         )
-    put_setting(session, SERVER, PUBLIC_URL, url or None)
-    add_entry(session, principal, "set public address", SERVER, url or "none")
+    refuse_stale(began, find_public_url(session))
+    put_setting(session, SERVER, PUBLIC_URL, address or None)
+    add_entry(session, principal, "set public address", SERVER, address or "none")
+    return address
 
 
 def set_known_names(
@@ -65,7 +74,7 @@ def set_known_names(
     `began`: the names that the form began with. Raises Invalid, and VersionConflict when others are stored by now.
     """
     require_server_owner(session, principal)
-    names = tuple(dict.fromkeys(piece.strip().lower() for piece in re.split(r"[,\s]+", text) if piece.strip()))
+    names = tuple(dict.fromkeys(_as_sent(piece) for piece in re.split(r"[,\s]+", text) if piece))
     for name in names:
         if not _NAME.match(name):
             raise Invalid(
@@ -75,10 +84,17 @@ def set_known_names(
             )
     if len(names) > MAX_NAMES:
         raise Invalid(f"{len(names)} names are too many", remedy=f"Keep it to {MAX_NAMES}.")
-    _refuse_stale(began, tuple(find_setting(session, SERVER, KNOWN_NAMES) or ()))
+    refuse_stale(began, tuple(find_setting(session, SERVER, KNOWN_NAMES) or ()))
     put_setting(session, SERVER, KNOWN_NAMES, list(names) or None)
     add_entry(session, principal, "set names of the server", SERVER, ", ".join(names) or "none")
     return names
+
+
+def _as_sent(name: str) -> str:
+    """Returns the name of a host as browsers send it; the address bar shows other letters than ASCII as they are."""
+    host, colon, port = name.lower().partition(":")
+    origin = None if host.isascii() else bare_address(f"http://{host}")
+    return f"{host if origin is None else origin.removeprefix('http://')}{colon}{port}"
 
 
 def set_outbound_allow(session: Session, principal: Principal, text: str, *, began: str | None = None) -> str:
@@ -111,21 +127,10 @@ def _keep_list(session: Session, principal: Principal, name: str, text: str, beg
         raise Invalid(
             str(error).rstrip("."), remedy="", errors=(FieldError("/addresses", "format", str(error)),)
         ) from None
-    _refuse_stale(began, find_setting(session, SERVER, name) or "")
+    refuse_stale(began, find_setting(session, SERVER, name) or "")
     kept = ", ".join(str(entry) for entry in entries)
     put_setting(session, SERVER, name, kept or None)
     return kept
-
-
-def _refuse_stale(began: object, stored: object) -> None:
-    """Raises VersionConflict when a form began with another value: saving it would undo what somebody changed since,
-    like closing an address.
-    """
-    if began is not None and began != stored:
-        raise VersionConflict(
-            "Somebody changed this after you opened the page",
-            remedy="Load the page again to see what holds now, then make your change.",
-        )
 
 
 def set_rules(session: Session, principal: Principal, rules: Rules, *, began: Rules | None = None) -> None:
@@ -156,7 +161,7 @@ def set_rules(session: Session, principal: Principal, rules: Rules, *, began: Ru
             remedy="Write 0.01 GB or more, or 0 for no limit.",
             errors=(FieldError("/files", "minimum", "0.01 or more"),),
         )
-    _refuse_stale(began, read_rules(session))
+    refuse_stale(began, read_rules(session))
     for name, value in (
         (VALUES_DAYS, rules.values_days),
         (ROWS_MONTHS, rules.rows_months),

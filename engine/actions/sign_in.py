@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.actions.links import add_link
@@ -16,7 +16,7 @@ from engine.core.roles import Role
 from storage.database import now
 from storage.members import Person, person_of
 from storage.second_factors import has_second_factor, owners_need_second_factor
-from storage.sessions import insert_session
+from storage.sessions import end_session, insert_session
 from storage.sign_in_attempts import note_place
 
 if TYPE_CHECKING:
@@ -26,12 +26,16 @@ if TYPE_CHECKING:
 STEP_LIFETIME = 10 * MINUTE
 
 
-class Browser(Struct, frozen=True):
-    """The client of a sign-in: IP address, User-Agent, and the host of the request (`10.0.0.5:8080`)."""
+@dataclass(frozen=True)
+class Browser:
+    """The client of a sign-in: IP address, User-Agent, the host of the request (`10.0.0.5:8080`), and the cookie of the
+    session that it has by now, which a new one replaces.
+    """
 
     address: str = ""
     name: str = ""
     host: str = ""
+    cookie: str = field(default="", repr=False)
 
 
 class SecondStep(Exception):  # a result, not an error
@@ -70,7 +74,12 @@ def entered(answer: str | SecondStep) -> str:
 
 
 def start_session(session: Session, user: User, browser: Browser) -> str:
-    """Creates a session and returns its cookie."""
+    """Creates a session and returns its cookie.
+
+    The session that the browser has by now ends: it may be another person's, and signing out would end the new one only.
+    """
+    if browser.cookie:
+        end_session(session, browser.cookie)
     cookie = secrets.token_urlsafe(32)
     user.seen_at = now(session)
     if browser.address:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
 from engine.actions.secrets import put_secret
+from engine.actions.stale_forms import refuse_stale
 from engine.core.errors import Conflict, FieldError, Invalid, NotFound
 from engine.core.same_server import keeps_its_key
 from engine.flow.node_context import ServerTool
@@ -18,7 +19,13 @@ from engine.secrets.sealing import Vault
 from storage.audit import add_entry
 from storage.database import now
 from storage.secrets import delete_secret, hold_secret
-from storage.tool_servers import delete_tool_server, find_tool_server, hold_tool_server, insert_tool_server
+from storage.tool_servers import (
+    ToolServerRow,
+    delete_tool_server,
+    find_tool_server,
+    hold_tool_server,
+    insert_tool_server,
+)
 
 if TYPE_CHECKING:
     from storage.tables import ToolServer
@@ -65,16 +72,21 @@ def change_tool_server(
     url: str,
     key: str | None = None,
     header: str = AUTHORIZATION,
+    began: ToolServerRow | None = None,
 ) -> None:
-    """Changes address and key. `key` None keeps the stored one, "" removes it.
+    """Changes address and key. `key` None keeps the stored one, "" removes it. `began`: the server as the form began with
+    it.
 
     With another address no tool is allowed any more, and on another host the stored key is dropped unless a new one is
-    given: it may be another server. Raises Invalid and NotFound.
+    given: it may be another server. Raises Invalid and NotFound, and VersionConflict when it has another address, header or
+    key by now.
     """
     require_may(principal, "manage connections")
     server = hold_tool_server(session, principal.workspace_id, server_id)
     url, header = url.strip(), header.strip() or AUTHORIZATION
     _check(server.name, url, header)
+    if began is not None:
+        refuse_stale((began.url, began.header, began.secret_id), (server.url, server.header, server.secret_id))
     moved = not keeps_its_key(server.url, url)
     if url != server.url:
         server.tools, server.allowed, server.listed_at = [], [], None

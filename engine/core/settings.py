@@ -13,6 +13,8 @@ from urllib.parse import SplitResult, urlsplit
 from engine.core.plans import PLANS, PlanName
 
 ANY_ADDRESS = {"0.0.0.0", "::", "", "*"}  # noqa: S104 - only compared with
+#: The schemes of an address, and the port that browsers leave out.
+_USUAL_PORTS = {"http": 80, "https": 443}
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 #: The default ports of model servers: Ollama, LM Studio, vLLM and SGLang, llama.cpp.
 MODEL_SERVER_PORTS = (11434, 1234, 8000, 8080)
@@ -112,14 +114,16 @@ def _path(name: str, raw: str) -> Path:
 
 
 def _origins(name: str, raw: str) -> tuple[str, ...]:
-    words = tuple(word.rstrip("/") for word in _words(raw))
-    for word in words:
-        if _parts_of_address(word.lower()) is None:
+    origins: list[str] = []
+    for word in _words(raw):
+        origin = origin_of(word)
+        if origin is None:
             raise BadSetting(
                 f"FLOWPORT_{name.upper()}: {word!r} is not an address. Write each in full, like https://flows.example.com, "
                 "and commas between them."
             )
-    return words
+        origins.append(origin)
+    return tuple(origins)
 
 
 def _proxies(name: str, raw: str) -> tuple[str, ...]:
@@ -201,8 +205,8 @@ def _plan(name: str, raw: str) -> str:
 
 
 def _public_url(name: str, raw: str) -> str:
-    url = raw.rstrip("/")
-    if not is_bare_address(url):
+    url = bare_address(raw.rstrip("/"))
+    if url is None:
         raise BadSetting(
             f"FLOWPORT_{name.upper()} is {raw!r}. Set it to a full address with nothing behind the name and the port, like "
             "https://flows.example.com."
@@ -210,15 +214,33 @@ def _public_url(name: str, raw: str) -> str:
     return url
 
 
-def is_bare_address(text: str) -> bool:
-    """Tells whether a text is an http or https address of a host, perhaps with a port, and nothing more."""
+def bare_address(text: str) -> str | None:
+    """Returns an http or https address of a host, perhaps with a port, as browsers send it (`origin_of`); None when the text
+    is no such address or has more than that.
+    """
     begin, _, rest = text.partition("://")
-    return (
-        begin in {"http", "https"}
-        and len(text.split()) == 1
-        and not set("/@?#\\") & set(rest)
-        and _parts_of_address(text) is not None
-    )
+    if begin.lower() not in _USUAL_PORTS or len(text.split()) != 1 or set("/@?#\\") & set(rest):
+        return None
+    return origin_of(text)
+
+
+def origin_of(address: str) -> str | None:
+    """Returns scheme, host and port of an http or https address as browsers send them: in small letters, with a name in
+    ASCII (IDNA) and without the usual port of the scheme. None when it has no host, or a port that cannot be.
+    """
+    parts = _parts_of_address(address)
+    if parts is None:
+        return None
+    host, port = parts.hostname or "", parts.port
+    if not host.isascii():
+        import idna
+
+        try:
+            host = idna.encode(host, uts46=True).decode()
+        except idna.IDNAError:
+            return None
+    named = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{named}" + ("" if port in {None, _USUAL_PORTS[parts.scheme]} else f":{port}")
 
 
 def _parts_of_address(text: str) -> SplitResult | None:

@@ -25,7 +25,7 @@ from engine.outbound.client import OutboundClient, OutboundFailed, OutboundRefus
 from engine.secrets.sealing import Vault
 from storage.connections import list_connections
 from storage.database import Database
-from storage.settings import PUBLIC_URL, SERVER, find_setting
+from storage.settings import find_public_url
 from storage.workspaces import list_workspaces
 
 #: Requested only when a person starts a check. IANA reserves the domain for examples (RFC 2606).
@@ -38,7 +38,7 @@ async def check_outside(
     settings: Settings, database: Database, vault: Vault, outbound: OutboundClient, *, anywhere: str = ANYWHERE
 ) -> AsyncIterator[Line]:
     """Yields the lines in a fixed order, each as soon as it and those before it are known."""
-    address = settings.public_url or database.read_now(find_setting, SERVER, PUBLIC_URL)
+    address = settings.public_url or database.read_now(find_public_url)
     waiting = [_anywhere(outbound, anywhere, database.clock, proxied=bool(settings.outbound_proxy))]
     if address:
         waiting.insert(0, _public_address(outbound, address))

@@ -40,7 +40,7 @@ from storage.database import Database
 from storage.job_results import small_results
 from storage.jobs import find_job
 from storage.questions import find_question
-from storage.settings import ADDRESS, PUBLIC_URL, SERVER, find_setting
+from storage.settings import ADDRESS, SERVER, find_public_url, find_setting
 from storage.webhooks import DeliveryRow, DueDelivery, list_due, note_try, take_due
 
 if TYPE_CHECKING:
@@ -290,7 +290,7 @@ def _make_notification(
         question = find_question(session, delivery.question_id)
         if question is None:
             return None
-        base = public_url or find_setting(session, SERVER, PUBLIC_URL) or find_setting(session, SERVER, ADDRESS) or ""
+        base = public_url or find_public_url(session) or find_setting(session, SERVER, ADDRESS) or ""
         view = question_view(question, base + question_link_path(vault, question.id))
         return _Notification(_body(delivery, question.asked_at, view), secrets, TraceContext.loads(job.traceparent))
     small, large = small_results(session, delivery.workspace_id, [job.id])

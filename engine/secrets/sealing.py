@@ -43,26 +43,31 @@ class Vault:
         mark = hmac.digest(self._link_key, subject.encode(), "sha256")[:20]
         return base64.urlsafe_b64encode(mark).decode().rstrip("=")
 
-    def seal(self, workspace_id: str, secret_id: str, value: str) -> str:
-        """Encrypts a value. From then on the log filter hides the value.
+    def seal(self, workspace_id: str, secret_id: str, value: str, *, hide: bool = True) -> str:
+        """Encrypts a value. From then on the log filter hides the value, unless `hide` is False: for one that nothing
+        stores, as the filter forgets none.
 
         The result is the format version `v1.` followed by the base64 of nonce (12 bytes), ciphertext and tag (16
         bytes).
         """
-        hide_in_logs(value)
+        if hide:
+            hide_in_logs(value)
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = self._cipher.encrypt(nonce, value.encode(), _bound_to(workspace_id, secret_id))
         return _FORM + base64.b64encode(nonce + sealed).decode()
 
-    def open(self, workspace_id: str, secret_id: str, sealed: str) -> str:
-        """Decrypts a value. Raises SecretUnreadable when the key, the row or the text is not the one of `seal`."""
+    def open(self, workspace_id: str, secret_id: str, sealed: str, *, hide: bool = True) -> str:
+        """Decrypts a value. Raises SecretUnreadable when the key, the row or the text is not the one of `seal`. `hide`: as in
+        `seal`.
+        """
         try:
             raw = base64.b64decode(sealed.removeprefix(_FORM), validate=True)
             nonce, text = raw[:_NONCE_BYTES], raw[_NONCE_BYTES:]
             value = self._cipher.decrypt(nonce, text, _bound_to(workspace_id, secret_id)).decode()
         except (InvalidTag, ValueError) as error:
             raise SecretUnreadable from error
-        hide_in_logs(value)
+        if hide:
+            hide_in_logs(value)
         return value
 
 

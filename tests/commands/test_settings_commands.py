@@ -175,6 +175,8 @@ def test_a_set_up_link_is_printed_until_there_is_an_owner_then_a_reset_link(comm
     assert "--reset" in refused.err
     assert "/setup/" in command("setup-link", "--reset", "ada@example.com").value
     assert command("setup-link", "--reset", "eve@example.com").code == 1
+    command("workspaces", "create", "Elsewhere")
+    assert command("setup-link", "--reset", "ada@example.com", "--workspace", "Elsewhere").code == 1
 
 
 def test_commands_that_come_at_once_to_a_new_folder_all_succeed(new_folder, command, data):

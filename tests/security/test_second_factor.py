@@ -23,6 +23,7 @@ from engine.actions.team import make_reset_link
 from engine.actions.workspaces import ensure_workspace
 from engine.core.clock import DAY, MINUTE, SECOND, MovedClock
 from engine.core.errors import Conflict
+from engine.core.logging_setup import as_text
 from engine.core.settings import Settings
 from engine.jobs.server.job_waiters import JobWaiters
 from engine.playground_batches.registry import PlaygroundBatches
@@ -262,6 +263,23 @@ async def test_neither_the_key_nor_a_recovery_code_is_stored(server: Server) -> 
 
     for secret in (key, *codes, *(code.replace("-", "") for code in codes)):
         assert secret.encode() not in stored
+
+
+async def test_the_log_hides_the_key_that_is_kept_and_learns_no_other(server: Server) -> None:
+    """Each line of the log is searched for every key that was learned, and none is forgotten."""
+    async with server.at() as browser:
+        await password(browser)
+        given_up, _sealed = key_on(await browser.get("/second-factor"))
+        key, sealed = key_on(await browser.get("/second-factor"))
+        data = {"key": sealed, "password": "wrong", "code": "000000"}
+        assert (await browser.post("/second-factor", data=data)).status_code == 422
+        assert (await browser.post("/second-factor", data={**data, "password": PASSWORD})).status_code == 422
+        assert [as_text(one, "server") for one in (given_up, key)] == [f"server {given_up}", f"server {key}"]
+        done = {**data, "password": PASSWORD, "code": server.code(key)}
+        assert (await browser.post("/second-factor", data=done)).status_code == 200
+
+    assert key not in as_text(key, "server")
+    assert given_up in as_text(given_up, "server")
 
 
 async def test_a_sealed_key_is_of_its_person(server: Server) -> None:

@@ -35,6 +35,24 @@ def test_a_page_of_this_server_is_let_in_and_no_other(settings, origin, scheme, 
     assert Origins(settings).accepts(origin, scheme, host) is let_in
 
 
+@pytest.mark.parametrize(
+    ("address", "origin"),
+    [
+        ("https://Flows.Example.com", "https://flows.example.com"),
+        ("https://flows.example.com:443", "https://flows.example.com"),
+        ("http://flows.example.com:80/path", "http://flows.example.com"),
+        ("https://büro.example", "https://xn--bro-hoa.example"),
+    ],
+)
+def test_an_address_is_one_however_it_is_written(address, origin):
+    scheme, _, host = origin.partition("://")
+    assert Origins(Settings(public_url=address)).accepts(origin, scheme, "127.0.0.1:8080")
+    assert Origins(Settings(allowed_origins=(address,))).accepts(origin, scheme, host)
+    known = address.partition("://")[2].partition("/")[0]
+    assert Origins(Settings()).accepts(origin, scheme, host, [known])
+    assert not Origins(Settings()).accepts(f"{origin}:8443", scheme, f"{host}:8443", [f"{host}:8444"])
+
+
 def test_the_name_the_owner_opened_is_let_in():
     assert Origins(Settings()).accepts("http://flows.lan:8080", "http", "flows.lan:8080", ["flows.lan:8080"])
     assert not Origins(Settings()).accepts("http://other.lan:8080", "http", "other.lan:8080", ["flows.lan:8080"])

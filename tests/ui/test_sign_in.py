@@ -10,6 +10,7 @@ from engine.actions.links import invitation_path, link_path, new_reset_token, ne
 from engine.actions.team import invite
 from engine.core.clock import HOUR, MINUTE
 from storage.members import has_owner, list_people
+from storage.sessions import find_signed_in
 from tests.ui.conftest import EMAIL, PASSWORD, Site, count_clients
 
 PAGES = (
@@ -124,6 +125,21 @@ async def test_signing_out_ends_the_session(site: Site) -> None:
         answer = await browser.get("/flows", headers={"cookie": f"flowport_session={kept['flowport_session']}"})
 
     assert answer.status_code == 303
+
+
+async def test_who_joins_in_the_browser_of_another_ends_their_session(site: Site) -> None:
+    token = site.database.write_now(invite, site.owner, "viewer")
+    async with site.browser() as browser:
+        await browser.post("/sign-in", data={"email": EMAIL, "password": PASSWORD})
+        ada = browser.cookies["flowport_session"]
+        form = {"name": "Eve", "email": "eve@example.com", "password": PASSWORD}
+        assert (await browser.post(invitation_path(token), data=form)).status_code == 303
+        assert browser.cookies["flowport_session"] != ada
+        assert (await browser.get("/settings/limits")).status_code == 200
+        answer = await browser.get("/settings/limits", headers={"cookie": f"flowport_session={ada}"})
+
+    assert answer.status_code == 303
+    assert site.database.read_now(find_signed_in, ada) is None
 
 
 async def test_a_session_that_is_used_stays_and_one_that_is_idle_ends(site: Site) -> None:

@@ -193,7 +193,9 @@ class HookForm:
         self.wrong.clear()
         try:
             if self.hook is not None:
-                await self.page_session.execute(change_hook, self.hook.id, self.title.value or "", self.mapping)
+                await self.page_session.execute(
+                    change_hook, self.hook.id, self.title.value or "", self.mapping, began=self.hook
+                )
                 made = None
             else:
                 made = await self.page_session.execute(

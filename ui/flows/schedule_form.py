@@ -371,7 +371,7 @@ class ScheduleForm:
             if self.schedule is None:
                 await self.page_session.execute(add_schedule, self.flow_id, *given)
             else:
-                await self.page_session.execute(change_schedule, self.schedule.id, *given)
+                await self.page_session.execute(change_schedule, self.schedule.id, *given, began=self.schedule)
         except PayloadInvalid as refusal:
             if self.form is None:
                 feedback.refused(refusal)

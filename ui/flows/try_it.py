@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from nicegui import ui
 
 from engine.actions.deployments import endpoint_path
-from engine.actions.keys import TRY_LABEL, create_key, rotate_key, try_key
+from engine.actions.keys import TRY_LABEL, NewKey, try_key
 from engine.core.environments import Environment
 from engine.core.errors import Refusal
 from engine.core.ids import JobId
@@ -60,30 +60,23 @@ class TryKeys:
     """The "Try it now" key of each workspace whose secret this process has."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[str, str]] = {}
+        self._known: dict[str, NewKey] = {}
         self._lock = asyncio.Lock()
 
     async def key_for(self, page_session: PageSession) -> str:
         """Returns a secret that is valid now. Raises NotAllowed for people who may not create keys."""
         workspace_id = page_session.person.workspace_id
+        app = page_session.app
         async with self._lock:
-            at = page_session.app.database.clock.now()
-            mine = [
-                key
-                for key in await page_session.query(list_keys)
-                if key.label == LABEL and key.environment == Environment.DEV and key.status(at) == "active"
-            ]
+            at = app.database.clock.now()
             known = self._known.get(workspace_id)
-            if known is not None and any(key.id == known[0] and key.last4 == known[1][-4:] for key in mine):
-                return known[1]
-            made = await (
-                page_session.execute(try_key, page_session.app.vault)
-                if page_session.app.database.is_postgres
-                else page_session.execute(rotate_key, mine[0].id, 0)
-                if mine
-                else page_session.execute(create_key, LABEL, Environment.DEV)
-            )
-            self._known[workspace_id] = (made.id, made.key)
+            if known is not None and any(
+                (key.id, key.label, key.last4) == (known.id, LABEL, known.last4) and key.status(at) == "active"
+                for key in await page_session.query(list_keys)
+            ):
+                return known.key
+            made = await page_session.execute(try_key, app.vault if app.database.is_postgres else None)
+            self._known[workspace_id] = made
             return made.key
 
 

@@ -11,7 +11,7 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from storage.audit import AuditFilters, AuditRow, list_actors, list_entries
+from storage.audit import AuditFilters, AuditRow, list_entries
 from ui.kit import feedback
 from ui.kit.parts import Column, button, link, link_button, table, words
 from ui.kit.text import _
@@ -20,7 +20,7 @@ from ui.page_shell import every, one_at_a_time, times_of
 from ui.parts.ask_owners import ask_note
 from ui.parts.time_range import Span, span_choice
 from ui.settings.audit_csv import CSV_PATH, PATH, AuditView
-from ui.settings.audit_lines import KINDS, Places, is_about_its_actor, load_places, more, what, who
+from ui.settings.audit_lines import KINDS, Places, is_about_its_actor, load_names, load_places, more, what
 from ui.settings.navigation import settings_page
 
 PAGE_SIZE = 50
@@ -32,14 +32,15 @@ class SeenLog(Struct, frozen=True):
     """The data of the page. It has one entry more than is shown when there are older ones."""
 
     rows: tuple[AuditRow, ...]
-    actors: tuple[str, ...]
+    #: Every actor in the log, and what they are called.
+    actors: Mapping[str, str]
     places: Places
 
 
 def load_log(session: Session, workspace_id: str, filters: AuditFilters, before: int | None) -> SeenLog:
     """Reads a page of entries and the subjects to which they may link."""
     rows = list_entries(session, workspace_id, PAGE_SIZE + 1, filters, before)
-    return SeenLog(tuple(rows), tuple(list_actors(session, workspace_id)), load_places(session, workspace_id))
+    return SeenLog(tuple(rows), load_names(session, workspace_id), load_places(session, workspace_id))
 
 
 def register(app: App) -> None:
@@ -92,8 +93,8 @@ class AuditPage:
     # Filters.
 
     def _draw_filters(self) -> None:
-        actors = sorted(self.seen.actors, key=lambda actor: who(actor).casefold())
-        self._select(_("Who"), {ANY: _("Everybody"), **{one: who(one) for one in actors}}, self.view.who, "who")
+        actors = sorted(self.seen.actors.items(), key=lambda item: item[1].casefold())
+        self._select(_("Who"), {ANY: _("Everybody"), **dict(actors)}, self.view.who, "who")
         self._select(_("What"), {ANY: _("Everything"), **KINDS}, self.view.kind, "kind")
         span_choice(self.view.span, self._span)
 
@@ -144,7 +145,7 @@ class AuditPage:
             with listed.row():
                 listed.cell(self.times.moment(row.at), "fp-t2 fp-nw")
                 with listed.cell(classes="fp-wrap-text"):
-                    words(who(row.actor) + " ", "fp-b")
+                    words(self.seen.actors.get(row.actor, row.actor) + " ", "fp-b")
                     words(what(row.verb) + " ")
                     place = None if is_about_its_actor(row) else self.seen.places.known.get(row.subject)
                     if place is not None:

@@ -22,7 +22,7 @@ from ui.kit.text import Reader
 from ui.page_session import COOKIE, App
 from ui.page_shell import nothing_here
 from ui.parts.time_range import Span, span_of
-from ui.settings.audit_lines import more, verbs_of, what, who
+from ui.settings.audit_lines import load_names, more, verbs_of, what
 
 PATH = "/settings/audit"
 CSV_PATH = "/settings/audit/export.csv"
@@ -86,13 +86,16 @@ def add_routes(root: FastAPI, app: App) -> None:
 async def _rows(recipient: Recipient, filters: AuditFilters) -> AsyncIterator[str]:
     yield MARK + csv_line(HEAD)  # the byte order mark makes spreadsheets read the file as UTF-8
     before: int | None = None
+    names: Mapping[str, str] = {}
     while True:
         rows = await recipient.read(list_entries, recipient.workspace_id, PIECE, filters, before)
+        if any(row.actor not in names for row in rows):
+            names = await recipient.read(load_names, recipient.workspace_id)
         yield "".join(
             csv_line(
                 (
                     to_rfc3339(row.at),
-                    who(row.actor),
+                    names.get(row.actor, row.actor),
                     row.actor,
                     what(row.verb),
                     row.verb,

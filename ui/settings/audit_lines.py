@@ -5,16 +5,16 @@ A test reads the source and fails for a verb that has no label here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from msgspec import Struct
 from sqlalchemy.orm import Session
 
-from storage.audit import AuditRow
+from storage.audit import AuditRow, list_actors
 from storage.datasets import list_datasets
 from storage.flows import list_flows
 from storage.keys import list_keys
-from storage.members import list_people
+from storage.members import Person, list_people
 from ui.kit.text import _
 
 #: Kind -> label in the filter.
@@ -144,10 +144,40 @@ def load_places(session: Session, workspace_id: str) -> Places:
     return Places(known)
 
 
-def who(actor: str) -> str:
-    """Returns `Ada` for `Ada (user_...)`."""
-    name = actor.partition(" (")[0]
-    return {"command line": _("The command line"), "somebody": _("Somebody")}.get(name, name)
+#: The actors that have no id, whose entry is this text alone. A person's always ends with their id in brackets.
+_NO_PERSON = {"command line": _("The command line"), "somebody": _("Somebody"), "server": _("The server")}
+
+
+def load_names(session: Session, workspace_id: str) -> dict[str, str]:
+    """Returns what each actor in the log is called."""
+    return names_of(list_actors(session, workspace_id), list_people(session, workspace_id))
+
+
+def names_of(actors: Iterable[str], people: Collection[Person]) -> dict[str, str]:
+    """Returns what each actor is called: `Ada` for `Ada (user_...)`, with the e-mail address (or else the id) where
+    somebody else could be meant by the name.
+    """
+    emails = {person.id: person.email for person in people}
+    named = {actor: _parts(actor) for actor in actors}
+    ids: dict[str, set[str]] = {}
+    for name, actor_id in (*named.values(), *((one.name, one.id) for one in people), *_without_id()):
+        ids.setdefault(name.casefold(), set()).add(actor_id)
+    return {
+        actor: f"{name} ({emails.get(actor_id, actor_id)})" if actor_id and len(ids[name.casefold()]) > 1 else name
+        for actor, (name, actor_id) in named.items()
+    }
+
+
+def _parts(actor: str) -> tuple[str, str]:
+    """Returns name and id of an actor; the id of one that is no person is ""."""
+    name, bracket, actor_id = actor.rpartition(" (")
+    return (name, actor_id.removesuffix(")")) if bracket else (_NO_PERSON.get(actor, actor), "")
+
+
+def _without_id() -> Iterator[tuple[str, str]]:
+    """Returns the names that are no person's, as the log and as the page have them."""
+    for stored, shown in _NO_PERSON.items():
+        yield from ((stored, ""), (shown, ""))
 
 
 def is_about_its_actor(row: AuditRow) -> bool:

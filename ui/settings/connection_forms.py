@@ -204,7 +204,7 @@ class ConnectionForm:
             if self.row is None:
                 await self.page_session.execute(add_connection, vault, name, self.kind.name, key=key, **settings)
             else:
-                await self.page_session.execute(change_connection, vault, name, key=key, **settings)
+                await self.page_session.execute(change_connection, vault, name, key=key, began=self.row, **settings)
         except Refusal as refusal:
             self._show(refusal)
             return

@@ -146,9 +146,9 @@ async def ask_hosts(page_session: PageSession, row: SecretRow) -> bool:
 
         async def save() -> None:
             try:
-                await page_session.execute(set_secret_hosts, row.id, area.value or "")
+                await page_session.execute(set_secret_hosts, row.id, area.value or "", began=row)
             except Refusal as refusal:
-                field.error(f"{refusal.detail.rstrip('.')}.")
+                field.error(" ".join(f"{part.rstrip('.')}." for part in (refusal.detail, refusal.remedy) if part))
                 return
             dialog.submit(True)
 

@@ -19,10 +19,10 @@ from storage.settings import (
     KNOWN_HOST,
     KNOWN_NAMES,
     OUTBOUND_ALLOW,
-    PUBLIC_URL,
     SERVER,
     WEBHOOK_ALLOW,
     WEBHOOK_HOSTS_LEFT,
+    find_public_url,
     find_setting,
 )
 from storage.workspaces import is_first_workspace
@@ -61,11 +61,11 @@ def load_server(session: Session, workspace_id: str) -> SeenServer | None:
     """Reads the settings. Returns None for people who do not own the server."""
     if not is_first_workspace(session, workspace_id):
         return None
-    names = (PUBLIC_URL, KNOWN_HOST, KNOWN_NAMES, OUTBOUND_ALLOW, WEBHOOK_ALLOW, WEBHOOK_HOSTS_LEFT)
+    names = (KNOWN_HOST, KNOWN_NAMES, OUTBOUND_ALLOW, WEBHOOK_ALLOW, WEBHOOK_HOSTS_LEFT)
     said = {name: find_setting(session, SERVER, name) for name in names}
     left = said[WEBHOOK_HOSTS_LEFT]
     return SeenServer(
-        said[PUBLIC_URL] or "",
+        find_public_url(session),
         said[KNOWN_HOST] or "",
         tuple(said[KNOWN_NAMES] or ()),
         said[OUTBOUND_ALLOW] or "",
@@ -175,8 +175,12 @@ class ServerPage:
                 if fixed:
                     box.props("readonly")
             if not fixed:
-                self._save_button(
-                    field, lambda: self.page_session.execute(set_public_url, box.value or ""), _("Save the address")
+                self._save_all(
+                    lambda text, began: self.page_session.execute(set_public_url, text, began=began),
+                    seen.public_url,
+                    field,
+                    box,
+                    _("Save the address"),
                 )
             usual = _("Localhost and IP addresses always work")
             host = (
@@ -193,7 +197,7 @@ class ServerPage:
                 area = names.control(
                     ui.textarea(value="\n".join(seen.known_names)).props("outlined dense autogrow spellcheck=false")
                 )
-            self._save_list(
+            self._save_all(
                 lambda text, began: self.page_session.execute(set_known_names, text, began=began),
                 seen.known_names,
                 names,
@@ -230,7 +234,7 @@ class ServerPage:
                         "outlined dense autogrow spellcheck=false"
                     )
                 )
-            self._save_list(
+            self._save_all(
                 lambda text, began: self.page_session.execute(set_outbound_allow, text, began=began),
                 seen.outbound_allow,
                 field,
@@ -271,7 +275,7 @@ class ServerPage:
                     "outlined dense autogrow spellcheck=false"
                 )
             )
-        self._save_list(
+        self._save_all(
             lambda text, began: self.page_session.execute(set_webhook_allow, text, began=began),
             seen.webhook_allow,
             field,
@@ -279,15 +283,15 @@ class ServerPage:
             _("Save the list for callers"),
         )
 
-    def _save_list(
+    def _save_all(
         self,
         keep: Callable[[str, Any], Awaitable[Any]],
         began: Any,
         field: Field,
-        area: ui.textarea,
+        area: ui.input | ui.textarea,
         verb: str,
     ) -> None:
-        """Adds the button that saves a whole list, unless somebody changed it since the form began with it."""
+        """Adds the button that saves all of a box, unless somebody changed it since the form began with it."""
 
         async def save() -> None:
             nonlocal began

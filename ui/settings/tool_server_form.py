@@ -101,7 +101,13 @@ class ToolServerForm:
                 dropped = self.drop is not None and bool(self.drop.value)
                 key = written["key"] or ("" if dropped else None)
                 await self.page_session.execute(
-                    change_tool_server, vault, server_id, url=written["url"], key=key, header=written["header"]
+                    change_tool_server,
+                    vault,
+                    server_id,
+                    url=written["url"],
+                    key=key,
+                    header=written["header"],
+                    began=self.row,
                 )
         except Refusal as refusal:
             self._show(refusal)

@@ -311,6 +311,16 @@ async def test_a_shorter_overlap_ends_the_secrets_of_earlier_renewals_too(hooks:
     assert [(await hooks.call(path)).status_code for path in paths] == [401, 401, 202]
 
 
+async def test_a_secret_that_ended_at_once_stays_ended_when_the_clock_goes_back(hooks: Hooks) -> None:
+    house = hooks.house
+    house.clock.offset += 2 * HOUR
+    hook = hooks.add()
+    new = house.database.write_now(renew_hook_secret, house.principal, hooks.vault, hook.id, overlap_ms=0)
+    house.clock.offset -= 2 * HOUR
+    paths = [hook_path(hook.id, "link", secret) for secret in (hook.secret, new.secret)]
+    assert [(await hooks.call(path)).status_code for path in paths] == [401, 202]
+
+
 async def test_no_secret_is_stored_or_logged_in_the_open(
     hooks: Hooks, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,10 +78,14 @@ def test_rotating_keeps_the_id_and_the_old_secret_for_the_overlap(database, ada,
     assert caller(database, new.key) is not None
 
 
-def test_rotating_without_overlap_refuses_the_old_secret_at_once(database, ada):
+def test_rotating_without_overlap_refuses_the_old_secret_at_once_and_for_good(database, ada, clock):
+    clock.offset = 2 * HOUR
     old = database.write_now(create_key, ada, "Shop", "live")
-    database.write_now(rotate_key, ada, old.id, 0)
-    assert caller(database, old.key) is None
+    new = database.write_now(rotate_key, ada, old.id, 0)
+    for clock.offset in (2 * HOUR, 0):
+        assert caller(database, old.key) is None
+        assert caller(database, new.key) is not None
+        assert database.read_now(get_key, ada.workspace_id, old.id).older_valid_until is None
 
 
 def test_the_last_rotation_bounds_the_secrets_of_earlier_ones_too(database, ada, clock):
@@ -215,6 +219,19 @@ def test_creating_rotating_and_revoking_stand_in_the_audit_log_without_the_key(d
     entries = database.read_now(list_entries, ada.workspace_id)
     assert [row.verb for row in entries[:3]] == ["revoke key", "rotate key", "create key"]
     assert all(made.key not in row.detail for row in entries)
+
+
+def test_the_audit_log_says_what_was_changed_of_a_key(database, ada):
+    made = database.write_now(create_key, ada, "Shop", "live", monthly=5)
+    seen = database.read_now(get_key, ada.workspace_id, made.id).properties
+    flow_id = database.write_now(import_flow, ada, flow_file(greeting())).flow_id
+    changed = replace(seen, label="Web shop", flow_ids=[flow_id], expires_at=HOUR * 24 * 365 * 100, monthly=None)
+    database.write_now(change_key, ada, made.id, seen, changed)
+    assert database.read_now(list_entries, ada.workspace_id)[0].detail == (
+        "Web shop: label Web shop (before: label Shop); may call 1 flow (before: may call every flow); "
+        "ends 2069-12-07T00:00:00.000Z (before: has no end); "
+        "no limit of requests a month (before: 5 requests a month)"
+    )
 
 
 def test_a_viewer_makes_no_keys(database, ada):

@@ -20,6 +20,7 @@ from engine.actions.members import (
 )
 from engine.actions.principal import Principal
 from engine.actions.team import disable_person, invite
+from engine.actions.workspaces import create_workspace
 from engine.core.clock import DAY, HOUR, MINUTE
 from engine.core.errors import Conflict, Invalid, LinkNotValid, NotFound, RateLimited, SignInFailed
 from storage.audit import list_entries
@@ -47,6 +48,16 @@ async def test_a_set_up_link_makes_the_owner_and_signs_them_in(database, workspa
     found = await signed_in(database, await set_up(database, workspace))
     assert (found.name, found.email, found.role, found.workspace_id) == ("Ada", EMAIL, "owner", workspace)
     assert await database.read(has_owner, workspace)
+    assert await database.read(find_setting, SERVER, KNOWN_HOST) == "flows.lan:8080"
+
+
+async def test_the_owner_of_another_workspace_names_no_host_of_the_server(database, workspace):
+    await set_up(database, workspace)
+    elsewhere = database.write_now(create_workspace, "Elsewhere")
+    token = database.write_now(new_setup_token, elsewhere)
+    await set_up_owner(
+        database, token, "Bob", "bob@example.net", PASSWORD, Browser("192.0.2.8", "", "other.example.net")
+    )
     assert await database.read(find_setting, SERVER, KNOWN_HOST) == "flows.lan:8080"
 
 
@@ -213,6 +224,18 @@ async def test_signing_out_ends_one_session_and_everywhere_ends_all(database, wo
     assert [await signed_in(database, cookie) for cookie in (two, three)] == [None, None]
 
 
+async def test_who_comes_into_a_browser_ends_the_session_of_who_was_there(database, workspace):
+    ada = await set_up(database, workspace)
+    invitation = database.write_now(invite, person(workspace), "viewer")
+    eve = await join(database, invitation, "Eve", "eve@example.com", PASSWORD, Browser("192.0.2.7", cookie=ada))
+    assert await signed_in(database, ada) is None
+    again = await sign_in(database, EMAIL, PASSWORD, Browser("192.0.2.7", cookie=eve))
+    assert await signed_in(database, eve) is None
+    with pytest.raises(SignInFailed):
+        await sign_in(database, "eve@example.com", "wrong", Browser("192.0.2.7", cookie=again))
+    assert (await signed_in(database, again)).name == "Ada"
+
+
 async def test_a_reset_link_sets_a_password_and_ends_all_sessions(database, workspace):
     old = await set_up(database, workspace)
     token = database.write_now(new_reset_token, workspace, "Ada@Example.com")
@@ -240,6 +263,19 @@ def test_a_reset_link_needs_an_account_of_the_workspace(database, workspace, str
     for email in ("nobody@example.com", ""):
         with pytest.raises(NotFound):
             database.write_now(new_reset_token, workspace, email)
+
+
+async def test_a_reset_link_finds_its_account_in_any_workspace(database, workspace):
+    await set_up(database, workspace)
+    elsewhere = database.write_now(create_workspace, "Elsewhere")
+    setup = database.write_now(new_setup_token, elsewhere)
+    await set_up_owner(database, setup, "Bob", "bob@example.net", PASSWORD)
+    with pytest.raises(NotFound, match="Nobody in this workspace"):
+        database.write_now(new_reset_token, workspace, "bob@example.net")
+    token = database.write_now(new_reset_token, None, "bob@example.net")
+    assert database.read_now(list_entries, elsewhere)[0].verb == "print reset link"
+    found = await signed_in(database, await set_new_password(database, token, "a brand new password"))
+    assert (found.name, found.workspace_id) == ("Bob", elsewhere)
 
 
 async def test_a_reset_link_is_refused_for_somebody_who_is_shut_out(database, workspace):

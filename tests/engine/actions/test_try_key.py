@@ -1,13 +1,19 @@
-"""The key "Try it now" of servers that share a database: its secret is sealed there, so that none replaces another's."""
+"""The key "Try it now": servers that share a database have its secret sealed there, so that none replaces another's. A key
+whose secret a person was shown is theirs.
+"""
 
 from __future__ import annotations
 
-from engine.actions.keys import TRY_LABEL, revoke_key, rotate_key, try_key
+import pytest
+from msgspec.structs import replace
+
+from engine.actions.keys import TRY_LABEL, change_key, create_key, revoke_key, rotate_key, try_key
 from engine.actions.principal import Principal
+from engine.core.api_key_format import parse_key
 from engine.core.environments import Environment
 from engine.secrets.sealing import Vault
 from storage.database import Database
-from storage.keys import list_keys
+from storage.keys import find_caller, get_key, list_keys
 
 VAULT = Vault(bytes(32))
 
@@ -19,14 +25,39 @@ def test_every_server_gets_the_same_secret(database: Database, ada: Principal) -
     assert (key.id, key.label, key.environment, key.last4) == (made.id, TRY_LABEL, Environment.DEV, made.key[-4:])
 
 
-def test_a_secret_that_is_no_longer_valid_is_replaced(database: Database, ada: Principal) -> None:
-    made = database.write_now(try_key, ada, VAULT)
-    rotated = database.write_now(rotate_key, ada, made.id, 0)
-    again = database.write_now(try_key, ada, VAULT)
-    assert again.id == made.id
-    assert again.key not in {made.key, rotated.key}
-    database.write_now(revoke_key, ada, made.id)
-    assert database.write_now(try_key, ada, VAULT).id != made.id
+@pytest.mark.parametrize("vault", [VAULT, None], ids=["sealed in the database", "in memory only"])
+def test_a_key_that_somebody_rotated_or_made_is_theirs(database: Database, ada: Principal, vault: Vault | None) -> None:
+    first = database.write_now(try_key, ada, vault)
+    rotated = database.write_now(rotate_key, ada, first.id, 24)
+    own = database.write_now(create_key, ada, TRY_LABEL, Environment.DEV)
+    second = database.write_now(try_key, ada, vault)
+    third = database.write_now(try_key, ada, vault)
+    assert second.id not in {first.id, own.id}
+    assert third.id == second.id
+    for text in (first.key, rotated.key, own.key, third.key):
+        assert database.read_now(find_caller, parse_key(text)) is not None
+
+
+@pytest.mark.parametrize("vault", [VAULT, None], ids=["sealed in the database", "in memory only"])
+def test_a_key_that_was_revoked_or_has_another_label_is_replaced(
+    database: Database, ada: Principal, vault: Vault | None
+) -> None:
+    first = database.write_now(try_key, ada, vault)
+    database.write_now(revoke_key, ada, first.id)
+    second = database.write_now(try_key, ada, vault)
+    seen = database.read_now(get_key, ada.workspace_id, second.id).properties
+    database.write_now(change_key, ada, second.id, seen, replace(seen, label="Shop"))
+    assert len({first.id, second.id, database.write_now(try_key, ada, vault).id}) == 3
+
+
+def test_a_secret_that_only_memory_had_is_replaced(database: Database, ada: Principal) -> None:
+    made = database.write_now(try_key, ada, None)
+    again = database.write_now(try_key, ada, None)
+    assert (again.id, again.key == made.key) == (made.id, False)
+    assert database.read_now(find_caller, parse_key(made.key)) is None
+    sealed = database.write_now(try_key, ada, VAULT)
+    assert sealed.id == made.id
+    assert database.write_now(try_key, ada, VAULT) == sealed
 
 
 def test_a_secret_that_was_sealed_with_another_key_is_replaced(database: Database, ada: Principal) -> None:

@@ -74,6 +74,17 @@ def test_a_wrong_value_is_refused_by_name(name, value):
         from_environment({name: value})
 
 
+def test_addresses_are_kept_as_browsers_send_them():
+    settings = from_environment(
+        {
+            "FLOWPORT_PUBLIC_URL": "https://Büro.Example:443/",
+            "FLOWPORT_ALLOWED_ORIGINS": "http://Flows.lan:80, https://flows.lan:8443/path",
+        }
+    )
+    assert settings.public_url == "https://xn--bro-hoa.example"
+    assert settings.allowed_origins == ("http://flows.lan", "https://flows.lan:8443")
+
+
 def test_lists_are_split_at_commas():
     settings = from_environment(
         {"FLOWPORT_ALLOWED_ORIGINS": "https://a.example/, https://b.example", "FLOWPORT_TRUSTED_PROXIES": "private"}

@@ -16,7 +16,7 @@ from api.app import create_api
 from engine.actions.deployments import deploy
 from engine.actions.flows import create_flow, save_draft, save_version
 from engine.actions.jobs import cancel_all
-from engine.actions.keys import create_key, revoke_key
+from engine.actions.keys import create_key, revoke_key, rotate_key
 from engine.actions.webhooks import set_webhook
 from engine.core.api_key_format import parse_key
 from engine.core.clock import DAY, HOUR
@@ -32,7 +32,7 @@ from engine.secrets.sealing import open_vault
 from storage.flows import get_draft, get_flow, get_version
 from storage.job_changes import Lease, claim_job
 from storage.jobs import JobFilters, list_jobs
-from storage.keys import find_caller, list_keys
+from storage.keys import find_caller, get_key, list_keys
 from storage.questions import QuestionRow, find_question
 from storage.sent_fields import CALLS, Sent, add_sent_fields
 from storage.tables import Job
@@ -253,6 +253,23 @@ async def test_try_it_now_makes_a_real_call_with_a_key_of_its_own(site: Site, us
 
     keys = site.database.read_now(list_keys, site.workspace_id)
     assert [(key.label, key.environment) for key in keys] == [("Try it now", "dev")]
+
+
+async def test_a_key_that_somebody_rotated_is_theirs_and_the_button_gets_another(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    await user.open(f"/flows/{flow_id}")
+    async with working(site, "dev"):
+        press(user, "Send")
+        await user.should_see("202 Accepted")
+
+    (key,) = site.database.read_now(list_keys, site.workspace_id)
+    rotated = site.database.write_now(rotate_key, site.owner, key.id, 24)
+    async with working(site, "dev"):
+        press(user, "Send")
+        await until(lambda: len(site.database.read_now(list_keys, site.workspace_id)) == 2)
+        await user.should_see("202 Accepted")
+    assert site.database.read_now(find_caller, parse_key(rotated.key)) is not None, "who rotated it was shown this text"
+    assert site.database.read_now(get_key, site.workspace_id, key.id).older_valid_until is not None
 
 
 async def test_the_answer_of_a_call_is_shown_in_plain_words_above_its_json(site: Site, user: User) -> None:

@@ -13,11 +13,14 @@ from nicegui.testing import User
 from engine.actions.deployments import undeploy
 from engine.actions.flows import delete_flow, rename_flow
 from engine.actions.keys import create_key, revoke_key
+from engine.actions.members import join
+from engine.actions.principal import Principal
 from engine.actions.team import invite
 from engine.core.clock import HOUR
+from storage.members import list_people
 from tests.sources import nodes_of, source_files
 from tests.ui.arrange import page_text, press
-from tests.ui.conftest import Site
+from tests.ui.conftest import PASSWORD, Site
 
 
 def actions_in_the_source() -> set[str]:
@@ -62,6 +65,29 @@ async def test_the_log_is_told_in_sentences_that_lead_to_what_still_exists(site:
     links = {str(one.props.get("href")) for one in user.client.elements.values() if one.tag == "a"}
     assert f"/flows/{live}" in links
     assert f"/flows/{gone}" not in links
+
+
+async def test_people_who_could_be_taken_for_another_have_their_address(site: Site, user: User) -> None:
+    said = {"sam1": "Sam (Sales)", "sam2": "Sam (Support)", "eve": "Eve", "eve2": "eve", "mallory": "Command line"}
+    for mail, name in said.items():
+        invitation = site.database.write_now(invite, site.owner, "editor")
+        await join(site.database, invitation, name, f"{mail}@example.com", PASSWORD)
+    for one in site.database.read_now(list_people, site.workspace_id):
+        site.database.write_now(
+            create_key, Principal(site.owner.workspace_id, one.id, one.name, one.role), "Shop", "live"
+        )
+    await user.open("/settings/audit?kind=keys")
+    shown = page_text(user)
+    for name in ("Sam (Sales)", "Sam (Support)", "Eve (eve@example.com)", "eve (eve2@example.com)"):
+        assert f"{name} \ncreated a key" in shown
+    assert "Command line (mallory@example.com) \ncreated a key" in shown
+    who = next(one for one in user.find(kind=ui.select).elements if one.props.get("aria-label") == "Who")
+    assert {"The command line", "Command line (mallory@example.com)", "eve (eve2@example.com)"} <= set(
+        who.options.values()
+    )
+    file = await user.http_client.get("/settings/audit/export.csv?kind=keys")
+    rows = list(csv.DictReader(io.StringIO(file.text.removeprefix("\ufeff"))))
+    assert {row["who"] for row in rows} >= {"Command line (mallory@example.com)", "Sam (Sales)"}
 
 
 async def test_filters_stand_in_the_address_and_the_file_has_the_same_lines(site: Site, user: User) -> None:

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 from nicegui.testing import User
 
-from engine.actions.connections import add_connection, set_price
+from engine.actions.connections import add_connection, change_connection, set_price
 from engine.actions.members import ensure_owner, sign_in
 from engine.actions.owner_notes import ask_owner
 from engine.actions.principal import Principal
-from engine.actions.secrets import add_secret
+from engine.actions.secrets import add_secret, set_secret_hosts
 from engine.actions.workspaces import create_workspace
 from engine.core.settings import Settings
 from engine.models.provider_catalog import PROVIDERS
@@ -338,6 +338,31 @@ async def test_a_secret_is_kept_replaced_and_removed_and_never_shown(site: Site,
     press(user, "Remove")
     await user.should_see("None yet.", retries=100)
     assert site.database.read_now(list_secrets, site.workspace_id) == []
+
+
+async def test_an_open_form_does_not_undo_what_somebody_else_changed(site: Site, user: User, vault: Vault) -> None:
+    hosts = "api.example.com\nold.example.com"
+    secret_id = site.database.write_now(add_secret, site.owner, vault, "Shop token", SECRET, hosts)
+    site.database.write_now(add_connection, site.owner, vault, "box", "vllm")
+    await user.open(PAGE)
+    press_named(user, "Hosts Shop token")
+    await user.should_see("Hosts of Shop token")
+    site.database.write_now(set_secret_hosts, site.owner, secret_id, "api.example.com")
+    box(user, "Hosts").value = f"{hosts}\nnew.example.com"
+    press(user, "Keep them")
+    await user.should_see("Somebody changed this after you opened the page. Load the page again", retries=100)
+    assert box(user, "Hosts").value == f"{hosts}\nnew.example.com"
+    assert site.database.read_now(list_secrets, site.workspace_id)[0].hosts == ("api.example.com",)
+
+    await user.open(PAGE)
+    press_named(user, "Change box")
+    site.database.write_now(change_connection, site.owner, vault, "box", key=SECRET)
+    box(user, "Calls at once").value = "3"
+    press(user, "Save and test")
+    await user.should_see("Somebody changed this after you opened the page. Load the page again", retries=100)
+    found = site.database.read_now(open_connection, vault, site.workspace_id, "box")
+    assert found is not None
+    assert (found.key, found.max_concurrency) == (SECRET, None)
 
 
 async def test_the_owner_looks_at_the_hosts_that_an_upgrade_found(site: Site, user: User, vault: Vault) -> None:

@@ -94,6 +94,17 @@ async def test_an_open_page_follows_what_somebody_else_allows(user: User, site: 
     await until(lambda: boxes(user)["note"].value)
 
 
+async def test_an_open_form_does_not_undo_what_somebody_else_changed(user: User, site: Site, vault: Vault) -> None:
+    server_id = site.database.write_now(add_tool_server, site.owner, vault, "shop", URL)
+    await user.open("/settings/tools")
+    press_named(user, "Change shop")
+    site.database.write_now(change_tool_server, site.owner, vault, server_id, url=f"{URL}/v2", key="k-1234567")
+    press(user, "Save and test")
+    await user.should_see("Somebody changed this after you opened the page. Load the page again", retries=100)
+    (row,) = site.database.read_now(list_tool_servers, site.owner.workspace_id)
+    assert (row.url, row.secret_id is not None) == (f"{URL}/v2", True)
+
+
 async def test_a_tool_that_is_listed_no_more_is_forbidden_and_never_allowed(site: Site, vault: Vault) -> None:
     server_id = site.database.write_now(add_tool_server, site.owner, vault, "shop", URL)
     site.database.write_now(remember_tools, site.owner, server_id, [STOCK])
