@@ -5,7 +5,7 @@ its name: a Word document that is called `.pdf` is read all the same.
 
 | File | What comes out |
 |---|---|
-| PDF | its pages; **layout** is the text as it is printed, with columns side by side, which helps a model with tables and invoices |
+| PDF | its pages; **layout** is the text as it is printed, with columns side by side, which helps a model with tables and invoices (a page in Hebrew or Arabic is in reading order) |
 | Word (.docx) | headings, lists, tables and footnotes |
 | PowerPoint (.pptx) | each slide with its tables and notes |
 | Excel and OpenDocument tables (.xlsx, .xls, .ods) | each sheet as a page and as a table |

@@ -73,6 +73,45 @@ async def test_a_table_in_a_pdf_becomes_rows() -> None:
     }  # fmt: skip
 
 
+#: Two columns of prose below some lines of a page.
+COLUMNS = made.pdf(
+    [
+        (57, 780, 20, "Terms of the shop"),
+        *((57, 750 - 14 * line, 10, f"Line {line} of the prose above the columns.") for line in range(12)),
+        *((57, 540 - 14 * line, 10, f"The left column goes on in its line {line}.") for line in range(4)),
+        *((310, 554 - 14 * line, 10, f"The right column stands beside it, {line}.") for line in range(3)),
+        (57, 440, 11, "Item"), (250, 440, 11, "Price"),
+        (57, 420, 11, "Rye"), (250, 420, 11, "3.20"),
+    ]
+)  # fmt: skip
+
+
+async def test_prose_in_columns_is_read_one_column_after_the_other() -> None:
+    found = await read_it("terms.pdf", COLUMNS, "markdown")
+    assert found["markdown"].startswith("# Terms of the shop\n\nLine 0 of")
+    assert found["markdown"].endswith(
+        "The left column goes on in its line 0.\nThe left column goes on in its line 1.\n"
+        "The left column goes on in its line 2.\nThe left column goes on in its line 3.\n\n"
+        "The right column stands beside it, 0.\nThe right column stands beside it, 1.\n"
+        "The right column stands beside it, 2.\n\n| Item | Price |\n| --- | --- |\n| Rye | 3.20 |"
+    )
+
+
+HEBREW = ("מדיניות החזרות", "ניתן להחזיר כל מוצר תוך שלושים יום", "כספי יינתן תוך ארבעה עשר ימי עסקים")
+
+
+async def test_a_page_from_right_to_left_keeps_the_order_of_its_words() -> None:
+    found = await read_it("terms.pdf", made.hebrew_pdf(*HEBREW), "markdown")
+    assert (found["text"], found["markdown"], found["layout"]) == ("\n".join(HEBREW),) * 3
+    with pytest.raises(NodeFailed, match="holds no table"):
+        await read_it("terms.pdf", made.hebrew_pdf(*HEBREW), "tables")
+
+
+async def test_a_line_from_right_to_left_on_another_page_keeps_the_order_of_its_words() -> None:
+    lines = ("A QUOTE FROM A BOOK OF ANOTHER COUNTRY"[::-1], HEBREW[0])
+    assert (await read_it("quote.pdf", made.hebrew_pdf(*lines), "markdown"))["markdown"].endswith(HEBREW[0])
+
+
 async def test_pages_of_a_pdf_come_out_as_pictures() -> None:
     pictures = await page_images(Sent("invoice.pdf", made.INVOICE), width=300, apart=apart)
     assert (list(pictures.pictures), pictures.notes) == ([1, 2], ())
