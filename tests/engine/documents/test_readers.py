@@ -169,6 +169,39 @@ async def test_word() -> None:
     assert "no fixed pages" in (await read_it("hours.docx", made.WORD, pages="2"))["notes"][0]
 
 
+def run(text: str) -> str:
+    return f"<w:r><w:t>{text}</w:t></w:r>"
+
+
+def formula(text: str) -> str:
+    return f"<m:r><m:t>{text}</m:t></m:r>"
+
+
+@pytest.mark.parametrize(
+    ("inside", "text"),
+    [
+        (f'{run("for ")}<w:fldSimple w:instr=" MERGEFIELD Name ">{run("Mill &amp; Sons")}</w:fldSimple>', "for Mill & Sons"),
+        (f'<w:fldSimple w:instr="A"><w:fldSimple w:instr="B">{run("inner")}</w:fldSimple></w:fldSimple>', "inner"),
+        (f'<w:dir w:val="rtl">{run("שלום")}</w:dir>', "שלום"),
+        (f'<w:bdo w:val="rtl">{run("turned")}</w:bdo>', "turned"),
+        ((f"{run('it is ')}<m:oMath>{formula('E=m')}<m:sSup><m:sSupPr/><m:e>{formula('c')}</m:e><m:sup>{formula('2')}"
+         "</m:sup></m:sSup></m:oMath>"), "it is E=mc^2"),
+        ((f"<m:oMathPara><m:oMath><m:f><m:num>{formula('1')}</m:num><m:den><m:d><m:e>{formula('a+b')}</m:e></m:d></m:den>"
+         "</m:f></m:oMath></m:oMathPara>"), "1/(a+b)"),
+    ],
+)  # fmt: skip
+async def test_text_in_fields_and_formulas_of_word_is_read(inside: str, text: str) -> None:
+    math = f'xmlns:m="{made.OFFICE.replace("relationships", "math")}"'
+    parts = made.word_parts(f'<w:p>{inside}<w:r><w:footnoteReference w:id="5"/></w:r></w:p>')
+    parts["word/document.xml"] = str(parts["word/document.xml"]).replace(made.W, f"{made.W} {math}")
+    parts["word/footnotes.xml"] = (
+        f'{made.HEAD}<w:footnotes {made.W} {math}><w:footnote w:id="5"><w:p>{inside}</w:p></w:footnote></w:footnotes>'
+    )
+    found = await read_it("letter.docx", made.zipped(parts))
+    assert found["text"].split("[1]")[0].strip() == text
+    assert found["text"].count(text) == 2
+
+
 async def test_slides() -> None:
     found = await read_it("plans.pptx", made.SLIDES, "markdown", pages="2")
     assert (found["page_count"], found["text"]) == (2, "Prices\n\nBread | Price\nRye | 4.20")
