@@ -11,7 +11,7 @@ its name: a Word document that is called `.pdf` is read all the same.
 | Excel and OpenDocument tables (.xlsx, .xls, .ods) | each sheet as a page and as a table |
 | CSV | one table |
 | Web page (.html) | its text, with links and tables |
-| E-mail (.eml) | sender, date, subject and text, and the names of attached files |
+| E-mail (.eml) | sender, date, subject and text, also of an e-mail that it forwards, and the names of attached files |
 | Text and Markdown | as it is |
 
 **Give back** decides what comes out beside the text: *Markdown* has headings, lists and tables, *Tables* has the rows of each table,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from email.message import EmailMessage
 from typing import Any
 
 import pytest
@@ -336,6 +337,57 @@ async def test_an_email() -> None:
     )
     assert found["notes"] == ["1 attached file is named at the end of the text, but not read."]
     assert "Two **café** loaves" in (await read_it("order", made.MAIL, "markdown"))["markdown"]
+
+
+def mail_of(*parts: EmailMessage, kind: str = "mixed") -> EmailMessage:
+    mail = EmailMessage()
+    mail["From"], mail["Subject"] = "a@b.example", "Order"
+    mail["Content-Type"] = f"multipart/{kind}"
+    for one in parts:
+        mail.attach(one)
+    return mail
+
+
+def part(text: str, kind: str = "plain") -> EmailMessage:
+    made_part = EmailMessage()
+    made_part.set_content(text, subtype=kind)
+    return made_part
+
+
+def forwarded(mail: EmailMessage) -> EmailMessage:
+    made_part = EmailMessage()
+    made_part.set_content(mail)
+    return made_part
+
+
+_TABLE = "<table><tr><td>a</td><td>b</td></tr><tr><td>c</td><td>d</td></tr></table>"
+
+
+@pytest.mark.parametrize(
+    ("mail", "text", "markdown"),
+    [
+        (mail_of(part("First"), part("<p>Then <b>this</b></p>", "html")), "First\n\nThen this", "First\n\nThen **this**"),
+        (mail_of(part("<p>One</p>", "html"), part("Two"), part("<p>Three</p>", "html")),
+         "One\n\nTwo\n\nThree", "One\n\nTwo\n\nThree"),
+        (mail_of(mail_of(part("Plain"), part("<b>HTML</b>", "html"), kind="alternative"), part("Below")),
+         "Plain\n\nBelow", "**HTML**\n\nBelow"),
+        (mail_of(part(" "), part("<b>HTML</b>", "html"), kind="alternative"), "HTML", "**HTML**"),
+        (mail_of(part("Plain"), part("<p></p>", "html"), kind="alternative"), "Plain", "Plain"),
+        (mail_of(part("Look:"), forwarded(mail_of(part("<p>40 loaves</p>", "html")))),
+         "Look:\n\nFrom: a@b.example\nSubject: Order\n\n40 loaves",
+         "Look:\n\n- From: a@b.example\n- Subject: Order\n\n40 loaves"),
+    ],
+)  # fmt: skip
+async def test_no_part_of_an_email_is_lost(mail: EmailMessage, text: str, markdown: str) -> None:
+    found = await read_it("order.eml", mail.as_bytes(), "markdown")
+    assert found["markdown"] == f"- From: a@b.example\n- Subject: Order\n\n{markdown}"
+    assert (await read_it("order.eml", mail.as_bytes()))["text"] == f"From: a@b.example\nSubject: Order\n\n{text}"
+
+
+async def test_tables_in_parts_of_an_email_have_numbers_of_their_own() -> None:
+    mail = mail_of(part(_TABLE, "html"), part(_TABLE, "html"))
+    tables = (await read_it("order.eml", mail.as_bytes(), "tables"))["tables"]
+    assert [one["title"] for one in tables] == ["Table 1", "Table 2"]
 
 
 async def test_text_and_markdown() -> None:
