@@ -44,8 +44,9 @@ def read_table(data: bytes, name: str = "", *, names: Names = "auto", most_rows:
     if not text.strip():
         raise Invalid("The file is empty", remedy="Choose a CSV or JSON file with at least one row.")
     ending = name.lower().rsplit(".", 1)[-1]
-    if ending in {"json", "jsonl", "ndjson"} or (ending not in {"csv", "tsv"} and looks_like_json(text)):
-        return read_json(text, most_rows=most_rows)
+    lines = ending in {"jsonl", "ndjson"}
+    if lines or ending == "json" or (ending not in {"csv", "tsv"} and looks_like_json(text)):
+        return read_json(text, lines=lines, most_rows=most_rows)
     return read_csv(text, encoding=encoding, names=names, most_rows=most_rows)
 
 

@@ -38,6 +38,11 @@ def test_every_form_gives_the_same_rows(text: str, form: str) -> None:
     assert (table.columns, table.rows, table.form) == (("name", "price", "stock"), ROWS, form)
 
 
+def test_a_file_of_json_lines_with_one_line_has_one_row() -> None:
+    table = read_table(b'{"id": 1, "items": [{"sku": "A"}, {"sku": "B"}]}\n', "orders.jsonl")
+    assert (table.rows, table.form) == (({"id": 1, "items": [{"sku": "A"}, {"sku": "B"}]},), "JSON lines")
+
+
 @pytest.mark.parametrize(
     ("encoding", "word"),
     [("utf-8", ""), ("utf-8-sig", ""), ("utf-16", ", UTF-16"), ("cp1252", ", Windows-1252")],
