@@ -38,6 +38,25 @@ def test_every_form_gives_the_same_rows(text: str, form: str) -> None:
     assert (table.columns, table.rows, table.form) == (("name", "price", "stock"), ROWS, form)
 
 
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("Artikel;Preis (EUR, netto)\nBrot;3,20\nMilch;1,10\n", ("Artikel", "Preis (EUR, netto)")),
+        ("Name;Ort, Land\nAnna;Berlin, DE\n", ("Name", "Ort, Land")),
+        ("Name\tOrt, Land\nAnna\tBerlin, DE\n", ("Name", "Ort, Land")),
+        ("Name|Ort, Land\nAnna|Berlin, DE\n", ("Name", "Ort, Land")),
+        ("1,5;2,5\n3,5;4,5\n", ("1,5", "2,5")),
+        ("a,b;c\n1,2;3\n", ("a", "b;c")),
+        ("2026,b;c\n1,2;3\n", ("2026", "b;c")),
+        ("name, age; years\nRye, 3; 4\n", ("name", "age; years")),
+        ("name,tags\nRye,bread;dark\nRoll,bread;white\n", ("name", "tags")),
+        ("name, age\nRye, 3\n", ("name", "age")),
+    ],
+)
+def test_commas_of_numbers_and_sentences_are_no_delimiters(text: str, columns: tuple[str, ...]) -> None:
+    assert read_table(text.encode(), "prices.csv").columns == columns
+
+
 def test_a_file_of_json_lines_with_one_line_has_one_row() -> None:
     table = read_table(b'{"id": 1, "items": [{"sku": "A"}, {"sku": "B"}]}\n', "orders.jsonl")
     assert (table.rows, table.form) == (({"id": 1, "items": [{"sku": "A"}, {"sku": "B"}]},), "JSON lines")
