@@ -370,6 +370,9 @@ async def test_a_person_says_whether_the_first_line_holds_names(site: Site, user
     max(user.find(kind=ui.switch).elements, key=lambda element: element.id).value = False
     await user.should_see("2 rows, 2 columns", retries=100)
     assert "Column 1" in texts(user)
+    press(user, "Another file")
+    await drop(user, "more.csv", b"name;age\nCleo;50\n")
+    await user.should_see("1 row, 2 columns (CSV, semicolons)", retries=100)
 
 
 async def test_a_dataset_is_renamed_and_one_in_use_is_deleted_by_typing_its_name(site: Site, user: User) -> None:
