@@ -12,7 +12,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Mapping
 
-from engine.core.charsets import decode_body
+from engine.core.charsets import decode_body, decode_utf8
 from engine.core.errors import Invalid, TooLarge
 from engine.table_files.csv_table import read_csv
 from engine.table_files.json_table import looks_like_json, read_json
@@ -69,8 +69,5 @@ def _as_text(data: bytes) -> tuple[str, str]:
     text = decode_body(data, is_page=False)
     if with_mark:
         return text, "UTF-16"
-    try:
-        data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return text, "Windows-1252"
-    return text, ""
+    is_utf8 = data.startswith(codecs.BOM_UTF8) or decode_utf8(data) is not None
+    return text, "" if is_utf8 else "Windows-1252"

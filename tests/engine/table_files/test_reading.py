@@ -73,6 +73,20 @@ def test_the_encoding_is_found(encoding: str, word: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("rest", "word", "name"),
+    [
+        (b"", "", "Rückgabe"),
+        (b"caf\xe9\n", "", "Rückgabe"),
+        ("Größe M in München\n".encode("cp1252") * 9, ", Windows-1252", "RÃ¼ckgabe"),
+    ],
+)
+def test_a_damaged_letter_does_not_change_all_others(rest: bytes, word: str, name: str) -> None:
+    table = read_table("Rückgabe\n".encode() + "Größe in München für Bäcker\n".encode() * 4 + rest, "a.csv")
+    assert (table.columns, table.form) == ((name,), f"CSV, commas{word}")
+    assert table.rows[-1] == ({name: "caf\ufffd"} if len(rest) == 5 else table.rows[-1])
+
+
+@pytest.mark.parametrize(
     ("cells", "values"),
     [
         (["1", "-20", "0"], [1, -20, 0]),
