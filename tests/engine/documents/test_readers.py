@@ -213,6 +213,17 @@ async def test_slides() -> None:
     ]
 
 
+async def test_of_alternatives_in_slides_one_is_read() -> None:
+    names = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+    both = (
+        f'<mc:AlternateContent {names}><mc:Choice Requires="a14">{{}}</mc:Choice><mc:Fallback>{{}}</mc:Fallback>'
+        "</mc:AlternateContent>"
+    )
+    same, only = both.format(made.shape("Once"), made.shape("Once")), both.format("", made.shape("Fallback"))
+    found = await read_it("deck.pptx", made.zipped(made.slides_parts(same + only + made.shape("End"))))
+    assert found["text"] == "Once\n\nFallback\n\nEnd"
+
+
 async def test_sheets_of_excel_with_whole_numbers_as_whole_numbers() -> None:
     found = await read_it("bread.xlsx", made.SHEETS, "tables")
     assert found["tables"][0]["rows"] == [
