@@ -59,9 +59,14 @@ def shown_numbers(columns: Sequence[ColumnLine], search: str, reader: Reader) ->
     if not marks & set(search) or not set(search.removeprefix("-")) <= {*"0123456789", *marks}:
         return None
     numbers = {one.name for one in columns if one.type == "number"}
-    return lambda name, value: (
-        number_text(value, reader, two=True) if name in numbers and _has_two_places(value) else ""
-    )
+
+    def shown(name: str, value: Any) -> str:
+        if name not in numbers or not _has_two_places(value):
+            return ""
+        text = number_text(value, reader, two=True)
+        return f"{text} {text.replace(reader.thousands, '')}"  # nobody has to type what only groups the digits
+
+    return shown
 
 
 def _has_two_places(value: Any) -> bool:

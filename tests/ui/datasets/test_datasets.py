@@ -137,7 +137,13 @@ async def test_a_search_counts_what_it_finds(site: Site, user: User) -> None:
 
 @pytest.mark.parametrize(
     ("search", "found"),
-    [("1,480.50", "1 row found"), ("480.5", "1 row found"), ("3.20", "2 rows found"), ("4.00", "1 row found")],
+    [
+        ("1,480.50", "1 row found"),
+        ("1480.50", "1 row found"),
+        ("480.5", "1 row found"),
+        ("3.20", "2 rows found"),
+        ("4.00", "1 row found"),
+    ],
 )
 async def test_a_number_is_found_as_it_is_shown(site: Site, user: User, search: str, found: str) -> None:
     rows = [{"p": 1480.5, "n": 1}, {"p": 3.2, "n": 4}, {"p": 4, "n": 4}, {"p": -3.2, "n": 480}]
