@@ -8,7 +8,7 @@ while the column has no values; `by` names the job whose step made the column.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -147,11 +147,21 @@ def each_row(session: Session, workspace_id: str, dataset_id: str) -> Iterator[R
 
 
 def page_of_rows(
-    session: Session, workspace_id: str, dataset_id: str, *, offset: int, limit: int, search: str = ""
+    session: Session,
+    workspace_id: str,
+    dataset_id: str,
+    *,
+    offset: int,
+    limit: int,
+    search: str = "",
+    shown: Callable[[str, Any], str] | None = None,
 ) -> RowPage:
-    """Returns one page of rows. `search`: only rows with a value that contains this text, ignoring case."""
+    """Returns one page of rows. `search`: only rows with a value that contains this text, ignoring case.
+
+    `shown(column, value)`: a value as the reader sees it, which is searched, too.
+    """
     if search.strip():
-        return _found(session, workspace_id, dataset_id, search.strip().casefold(), offset, limit)
+        return _found(session, workspace_id, dataset_id, search.strip().casefold(), offset, limit, shown)
     total = session.scalar(
         select(Dataset.row_count).where(Dataset.workspace_id == workspace_id, Dataset.id == dataset_id)
     )
@@ -184,7 +194,15 @@ def as_json(data: Row) -> str:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
-def _found(session: Session, workspace_id: str, dataset_id: str, wanted: str, offset: int, limit: int) -> RowPage:
+def _found(
+    session: Session,
+    workspace_id: str,
+    dataset_id: str,
+    wanted: str,
+    offset: int,
+    limit: int,
+    shown: Callable[[str, Any], str] | None,
+) -> RowPage:
     raw = json.dumps(wanted, ensure_ascii=False)[1:-1]
     rows: list[RowLine] = []
     total = 0
@@ -199,10 +217,12 @@ def _found(session: Session, workspace_id: str, dataset_id: str, wanted: str, of
     for row_id, text in texts:
         folded = text.casefold()
         # skips most rows without parsing them; 0.2 escaped letters in rows that were changed
-        if raw not in folded and wanted not in folded and "\\u" not in folded:
+        if shown is None and raw not in folded and wanted not in folded and "\\u" not in folded:
             continue
         data = json.loads(text)
-        if not any(wanted in _as_words(value) for value in data.values()):
+        if not any(wanted in _as_words(value) for value in data.values()) and not (
+            shown is not None and any(wanted in shown(name, value) for name, value in data.items())
+        ):
             continue
         if offset <= total < offset + limit:
             rows.append(RowLine(row_id, data))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import unicodedata
 from collections.abc import Mapping, Sequence
 from itertools import chain, product
 
@@ -23,6 +24,7 @@ _UNSPACED = (
 )
 _RUN = re.compile(f"[{_UNSPACED}]+")
 _TERM = re.compile(f"[{_UNSPACED}]+|[^\\W_{_UNSPACED}]+")
+_UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff]")
 _SHARP_S = re.compile("ß|ss")
 #: At so many places of a word, from its beginning on, ß and ss are exchanged: 16 spellings.
 _MOST_SHARP_S = 4
@@ -65,6 +67,13 @@ class Term(Struct, frozen=True):
         return _RUN.match(self.text) is not None
 
 
+def composed(text: str) -> str:
+    """Returns a text with each letter and its accents as one character, without signs that are not seen and stand inside
+    of words, like soft hyphens. Those that join letters and emoji stay.
+    """
+    return unicodedata.normalize("NFC", _UNSEEN.sub("", text))
+
+
 def small(text: str) -> str:
     """Returns a text in small letters, each letter one as before: `casefold` makes two of ß, which the tokenizer leaves
     as it is, and `lower` makes two of İ, of which the second is no letter.
@@ -86,7 +95,7 @@ def spellings(term: Term) -> tuple[str, ...]:
 def terms_of(question: str) -> list[Term]:
     """Returns the words of a question that are searched, each once and in order."""
     found: dict[Term, None] = {}
-    for text in _TERM.findall(small(question)):
+    for text in _TERM.findall(small(composed(question))):
         if not _RUN.match(text):
             found[Term(text)] = None
         elif len(text) == 1:
@@ -101,6 +110,7 @@ def found_words_in(terms: Sequence[Term], texts: Sequence[str]) -> list[dict[Ter
     """Returns for each text: the terms that it holds -> the words as they are written there, in small letters; the stems
     count.
     """
+    texts = [composed(text) for text in texts]  # those that were stored by earlier releases are not
     spaced = [term for term in terms if not term.unspaced]
     words: list[set[str]] = [set(_TERM.findall(small(text))) if spaced else set() for text in texts]
     stems: Mapping[str, str] = (

@@ -7,12 +7,15 @@ import re
 
 _META_CHARSET = rb"<meta[^>]{0,200}?charset\s*+=\s*+[\"']?+\s*+([a-z0-9_.:-]{2,40})"
 
+#: In a text of another charset next to no letters are UTF-8; in one that was cut or patched nearly all are.
+_LETTERS_FOR_A_DAMAGED_ONE = 10
+
 
 def decode_body(body: bytes, content_type: str = "", *, is_page: bool = True) -> str:
     """Returns the bytes of an answer as text; invalid bytes become replacement characters.
 
     The first of these that is known decides: byte order mark, Content-Type header, `<meta charset>` (with `is_page`),
-    UTF-8, Windows-1252.
+    UTF-8 (a few of its letters may be damaged), Windows-1252.
     """
     for mark, name in (
         (codecs.BOM_UTF8, "utf-8"),
@@ -28,10 +31,19 @@ def decode_body(body: bytes, content_type: str = "", *, is_page: bool = True) ->
     if in_page and (name := _codec(in_page[1].decode("ascii"))):
         # a page whose meta tag can be read as ASCII is not UTF-16
         return body.decode("utf-8" if name.startswith("utf-16") else name, errors="replace")
+    text = decode_utf8(body)
+    return body.decode("cp1252", errors="replace") if text is None else text
+
+
+def decode_utf8(body: bytes) -> str | None:
+    """Returns bytes that are UTF-8 as text, also when a few of many letters are damaged; None for other bytes."""
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError:
-        return body.decode("cp1252", errors="replace")
+        text = body.decode("utf-8", errors="replace")
+    damaged = text.count("\ufffd")
+    letters = len(text) - len(text.encode("ascii", errors="ignore")) - damaged  # those of several bytes
+    return text if letters >= _LETTERS_FOR_A_DAMAGED_ONE * damaged else None
 
 
 def _codec(label: str) -> str | None:

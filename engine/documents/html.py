@@ -14,7 +14,7 @@ from engine.pages.parsing_limits import PageTooTangled, check_shape
 from engine.pages.table_places import TablePlaces, placed
 
 MEDIA_TYPE = "text/html"
-_MOST_TABLES = 500
+MOST_TABLES = 500
 
 
 def read_html(content: bytes, wish: Wish) -> Read:
@@ -53,7 +53,7 @@ def tables_in(top: LexborNode) -> list[dict[str, Any]]:
     """Returns the tables that hold no other table and have several columns."""
     tables = []
     finder = TablePlaces()
-    for node in top.css("table")[:_MOST_TABLES]:
+    for node in top.css("table")[:MOST_TABLES]:
         if node.css_first("table table, table") is not None and len(node.css("table")) > 1:
             continue
         lines = [(row, row.css("td, th")) for row in node.css("tr")]

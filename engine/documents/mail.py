@@ -5,11 +5,15 @@ from __future__ import annotations
 import email
 import email.errors
 import email.policy
+from collections.abc import Sequence
 from email.message import EmailMessage, Message
+from typing import Any
+
+from msgspec import Struct
 
 from engine.core.charsets import decode_body
 from engine.documents.document import MOST_CHARACTERS, Page, Read, Unreadable, Wish
-from engine.documents.html import read_html_text
+from engine.documents.html import MOST_TABLES, read_html_text
 
 MEDIA_TYPE = "message/rfc822"
 _HEADS = ("From", "To", "Cc", "Date", "Subject")
@@ -17,23 +21,33 @@ _MOST_PARTS = 1_000
 _DEEPEST = 50
 
 
+class _Text(Struct, frozen=True):
+    """A piece of the text of an e-mail. `markdown`: empty when it is the same."""
+
+    text: str
+    markdown: str = ""
+    tables: Sequence[dict[str, Any]] = ()
+
+
 def read_mail(content: bytes, wish: Wish) -> Read:
-    """Reads an e-mail. Its attached files are named, not read. Raises Unreadable."""
+    """Reads an e-mail, and e-mails that it forwards. Attached files are named, not read. Raises Unreadable."""
     try:
         mail = email.message_from_bytes(content, policy=email.policy.default)
     except (ValueError, LookupError, TypeError, email.errors.MessageError) as error:
         raise Unreadable("damaged", detail=f"{error}"[:150]) from None
-    heads = {name: found for name in _HEADS if (found := _head(mail, name))}
-    plain, html, attached = _parts(mail)
-    body = _body(plain, html, wish)
-    if not heads and not body.pages[0].text:
+    attached = _attached(mail)
+    heads = _heads(mail)
+    body = _texts(mail, wish)
+    if not heads and not body:
         raise Unreadable("no_text")
-    told = [f"{name}: {value}" for name, value in heads.items()]
-    files = [f"Attached files: {', '.join(attached)}"] if attached else []
-    page = body.pages[0]
-    text = "\n\n".join(filter(None, ("\n".join(told), page.text, *files)))
-    marked = "\n\n".join(filter(None, ("\n".join(f"- {one}" for one in told), page.markdown or page.text, *files)))
-    read = Read(MEDIA_TYPE, [Page(1, text, marked)], heads.get("Subject", ""), tables=body.tables, notes=body.notes)
+    files = [_Text(f"Attached files: {', '.join(attached)}")] if attached else []
+    blocks = [*_told(heads), *body, *files]
+    text = "\n\n".join(one.text for one in blocks)
+    marked = "\n\n".join(one.markdown or one.text for one in blocks)
+    page = Page(1, text[:MOST_CHARACTERS], marked[:MOST_CHARACTERS])
+    read = Read(MEDIA_TYPE, [page], heads.get("Subject", ""), tables=_tables(body))
+    if len(text) > MOST_CHARACTERS:
+        read.notes.append(f"Only its first {MOST_CHARACTERS:,} characters were read.")
     if wish.pages.strip():
         read.notes.append("An e-mail has no pages to choose from, so all of it was read.")
     if attached:
@@ -49,10 +63,28 @@ def _head(mail: Message, name: str) -> str:
         return ""  # a header that the standard library cannot take apart
 
 
-def _parts(mail: Message) -> tuple[list[str], list[str], list[str]]:
-    """Returns the plain texts, the HTML texts, and the names of attached files."""
-    plain: list[str] = []
-    html: list[str] = []
+def _heads(mail: Message) -> dict[str, str]:
+    return {name: found for name in _HEADS if (found := _head(mail, name))}
+
+
+def _told(heads: dict[str, str]) -> list[_Text]:
+    lines = [f"{name}: {value}" for name, value in heads.items()]
+    return [_Text("\n".join(lines), "\n".join(f"- {one}" for one in lines))] if lines else []
+
+
+def _tables(body: Sequence[_Text]) -> list[dict[str, Any]]:
+    """Returns the tables of all parts. Those without a caption are numbered, in each part from 1 on."""
+    tables: list[dict[str, Any]] = []
+    for one in body:
+        before = len(tables)
+        for place, table in enumerate(one.tables, 1):
+            numbered = table["title"] == f"Table {place}"
+            tables.append({**table, "title": f"Table {before + place}"} if numbered else table)
+    return tables[:MOST_TABLES]
+
+
+def _attached(mail: Message) -> list[str]:
+    """Returns the names of attached files. Raises Unreadable for too many parts."""
     attached: list[str] = []
     waiting: list[tuple[Message, int, bool]] = [(mail, 0, False)]
     seen = 0
@@ -63,32 +95,62 @@ def _parts(mail: Message) -> tuple[list[str], list[str], list[str]]:
             raise Unreadable("too_deep")
         if seen > _MOST_PARTS:
             raise Unreadable("unsafe", detail=f"It has more than {_MOST_PARTS:,} parts.")
-        inner = part.get_payload()
-        if part.is_multipart() and isinstance(inner, list):
+        if (inner := _inner(part)) is not None:
             message = part.get_content_type() == MEDIA_TYPE
             if message and forwarded:
                 attached.append("a forwarded e-mail")
                 continue
-            waiting += [(one, depth + 1, forwarded or message) for one in reversed(inner) if isinstance(one, Message)]
-            continue
-        kind = part.get_content_type()
-        name = _file_name(part)
-        if name or kind not in {"text/plain", "text/html"}:
-            attached.append(name or kind)
-        else:
-            (html if kind == "text/html" else plain).append(_decoded(part))
-    return plain, html, attached
+            waiting += [(one, depth + 1, forwarded or message) for one in reversed(inner)]
+        elif not _is_text(part):
+            attached.append(_file_name(part) or part.get_content_type())
+    return attached
 
 
-def _body(plain: list[str], html: list[str], wish: Wish) -> Read:
-    """Reads the HTML when tables or Markdown are wanted or there is nothing else, otherwise the plain text."""
-    texts = [text for text in plain if text.strip()]
-    if html and (not texts or wish.how != "text"):
-        try:
-            return read_html_text("\n".join(html), MEDIA_TYPE, wish)
-        except Unreadable:
-            pass  # an e-mail with an empty HTML part
-    return Read(MEDIA_TYPE, [Page(1, "\n\n".join(text.strip() for text in texts)[:MOST_CHARACTERS])])
+def _inner(part: Message) -> list[Message] | None:
+    """Returns the parts that a part holds, None for one that holds none."""
+    inner = part.get_payload()
+    if part.is_multipart() and isinstance(inner, list):
+        return [one for one in inner if isinstance(one, Message)]
+    return None
+
+
+def _is_text(part: Message) -> bool:
+    return not _file_name(part) and part.get_content_type() in {"text/plain", "text/html"}
+
+
+def _texts(part: Message, wish: Wish, *, forwarded: bool = False) -> list[_Text]:
+    """Returns the texts of a part in order: of alternatives one, of a forwarded e-mail its head lines, too."""
+    inner = _inner(part)
+    if inner is None:
+        return _text_of(part, wish) if _is_text(part) else []
+    kind = part.get_content_type()
+    if kind == MEDIA_TYPE:
+        if forwarded:
+            return []
+        return [text for one in inner for text in (*_told(_heads(one)), *_texts(one, wish, forwarded=True))]
+    found = (_texts(one, wish, forwarded=forwarded) for one in _by_wish(inner, kind, wish))
+    if kind == "multipart/alternative":
+        return next(filter(None, found), [])
+    return [text for texts in found for text in texts]
+
+
+def _by_wish(parts: list[Message], kind: str, wish: Wish) -> list[Message]:
+    """Returns alternatives with the wanted one first: the HTML for tables and Markdown, otherwise the plain text."""
+    if kind != "multipart/alternative":
+        return parts
+    wanted = "text/plain" if wish.how == "text" else "text/html"
+    return sorted(parts, key=lambda part: all(one.get_content_type() != wanted for one in part.walk()))
+
+
+def _text_of(part: Message, wish: Wish) -> list[_Text]:
+    text = _decoded(part)
+    if part.get_content_type() == "text/plain":
+        return [_Text(text.strip())] if text.strip() else []
+    try:
+        read = read_html_text(text, MEDIA_TYPE, wish)
+    except Unreadable:
+        return []  # an empty HTML part
+    return [_Text(read.pages[0].text, read.pages[0].markdown, read.tables)]
 
 
 def _decoded(part: Message) -> str:

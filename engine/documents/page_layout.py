@@ -2,12 +2,14 @@
 
 A PDF has no paragraphs and no tables, only pieces of text with their places. Pieces at the same height make a line;
 pieces of a line with a wide gap between them are cells. Lines with several cells whose columns lie below each other
-make a table, unless the cells are as long as the lines of a page with two columns of prose.
+make a table, unless the cells are as long as the lines of a page with two columns of prose: these are read in the order
+in which the page draws them, and so are words that are written from right to left.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -21,13 +23,17 @@ _MARKS = re.compile(r"^[•◦▪‣·●○■–—*-]\s+")
 
 
 class Piece(NamedTuple):
-    """A word and its place on the page, in points from the left and from the bottom. Its height is that of its font."""
+    """A word and its place on the page, in points from the left and from the bottom. Its height is that of its font.
+
+    `order`: its number among the words as the page draws them, which nearly always is the order of reading.
+    """
 
     left: float
     right: float
     bottom: float
     top: float
     text: str
+    order: int = 0
 
 
 @dataclass
@@ -35,6 +41,7 @@ class Cell:
     left: float
     right: float
     text: str
+    order: int = 0
 
 
 @dataclass
@@ -80,9 +87,10 @@ class PageLayout:
     def as_markdown(self, text: str) -> str:
         """Returns the page as Markdown: larger lines are headings, tables are tables.
 
-        `text`: the page in reading order, which is used as it is for prose in columns.
+        `text`: the page in reading order, which is used as it is for a page that is mostly prose in columns or written
+        from right to left.
         """
-        if self._is_prose_in_columns():
+        if self._is_prose_in_columns() or is_right_to_left(text):
             return text
         usual = self._usual_size()
         written: list[str] = []
@@ -113,12 +121,16 @@ class PageLayout:
         return len(several) > len(self._lines) / 3 and _is_prose(several)
 
     def _blocks(self) -> list[Line | list[Row]]:
-        """Returns the lines, with each table as one list of rows."""
+        """Returns the lines, with each table as one list of rows, and prose in columns in the order of reading."""
         blocks: list[Line | list[Row]] = []
         at = 0
         while at < len(self._lines):
-            end = self._end_of_table(at)
-            inner = _table_in(self._lines, at, end)
+            end = self._end_of_cells(at)
+            several = [line for line in self._lines[at:end] if len(line.cells) > 1]
+            if len(several) > 1 and _is_prose(several):
+                at = self._put_prose(blocks, at, end)
+                continue
+            inner = _table_in(self._lines, at, end) if len(several) > 1 else at
             rows = _rows(self._lines[at:inner]) if inner > at else None
             if rows is None:
                 blocks.append(self._lines[at])
@@ -128,8 +140,25 @@ class PageLayout:
                 at = inner
         return blocks
 
-    def _end_of_table(self, start: int) -> int:
-        """Returns where the table that begins with this line ends, or `start` when none begins here."""
+    def _put_prose(self, blocks: list[Line | list[Row]], start: int, end: int) -> int:
+        """Adds prose in columns from `start` to `end`, each cell as a line, and returns where it ends: lines of one
+        column alone above and below belong to it when they are drawn between its cells.
+        """
+        lines = self._lines[start:end]
+        orders = [cell.order for line in lines for cell in line.cells]
+        first, last = min(orders), max(orders)
+        while blocks and isinstance(above := blocks[-1], Line) and first < above.cells[0].order < last:
+            lines.append(above)
+            blocks.pop()
+        while end < len(self._lines) and first < self._lines[end].cells[0].order < last:
+            lines.append(self._lines[end])
+            end += 1
+        cells = sorted(((cell, line) for line in lines for cell in line.cells), key=lambda one: one[0].order)
+        blocks += [Line(line.middle, line.height, cells=[cell]) for cell, line in cells]
+        return end
+
+    def _end_of_cells(self, start: int) -> int:
+        """Returns where the lines with several cells that begin with this line end, with single cells between them."""
         if len(self._lines[start].cells) < 2:
             return start
         end, last = start, start
@@ -142,8 +171,7 @@ class PageLayout:
             elif end - last > 1:  # a table's cell may go on in two lines below it
                 break
             end += 1
-        several = [line for line in self._lines[start : last + 1] if len(line.cells) > 1]
-        return start if len(several) < 2 or _is_prose(several) else last + 1
+        return last + 1
 
     def _gap(self, at: int) -> float:
         return self._lines[at - 1].middle - self._lines[at].middle
@@ -166,14 +194,44 @@ def _lines(pieces: list[Piece]) -> list[Line]:
 
 def _cells(pieces: list[Piece], widest_space: float) -> list[Cell]:
     cells: list[Cell] = []
+    held: list[Piece] = []
+
+    def end() -> None:
+        if held:
+            first = min(one.order for one in held)
+            cells.append(Cell(held[0].left, max(one.right for one in held), _joined(held, widest_space), first))
+            held.clear()
+
+    right = 0.0
     for piece in pieces:
-        if cells and piece.left - cells[-1].right <= widest_space:
-            touching = piece.left - cells[-1].right < widest_space / 12
-            cells[-1].text += ("" if touching else " ") + piece.text
-            cells[-1].right = max(cells[-1].right, piece.right)
-        else:
-            cells.append(Cell(piece.left, piece.right, piece.text))
+        if held and piece.left - right > widest_space:
+            end()
+        right = max(right, piece.right) if held else piece.right
+        held.append(piece)
+    end()
     return cells
+
+
+def _joined(pieces: list[Piece], widest_space: float) -> str:
+    """Returns the text of a cell; its order of reading is that of drawing when a letter is written from right to left."""
+    if any(is_leftward(letter) for piece in pieces for letter in piece.text):
+        return " ".join(piece.text for piece in sorted(pieces, key=lambda one: one.order))
+    text, right = "", pieces[0].left
+    for piece in pieces:
+        touching = piece.left - right < widest_space / 12
+        text += ("" if touching else " ") + piece.text
+        right = max(right, piece.right)
+    return text
+
+
+def is_right_to_left(text: str) -> bool:
+    """True when most letters of a text are written from right to left, as those of Hebrew and Arabic."""
+    letters = [is_leftward(letter) for letter in text if letter.isalpha()]
+    return sum(letters) * 2 > len(letters)
+
+
+def is_leftward(letter: str) -> bool:
+    return letter > "\u0590" and unicodedata.bidirectional(letter) in {"R", "AL"}
 
 
 def _is_prose(lines: list[Line]) -> bool:
@@ -248,7 +306,8 @@ def _level(line: Line, usual: float) -> int:
 
 
 def _goes_on(above: Line, line: Line) -> bool:
-    return above.middle - line.middle < 1.9 * max(above.height, line.height) and not _MARKS.match(line.text)
+    step = above.middle - line.middle
+    return 0 <= step < 1.9 * max(above.height, line.height) and not _MARKS.match(line.text)
 
 
 def _item(text: str) -> str:

@@ -12,7 +12,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from engine.documents.document import Page, Read, Unreadable, Wish, counted, cut_note, too_many_note
-from engine.documents.page_layout import PageLayout, Piece
+from engine.documents.page_layout import PageLayout, Piece, is_leftward, is_right_to_left
 from engine.documents.rows import table_of
 
 MEDIA_TYPE = "application/pdf"
@@ -120,7 +120,7 @@ def _read_page(page: pypdfium2.PdfPage, number: int, how: str) -> tuple[Page, li
             read.markdown = read.layout = text
             return read, []
         layout = PageLayout(_pieces(text_page))
-    read.layout = layout.as_printed()
+    read.layout = text if is_right_to_left(text) else layout.as_printed()
     if how == "markdown":
         read.markdown = layout.as_markdown(text)
     tables = layout.tables() if how == "tables" else []
@@ -145,19 +145,19 @@ def _pieces(page: pypdfium2.PdfTextPage) -> list[Piece]:
         height = top - bottom
         if word and (
             space
-            or not -height < box.left - right < 0.17 * height
+            or not -height < (left - box.right if is_leftward(chr(code)) else box.left - right) < 0.17 * height
             or abs(box.top + box.bottom - top - bottom) > height / 2
         ):
-            pieces.append(Piece(left, right, bottom, max(top, bottom + 1), "".join(word)))
+            pieces.append(Piece(left, right, bottom, max(top, bottom + 1), "".join(word), len(pieces)))
             word = []
         if space:
             continue
         if not word:
-            left, bottom, top = box.left, box.bottom, box.top
+            left, right, bottom, top = box.left, box.right, box.bottom, box.top
         word.append(chr(code))
-        right = box.right
+        left, right = min(left, box.left), max(right, box.right)
     if word:
-        pieces.append(Piece(left, right, bottom, max(top, bottom + 1), "".join(word)))
+        pieces.append(Piece(left, right, bottom, max(top, bottom + 1), "".join(word), len(pieces)))
     return pieces
 
 

@@ -19,6 +19,7 @@ _LINKS = (
     "http://schemas.openxmlformats.org/officeDocument/2006/relationships",
     "http://purl.oclc.org/ooxml/officeDocument/relationships",
 )
+_COMPATIBILITY = "http://schemas.openxmlformats.org/markup-compatibility/2006"
 _TITLES = frozenset({"title", "ctrTitle"})
 _NOT_CONTENT = frozenset({"sldNum", "dt", "ftr", "hdr", "sldImg"})
 
@@ -83,6 +84,8 @@ def _read_slide(archive: Archive, name: str, number: int) -> tuple[Page, list[di
 
 def _parts(slide: etree._Element) -> Iterator[tuple[str, str | list[Row]]]:
     """Yields the kind of placeholder and the text of each shape, and the rows of each table."""
+    for alternatives in list(slide.iter(f"{{{_COMPATIBILITY}}}AlternateContent")):
+        _keep_one(alternatives)
     for node in slide.iter("{*}sp", *(f"{{{one}}}tbl" for one in _DRAWING)):
         if etree.QName(node).localname == "tbl":
             yield "", [[_text(cell) for cell in row.iterchildren("{*}tc")] for row in node.iterchildren("{*}tr")]
@@ -91,6 +94,14 @@ def _parts(slide: etree._Element) -> Iterator[tuple[str, str | list[Row]]]:
         kind = place.get("type", "") if place is not None else ""
         if kind not in _NOT_CONTENT:
             yield kind, _text(node)
+
+
+def _keep_one(alternatives: etree._Element) -> None:
+    """Leaves the first of the alternatives that has text: the others show the same to older programs."""
+    kept = next((one for one in alternatives if _text(one)), None)
+    for one in list(alternatives):
+        if kept is not None and one is not kept:
+            alternatives.remove(one)
 
 
 def _text(node: etree._Element) -> str:

@@ -57,7 +57,8 @@ async def read_row_texts_apart(content: bytes, name: str, *, apart: Apart) -> tu
     value = _value_of(answer, name)
     if not value.get("is_table"):
         return tuple(("", text) for text in _split(value, texts, name))
-    return tuple((f"row {at}", text) for at, text in enumerate(_split(value, texts, name), 1))
+    first = 0 if value.get("first_row") == 0 else 1  # a JSON object may have a text before its rows
+    return tuple((f"row {at}" if at else "", text) for at, text in enumerate(_split(value, texts, name), first))
 
 
 def _value_of(answer: dict[str, Json], name: str) -> dict[str, Json]:

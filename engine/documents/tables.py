@@ -5,6 +5,7 @@ The texts go back behind each other, with the length of each, so that the other 
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,10 +13,14 @@ from typing import Any
 from engine.core.charsets import decode_body
 from engine.core.errors import Refusal
 from engine.core.lone_surrogates import whole_utf8
+from engine.table_files.json_table import MAX_DEPTH, depth_over
 from engine.table_files.reading import read_table
-from engine.table_files.row_words import row_text
+from engine.table_files.row_words import as_words, row_text
+from engine.table_files.table import Table
 
 Json = Any
+#: What stands beside the rows in a JSON object is told with each of them up to so many characters, else once before them.
+_LONGEST_AROUND = 300
 
 
 def read_rows(arguments: Mapping[str, Json], content: bytes) -> tuple[dict[str, Json], bytes]:
@@ -41,8 +46,21 @@ def read_row_texts(arguments: Mapping[str, Json], content: bytes) -> tuple[dict[
             return _wrong(refusal)
         sizes, texts = _joined([decode_body(content, is_page=False)])
         return {"value": {"sizes": sizes, "is_table": False}}, texts
-    sizes, texts = _joined(map(row_text, table.rows))
-    return {"value": {"sizes": sizes, "is_table": True}}, texts
+    around = _text_around(table)
+    if not around or len(around) > _LONGEST_AROUND:
+        rows = itertools.chain([around] if around else [], map(row_text, table.rows))
+    else:
+        rows = (f"{around}\n{row_text(row)}" for row in table.rows)
+    sizes, texts = _joined(rows)
+    return {"value": {"sizes": sizes, "is_table": True, "first_row": len(table.rows) + 1 - len(sizes)}}, texts
+
+
+def _text_around(table: Table) -> str:
+    """Returns what stands beside the rows in a JSON object, as text; nothing when it is only numbers, or very deep."""
+    if depth_over(table.around, MAX_DEPTH):
+        return ""
+    has_text = any(not isinstance(one, int | float) and as_words(one) for one in table.around.values())
+    return row_text(table.around) if has_text else ""
 
 
 def _wrong(refusal: Refusal) -> tuple[dict[str, Json], bytes]:

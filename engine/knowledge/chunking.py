@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from storage.knowledge_changes import NewPiece
+from storage.knowledge_terms import composed
 
 PIECE_CHARS = 1_000
 SMALLEST_PIECE, LARGEST_PIECE = 200, 8_000
@@ -69,6 +70,11 @@ def cut_parts(parts: Sequence[tuple[str, str]], chars: int = PIECE_CHARS) -> lis
 
 
 def clean(text: str) -> str:
+    """Returns a text as it is stored, with words as they are searched."""
+    return composed(storable(text))
+
+
+def storable(text: str) -> str:
     """Returns a text without characters that no database keeps, and with plain line ends."""
     return _UNREADABLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 

@@ -119,9 +119,12 @@ async def _read_file(file: FileContent, tools: Tools) -> AsyncIterator[Found | N
     if len(read["pages"]) > 1:
         word = _PLACES.get(ending, "page")
         parts = tuple((f"{word} {one['number']}", one["text"]) for one in read["pages"] if one["text"].strip())
+    elif (
+        read["media_type"] == "application/pdf"
+    ):  # its layout is guessed; its text has the words in the order of reading
+        parts = (("page 1", read["text"]),)
     else:
-        place = "page 1" if ending == "pdf" else ""
-        parts = ((place, _LINK.sub(r"\1", read["markdown"] or read["text"])),)
+        parts = (("", _LINK.sub(r"\1", read["markdown"] or read["text"])),)
     if not any(text.strip() for _, text in parts):
         why = "It may be a scan: pictures of pages hold no text." if ending == "pdf" else ""
         raise NodeFailed(f"“{file.name}” has no text that can be read.", why=why, remedy="Add it as text.")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 from sqlalchemy.orm import Session
 
-from engine.knowledge.chunking import clean, cut_parts
+from engine.knowledge.chunking import clean, cut_parts, storable
 from engine.knowledge.documents import Found
 from storage.knowledge_changes import (
     SLICE,
@@ -19,8 +19,9 @@ from storage.knowledge_changes import (
     finish_document,
     write_pieces,
 )
+from storage.knowledge_terms import composed
 
-#: Changes when texts are cut in another way, so that every document counts as changed.
+#: Changes when texts are cut in another way, so that every document counts as changed, and gets its vectors anew.
 CUT_VERSION = 2
 
 
@@ -37,12 +38,13 @@ class CutDocument(Struct, frozen=True):
 
 def cut_document(found: Found, piece_chars: int) -> CutDocument:
     """Returns a document in pieces."""
-    digest = hashlib.sha256(f"{CUT_VERSION}\n{piece_chars}\n{found.name}\n{found.address}".encode(errors="replace"))
+    name = composed(found.name)
+    digest = hashlib.sha256(f"{CUT_VERSION}\n{piece_chars}\n{name}\n{found.address}".encode(errors="replace"))
     for place, text in found.parts:
-        digest.update(f"\n\0{place}\n{text}".encode(errors="replace"))
+        digest.update(f"\n\0{place}\n{composed(text)}".encode(errors="replace"))
     pieces = tuple(cut_parts(found.parts, piece_chars))
     return CutDocument(
-        clean(found.key), clean(found.name), clean(found.address), digest.hexdigest(), pieces, found.stored_hash
+        storable(found.key), clean(name), storable(found.address), digest.hexdigest(), pieces, found.stored_hash
     )
 
 

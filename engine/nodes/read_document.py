@@ -5,13 +5,13 @@ its name: a Word document that is called `.pdf` is read all the same.
 
 | File | What comes out |
 |---|---|
-| PDF | its pages; **layout** is the text as it is printed, with columns side by side, which helps a model with tables and invoices |
+| PDF | its pages; **layout** is the text as it is printed, with columns side by side, which helps a model with tables and invoices (a page in Hebrew or Arabic is in reading order) |
 | Word (.docx) | headings, lists, tables and footnotes |
 | PowerPoint (.pptx) | each slide with its tables and notes |
 | Excel and OpenDocument tables (.xlsx, .xls, .ods) | each sheet as a page and as a table |
 | CSV | one table |
 | Web page (.html) | its text, with links and tables |
-| E-mail (.eml) | sender, date, subject and text, and the names of attached files |
+| E-mail (.eml) | sender, date, subject and text, also of an e-mail that it forwards, and the names of attached files |
 | Text and Markdown | as it is |
 
 **Give back** decides what comes out beside the text: *Markdown* has headings, lists and tables, *Tables* has the rows of each table,

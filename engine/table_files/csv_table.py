@@ -25,6 +25,9 @@ DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 #: Number of characters that are read to detect the delimiter.
 _LOOKED_AT = 64 << 10
 _MAX_CELL = 1 << 20
+#: A comma that is none of a number or a sentence, and a semicolon that is none of a sentence.
+_COMMA = re.compile(r"(?<![0-9]),(?! )|,(?![0-9 ])")
+_SEMICOLON = re.compile(r";(?! )")
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?(?:[eE][+-]?[0-9]{1,2})?")
 
@@ -74,14 +77,17 @@ def _delimiter_of(text: str) -> tuple[str, str]:
     piece = text[:_LOOKED_AT]
     if len(text) > _LOOKED_AT:
         piece = piece.rpartition("\n")[0] or piece
-    best, most = ",", 0.0
+    found: dict[str, tuple[float, int]] = {}
     for delimiter in DELIMITERS:
         widths = _widths(piece, delimiter)
-        if not widths or widths[0] < 2:
-            continue
-        points = sum(width == widths[0] for width in widths) / len(widths) * 100 + min(widths[0], 50) / 100
-        if points > most:
-            best, most = delimiter, points
+        if widths and widths[0] > 1:
+            found[delimiter] = (sum(width == widths[0] for width in widths) / len(widths), min(widths[0], 50))
+    best = max(found, key=lambda one: found[one], default=",")
+    first = piece.lstrip().partition("\n")[0]
+    if best == "," and not _COMMA.search(first):
+        as_even = [one for one in found if one != "," and found[one][0] == found[","][0]]
+        if as_even and not (as_even == [";"] and not _SEMICOLON.search(first)):
+            best = max(as_even, key=lambda one: found[one])
     return text, best
 
 

@@ -25,8 +25,8 @@ def looks_like_json(text: str) -> bool:
     return text.lstrip("\ufeff \t\r\n").startswith(("{", "["))
 
 
-def read_json(text: str, *, most_rows: int = 100_000) -> Table:
-    """Reads the rows of a JSON text.
+def read_json(text: str, *, lines: bool = False, most_rows: int = 100_000) -> Table:
+    """Reads the rows of a JSON text. `lines`: it is JSON Lines, so an object is a row, whatever it contains.
 
     Raises Invalid, with the line or item number, and TooLarge for more than `most_rows` rows.
     """
@@ -48,7 +48,10 @@ def read_json(text: str, *, most_rows: int = 100_000) -> Table:
         if not _is_json_lines(text):
             raise _broken(error) from None
         return _table(_each_line(text), "JSON lines", "Line", most_rows, clean)
-    return _table(_list_in(value), "JSON", "Item", most_rows, clean)
+    if lines and isinstance(value, dict):
+        return _table([(1, value)], "JSON lines", "Line", most_rows, clean)
+    items, around = _list_in(value)
+    return _table(items, "JSON", "Item", most_rows, clean, around)
 
 
 def _load(text: str) -> Any:
@@ -151,23 +154,31 @@ def _each_line(text: str) -> Iterator[tuple[int, Any]]:
             ) from None
 
 
-def _list_in(value: Any) -> list[tuple[int, Any]]:
+def _list_in(value: Any) -> tuple[list[tuple[int, Any]], Row]:
     """Returns (number, item) for the items of the list, of the only list of objects in an object, or for the object
-    itself.
+    itself; and what stands beside the list in the object.
     """
+    around: Row = {}
     if isinstance(value, dict):
-        lists = [one for one in value.values() if isinstance(one, list) and one and isinstance(one[0], dict)]
-        value = lists[0] if len(lists) == 1 else [value]
+        lists = [name for name, one in value.items() if isinstance(one, list) and one and isinstance(one[0], dict)]
+        if len(lists) == 1:
+            around = {name: one for name, one in value.items() if name != lists[0]}
+        value = value[lists[0]] if len(lists) == 1 else [value]
     if not isinstance(value, list):
         raise Invalid(
             f"The JSON is {_WORDS.get(type(value), 'something else')}, not a list of objects",
             remedy='Write the rows as a list, like `[{"name": "Rye", "price": 3.2}]`.',
         )
-    return list(enumerate(value, 1))
+    return list(enumerate(value, 1)), around
 
 
 def _table(
-    items: Iterable[tuple[int, Any]], form: str, what: str, most_rows: int, clean: Callable[[Row], Row] | None
+    items: Iterable[tuple[int, Any]],
+    form: str,
+    what: str,
+    most_rows: int,
+    clean: Callable[[Row], Row] | None,
+    around: Row | None = None,
 ) -> Table:
     columns: dict[str, None] = {}
     rows: list[Row] = []
@@ -179,7 +190,7 @@ def _table(
                 f"{what} {number:,} is {_WORDS.get(type(item), 'something else')}, not an object",
                 remedy="Each row is an object with the columns' names as keys.",
             )
-        if _depth_over(item, MAX_DEPTH):
+        if depth_over(item, MAX_DEPTH):
             raise Invalid(
                 f"{what} {number:,} is nested too deep",
                 remedy=f"At most {MAX_DEPTH} levels are taken; flatten it first.",
@@ -191,7 +202,7 @@ def _table(
         rows.append(row)
     if not rows:
         raise Invalid("The list is empty", remedy="Choose a file with at least one row.")
-    return Table(tuple(columns), tuple(rows), form)
+    return Table(tuple(columns), tuple(rows), form, around=around or {})
 
 
 def _whole_characters(row: Row) -> Row:
@@ -201,7 +212,8 @@ def _whole_characters(row: Row) -> Row:
     return row if clean is text else json.loads(clean)
 
 
-def _depth_over(item: Any, most: int) -> bool:
+def depth_over(item: Any, most: int) -> bool:
+    """Tells whether lists and objects are nested more than `most` levels deep."""
     level = [item]
     for _ in range(most):
         level = [

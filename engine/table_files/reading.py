@@ -12,7 +12,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Mapping
 
-from engine.core.charsets import decode_body
+from engine.core.charsets import decode_body, decode_utf8
 from engine.core.errors import Invalid, TooLarge
 from engine.table_files.csv_table import read_csv
 from engine.table_files.json_table import looks_like_json, read_json
@@ -44,8 +44,9 @@ def read_table(data: bytes, name: str = "", *, names: Names = "auto", most_rows:
     if not text.strip():
         raise Invalid("The file is empty", remedy="Choose a CSV or JSON file with at least one row.")
     ending = name.lower().rsplit(".", 1)[-1]
-    if ending in {"json", "jsonl", "ndjson"} or (ending not in {"csv", "tsv"} and looks_like_json(text)):
-        return read_json(text, most_rows=most_rows)
+    lines = ending in {"jsonl", "ndjson"}
+    if lines or ending == "json" or (ending not in {"csv", "tsv"} and looks_like_json(text)):
+        return read_json(text, lines=lines, most_rows=most_rows)
     return read_csv(text, encoding=encoding, names=names, most_rows=most_rows)
 
 
@@ -68,8 +69,5 @@ def _as_text(data: bytes) -> tuple[str, str]:
     text = decode_body(data, is_page=False)
     if with_mark:
         return text, "UTF-16"
-    try:
-        data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return text, "Windows-1252"
-    return text, ""
+    is_utf8 = data.startswith(codecs.BOM_UTF8) or decode_utf8(data) is not None
+    return text, "" if is_utf8 else "Windows-1252"

@@ -18,13 +18,15 @@ Names = Literal["auto", "first line", "none"]
 class Table(Struct, frozen=True):
     """Rows, with their columns in order. `form` describes the format for users: `CSV, semicolons, Windows-1252`.
 
-    `has_names`: the column names were in the file.
+    `has_names`: the column names were in the file. `around`: what stands beside the list in a JSON object that contains
+    the rows.
     """
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     form: str
     has_names: bool = True
+    around: Row = {}
 
 
 def too_many_columns() -> TooLarge:

@@ -18,11 +18,11 @@ from ui.datasets.columns import ColumnHeads, ask_new_column
 from ui.datasets.import_dialog import import_file
 from ui.datasets.row_form import edit_row
 from ui.datasets.row_table import RowTable
-from ui.datasets.words import rows_word, sum_line
+from ui.datasets.words import rows_word, shown_numbers, sum_line
 from ui.kit import feedback
 from ui.kit.assets import asset_url
 from ui.kit.parts import button, drop_menu, icon, link, menu_button, menu_item, words
-from ui.kit.text import _, number
+from ui.kit.text import Reader, _, number
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, nothing_here, one_at_a_time, opened, times_of
 
@@ -38,10 +38,13 @@ class DatasetContents(Struct, frozen=True):
     uses: tuple[FlowUse, ...]
 
 
-def load_dataset(session: Session, workspace_id: str, dataset_id: str, offset: int, search: str) -> DatasetContents:
+def load_dataset(
+    session: Session, workspace_id: str, dataset_id: str, offset: int, search: str, reader: Reader
+) -> DatasetContents:
     """Reads the data of the page in one transaction. Raises NotFound."""
     dataset = get_dataset(session, workspace_id, dataset_id)
-    page = page_of_rows(session, workspace_id, dataset.id, offset=offset, limit=PAGE_ROWS, search=search)
+    shown = shown_numbers(dataset.columns, search.strip(), reader)
+    page = page_of_rows(session, workspace_id, dataset.id, offset=offset, limit=PAGE_ROWS, search=search, shown=shown)
     return DatasetContents(dataset, page, list_uses(session, workspace_id).get(dataset.id, ()))
 
 
@@ -52,7 +55,7 @@ def register(app: App) -> None:
     async def open_dataset(request: Request, dataset_id: str) -> Response | None:
         page_session = await open_page_session(app, request)
         try:
-            seen = await page_session.query(load_dataset, dataset_id, 0, "")
+            seen = await page_session.query(load_dataset, dataset_id, 0, "", times_of(page_session).reader)
         except NotFound:
             return nothing_here(request)
         DatasetDetailPage(page_session, seen).build()
@@ -122,7 +125,7 @@ class DatasetDetailPage:
         """Draws changes made here or by a flow. When the dataset was deleted meanwhile, opens the list."""
         wanted = self.offset, self.search
         try:
-            fresh = await self.page_session.query_again(load_dataset, self.dataset.id, *wanted)
+            fresh = await self.page_session.query_again(load_dataset, self.dataset.id, *wanted, self.reader)
         except NotFound:
             ui.navigate.to("/datasets")
             return

@@ -72,6 +72,7 @@ class ImportDialog:
 
     def _start(self) -> None:
         self.back.visible = self.go.visible = False
+        self.names = "auto"  # what was said of a file counts for that file
         self.body.clear()
         with self.body:
             words(

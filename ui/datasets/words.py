@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from storage.datasets import DatasetLine
+from storage.datasets import ColumnLine, DatasetLine
 from ui.kit.text import Reader, _, number, plural, size, type_word
 
 #: Most characters that a cell shows; the row's form shows the whole value.
@@ -51,6 +51,26 @@ def number_text(value: Any, reader: Reader, *, two: bool) -> str:
     if two and isinstance(value, int | float) and not isinstance(value, bool):
         return number(value, reader, places=2)
     return cell_text(value, reader)
+
+
+def shown_numbers(columns: Sequence[ColumnLine], search: str, reader: Reader) -> Callable[[str, Any], str] | None:
+    """Returns what gives the text of a number in its cell, for a search that may be one; None for other searches."""
+    marks = {reader.thousands, reader.decimal}
+    if not marks & set(search) or not set(search.removeprefix("-")) <= {*"0123456789", *marks}:
+        return None
+    numbers = {one.name for one in columns if one.type == "number"}
+
+    def shown(name: str, value: Any) -> str:
+        if name not in numbers or not _has_two_places(value):
+            return ""
+        text = number_text(value, reader, two=True)
+        return f"{text} {text.replace(reader.thousands, '')}"  # nobody has to type what only groups the digits
+
+    return shown
+
+
+def _has_two_places(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and round(value, 2) == value
 
 
 def rows_word(count: int, reader: Reader) -> str:

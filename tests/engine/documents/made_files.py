@@ -83,6 +83,32 @@ def pdf(*pages: list[tuple[float, float, float, str]], title: str = "") -> bytes
     return pdf_of(objects, b"/Info %d 0 R" % len(objects))
 
 
+def hebrew_pdf(*lines: str) -> bytes:
+    """A PDF with lines of Hebrew letters and ASCII, drawn glyph by glyph from the right as printers do."""
+    glyphs = {letter: number for number, letter in enumerate(sorted(set("".join(lines))), 65)}
+    codes = "".join(f"<{number:02x}> <{ord(letter):04x}>\n" for letter, number in glyphs.items())
+    cmap = (
+        "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /H def /CMapType 2 def\n"
+        f"1 begincodespacerange <00> <ff> endcodespacerange\n{len(glyphs)} beginbfchar\n{codes}endbfchar\n"
+        "endcmap CMapName currentdict /CMap defineresource pop end end"
+    )
+    text = "".join(
+        f"BT /F 12 Tf {540 - 7.2 * at:g} {780 - 16 * row} Td <{glyphs[letter]:02x}> Tj ET\n"
+        for row, line in enumerate(lines)
+        for at, letter in enumerate(line)
+    )
+    return pdf_of(
+        [
+            b"<</Type/Catalog/Pages 2 0 R>>",
+            b"<</Type/Pages/Kids[4 0 R]/Count 1>>",
+            b"<</Type/Font/Subtype/Type1/BaseFont/Courier/Encoding/WinAnsiEncoding/ToUnicode 6 0 R>>",
+            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<</Font<</F 3 0 R>>>>/Contents 5 0 R>>",
+            stream(text.encode()),
+            stream(cmap.encode()),
+        ]
+    )
+
+
 def scanned_pdf(pages: int = 1, broken: Collection[int] = ()) -> bytes:
     """Pages with a picture and without text; those that are broken cannot be opened."""
     page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]/Resources<</XObject<</I 3 0 R>>>>/Contents 4 0 R>>"

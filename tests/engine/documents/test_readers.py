@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from email.message import EmailMessage
 from typing import Any
 
 import pytest
@@ -73,6 +74,45 @@ async def test_a_table_in_a_pdf_becomes_rows() -> None:
     }  # fmt: skip
 
 
+#: Two columns of prose below some lines of a page.
+COLUMNS = made.pdf(
+    [
+        (57, 780, 20, "Terms of the shop"),
+        *((57, 750 - 14 * line, 10, f"Line {line} of the prose above the columns.") for line in range(12)),
+        *((57, 540 - 14 * line, 10, f"The left column goes on in its line {line}.") for line in range(4)),
+        *((310, 554 - 14 * line, 10, f"The right column stands beside it, {line}.") for line in range(3)),
+        (57, 440, 11, "Item"), (250, 440, 11, "Price"),
+        (57, 420, 11, "Rye"), (250, 420, 11, "3.20"),
+    ]
+)  # fmt: skip
+
+
+async def test_prose_in_columns_is_read_one_column_after_the_other() -> None:
+    found = await read_it("terms.pdf", COLUMNS, "markdown")
+    assert found["markdown"].startswith("# Terms of the shop\n\nLine 0 of")
+    assert found["markdown"].endswith(
+        "The left column goes on in its line 0.\nThe left column goes on in its line 1.\n"
+        "The left column goes on in its line 2.\nThe left column goes on in its line 3.\n\n"
+        "The right column stands beside it, 0.\nThe right column stands beside it, 1.\n"
+        "The right column stands beside it, 2.\n\n| Item | Price |\n| --- | --- |\n| Rye | 3.20 |"
+    )
+
+
+HEBREW = ("מדיניות החזרות", "ניתן להחזיר כל מוצר תוך שלושים יום", "כספי יינתן תוך ארבעה עשר ימי עסקים")
+
+
+async def test_a_page_from_right_to_left_keeps_the_order_of_its_words() -> None:
+    found = await read_it("terms.pdf", made.hebrew_pdf(*HEBREW), "markdown")
+    assert (found["text"], found["markdown"], found["layout"]) == ("\n".join(HEBREW),) * 3
+    with pytest.raises(NodeFailed, match="holds no table"):
+        await read_it("terms.pdf", made.hebrew_pdf(*HEBREW), "tables")
+
+
+async def test_a_line_from_right_to_left_on_another_page_keeps_the_order_of_its_words() -> None:
+    lines = ("A QUOTE FROM A BOOK OF ANOTHER COUNTRY"[::-1], HEBREW[0])
+    assert (await read_it("quote.pdf", made.hebrew_pdf(*lines), "markdown"))["markdown"].endswith(HEBREW[0])
+
+
 async def test_pages_of_a_pdf_come_out_as_pictures() -> None:
     pictures = await page_images(Sent("invoice.pdf", made.INVOICE), width=300, apart=apart)
     assert (list(pictures.pictures), pictures.notes) == ([1, 2], ())
@@ -130,6 +170,39 @@ async def test_word() -> None:
     assert "no fixed pages" in (await read_it("hours.docx", made.WORD, pages="2"))["notes"][0]
 
 
+def run(text: str) -> str:
+    return f"<w:r><w:t>{text}</w:t></w:r>"
+
+
+def formula(text: str) -> str:
+    return f"<m:r><m:t>{text}</m:t></m:r>"
+
+
+@pytest.mark.parametrize(
+    ("inside", "text"),
+    [
+        (f'{run("for ")}<w:fldSimple w:instr=" MERGEFIELD Name ">{run("Mill &amp; Sons")}</w:fldSimple>', "for Mill & Sons"),
+        (f'<w:fldSimple w:instr="A"><w:fldSimple w:instr="B">{run("inner")}</w:fldSimple></w:fldSimple>', "inner"),
+        (f'<w:dir w:val="rtl">{run("שלום")}</w:dir>', "שלום"),
+        (f'<w:bdo w:val="rtl">{run("turned")}</w:bdo>', "turned"),
+        ((f"{run('it is ')}<m:oMath>{formula('E=m')}<m:sSup><m:sSupPr/><m:e>{formula('c')}</m:e><m:sup>{formula('2')}"
+         "</m:sup></m:sSup></m:oMath>"), "it is E=mc^2"),
+        ((f"<m:oMathPara><m:oMath><m:f><m:num>{formula('1')}</m:num><m:den><m:d><m:e>{formula('a+b')}</m:e></m:d></m:den>"
+         "</m:f></m:oMath></m:oMathPara>"), "1/(a+b)"),
+    ],
+)  # fmt: skip
+async def test_text_in_fields_and_formulas_of_word_is_read(inside: str, text: str) -> None:
+    math = f'xmlns:m="{made.OFFICE.replace("relationships", "math")}"'
+    parts = made.word_parts(f'<w:p>{inside}<w:r><w:footnoteReference w:id="5"/></w:r></w:p>')
+    parts["word/document.xml"] = str(parts["word/document.xml"]).replace(made.W, f"{made.W} {math}")
+    parts["word/footnotes.xml"] = (
+        f'{made.HEAD}<w:footnotes {made.W} {math}><w:footnote w:id="5"><w:p>{inside}</w:p></w:footnote></w:footnotes>'
+    )
+    found = await read_it("letter.docx", made.zipped(parts))
+    assert found["text"].split("[1]")[0].strip() == text
+    assert found["text"].count(text) == 2
+
+
 async def test_slides() -> None:
     found = await read_it("plans.pptx", made.SLIDES, "markdown", pages="2")
     assert (found["page_count"], found["text"]) == (2, "Prices\n\nBread | Price\nRye | 4.20")
@@ -138,6 +211,17 @@ async def test_slides() -> None:
     assert tables == [
         {"title": "Slide 2", "page": 2, "columns": ["Bread", "Price"], "rows": [{"Bread": "Rye", "Price": "4.20"}]}
     ]
+
+
+async def test_of_alternatives_in_slides_one_is_read() -> None:
+    names = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+    both = (
+        f'<mc:AlternateContent {names}><mc:Choice Requires="a14">{{}}</mc:Choice><mc:Fallback>{{}}</mc:Fallback>'
+        "</mc:AlternateContent>"
+    )
+    same, only = both.format(made.shape("Once"), made.shape("Once")), both.format("", made.shape("Fallback"))
+    found = await read_it("deck.pptx", made.zipped(made.slides_parts(same + only + made.shape("End"))))
+    assert found["text"] == "Once\n\nFallback\n\nEnd"
 
 
 async def test_sheets_of_excel_with_whole_numbers_as_whole_numbers() -> None:
@@ -264,6 +348,57 @@ async def test_an_email() -> None:
     )
     assert found["notes"] == ["1 attached file is named at the end of the text, but not read."]
     assert "Two **café** loaves" in (await read_it("order", made.MAIL, "markdown"))["markdown"]
+
+
+def mail_of(*parts: EmailMessage, kind: str = "mixed") -> EmailMessage:
+    mail = EmailMessage()
+    mail["From"], mail["Subject"] = "a@b.example", "Order"
+    mail["Content-Type"] = f"multipart/{kind}"
+    for one in parts:
+        mail.attach(one)
+    return mail
+
+
+def part(text: str, kind: str = "plain") -> EmailMessage:
+    made_part = EmailMessage()
+    made_part.set_content(text, subtype=kind)
+    return made_part
+
+
+def forwarded(mail: EmailMessage) -> EmailMessage:
+    made_part = EmailMessage()
+    made_part.set_content(mail)
+    return made_part
+
+
+_TABLE = "<table><tr><td>a</td><td>b</td></tr><tr><td>c</td><td>d</td></tr></table>"
+
+
+@pytest.mark.parametrize(
+    ("mail", "text", "markdown"),
+    [
+        (mail_of(part("First"), part("<p>Then <b>this</b></p>", "html")), "First\n\nThen this", "First\n\nThen **this**"),
+        (mail_of(part("<p>One</p>", "html"), part("Two"), part("<p>Three</p>", "html")),
+         "One\n\nTwo\n\nThree", "One\n\nTwo\n\nThree"),
+        (mail_of(mail_of(part("Plain"), part("<b>HTML</b>", "html"), kind="alternative"), part("Below")),
+         "Plain\n\nBelow", "**HTML**\n\nBelow"),
+        (mail_of(part(" "), part("<b>HTML</b>", "html"), kind="alternative"), "HTML", "**HTML**"),
+        (mail_of(part("Plain"), part("<p></p>", "html"), kind="alternative"), "Plain", "Plain"),
+        (mail_of(part("Look:"), forwarded(mail_of(part("<p>40 loaves</p>", "html")))),
+         "Look:\n\nFrom: a@b.example\nSubject: Order\n\n40 loaves",
+         "Look:\n\n- From: a@b.example\n- Subject: Order\n\n40 loaves"),
+    ],
+)  # fmt: skip
+async def test_no_part_of_an_email_is_lost(mail: EmailMessage, text: str, markdown: str) -> None:
+    found = await read_it("order.eml", mail.as_bytes(), "markdown")
+    assert found["markdown"] == f"- From: a@b.example\n- Subject: Order\n\n{markdown}"
+    assert (await read_it("order.eml", mail.as_bytes()))["text"] == f"From: a@b.example\nSubject: Order\n\n{text}"
+
+
+async def test_tables_in_parts_of_an_email_have_numbers_of_their_own() -> None:
+    mail = mail_of(part(_TABLE, "html"), part(_TABLE, "html"))
+    tables = (await read_it("order.eml", mail.as_bytes(), "tables"))["tables"]
+    assert [one["title"] for one in tables] == ["Table 1", "Table 2"]
 
 
 async def test_text_and_markdown() -> None:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -21,6 +22,7 @@ from engine.documents import reading, table_reading
 from engine.documents.readers import FAMILIES
 from engine.documents.reading import page_images, read_document
 from engine.documents.table_reading import RowTexts, read_row_texts_apart, read_rows_apart
+from engine.documents.tables import read_row_texts
 from engine.flow.node_context import NodeFailed
 from engine.sandbox.limits import LIMITS, Kind
 from engine.sandbox.pool import Sandbox
@@ -115,6 +117,28 @@ async def test_the_rows_of_tables_are_read_apart(sandbox: Sandbox) -> None:
     assert refused.value.detail == "Line 3 has 3 values, but there are 2 columns"
     with pytest.raises(NodeFailed, match=r"“a.csv” cannot be read as a table. Line 1: two columns are called `a`\."):
         await read_row_texts_apart(b"a,a\n1,2", "a.csv", apart=sandbox.read_file)
+
+
+_LONG = "You can return a bread tin within thirty days. " * 8
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "parts"),
+    [
+        ("order.json", '{"customer":"Miller","items":[{"sku":"A1"},{"sku":"B2"}],"id":17}',
+         [("row 1", "customer: Miller\nid: 17\nsku: A1"), ("row 2", "customer: Miller\nid: 17\nsku: B2")]),
+        ("policy.json", json.dumps({"text": _LONG, "authors": [{"name": "Ada"}]}),
+         [("", f"text: {_LONG.strip()}"), ("row 1", "name: Ada")]),
+        ("rows.json", '{"count":1,"next":null,"rows":[{"name":"Rye"}]}', [("row 1", "name: Rye")]),
+        ("orders.jsonl", '{"customer":"Miller","items":[{"sku":"A1"}]}\n', [("row 1", "customer: Miller\nitems: sku A1")]),
+        ("deep.json", '{"a":' + "[" * 70 + '"x"' + "]" * 70 + ',"rows":[{"name":"Rye"}]}', [("row 1", "name: Rye")]),
+    ],
+)  # fmt: skip
+def test_what_stands_beside_the_rows_of_json_is_not_lost(name: str, text: str, parts: list[tuple[str, str]]) -> None:
+    async def apart(*asked: Any) -> tuple[dict[str, Any], bytes]:
+        return read_row_texts(*asked[2:])
+
+    assert asyncio.run(read_row_texts_apart(text.encode(), name, apart=apart)) == tuple(parts)
 
 
 async def test_a_table_that_takes_too_long_ends_with_a_sentence(

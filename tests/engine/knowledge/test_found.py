@@ -6,6 +6,7 @@ questions, and it is no measure of a real model.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,8 +14,10 @@ import pytest
 
 from engine.actions.knowledge import add_collection, add_text, read_again
 from engine.actions.principal import Principal
+from engine.knowledge.documents import Found
 from engine.knowledge.indexer import Indexer
 from engine.knowledge.search import Hits, search
+from engine.knowledge.writing import cut_document
 from engine.models.embeddings import Embedded
 from storage.knowledge import hold_collection, list_sources
 from storage.knowledge_terms import terms_of
@@ -137,3 +140,36 @@ async def test_a_word_is_found_in_all_its_spellings(
     marked = {"sharp": "straße", "plain": "strasse"}
     if sharp and plain:
         assert {one.piece.document: one.words for one in hits} == {name: (word,) for name, word in marked.items()}
+
+
+#: A text as files hold it, and a word of it as people type it.
+UNSEEN = [
+    ("Die Donau\u00addampf\u200bschiff\u2060fahrt\ufeff", "Donaudampfschifffahrt", "donaudampfschifffahrt"),
+    (unicodedata.normalize("NFD", "Die Gebühr beträgt drei Euro."), "Gebühr", "gebühr"),
+    ("Die Gebühr beträgt drei Euro.", unicodedata.normalize("NFD", "Gebühr"), "gebühr"),
+    ("Die Donaudampfschifffahrt", "Donau\u00addampf\u00adschiff\u00adfahrt", "donaudampfschifffahrt"),
+    ("ราคา\u200bสินค้า", "คาสิน", "าส"),
+]
+
+
+@pytest.mark.parametrize(("text", "question", "word"), UNSEEN)
+async def test_a_word_is_found_whatever_is_not_seen_in_it(
+    world: World, ada: Principal, text: str, question: str, word: str
+) -> None:
+    made = world.write(add_collection, ada, "Prices")
+    world.write(add_text, ada, made, "prices", text)
+
+    async def none(_model: str, _texts: Sequence[str], _purpose: str) -> Embedded:
+        raise AssertionError
+
+    (hit,) = (await search(world.database, ada.workspace_id, made, question, none)).hits
+    assert hit.score == 1.0
+    assert word in hit.words
+
+
+def test_only_texts_that_are_stored_in_another_way_count_as_changed() -> None:
+    def hash_of(text: str) -> str:
+        return cut_document(Found("file", "prices", (("", text),)), 1_000).hash
+
+    assert hash_of("Gebühr 👩\u200d🚀") == "5d7f41a2e72043e542ff70c1c5f89aa8dfa1e4e583d44ee944857d528c6d63cc"
+    assert hash_of("Ge\u00adbu\u0308hr 👩\u200d🚀") == hash_of("Gebühr 👩\u200d🚀") != hash_of("Gebühr 👩🚀")

@@ -53,6 +53,7 @@ from storage.files import list_uses
 from storage.knowledge import SourceLine, list_collections, list_sources, page_of_pieces
 from storage.knowledge_changes import claim_next
 from storage.tables_knowledge import KnowledgeSource
+from tests.engine.documents.made_files import pdf
 from tests.engine.jobs.world import World
 from tests.engine.knowledge.conftest import Model
 from tests.postgres_cluster import POSTGRES
@@ -243,8 +244,12 @@ async def test_documents_are_read_apart_with_their_pages(
     give(world, ada, made, "us.html", b"<html><title>Us</title><body><h1>Us</h1><p>We bake.</p></body></html>")
     give(world, ada, made, "broken.pdf", b"%PDF-1.4 nothing")
     give(world, ada, made, "short.pdf", a_pdf("Only one page"))
+    left, right = (
+        [(x, 700 - 14 * at, 10, f"{word} {at}") for at in range(3)] for x, word in ((57, "Left"), (300, "Right"))
+    )
+    give(world, ada, made, "columns.pdf", pdf([*left, *right]))
     await read_all(indexer)
-    terms, us, broken, short = sources(world, made)
+    terms, us, broken, short, columns = sources(world, made)
 
     def places(source_id: str) -> list[tuple[str, str]]:
         pieces, _ = world.read(
@@ -254,6 +259,7 @@ async def test_documents_are_read_apart_with_their_pages(
 
     assert places(terms.id) == [("page 1", "Returns within 30 days"), ("page 2", "Delivery is free")]
     assert places(short.id) == [("page 1", "Only one page")]
+    assert places(columns.id) == [("page 1", "Left 0\nLeft 1\nLeft 2\nRight 0\nRight 1\nRight 2")]
     assert places(us.id)[0][0] == ""
     assert "We bake." in texts(world, us.id)
     assert broken.state == "failed"

@@ -39,6 +39,30 @@ def test_every_form_gives_the_same_rows(text: str, form: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("Artikel;Preis (EUR, netto)\nBrot;3,20\nMilch;1,10\n", ("Artikel", "Preis (EUR, netto)")),
+        ("Name;Ort, Land\nAnna;Berlin, DE\n", ("Name", "Ort, Land")),
+        ("Name\tOrt, Land\nAnna\tBerlin, DE\n", ("Name", "Ort, Land")),
+        ("Name|Ort, Land\nAnna|Berlin, DE\n", ("Name", "Ort, Land")),
+        ("1,5;2,5\n3,5;4,5\n", ("1,5", "2,5")),
+        ("a,b;c\n1,2;3\n", ("a", "b;c")),
+        ("2026,b;c\n1,2;3\n", ("2026", "b;c")),
+        ("name, age; years\nRye, 3; 4\n", ("name", "age; years")),
+        ("name,tags\nRye,bread;dark\nRoll,bread;white\n", ("name", "tags")),
+        ("name, age\nRye, 3\n", ("name", "age")),
+    ],
+)
+def test_commas_of_numbers_and_sentences_are_no_delimiters(text: str, columns: tuple[str, ...]) -> None:
+    assert read_table(text.encode(), "prices.csv").columns == columns
+
+
+def test_a_file_of_json_lines_with_one_line_has_one_row() -> None:
+    table = read_table(b'{"id": 1, "items": [{"sku": "A"}, {"sku": "B"}]}\n', "orders.jsonl")
+    assert (table.rows, table.form) == (({"id": 1, "items": [{"sku": "A"}, {"sku": "B"}]},), "JSON lines")
+
+
+@pytest.mark.parametrize(
     ("encoding", "word"),
     [("utf-8", ""), ("utf-8-sig", ""), ("utf-16", ", UTF-16"), ("cp1252", ", Windows-1252")],
 )
@@ -46,6 +70,20 @@ def test_the_encoding_is_found(encoding: str, word: str) -> None:
     table = read_table("Ort,Preis in €\nKöln,5\n".encode(encoding), "orte.csv")
     assert table.rows == ({"Ort": "Köln", "Preis in €": 5},)
     assert table.form == f"CSV, commas{word}"
+
+
+@pytest.mark.parametrize(
+    ("rest", "word", "name"),
+    [
+        (b"", "", "Rückgabe"),
+        (b"caf\xe9\n", "", "Rückgabe"),
+        ("Größe M in München\n".encode("cp1252") * 9, ", Windows-1252", "RÃ¼ckgabe"),
+    ],
+)
+def test_a_damaged_letter_does_not_change_all_others(rest: bytes, word: str, name: str) -> None:
+    table = read_table("Rückgabe\n".encode() + "Größe in München für Bäcker\n".encode() * 4 + rest, "a.csv")
+    assert (table.columns, table.form) == ((name,), f"CSV, commas{word}")
+    assert table.rows[-1] == ({name: "caf\ufffd"} if len(rest) == 5 else table.rows[-1])
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,24 @@ async def test_a_search_counts_what_it_finds(site: Site, user: User) -> None:
     await user.should_see("No row has this text", retries=100)
 
 
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        ("1,480.50", "1 row found"),
+        ("1480.50", "1 row found"),
+        ("480.5", "1 row found"),
+        ("3.20", "2 rows found"),
+        ("4.00", "1 row found"),
+    ],
+)
+async def test_a_number_is_found_as_it_is_shown(site: Site, user: User, search: str, found: str) -> None:
+    rows = [{"p": 1480.5, "n": 1}, {"p": 3.2, "n": 4}, {"p": 4, "n": 4}, {"p": -3.2, "n": 480}]
+    await user.open(f"/datasets/{add(site, 'Prices', rows)}")
+    assert {"1,480.50", "3.20", "4.00"} <= set(texts(user))
+    user.find("Search in all rows").type(search)
+    await user.should_see(found, retries=100)
+
+
 async def test_a_cell_opens_its_row_in_a_form_by_type_and_saves_only_what_changed(site: Site, user: User) -> None:
     dataset_id = add(site, rows=[*BREAD, {"name": "Bun"}])
     await user.open(f"/datasets/{dataset_id}")
@@ -370,6 +388,9 @@ async def test_a_person_says_whether_the_first_line_holds_names(site: Site, user
     max(user.find(kind=ui.switch).elements, key=lambda element: element.id).value = False
     await user.should_see("2 rows, 2 columns", retries=100)
     assert "Column 1" in texts(user)
+    press(user, "Another file")
+    await drop(user, "more.csv", b"name;age\nCleo;50\n")
+    await user.should_see("1 row, 2 columns (CSV, semicolons)", retries=100)
 
 
 async def test_a_dataset_is_renamed_and_one_in_use_is_deleted_by_typing_its_name(site: Site, user: User) -> None:
