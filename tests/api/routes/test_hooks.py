@@ -32,7 +32,7 @@ from engine.core.logging_setup import EACH_CALL
 from engine.jobs.server.erasing import finish_erasing
 from engine.jobs.server.retention import Retention
 from engine.secrets.opening import open_all
-from engine.secrets.sealing import open_vault
+from engine.secrets.sealing import Vault, open_vault
 from storage.audit import list_entries
 from storage.hooks import (
     DELIVERIES_KEPT,
@@ -301,6 +301,33 @@ async def test_a_renewed_secret_counts_at_once_and_the_old_one_for_a_day(hooks: 
     assert [(await hooks.call(path)).status_code for path in paths] == [202, 202]
     house.clock.offset += DAY + 1_000
     assert [(await hooks.call(path)).status_code for path in paths] == [401, 202]
+
+
+@pytest.mark.parametrize(("preset", "button"), [("link", "New address"), ("github", "New secret")])
+async def test_after_a_lost_key_a_call_says_what_to_do_and_a_new_secret_counts_at_once(
+    hooks: Hooks, preset: str, button: str
+) -> None:
+    house, own = hooks.house, hooks.vault
+    hooks.vault = Vault(b"a" * 32)
+    hook = hooks.add(preset)
+
+    async def call(known: NewHook) -> httpx.Response:
+        if preset == "github":
+            return await hooks.github(known)
+        return await hooks.call(hook_path(known.id, preset, known.secret))
+
+    refused = await call(hook)
+    assert (refused.status_code, refused.json()["code"]) == (400, "secret_unreadable")
+    (line,) = hooks.deliveries(hook)
+    assert (line.status, line.code, f"Press {button} at this webhook" in line.reason) == (
+        400,
+        "secret_unreadable",
+        True,
+    )
+
+    new = house.database.write_now(renew_hook_secret, house.principal, own, hook.id)
+    assert (await call(hook)).status_code == 401
+    assert (await call(new)).status_code == 202
 
 
 async def test_a_shorter_overlap_ends_the_secrets_of_earlier_renewals_too(hooks: Hooks) -> None:
