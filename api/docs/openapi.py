@@ -253,6 +253,9 @@ _OF_A_FLOW = {
 }
 
 
+_COMPONENTS = "#/components/"
+#: Keys of a document whose values are data.
+_DATA = frozenset({"const", "default", "enum", "example", "examples"})
 #: Bodies of requests; all others are bodies of responses.
 _SENT = {"Payload", "BatchPayload", "QuestionAnswer"}
 
@@ -322,8 +325,25 @@ def _without_unused(document: dict[str, Any]) -> dict[str, Any]:
     used: set[str] = set()
     waiting = [document["paths"], document["webhooks"]]
     while waiting:
-        found = set(re.findall(r"'#/components/(\w+/[\w.-]+)'", str(waiting.pop()))) - used
+        found = {reference.removeprefix(_COMPONENTS) for reference in _references(waiting.pop())} - used
         used |= found
         waiting += [components[kind][name] for kind, name in (one.split("/") for one in found)]
     kept = {kind: {name: part for name, part in components[kind].items() if f"{kind}/{name}" in used} for kind in kinds}
     return {**document, "components": {**components, **kept}}
+
+
+def _references(part: Any, *, is_map: bool = False) -> Iterator[str]:
+    """Yields the references in a part of a document. What a flow has as an example, a default or an allowed value is data,
+    and may look like a reference. `is_map`: the keys are names of fields, and may be any text.
+    """
+    if isinstance(part, list):
+        for one in part:
+            yield from _references(one)
+    elif isinstance(part, dict):
+        for name, one in part.items():
+            if is_map:
+                yield from _references(one)
+            elif name == "$ref":
+                yield one
+            elif name not in _DATA:
+                yield from _references(one, is_map=name == "properties")
