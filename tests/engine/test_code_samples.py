@@ -642,6 +642,41 @@ def assert_key_in_comments_only(examples: Examples) -> None:
         assert all(line.startswith(comment) for line in text.splitlines() if "YOUR_API_KEY" in line)
 
 
+@pytest.mark.parametrize("payload", [
+    {"order_id": 2**53 + 1, "low": -(2**63), "text": "`${1 + 1}` \\ \\n \"q\" \n it's", "deep": [{"n": 2**63 - 1}]},
+    {"__proto__": {"b": 1}, "a": 1},
+    {"deep": [{"__proto__": "p"}]},
+    {"largest": 2**53 - 1, "lowest": -(2**53) + 1, "exponent": 1e300},
+])  # fmt: skip
+@pytest.mark.parametrize("made", [code_examples, one_call_examples, call_examples])
+@pytest.mark.process
+def test_javascript_sends_numbers_and_names_as_they_are(payload: Any, made: Any, endpoint: Endpoint, tmp_path: Path):
+    endpoint.submits.append({})
+    endpoint.quick = True
+    if made is call_examples:
+        examples = call_examples("POST", endpoint.address, body=payload)
+    else:
+        examples = made(endpoint.address, payload)
+
+    done = run_text("javascript", examples.javascript, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert endpoint.submits[1:] == [payload]
+    assert ("JSON as text" in examples.javascript) is ("largest" not in payload)
+
+
+@pytest.mark.process
+def test_javascript_sends_large_numbers_beside_a_file_as_they_are(endpoint: Endpoint, tmp_path: Path):
+    endpoint.submits.append({})
+    (tmp_path / "a.txt").write_bytes(b"all of it")
+    payload = {"order_id": 2**63 - 1, "document": FileToSend("a.txt")}
+
+    done = run_text("javascript", code_examples(endpoint.address, payload).javascript, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert endpoint.submits[1:] == [{"order_id": 2**63 - 1, "document": "file_1"}]
+
+
 def test_samples_upload_the_files_of_a_payload_first() -> None:
     fields = [
         {"name": "document", "type": "file", "required": True, "file_kinds": ["image"]},
