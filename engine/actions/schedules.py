@@ -92,16 +92,17 @@ def change_schedule(
     time_zone: str,
     source: Mapping[str, Any],
 ) -> None:
-    """Changes a schedule; a paused one stays paused. Raises as `add_schedule`."""
+    """Changes a schedule; a paused one stays paused, and a start that is due still comes. Raises as `add_schedule`."""
     require_may(principal, "deploy")
     schedule = hold_schedule(session, principal.workspace_id, schedule_id)
     flow = hold_flow(session, principal.workspace_id, schedule.flow_id)
     check_timing(timing, time_zone)
     schedule.title = _title(title) or in_words(timing, time_zone).rpartition(",")[0][:MAX_TITLE]
     schedule.source = _source(session, flow, source)
+    retimed = (schedule.timing, schedule.time_zone) != (timing, time_zone)
     schedule.timing, schedule.time_zone, schedule.trouble = dict(timing), time_zone, None
     _note_files(session, principal, schedule.id, schedule.source)
-    if schedule.next_at is not None:
+    if retimed and schedule.next_at is not None and schedule.next_at > now(session):
         schedule.next_at = next_slot(timing, time_zone, now(session))
     add_entry(session, principal, "change schedule", flow.id, f"{schedule.title}: {in_words(timing, time_zone)}")
     schedules_changed(session)
