@@ -190,7 +190,7 @@ def _explained(refusal: PayloadInvalid, hook: HookRow) -> PayloadInvalid:
 
 
 def _source_words(hook: HookRow, pointer: str) -> str:
-    name = pointer.strip("/").split("/")[0]
+    name = pointer.strip("/").split("/")[0].replace("~1", "/").replace("~0", "~")
     source = hook.mapping.get(name) or {"from": "body", "path": [name]}
     match source["from"]:
         case "all":

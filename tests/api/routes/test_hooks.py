@@ -44,6 +44,7 @@ from storage.hooks import (
     list_hooks,
 )
 from storage.jobs import find_job, list_jobs, read_value
+from tests.api.arrange import FIELDS as FIELDS_OF_THE_HOUSE
 from tests.api.arrange import House
 from tests.api.routes.test_files import FIELDS, file_id_of
 from tests.stored import places_of
@@ -210,6 +211,17 @@ async def test_an_unknown_address_is_not_found(hooks: Hooks, path: str) -> None:
     answer = await hooks.call(path)
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     assert (await hooks.house.client.get(path)).status_code == 405
+
+
+@pytest.mark.parametrize("name", ["a/b", "c~d", "e~1f", "g~0/h"])
+async def test_a_refusal_names_the_source_of_a_field_with_any_name(hooks: Hooks, name: str) -> None:
+    flow_id = hooks.house.new_flow(fields=[*FIELDS_OF_THE_HOUSE, {"name": name, "type": "integer"}])
+    hook = hooks.add(mapping={**MAPPING, name: {"from": "body", "path": ["deep", "val"]}}, flow_id=flow_id)
+    assert (
+        await hooks.call(hook_path(hook.id, "link", hook.secret), {**BODY, "deep": {"val": "no"}})
+    ).status_code == 400
+    (line,) = hooks.deliveries(hook)
+    assert "filled by “deep › val” of the body" in line.reason
 
 
 @pytest.mark.parametrize(
