@@ -213,6 +213,17 @@ async def test_an_unknown_address_is_not_found(hooks: Hooks, path: str) -> None:
     assert (await hooks.house.client.get(path)).status_code == 405
 
 
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(b"7.0", 202), (b"9223372036854775807", 202), (b"1e19", 400), (b"-1e19", 400), (b"1e300", 400)],
+)
+async def test_a_whole_number_has_64_bits_as_in_a_call(hooks: Hooks, number: bytes, status: int) -> None:
+    flow_id = hooks.house.new_flow(fields=[*FIELDS_OF_THE_HOUSE, {"name": "n", "type": "integer"}])
+    hook = hooks.add(mapping={}, flow_id=flow_id)
+    body = b'{"url": "https://example.com", "n": ' + number + b"}"
+    assert (await hooks.call(hook_path(hook.id, "link", hook.secret), body)).status_code == status
+
+
 @pytest.mark.parametrize("name", ["a/b", "c~d", "e~1f", "g~0/h"])
 async def test_a_refusal_names_the_source_of_a_field_with_any_name(hooks: Hooks, name: str) -> None:
     flow_id = hooks.house.new_flow(fields=[*FIELDS_OF_THE_HOUSE, {"name": name, "type": "integer"}])
