@@ -232,8 +232,13 @@ def _has_file(part: Any) -> bool:
 
 
 def slug_of(title: str, fallback: str) -> str:
-    """Returns a title as part of an operationId: lower-case letters, digits and `_`."""
-    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    """Returns a title as part of an operationId: lower-case letters, digits and `_`, which stands for blanks and signs."""
+    # accents (M) and what is invisible inside a word (Cf) leave no gap
+    parts = (
+        one if unicodedata.category(one) == "Cf" or unicodedata.category(one)[0] in "LNM" else " "
+        for one in unicodedata.normalize("NFKD", title)
+    )
+    plain = "".join(parts).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:60] or re.sub(r"[^a-z0-9]+", "_", fallback.lower())
 
 
