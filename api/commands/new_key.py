@@ -51,7 +51,10 @@ def _new_key(arguments: argparse.Namespace, terminal: Terminal, environment: Map
         terminal.execute(note_new_key, vault.fingerprint())
     terminal.note(
         "What was sealed with the old key cannot be read any more: enter secrets, keys of connections and the passphrase of "
-        "backups again. People with a second factor sign in with a recovery code, or get a link: `app.py setup-link --reset "
+        "backups again. On the page of each flow that calls a webhook, press New signing secret and give it to the receiver, "
+        "also where nobody has pressed it before; until then no call is sent. At each incoming webhook press New address or New "
+        "secret and let the service have it; until then its calls are refused. Links to questions that were sent before do not "
+        "work any more. People with a second factor sign in with a recovery code, or get a link: `app.py setup-link --reset "
         "EMAIL`. Make a backup then."
     )
     terminal.value(vault.fingerprint())

@@ -241,8 +241,13 @@ def _has_file(part: Any) -> bool:
 
 
 def slug_of(title: str, fallback: str) -> str:
-    """Returns a title as part of an operationId: lower-case letters, digits and `_`."""
-    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    """Returns a title as part of an operationId: lower-case letters, digits and `_`, which stands for blanks and signs."""
+    # accents (M) and what is invisible inside a word (Cf) leave no gap
+    parts = (
+        one if unicodedata.category(one) == "Cf" or unicodedata.category(one)[0] in "LNM" else " "
+        for one in unicodedata.normalize("NFKD", title)
+    )
+    plain = "".join(parts).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:60] or re.sub(r"[^a-z0-9]+", "_", fallback.lower())
 
 
@@ -262,6 +267,9 @@ _OF_A_FLOW = {
 }
 
 
+_COMPONENTS = "#/components/"
+#: Keys of a document whose values are data.
+_DATA = frozenset({"const", "default", "enum", "example", "examples"})
 #: Bodies of requests; all others are bodies of responses.
 _SENT = {"Payload", "BatchPayload", "QuestionAnswer"}
 
@@ -331,8 +339,25 @@ def _without_unused(document: dict[str, Any]) -> dict[str, Any]:
     used: set[str] = set()
     waiting = [document["paths"], document["webhooks"]]
     while waiting:
-        found = set(re.findall(r"'#/components/(\w+/[\w.-]+)'", str(waiting.pop()))) - used
+        found = {reference.removeprefix(_COMPONENTS) for reference in _references(waiting.pop())} - used
         used |= found
         waiting += [components[kind][name] for kind, name in (one.split("/") for one in found)]
     kept = {kind: {name: part for name, part in components[kind].items() if f"{kind}/{name}" in used} for kind in kinds}
     return {**document, "components": {**components, **kept}}
+
+
+def _references(part: Any, *, is_map: bool = False) -> Iterator[str]:
+    """Yields the references in a part of a document. What a flow has as an example, a default or an allowed value is data,
+    and may look like a reference. `is_map`: the keys are names of fields, and may be any text.
+    """
+    if isinstance(part, list):
+        for one in part:
+            yield from _references(one)
+    elif isinstance(part, dict):
+        for name, one in part.items():
+            if is_map:
+                yield from _references(one)
+            elif name == "$ref":
+                yield one
+            elif name not in _DATA:
+                yield from _references(one, is_map=name == "properties")

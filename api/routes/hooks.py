@@ -67,6 +67,8 @@ async def _receive(request: Request, hook_id: str, in_address: str) -> Response:
     hook, known = found
     proof, call, size = None, None, 0
     try:
+        if not known:
+            raise _no_secret(hook)
         headers = _headers(request)
         async with context.hook_bodies.received(request, network) as body:
             size, now = len(body.data), context.database.clock.now() / 1_000
@@ -80,7 +82,7 @@ async def _receive(request: Request, hook_id: str, in_address: str) -> Response:
             await context.database.write(note_ping, hook.id, call)
             return _answer(200, {"status": "ok"})
         answer = await _received(context, hook, call, weight, is_large=may_be_large(request))
-    except (Unavailable, SecretUnreadable, RateLimited):
+    except (Unavailable, RateLimited):
         raise
     except Refusal as refusal:
         if proof is None:
@@ -103,6 +105,12 @@ def _count(context: Context, subject: str, said: str) -> None:
 
 def _too_many(said: str) -> RateLimited:
     return RateLimited(said.format(most=WITHOUT_A_KEY), remedy="Send it again later", retry_after=1)
+
+
+def _no_secret(hook: HookRow) -> SecretUnreadable:
+    button = "New address" if hook.preset == "link" else "New secret"
+    remedy = f"Press {button} at this webhook on the flow's page, and let the service have it."
+    return SecretUnreadable("So no call of this webhook can be checked", remedy=remedy)
 
 
 async def _received(context: Context, hook: HookRow, call: HookCall, weight: int, *, is_large: bool) -> HookAnswer:

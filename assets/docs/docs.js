@@ -24,9 +24,11 @@ const show = (box, title, text) => {
   block.tabIndex = 0;
   box.append(heading, block);
 };
+// Numbers stay as they are written; only an older browser, without rawJSON, rounds those beyond 2^53.
+const exact = (name, value, read) => (typeof value === "number" && JSON.rawJSON && read ? JSON.rawJSON(read.source) : value);
 const pretty = (text) => {
   try {
-    return JSON.stringify(JSON.parse(text), null, 2);
+    return JSON.stringify(JSON.parse(text, exact), null, 2);
   } catch {
     return text;
   }
@@ -46,7 +48,7 @@ const withFiles = async (form, authorization) => {
       if (!answer.ok) return { status: `${answer.status} ${answer.statusText}`, text };
       ids.push(JSON.parse(text).file_id);
     }
-    const payload = JSON.parse(area.value || "{}");
+    const payload = JSON.parse(area.value || "{}", exact);
     payload[input.dataset.field] = input.multiple ? ids : ids[0];
     area.value = JSON.stringify(payload, null, 2);
     input.value = "";

@@ -95,7 +95,7 @@ def change_schedule(
     *,
     began: ScheduleRow | None = None,
 ) -> None:
-    """Changes a schedule; a paused one stays paused.
+    """Changes a schedule; a paused one stays paused, and a start that is due still comes.
 
     `began`: the schedule as the form began with it. Raises as `add_schedule`, and VersionConflict when somebody has changed
     it since.
@@ -109,9 +109,10 @@ def change_schedule(
         refuse_stale(seen, (schedule.title, schedule.timing, schedule.time_zone, schedule.source))
     schedule.title = _title(title) or in_words(timing, time_zone).rpartition(",")[0][:MAX_TITLE]
     schedule.source = _source(session, flow, source)
+    retimed = (schedule.timing, schedule.time_zone) != (timing, time_zone)
     schedule.timing, schedule.time_zone, schedule.trouble = dict(timing), time_zone, None
     _note_files(session, principal, schedule.id, schedule.source)
-    if schedule.next_at is not None:
+    if retimed and schedule.next_at is not None and schedule.next_at > now(session):
         schedule.next_at = next_slot(timing, time_zone, now(session))
     add_entry(session, principal, "change schedule", flow.id, f"{schedule.title}: {in_words(timing, time_zone)}")
     schedules_changed(session)

@@ -7,6 +7,8 @@ from typing import Any
 from engine.code_samples.payloads import SampleCall, as_json, has_files, marks
 from engine.code_samples.quoting import DOWNLOADED, UPLOADED, YOUR_KEY, files_url, origin_of, shell_word
 
+#: Bytes of a word of a script; Linux takes no longer one than 128 KiB.
+_LONGEST_WORD = 100_000
 #: Prints the answer also when the call was refused, and then ends with 22.
 _CURL = "curl -sS --fail-with-body --max-time 300"
 #: Calls that move much end after 300 seconds in which nothing came or went.
@@ -23,7 +25,10 @@ call() {
   while :; do
     rm -f answer.json headers.txt
     code=$(curl -sS --max-time 300 -D headers.txt -o answer.json -w '%{http_code}' \\
-      -H "Authorization: Bearer $FLOWPORT_API_KEY" "$@") || code=none
+      -H "Authorization: Bearer $FLOWPORT_API_KEY" "$@") || {
+      [ $? -lt 126 ] || return 1 # curl could not be started, or was stopped
+      code=none
+    }
     asked=$(grep -Ei '^retry-after: *[0-9]+' headers.txt 2>/dev/null | tr -dc 0-9)
     case $code in
       2??) return 0 ;;
@@ -49,11 +54,11 @@ def submit(endpoint: str, payload: dict[str, Any], key: str) -> str:
 {_key_line(key)}
 {_upload_function(endpoint, payload)}
 {_CALL_FUNCTION}
-ended=1
+{f"cat > body.json {_here_document(payload)}{chr(10)}" if _is_long(payload) else ""}ended=1
 if call -X POST {shell_word(endpoint)} \\
   -H "Content-Type: application/json" \\
   {_IDEMPOTENCY_HEADER} \\
-  -d {_payload(payload)}
+  {"--data-binary @body.json" if _is_long(payload) else _body(payload)}
 then
   job=$(grep -Eo '"job_id": *"[^"]*"' answer.json | head -n 1 | cut -d '"' -f 4)
 
@@ -82,7 +87,7 @@ def first_call(endpoint: str, payload: dict[str, Any], *, key: str = YOUR_KEY, w
 curl -sS --fail-with-body -X POST {shell_word(endpoint + (f"?wait={wait}" if wait else ""))} \\
   -H "Authorization: Bearer $FLOWPORT_API_KEY" \\
   -H "Content-Type: application/json" \\
-  -d {_payload(payload)}
+  {_body(payload)}
 """
 
 
@@ -112,7 +117,7 @@ def call(sample: SampleCall) -> str:
         lines.append(f"  {_IDEMPOTENCY_HEADER}")
     if sample.body is not None:
         lines.append('  -H "Content-Type: application/json"')
-        lines.append(f"  -d {shell_word(as_json(sample.body))}")
+        lines.append(f"  {_body(sample.body)}")
     before = f"{_key_line(YOUR_KEY)}\n\n" if sample.needs_key else ""
     return before + " \\\n".join(lines) + "\n"
 
@@ -168,11 +173,30 @@ upload() {{
 """
 
 
-def _payload(payload: Any) -> str:
+def _body(payload: Any) -> str:
+    """Returns the last option of a call that sends the payload once."""
+    if _is_long(payload):
+        return f"--data-binary @- {_here_document(payload)}"
     text = shell_word(as_json(payload))
     for mark, name in marks(payload):
         text = text.replace(mark, f"'\"$(upload {shell_word(name)})\"'")
-    return text
+    return f"-d {text}"
+
+
+def _is_long(payload: Any) -> bool:
+    return len(as_json(payload).encode()) > _LONGEST_WORD
+
+
+def _here_document(payload: Any) -> str:
+    """Returns the payload as the input of a command. No line of it is the one that ends it."""
+    text = as_json(payload)
+    if not has_files(payload):
+        return f"<<'END_OF_BODY'\n{text}\nEND_OF_BODY"
+    for special in "\\$`":
+        text = text.replace(special, f"\\{special}")
+    for mark, name in marks(payload):
+        text = text.replace(mark, f"$(upload {shell_word(name)})")
+    return f"<<END_OF_BODY\n{text}\nEND_OF_BODY"
 
 
 def _key_line(key: str) -> str:

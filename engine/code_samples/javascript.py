@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.code_samples.payloads import SampleCall, as_json, has_files, marks
+from engine.code_samples.payloads import SampleCall, as_json, changes_in_javascript, has_files, marks
 from engine.code_samples.quoting import (
     DOWNLOADED,
     UPLOADED,
@@ -87,13 +87,13 @@ def submit(endpoint: str, payload: dict[str, Any], key: str) -> str:
     """Returns a sample that submits a job and waits until it has ended."""
     return f"""\
 {_head(key)}const ENDPOINT = {quoted(endpoint)};
-{"" if has_files(payload) else f"const PAYLOAD = {as_json(payload)};{chr(10)}"}
+{"" if has_files(payload) else f"{_why_text(payload)}const PAYLOAD = {_value(payload)};{chr(10)}"}
 {_call_function(moves_much=has_files(payload))}
 {_upload_function(payload)}// Submits the payload and returns the job once it has ended.
 async function runFlow(payload, giveUpAfter = 1800) {{
   const {{ randomUUID }} = await import("node:crypto");
   const headers = {{ "Content-Type": "application/json", "Idempotency-Key": randomUUID() }};
-  const accepted = JSON.parse(await call("POST", ENDPOINT, {{ headers, body: JSON.stringify(payload) }}));
+  const accepted = JSON.parse(await call("POST", ENDPOINT, {{ headers, body: {_text_of("payload", payload)} }}));
   const jobUrl = new URL(accepted.url, ENDPOINT);
   jobUrl.searchParams.set("wait", "30"); // answers as soon as the job ends
   const deadline = Date.now() + giveUpAfter * 1000;
@@ -121,7 +121,7 @@ def one_call(endpoint: str, payload: dict[str, Any], key: str) -> str:
   const response = await fetch({quoted(endpoint + "?wait=60")}, {{ // seconds to wait for the result
     method: "POST",
     headers: {{ Authorization: `Bearer ${{process.env.FLOWPORT_API_KEY}}`, "Content-Type": "application/json" }},
-    body: JSON.stringify(payload),
+    body: {_text_of("payload", payload)},
   }});
   const text = await response.text();
   if (!response.ok) throw new Error(`HTTP ${{response.status}}: ${{text}}`);
@@ -146,7 +146,10 @@ def call(sample: SampleCall) -> str:
     options = ""
     if headers:
         options = f", {{\n  headers: {{ {', '.join(headers)} }},\n"
-        options += f"  body: JSON.stringify({indented(as_json(sample.body))}),\n" if sample.body is not None else ""
+        if sample.body is not None:
+            options += (
+                f"{_why_text(sample.body, '  ')}  body: {_text_of(indented(_value(sample.body)), sample.body)},\n"
+            )
         options += "}"
     shown = {
         "json": "    console.log(JSON.stringify(JSON.parse(text), null, 2));",
@@ -351,9 +354,30 @@ async function upload(path) {{
 
 
 def _run(payload: Any, name: str) -> str:
+    why = "" if name and not has_files(payload) else _why_text(payload)
     if not has_files(payload):
-        return f"runFlow({name or as_json(payload)})"
-    text = as_json(payload)
+        return f"{why}runFlow({name or _value(payload)})"
+    text = _value(payload)
     for mark, file in marks(payload):
-        text = text.replace(f'"{mark}"', f"await upload({quoted(file)})")
-    return f"(async () => runFlow({text}))()"
+        uploaded = f"await upload({quoted(file)})"
+        text = text.replace(f'"{mark}"', f'"${{{uploaded}}}"' if changes_in_javascript(payload) else uploaded)
+    return f"{why}(async () => runFlow({text}))()"
+
+
+def _value(payload: Any) -> str:
+    """Returns a payload as an object of JavaScript, or its JSON text as a template where an object would change it."""
+    text = as_json(payload)
+    if not changes_in_javascript(payload):
+        return text
+    return "`" + text.replace("\\", "\\\\").replace("`", "\\`").replace("${", "\\${") + "`"
+
+
+def _text_of(value: str, payload: Any) -> str:
+    """Returns the expression for the JSON text of what `_value` returned, which `value` names."""
+    return value if changes_in_javascript(payload) else f"JSON.stringify({value})"
+
+
+def _why_text(payload: Any, front: str = "") -> str:
+    if not changes_in_javascript(payload):
+        return ""
+    return f"{front}// JSON as text: an object would round its whole numbers, or lose a field named __proto__.\n"

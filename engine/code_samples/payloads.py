@@ -14,6 +14,8 @@ from engine.flow.file_values import KIND_ENDINGS, is_file_value, is_web_file, ma
 Answers = Literal["json", "lines", "events", "nothing"]
 
 _MARK = "@@file:"
+#: `Number.MAX_SAFE_INTEGER`.
+_LARGEST_IN_JAVASCRIPT = 2**53 - 1
 
 
 class SampleCall(Struct, frozen=True):
@@ -63,6 +65,17 @@ def has_files(payload: Any) -> bool:
 def as_json(payload: Any) -> str:
     """Returns the payload as indented JSON, with a mark (see `marks`) for each file."""
     return json.dumps(payload, ensure_ascii=False, indent=2, default=_mark)
+
+
+def changes_in_javascript(payload: Any) -> bool:
+    """True when an object of JavaScript cannot hold the payload as it is: it rounds whole numbers beyond 2^53, and takes a
+    field named `__proto__` for something else.
+    """
+    if isinstance(payload, dict):
+        return "__proto__" in payload or any(map(changes_in_javascript, payload.values()))
+    if isinstance(payload, list):
+        return any(map(changes_in_javascript, payload))
+    return isinstance(payload, int) and abs(payload) > _LARGEST_IN_JAVASCRIPT
 
 
 def marks(payload: Any) -> list[tuple[str, str]]:

@@ -63,12 +63,14 @@ def payload_of_row(
 
 def fitted(value: JsonValue, kind: str) -> JsonValue:
     """Converts a cell to the type of its field where the conversion is unambiguous: `"5"` to a whole number, 5 to
-    text.
+    text. A number of more than 64 bits does not become a whole one, which no body of a call may have.
     """
     if kind == "string":
         return value if isinstance(value, str) or value is None else as_text(value)
     if not isinstance(value, str):
-        return int(value) if kind == "integer" and isinstance(value, float) and value.is_integer() else value
+        if kind == "integer" and isinstance(value, float) and value.is_integer() and -(2**63) <= value < 2**63:
+            return int(value)
+        return value
     text = value.strip()
     if kind == "boolean" and text.lower() in {"true", "false", "yes", "no"}:
         return text.lower() in {"true", "yes"}

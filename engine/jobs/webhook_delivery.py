@@ -24,7 +24,7 @@ from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.core.clock import HOUR, MINUTE, SECOND, to_rfc3339
-from engine.core.errors import NotFound, StorageUnavailable
+from engine.core.errors import NotFound, SecretUnreadable, StorageUnavailable
 from engine.core.json_text import json_bytes
 from engine.core.log_throttle import LogThrottle
 from engine.core.trace_context import NO_TRACE, TraceContext
@@ -192,7 +192,10 @@ class Webhooks:
 
     async def _deliver(self, delivery: DeliveryRow) -> None:
         try:
-            notification = await self._database.write(_make_notification, self._vault, delivery, self._public_url)
+            try:
+                notification = await self._database.write(_make_notification, self._vault, delivery, self._public_url)
+            except SecretUnreadable as refusal:
+                notification = refusal
             await self._send(delivery, notification)
         except StorageUnavailable as error:
             if self._log_throttle.may_say("wait"):
@@ -200,11 +203,13 @@ class Webhooks:
         except Exception:
             log.exception("Webhook %s stumbled", delivery.id)
 
-    async def _send(self, delivery: DeliveryRow, notification: _Notification | None) -> None:
+    async def _send(self, delivery: DeliveryRow, notification: _Notification | SecretUnreadable | None) -> None:
         begun, at = time.monotonic(), self._database.clock.now()
         status: int | None = None
         if notification is None:
             message, ended = f"The {'batch' if delivery.batch_id else 'job'} is not kept any more.", True
+        elif isinstance(notification, SecretUnreadable):
+            message, ended = str(notification), False
         else:
             headers = {
                 "Content-Type": "application/json",
@@ -269,7 +274,7 @@ def _outcome(status: int | None, tries: int, *, ended: bool) -> tuple[str, int |
 def _make_notification(
     session: Session, vault: Vault, delivery: DeliveryRow, public_url: str = ""
 ) -> _Notification | None:
-    """Returns the body and the secrets that sign it; None when the job or the batch was removed."""
+    """Returns the body and the secrets that sign it; None when the job or the batch was removed. Raises SecretUnreadable."""
     secrets = signing_secrets(session, vault, delivery.workspace_id, delivery.flow_id)
     if delivery.event == TEST_EVENT:
         data: dict[str, Any] = {"flow_id": delivery.flow_id, "message": "This is a test. Calls for jobs look like it."}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
+
 from sqlalchemy.orm import Session
 
 from engine.core.errors import SecretUnreadable
@@ -45,10 +48,13 @@ def open_all(session: Session, vault: Vault) -> list[str]:
     """Returns every secret value that this server can decrypt, for the filter that hides them in logs, errors and
     outputs (S26).
     """
+    return open_readable(vault, list_sealed(session))  # what is left out this process cannot print either
+
+
+def open_readable(vault: Vault, sealed: Iterable[tuple[str, str, str]]) -> list[str]:
+    """Decrypts secrets, each given as workspace, id and sealed text; leaves out those that were encrypted with another key."""
     values = []
-    for workspace_id, secret_id, sealed in list_sealed(session):
-        try:
-            values.append(vault.open(workspace_id, secret_id, sealed))
-        except SecretUnreadable:
-            continue  # encrypted with another key: this process cannot print it either
+    for workspace_id, secret_id, text in sealed:
+        with contextlib.suppress(SecretUnreadable):
+            values.append(vault.open(workspace_id, secret_id, text))
     return values

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
+from engine.core.errors import SecretUnreadable
 from engine.core.ids import new_id
+from engine.secrets.opening import open_readable
 from engine.secrets.sealing import Vault
 from engine.secrets.webhook_signing import new_signing_secret
 from storage.database import now
@@ -14,12 +16,18 @@ from storage.webhooks import end_signing_secrets, insert_signing_secret, valid_s
 def signing_secrets(session: Session, vault: Vault, workspace_id: str, flow_id: str) -> list[str]:
     """Returns the valid signing secrets, the current one first; creates one for a flow that has none.
 
-    Raises SecretUnreadable.
+    Those that were sealed with another key are left out. Raises SecretUnreadable when that leaves none.
     """
     rows = valid_secrets(session, flow_id)
     if not rows:
         return [add_signing_secret(session, vault, workspace_id, flow_id)]
-    return [vault.open(workspace_id, row.id, row.sealed) for row in rows]
+    secrets = open_readable(vault, ((workspace_id, row.id, row.sealed) for row in rows))
+    if not secrets:
+        raise SecretUnreadable(
+            "The call cannot be signed",
+            remedy="Press New signing secret in the flow's Settings, under Webhooks, and give the receiver the new one.",
+        )
+    return secrets
 
 
 def add_signing_secret(session: Session, vault: Vault, workspace_id: str, flow_id: str, overlap_ms: int = 0) -> str:

@@ -2,7 +2,8 @@
 
 One task enters the session, makes one call at a time and leaves it: the library's sessions may not be left by another
 task, and calls that share a session disturb each other. Time limits are kept here. After a call that ran into its limit,
-or a connection that broke, the session is left, and the next call begins another one.
+or a connection that broke, the session is left, and the next call begins another one. A call that the server answers with
+404 because it has ended the session was not carried out, and is made once more in another one.
 
 Requests are sent by the outbound client, by its rules for flows: an address inside a private network is refused unless
 the owner allows it.
@@ -35,6 +36,8 @@ MOST_TOOLS = 200
 LONGEST_DESCRIPTION = 2_000
 LARGEST_SCHEMA = 30_000
 AUTHORIZATION = "Authorization"
+#: The header with the session that a request belongs to.
+SESSION = "Mcp-Session-Id"
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class _Asked:
     work: Callable[[Client], Awaitable[Any]]
     seconds: float
     answer: asyncio.Future[Any]
+    #: Tells that it is made once more, because the server had ended the session.
+    repeated: bool = False
 
 
 class ServerSession:
@@ -81,8 +86,10 @@ class ServerSession:
         self._settled = settled
         self._waiting: asyncio.Queue[_Asked | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
-        #: The status of the server's last answer.
+        #: The status of the server's last answer to what was sent to it.
         self._status = 200
+        #: Tells that the server has ended the session, and that it took a request of the call before.
+        self._ended = self._taken = False
 
     @property
     def name(self) -> str:
@@ -131,17 +138,23 @@ class ServerSession:
     async def _work(self) -> None:
         """Serves the calls, in sessions of their own where one has to be left."""
         await asyncio.to_thread(import_module, "mcp")  # takes a second the first time
-        while (first := await self._waiting.get()) is not None:
+        again: _Asked | None = None
+        while (first := again or await self._waiting.get()) is not None:
+            again = None
             if first.answer.done():
                 continue
             served = _Served(first)
             try:
                 if await self._in_session(served):
                     return
+                again = served.again
             except Exception as error:  # noqa: BLE001 - the library and the tasks inside it raise many kinds, in groups
-                served.fail(self._fault(error))
+                again = served.again
+                if again is None:
+                    served.fail(self._fault(error))
             finally:
-                served.fail(NodeFailed(f"The session with “{self.name}” ended before it had answered."))
+                if again is None:
+                    served.fail(NodeFailed(f"The session with “{self.name}” ended before it had answered."))
 
     async def _in_session(self, served: _Served) -> bool:
         """Serves calls in one session. Returns True when no more calls come, False when the session must be left."""
@@ -152,7 +165,7 @@ class ServerSession:
                 connected = True
                 limit.reschedule(None)
                 try:
-                    while await self._serve(client, served.asked):
+                    while await self._serve(client, served):
                         following = await self._waiting.get()
                         if following is None:
                             return True
@@ -169,12 +182,14 @@ class ServerSession:
                 remedy="Look whether the server runs, and try it under Settings, Tools.",
             ) from None
 
-    async def _serve(self, client: Client, asked: _Asked) -> bool:
+    async def _serve(self, client: Client, served: _Served) -> bool:
         """Makes one call. Returns False when the session must be left."""
         from mcp.shared.exceptions import MCPError
 
+        asked = served.asked
         if asked.answer.done():
             return True
+        self._ended = self._taken = False
         limit = asyncio.timeout(asked.seconds)
         try:
             async with limit:
@@ -188,8 +203,11 @@ class ServerSession:
             _fail(asked, late)
             return False
         except MCPError as error:
+            if self._ended and not self._taken and not asked.repeated:
+                asked.repeated, served.again = True, asked
+                return False
             _fail(asked, self._fault(error))
-            return outbound_fault(error) is None
+            return outbound_fault(error) is None and not self._ended
         if not asked.answer.done():
             asked.answer.set_result(value)
         return True
@@ -203,7 +221,13 @@ class ServerSession:
         from engine.core.version import VERSION
 
         async def note_status(response: Any) -> None:
+            if response.request.method != "POST":
+                return  # listening to the server and ending the session, which it need not take
             self._status = response.status_code
+            if self._status == 404 and SESSION in response.request.headers:
+                self._ended = True
+            elif self._status != 202:  # which it answers when it was only told something
+                self._taken = True
 
         self._status = 200
         # the session keeps limits of its own
@@ -234,6 +258,12 @@ class ServerSession:
                 why=f"It answered with status {self._status}.",
                 remedy="The owner can enter the key that the service gives under Settings, Tools.",
             )
+        if self._status == 404 and self._ended:
+            return NodeFailed(
+                f"“{self.name}” ended the session.",
+                why="It answered with status 404.",
+                remedy="Try again later, or ask whoever runs the service.",
+            )
         if self._status >= 400:
             return NodeFailed(
                 f"There is no MCP server at the address of “{self.name}”."
@@ -252,6 +282,8 @@ class _Served:
     """The call that is served now."""
 
     asked: _Asked
+    #: The call, when it is to be made once more in another session.
+    again: _Asked | None = None
 
     def fail(self, failure: NodeFailed) -> None:
         """Fails the call, unless it has its answer."""

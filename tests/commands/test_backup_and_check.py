@@ -153,6 +153,8 @@ def test_a_lost_key_is_told_until_another_one_is_taken(command: Command, data: P
     assert not (data / "secret.key").exists()
     taken = command("new-key", "--yes")
     assert (len(taken.value), "enter secrets" in taken.err) == (16, True)
+    for told in ("New signing secret", "New address", "New secret"):
+        assert told in taken.err
     assert command("check", "--offline").code == 0
     assert command("backup", tmp_path / "one.fpbackup", **GIVEN).code == 0
 

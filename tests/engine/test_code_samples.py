@@ -642,6 +642,89 @@ def assert_key_in_comments_only(examples: Examples) -> None:
         assert all(line.startswith(comment) for line in text.splitlines() if "YOUR_API_KEY" in line)
 
 
+_ODD_TEXT = """it's "q" $HOME `date` $(date) \\ \\$HOME \\` END_OF_BODY\nEND_OF_BODY\n\r ü 🎈"""
+
+
+@pytest.mark.parametrize("made", [code_examples, one_call_examples, call_examples])
+@pytest.mark.parametrize("unit", ["x", "ü", "'"])
+@pytest.mark.process
+def test_a_long_payload_is_sent_by_curl_too(unit: str, made: Any, endpoint: Endpoint, tmp_path: Path):
+    """A program takes no argument of more than 128 KiB."""
+    payload = {"text": unit * 140_000, "odd": _ODD_TEXT}
+    endpoint.submits += [{}] * (made is not code_examples)
+    endpoint.quick = made is one_call_examples
+    if made is call_examples:
+        text = call_examples("POST", endpoint.address, body=payload).curl
+    else:
+        text = made(endpoint.address, payload).curl
+
+    done = run_text("curl", text, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert endpoint.submits[-1] == payload
+    assert all(sent in ({}, payload) for sent in endpoint.submits)
+
+
+@pytest.mark.parametrize("made", [code_examples, one_call_examples])
+@pytest.mark.process
+def test_curl_sends_a_long_payload_with_a_file(made: Any, endpoint: Endpoint, tmp_path: Path):
+    endpoint.submits.append({})
+    endpoint.uploads.append(b"")
+    endpoint.quick = made is one_call_examples
+    (tmp_path / "it's.txt").write_bytes(b"all of it")
+    payload = {"text": "x" * 140_000, "odd": _ODD_TEXT, "document": FileToSend("it's.txt")}
+
+    done = run_text("curl", made(endpoint.address, payload).curl, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert endpoint.submits[1:] == [{**payload, "document": "file_1"}]
+
+
+@pytest.mark.process
+def test_without_curl_the_code_for_curl_ends_at_once(endpoint: Endpoint, tmp_path: Path):
+    text = code_examples(endpoint.address, PAYLOAD).curl.replace("$(curl ", "$(no_such_curl ")
+
+    done = run_text("curl", text, tmp_path)
+
+    assert done.returncode == 1
+    assert done.stderr.count("no_such_curl") == 1
+
+
+@pytest.mark.parametrize("payload", [
+    {"order_id": 2**53 + 1, "low": -(2**63), "text": "`${1 + 1}` \\ \\n \"q\" \n it's", "deep": [{"n": 2**63 - 1}]},
+    {"__proto__": {"b": 1}, "a": 1},
+    {"deep": [{"__proto__": "p"}]},
+    {"largest": 2**53 - 1, "lowest": -(2**53) + 1, "exponent": 1e300},
+])  # fmt: skip
+@pytest.mark.parametrize("made", [code_examples, one_call_examples, call_examples])
+@pytest.mark.process
+def test_javascript_sends_numbers_and_names_as_they_are(payload: Any, made: Any, endpoint: Endpoint, tmp_path: Path):
+    endpoint.submits.append({})
+    endpoint.quick = True
+    if made is call_examples:
+        examples = call_examples("POST", endpoint.address, body=payload)
+    else:
+        examples = made(endpoint.address, payload)
+
+    done = run_text("javascript", examples.javascript, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert endpoint.submits[1:] == [payload]
+    assert ("JSON as text" in examples.javascript) is ("largest" not in payload)
+
+
+@pytest.mark.process
+def test_javascript_sends_large_numbers_beside_a_file_as_they_are(endpoint: Endpoint, tmp_path: Path):
+    endpoint.submits.append({})
+    (tmp_path / "a.txt").write_bytes(b"all of it")
+    payload = {"order_id": 2**63 - 1, "document": FileToSend("a.txt")}
+
+    done = run_text("javascript", code_examples(endpoint.address, payload).javascript, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert endpoint.submits[1:] == [{"order_id": 2**63 - 1, "document": "file_1"}]
+
+
 def test_samples_upload_the_files_of_a_payload_first() -> None:
     fields = [
         {"name": "document", "type": "file", "required": True, "file_kinds": ["image"]},

@@ -16,6 +16,7 @@ from engine.core.json_text import json_text
 from engine.jobs.submit.accept import Caller, choose_version, find_live_flow
 from engine.jobs.submit.bodies import CheckedBody, SubmitOptions, read_version
 from engine.jobs.submit.scheduled import ENVIRONMENT, start_one, trouble_of
+from engine.secrets.opening import open_readable
 from engine.secrets.sealing import Vault
 from engine.triggers.mapping import kept_headers, path_words, payload_of
 from storage.database import now
@@ -63,12 +64,14 @@ def trigger_of_hook(hook_id: str) -> str:
 
 
 def open_hook(session: Session, vault: Vault, hook_id: str) -> tuple[HookRow, list[str]] | None:
-    """Returns a hook with its valid secrets; None when no hook has this id. Raises SecretUnreadable."""
+    """Returns a hook with its valid secrets, without those that were sealed with another key; None when no hook has this
+    id.
+    """
     hook = find_called_hook(session, hook_id)
     if hook is None:
         return None
     sealed = valid_hook_secrets(session, hook_id)
-    return hook, [vault.open(hook.workspace_id, secret_id, text) for secret_id, text in sealed]
+    return hook, open_readable(vault, ((hook.workspace_id, secret_id, text) for secret_id, text in sealed))
 
 
 class HookPayload(Struct, frozen=True):
@@ -187,7 +190,7 @@ def _explained(refusal: PayloadInvalid, hook: HookRow) -> PayloadInvalid:
 
 
 def _source_words(hook: HookRow, pointer: str) -> str:
-    name = pointer.strip("/").split("/")[0]
+    name = pointer.strip("/").split("/")[0].replace("~1", "/").replace("~0", "~")
     source = hook.mapping.get(name) or {"from": "body", "path": [name]}
     match source["from"]:
         case "all":

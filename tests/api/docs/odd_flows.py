@@ -260,6 +260,24 @@ ODD_FLOWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "result": {"error": "x"},
         },
     ),
+    "references": (
+        odd_flow(
+            "#/components/schemas/Pet",
+            [
+                field("example", example="#/components/schemas/Pet", description="Like '#/components/schemas/Pet'"),
+                field("default", default="#/components/schemas/Pet"),
+                field("enum", enum=["#/components/schemas/Pet", "'#/components/schemas/Pet'"]),
+                field("#/components/schemas/Pet", example="'#/components/schemas/Pet'"),
+                field("$ref", example="#/components/schemas/Pet"),
+                field("const", "object", example={"$ref": "#/components/schemas/Pet"}),
+                field("usual", "object", default={"$ref": "#/components/schemas/Pet"}),
+                group("properties", field("properties"), group("examples", field("old", "file"))),
+            ],
+            {"$ref": "#/components/schemas/Pet", "examples": {"$ref": "#/components/schemas/Pet"}},
+            "Resolves '#/components/schemas/Pet' and {'$ref': '#/components/schemas/Pet'}.",
+        ),
+        {"$ref": "#/components/schemas/Pet", "const": {"$ref": "#/components/schemas/Pet"}},
+    ),
     "empty": (odd_flow("", [], {"text": "fixed"}), {}),
     "no output": (
         {

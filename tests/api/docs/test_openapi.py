@@ -118,6 +118,10 @@ def test_the_document_of_a_flow_has_its_concrete_path_and_its_own_schemas():
     [
         ("Summarise a page", "summarise_a_page"),
         ("  Über-Größe! 2 ", "uber_groe_2"),
+        ("Invoices—paid – and “sent”", "invoices_paid_and_sent"),
+        ("Ask…then don’t→stop 🙂now", "ask_then_don_t_stop_now"),
+        ("Café au\u00adtomat", "cafe_automat"),
+        ("日本—語", "flow_ab"),
         ("日本語", "flow_ab"),
         ("", "flow_ab"),
     ],

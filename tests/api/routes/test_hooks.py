@@ -32,7 +32,7 @@ from engine.core.logging_setup import EACH_CALL
 from engine.jobs.server.erasing import finish_erasing
 from engine.jobs.server.retention import Retention
 from engine.secrets.opening import open_all
-from engine.secrets.sealing import open_vault
+from engine.secrets.sealing import Vault, open_vault
 from storage.audit import list_entries
 from storage.hooks import (
     DELIVERIES_KEPT,
@@ -44,6 +44,7 @@ from storage.hooks import (
     list_hooks,
 )
 from storage.jobs import find_job, list_jobs, read_value
+from tests.api.arrange import FIELDS as FIELDS_OF_THE_HOUSE
 from tests.api.arrange import House
 from tests.api.routes.test_files import FIELDS, file_id_of
 from tests.stored import places_of
@@ -213,6 +214,28 @@ async def test_an_unknown_address_is_not_found(hooks: Hooks, path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("number", "status"),
+    [(b"7.0", 202), (b"9223372036854775807", 202), (b"1e19", 400), (b"-1e19", 400), (b"1e300", 400)],
+)
+async def test_a_whole_number_has_64_bits_as_in_a_call(hooks: Hooks, number: bytes, status: int) -> None:
+    flow_id = hooks.house.new_flow(fields=[*FIELDS_OF_THE_HOUSE, {"name": "n", "type": "integer"}])
+    hook = hooks.add(mapping={}, flow_id=flow_id)
+    body = b'{"url": "https://example.com", "n": ' + number + b"}"
+    assert (await hooks.call(hook_path(hook.id, "link", hook.secret), body)).status_code == status
+
+
+@pytest.mark.parametrize("name", ["a/b", "c~d", "e~1f", "g~0/h"])
+async def test_a_refusal_names_the_source_of_a_field_with_any_name(hooks: Hooks, name: str) -> None:
+    flow_id = hooks.house.new_flow(fields=[*FIELDS_OF_THE_HOUSE, {"name": name, "type": "integer"}])
+    hook = hooks.add(mapping={**MAPPING, name: {"from": "body", "path": ["deep", "val"]}}, flow_id=flow_id)
+    assert (
+        await hooks.call(hook_path(hook.id, "link", hook.secret), {**BODY, "deep": {"val": "no"}})
+    ).status_code == 400
+    (line,) = hooks.deliveries(hook)
+    assert "filled by “deep › val” of the body" in line.reason
+
+
+@pytest.mark.parametrize(
     ("content", "kind", "status", "code"),
     [
         (b"{", "application/json", 400, "invalid_json"),
@@ -301,6 +324,33 @@ async def test_a_renewed_secret_counts_at_once_and_the_old_one_for_a_day(hooks: 
     assert [(await hooks.call(path)).status_code for path in paths] == [202, 202]
     house.clock.offset += DAY + 1_000
     assert [(await hooks.call(path)).status_code for path in paths] == [401, 202]
+
+
+@pytest.mark.parametrize(("preset", "button"), [("link", "New address"), ("github", "New secret")])
+async def test_after_a_lost_key_a_call_says_what_to_do_and_a_new_secret_counts_at_once(
+    hooks: Hooks, preset: str, button: str
+) -> None:
+    house, own = hooks.house, hooks.vault
+    hooks.vault = Vault(b"a" * 32)
+    hook = hooks.add(preset)
+
+    async def call(known: NewHook) -> httpx.Response:
+        if preset == "github":
+            return await hooks.github(known)
+        return await hooks.call(hook_path(known.id, preset, known.secret))
+
+    refused = await call(hook)
+    assert (refused.status_code, refused.json()["code"]) == (400, "secret_unreadable")
+    (line,) = hooks.deliveries(hook)
+    assert (line.status, line.code, f"Press {button} at this webhook" in line.reason) == (
+        400,
+        "secret_unreadable",
+        True,
+    )
+
+    new = house.database.write_now(renew_hook_secret, house.principal, own, hook.id)
+    assert (await call(hook)).status_code == 401
+    assert (await call(new)).status_code == 202
 
 
 async def test_a_shorter_overlap_ends_the_secrets_of_earlier_renewals_too(hooks: Hooks) -> None:

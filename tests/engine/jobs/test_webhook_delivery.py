@@ -400,6 +400,26 @@ async def test_a_flow_whose_owner_never_made_a_secret_signs_all_the_same(world, 
 
 
 @pytest.mark.process
+async def test_after_a_lost_key_a_delivery_says_what_to_do_and_a_new_secret_signs_it(
+    world, webhooks, receiver, clock, vault
+):
+    flow_id, _ = await ended_job(world, receiver.url)
+    world.write(renew_signing_secret, owner(world), Vault(b"a" * 32), flow_id)
+    await send(webhooks)
+    (row,) = deliveries(world, flow_id)
+    assert (row.status, row.tries, row.log[0]["status"]) == ("waiting", 1, None)
+    assert "cannot be opened with this server's key" in row.log[0]["message"]
+    assert "Press New signing secret" in row.log[0]["message"]
+
+    secret = world.write(renew_signing_secret, owner(world), vault, flow_id)
+    clock.offset += PAUSES[0] + SECOND
+    await send(webhooks)
+    (seen,) = receiver.deliveries
+    assert seen.headers["webhook-signature"] == signatures(secret, seen)
+    assert deliveries(world, flow_id)[0].status == "delivered"
+
+
+@pytest.mark.process
 async def test_a_large_result_is_left_out_and_says_so(world, webhooks, receiver):
     from tests.engine.jobs.world import document_of
 

@@ -1,4 +1,4 @@
-"""Sessions with an MCP server, against a real one in a process of its own."""
+"""Sessions with an MCP server, against a real one in a process of its own, and one that keeps sessions."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from engine.flow.node_context import NodeFailed
 from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
 from engine.tool_servers.session import ServerAddress, opened
+from tests.stand_ins.local_server import LocalServer, Reply, Seen
 from tests.stand_ins.mcp_server import free_port, mcp_server
 
 pytestmark = pytest.mark.process
@@ -18,6 +20,83 @@ class _Impatient(OutboundClient):
 
     def client(self, *args: Any, silence_seconds: float | None = 0.5, **more: Any) -> Any:
         return super().client(*args, silence_seconds=silence_seconds, **more)
+
+
+class _WithSessions(LocalServer):
+    """A server of the protocol of 2025, which keeps sessions. `ends`: how many of its sessions end at their first call of a
+    tool after the one before it was answered, as after a restart.
+    """
+
+    def __init__(self, ends: int, *, in_json: bool) -> None:
+        super().__init__()
+        self.ends, self.in_json, self.known_for_one_call = ends, in_json, False
+        self.begun, self.made, self.known = 0, [], set[str]()
+
+    def reply(self, seen: Seen) -> Reply:
+        if seen.method != "POST":
+            return Reply(405 if seen.method == "GET" else 200)
+        asked = seen.json
+        match asked.get("method"):
+            case "initialize":
+                self.begun += 1
+                self.known.add(f"session {self.begun}")
+                server = {"name": "shop", "version": "1"}
+                told = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": server}
+                return self._said(asked, {"result": told}, headers={"mcp-session-id": f"session {self.begun}"})
+            case "server/discover":
+                return self._said(asked, {"error": {"code": -32601, "message": "unknown"}})
+            case _ if "id" not in asked:
+                return Reply(202)
+        if asked["method"] == "tools/call" and self.made and self.ends:
+            self.ends -= 1
+            self.known.clear()
+        if seen.headers.get("mcp-session-id") not in self.known:
+            error = {"error": {"code": -32600, "message": "Session not found"}}
+            return self._said(asked, error, status=404) if self.in_json else Reply(404)
+        if asked["method"] == "tools/list":
+            return self._said(asked, {"result": {"tools": [{"name": "note", "inputSchema": {"type": "object"}}]}})
+        self.made.append(asked["params"]["arguments"]["text"])
+        if self.known_for_one_call:
+            self.known.clear()
+        return self._said(asked, {"result": {"content": [{"type": "text", "text": "written"}]}})
+
+    def _said(self, asked: Any, said: dict[str, Any], **rest: Any) -> Reply:
+        return Reply.of_json({"jsonrpc": "2.0", "id": asked["id"], **said}, **rest)
+
+
+@pytest.mark.parametrize("in_json", [False, True])
+async def test_a_call_is_made_once_more_when_the_server_has_ended_the_session(in_json: bool) -> None:
+    outbound = OutboundClient(OutboundRules(parse_allow_list("127.0.0.1")))
+    with _WithSessions(1, in_json=in_json) as server:
+        async with opened(outbound, ServerAddress("shop", server.origin + "/mcp")) as session:
+            for text in ("one", "two", "three"):
+                assert await session.call("note", {"text": text}, 60) == "written"
+    assert (server.made, server.begun) == (["one", "two", "three"], 2)
+    await outbound.aclose()
+
+
+async def test_a_server_that_ends_every_session_is_told_so_and_another_call_tries_again() -> None:
+    outbound = OutboundClient(OutboundRules(parse_allow_list("127.0.0.1")))
+    with _WithSessions(2, in_json=True) as server:
+        async with opened(outbound, ServerAddress("shop", server.origin + "/mcp")) as session:
+            await session.call("note", {"text": "one"}, 60)
+            with pytest.raises(NodeFailed, match="“shop” ended the session"):
+                await session.call("note", {"text": "two"}, 60)
+            assert await session.call("note", {"text": "three"}, 60) == "written"
+    assert (server.made, server.begun) == (["one", "three"], 3)
+    await outbound.aclose()
+
+
+async def test_a_call_that_was_carried_out_is_not_made_again() -> None:
+    """The library asks for the tools after a call, to check what came back."""
+    outbound = OutboundClient(OutboundRules(parse_allow_list("127.0.0.1")))
+    with _WithSessions(0, in_json=True) as server:
+        server.known_for_one_call = True
+        async with opened(outbound, ServerAddress("shop", server.origin + "/mcp")) as session:
+            with pytest.raises(NodeFailed, match="“shop” ended the session"):
+                await session.call("note", {"text": "one"}, 60)
+    assert server.made == ["one"]
+    await outbound.aclose()
 
 
 async def test_a_call_may_be_silent_for_as_long_as_its_own_limit_allows() -> None:

@@ -63,10 +63,14 @@ def test_columns_are_laid_on_fields_by_their_names():
         (["a"], "string", '["a"]'),
         ("", "integer", None),
         ("9" * 40, "integer", "9" * 40),
+        (-(2.0**63), "integer", -(2**63)),
+        (2.0**63, "integer", 2.0**63),
+        (1e300, "integer", 1e300),
     ],
 )
 def test_a_cell_is_fitted_only_where_that_is_beyond_doubt(value: Any, kind: str, fits: Any):
     assert fitted(value, kind) == fits
+    assert type(fitted(value, kind)) is type(fits)
 
 
 def dataset(site: Site, *rows: dict[str, Any]) -> str:

@@ -619,6 +619,27 @@ def test_what_a_schedule_may_not_be(days: Days) -> None:
         days.add(flow, at("09:00"))
 
 
+@pytest.mark.parametrize(
+    ("timing", "zone", "following"),
+    [
+        (at("09:00"), BERLIN, "Sat 28 09:00"),
+        (at("07:30"), BERLIN, "Sat 28 07:30"),
+        (at("09:00"), "UTC", "Fri 27 10:00"),
+    ],
+)
+async def test_a_start_that_is_due_comes_when_the_schedule_is_changed_a_moment_before(
+    days: Days, timing: dict[str, Any], zone: str, following: str
+) -> None:
+    days.set("2026-11-27T08:59:50")
+    schedule = days.add(days.world.add_flow(), at("09:00"))
+    days.set("2026-11-27T09:00:00.300")
+    days.world.write(change_schedule, days.person, schedule, "Mornings", timing, zone, ONE)
+    await days.run()
+    (start,) = days.starts(schedule)
+    assert (days.local(start.slot), start.jobs, start.missed) == ("Fri 27 09:00", 1, 0)
+    assert days.next(schedule) == following
+
+
 async def test_a_schedule_is_changed_and_goes_with_its_flow(days: Days) -> None:
     days.set("2026-11-02T08:00")
     flow = days.world.add_flow()
