@@ -8,7 +8,6 @@ from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 
-from engine.actions.flows import restore_version
 from engine.flow.document import Document, load_document
 from storage.flows import DeploymentRow, FlowRow, VersionLine, get_draft, get_version, list_deployments, list_versions
 from storage.job_documents import list_key_labels
@@ -27,6 +26,7 @@ from ui.monitoring.page import flow_monitoring
 from ui.page_session import PageSession
 from ui.page_shell import times_of
 from ui.parts.job_table import job_table
+from ui.parts.open_drafts import drafts_of
 
 SHOWN_JOBS = 20
 #: Times in which a version was live that its row shows.
@@ -188,7 +188,12 @@ class FlowTabs:
             lost,
             verb=_("Put on the canvas"),
         )
-        if sure and await self.page_session.try_execute(restore_version, self.flow().id, number) is not None:
+        if not sure:
+            return
+        with feedback.refusals_told() as outcome:
+            async with drafts_of(self.page_session.app).borrowed(self.page_session, self.flow().id) as draft:
+                await draft.restore(self.page_session, number)
+        if not outcome.refused:
             feedback.told(
                 _("Version {number} is on the canvas.").format(number=number), _("Nothing changed for callers.")
             )
