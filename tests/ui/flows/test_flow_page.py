@@ -45,9 +45,11 @@ from tests.ui.arrange import (
     code_block,
     draft,
     ended,
+    labels,
     newest_button,
     page_text,
     press,
+    press_named,
     refused,
     texts,
     until,
@@ -629,6 +631,40 @@ async def test_an_older_version_is_viewed_as_what_callers_would_get_in_place_of_
     said = texts(user)
     assert said.index("Hi api_input › name") < said.index("Hello api_input › name"), "what goes away stands first"
     assert any(text.endswith("by the command line. ") or "by the command line." in text for text in said)
+
+
+async def test_a_version_with_very_many_differences_is_viewed_with_the_first_of_them(site: Site, user: User) -> None:
+    def many(value: str) -> Document:
+        file = greeting()
+        file["nodes"][0]["config"]["samples"] = [
+            {"title": "Large", "payload": {"name": {f"k{at}": f"{value} {at}" for at in range(5_000)}}}
+        ]
+        return document(file)
+
+    flow_id = site.flow("Greeting")
+    for revision, value in ((1, "old"), (2, "new")):
+        site.database.write_now(save_draft, site.owner, flow_id, many(value), revision)
+        site.database.write_now(save_version, site.owner, flow_id)
+    await user.open(f"/flows/{flow_id}?tab=versions")
+
+    press_named(user, "View version 2")  # compared with the canvas
+    await user.should_see("4,801 more are not listed.")
+    assert texts(user).count("old 198") == 1
+    assert "old 199" not in texts(user)
+
+
+async def test_of_very_many_versions_the_newest_are_drawn_and_older_ones_at_a_press(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    for at in range(100):
+        site.database.write_now(save_version, site.owner, flow_id, f"Note {at}")
+    await user.open(f"/flows/{flow_id}?tab=versions")
+
+    await user.should_see("Version 101")
+    assert "View version 2" in labels(user)
+    assert "View version 1" not in labels(user)
+    press(user, "Older versions")
+    await until(lambda: "View version 1" in labels(user))
+    assert "Older versions" not in texts(user)
 
 
 def _captions(user: User) -> list[str]:
