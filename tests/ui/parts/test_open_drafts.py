@@ -45,6 +45,18 @@ async def test_a_draft_with_a_number_of_more_than_64_bits_opens_with_it_as_a_tex
     assert draft.document.nodes[0].inputs == {"a": str(1 << 70)}
 
 
+@pytest.mark.parametrize("fields", [5, [{"name": "a", "type": "object", "fields": 5}]])
+async def test_a_draft_whose_fields_have_a_wrong_form_opens_and_can_be_mended(
+    site: Site, user: User, fields: object
+) -> None:
+    flow_id = site.flow("Wrong", live=True)
+    wrong = Document(nodes=(Node(id="api_input", type="api_input", config={"fields": fields}),))
+    site.database.write_now(save_draft, site.owner, flow_id, wrong, 1)
+    for path in (f"/playground/{flow_id}?node=api_input", f"/flows/{flow_id}"):
+        await user.open(path)
+        await user.should_see("Wrong")
+
+
 async def test_a_draft_that_a_page_is_still_being_built_with_stays_the_shared_one(site: Site, user: User) -> None:
     flow_id, page, drafts = site.flow("Greeting"), open_page(site, user), Drafts()
     built = await drafts.open(page, flow_id)
