@@ -1,4 +1,4 @@
-"""Which flows use something that they name by id or by name: a dataset, a collection of knowledge."""
+"""Which flows use something that they name by id or by name: a dataset, a collection of knowledge, another flow."""
 
 from __future__ import annotations
 
@@ -32,6 +32,14 @@ class Naming(NamedTuple):
     title: str
     live: bool
     named: set[str]
+
+
+def agent_tools(node: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    """Returns the tools of this kind in the node of an Agent, as a document holds it: its form may be wrong."""
+    tools: Any = (node.get("config") or {}).get("tools") if node.get("type") == "agent" else None
+    if not isinstance(tools, list):
+        return []
+    return [tool for tool in tools if isinstance(tool, dict) and tool.get("kind", "flow") == kind]
 
 
 def uses_of(things: Iterable[tuple[str, str]], namings: Iterable[Naming]) -> dict[str, tuple[FlowUse, ...]]:

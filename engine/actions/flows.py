@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import read_library
 from engine.actions.datasets import known_datasets
+from engine.actions.flow_uses import refuse_delete
 from engine.actions.principal import Principal, require_may
 from engine.core.clock import HOUR, MINUTE
 from engine.core.errors import FieldError, FlowInvalid, Invalid, Problem, VersionConflict
@@ -40,6 +41,7 @@ from engine.nodes.agent_tool_problems import server_problems
 from engine.nodes.known_collections import missing_collections
 from engine.nodes.known_datasets import missing_datasets, named_by_id
 from storage.audit import add_entry
+from storage.called_flow_uses import list_callers
 from storage.database import now
 from storage.files import note_named_files
 from storage.flows import (
@@ -259,12 +261,16 @@ def duplicate_flow(session: Session, principal: Principal, flow_id: str, title: 
     return FlowId(copy.id)
 
 
-def delete_flow(session: Session, principal: Principal, flow_id: str) -> None:
+def delete_flow(
+    session: Session, principal: Principal, flow_id: str, if_used: Literal["refuse", "delete"] = "delete"
+) -> None:
     """Undeploys the flow and removes it from the library, with its schedules and webhooks. Its jobs are kept until
-    their retention ends.
+    their retention ends. `if_used`: what to do when other flows call it; `refuse` raises Conflict then.
     """
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)
+    if if_used == "refuse":
+        refuse_delete(list_callers(session, principal.workspace_id, flow.id), "flow")
     if flow.live_version is not None:
         add_deployment(session, flow.id, None, principal.name)
     flow.live_version = None
