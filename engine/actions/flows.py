@@ -43,8 +43,9 @@ from engine.nodes.known_datasets import missing_datasets, named_by_id
 from storage.audit import add_entry
 from storage.called_flow_uses import list_callers
 from storage.database import now
-from storage.files import note_named_files
+from storage.files import drop_uses, note_named_files
 from storage.flows import (
+    EMPTY_DRAFT,
     UNTITLED,
     add_deployment,
     find_document,
@@ -264,8 +265,8 @@ def duplicate_flow(session: Session, principal: Principal, flow_id: str, title: 
 def delete_flow(
     session: Session, principal: Principal, flow_id: str, if_used: Literal["refuse", "delete"] = "delete"
 ) -> None:
-    """Undeploys the flow and removes it from the library, with its schedules and webhooks. Its jobs are kept until
-    their retention ends. `if_used`: what to do when other flows call it; `refuse` raises Conflict then.
+    """Undeploys the flow and removes it from the library, with its draft, schedules and webhooks. Its jobs are kept until
+    their retention ends, and the versions until then. `if_used`: what to do when other flows call it; `refuse` raises Conflict then.
     """
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)
@@ -275,6 +276,9 @@ def delete_flow(
         add_deployment(session, flow.id, None, principal.name)
     flow.live_version = None
     flow.deleted_at = now(session)
+    flow.draft = EMPTY_DRAFT  # its jobs need versions only
+    flow.description = ""
+    drop_uses(session, "flow", flow.id)
     remove_schedules(session, principal.workspace_id, flow_id=flow.id)
     remove_hooks(session, principal.workspace_id, flow_id=flow.id)
     add_entry(session, principal, "delete flow", flow.id, flow.title)

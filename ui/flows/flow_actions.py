@@ -108,9 +108,13 @@ async def delete(page_session: PageSession, flow: FlowRow) -> bool:
     """
     live = flow.live_version is not None
     lost = (
-        _("Its API is switched off and the flow is gone, with its draft and its versions. Its jobs stay for now.")
+        _(
+            "Its API is switched off and the flow is gone, with its draft and its versions. Its jobs stay for now, with the versions that they ran."
+        )
         if live
-        else _("The flow is gone, with its draft and its versions. Its jobs stay for now.")
+        else _(
+            "The flow is gone, with its draft and its versions. Its jobs stay for now, with the versions that they ran."
+        )
     )
     callers = await page_session.query(list_callers, flow.id)
     if not await confirm_delete(flow.title, lost, callers, typed=live):
