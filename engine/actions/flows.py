@@ -235,12 +235,13 @@ def restore_version(session: Session, principal: Principal, flow_id: str, number
 
 
 def rename_flow(
-    session: Session, principal: Principal, flow_id: str, title: str, description: str | None = None
+    session: Session, principal: Principal, flow_id: str, title: str | None, description: str | None = None
 ) -> None:
-    """Changes the title, and the description unless it is None."""
+    """Changes the title and the description, each unless it is None."""
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)
-    flow.title = check_title(title)
+    if title is not None:
+        flow.title = check_title(title)
     if description is not None and (text := _check_description(description)) != flow.description:
         flow.description = text
         _leave_template(flow)

@@ -14,7 +14,7 @@ from nicegui.testing.user_interaction import UserInteraction
 
 from api.app import create_api
 from engine.actions.deployments import deploy
-from engine.actions.flows import create_flow, save_draft, save_version
+from engine.actions.flows import create_flow, rename_flow, save_draft, save_version
 from engine.actions.jobs import cancel_all
 from engine.actions.keys import create_key, revoke_key
 from engine.actions.webhooks import set_webhook
@@ -741,6 +741,27 @@ async def test_two_versions_are_compared_with_each_other(site: Site, user: User)
     await until(lambda: _captions(user) == ["Callers get now: version 1", "Version 2"])
     await user.should_see("Hi api_input › name")
     await user.should_not_see("Bye api_input › name")
+
+
+async def test_who_saves_a_title_keeps_the_description_that_somebody_else_saved_meanwhile(
+    site: Site, user: User
+) -> None:
+    flow_id = site.flow("Greeting")
+    await user.open(f"/flows/{flow_id}?tab=settings")
+    site.database.write_now(rename_flow, site.owner, flow_id, None, "Ben wrote this")
+
+    def stored() -> tuple[str, str]:
+        flow = site.database.read_now(get_flow, site.workspace_id, flow_id)
+        return flow.title, flow.description
+
+    for title in ("New title", "Greeting"):  # the second is what was drawn
+        box(user, "Title").set_value(title)
+        newest_save = next(one for one in user.find(kind=ui.button, content="Save").elements if one.text == "Save")
+        UserInteraction(user, {newest_save}, None).click()
+        await until(lambda title=title: stored() == (title, "Ben wrote this"))
+    box(user, "Description").set_value("Mine")
+    UserInteraction(user, {newest_save}, None).click()
+    await until(lambda: stored() == ("Greeting", "Mine"))
 
 
 async def test_the_settings_tab_renames_and_limits(site: Site, user: User) -> None:
