@@ -76,7 +76,7 @@ TEMPLATE_LEFT = "template_left"
 #: The setting with what the flow did at other times, with the same description: hashes, the newest last.
 TEMPLATE_DID = "template_did"
 #: The settings by which people and programs outside read a flow or hear of its jobs.
-_OF_OUTSIDE = frozenset({"public_docs", *WEBHOOK_SETTINGS.values()})
+_OF_OUTSIDE = frozenset({"public_docs", "mcp", *WEBHOOK_SETTINGS.values()})
 #: Most of these hashes that are kept.
 _MOST_DID = 50
 _OF_TEMPLATE = frozenset({TEMPLATE, TEMPLATE_LEFT, TEMPLATE_DID})
@@ -191,7 +191,7 @@ def save_as(session: Session, principal: Principal, flow_id: str, title: str) ->
     """Saves the draft under a title.
 
     A flow that was never saved keeps its id and gets version 1. Of a saved flow, a copy with a new id is created, which
-    is not deployed, has no public API docs and no webhook addresses.
+    is not deployed, has no public API docs and no webhook addresses, and is no tool of AI assistants.
     """
     require_may(principal, "edit flows")
     title = check_title(title)
@@ -252,7 +252,7 @@ def duplicate_flow(session: Session, principal: Principal, flow_id: str, title: 
     """Copies the draft to a new flow, which is not deployed.
 
     If the original was saved before, the copy is saved as version 1. Nobody outside reads or hears of a copy before
-    somebody chooses so: its API docs are not public, and it has no webhook addresses.
+    somebody chooses so: its API docs are not public, it has no webhook addresses, and it is no tool of AI assistants.
     """
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)
