@@ -16,7 +16,7 @@ from engine.actions.called_flows import read_library
 from engine.actions.datasets import known_datasets
 from engine.actions.flow_uses import refuse_delete
 from engine.actions.principal import Principal, require_may
-from engine.core.clock import HOUR, MINUTE
+from engine.core.clock import DAY, HOUR, MINUTE
 from engine.core.errors import FieldError, FlowInvalid, Invalid, Problem, VersionConflict
 from engine.core.ids import FlowId, file_ids_in
 from engine.flow.called_flows import call_problems, unpinned
@@ -119,19 +119,24 @@ def create_flow(
     return FlowId(_add_flow(session, principal, title.strip() or UNTITLED, description, document, settings).id)
 
 
-def begin_flow(session: Session, principal: Principal, shown: Collection[str]) -> FlowId:
+def begin_flow(
+    session: Session, principal: Principal, shown: Collection[str], *, several_servers: bool = False
+) -> FlowId:
     """Returns a flow with nothing in it that no tab shows and nobody was given within a minute, in which their page may not
     have opened yet; creates one when there is none.
 
     `shown`: the flows that tabs show. Further new flows that were left untouched for an hour are removed, so that who
-    only looked leaves no flow behind.
+    only looked leaves no flow behind. `several_servers`: the tabs of others may show more, so nobody is given a flow that
+    is there, and those that were left untouched for a day are removed.
     """
     require_may(principal, "edit flows")
     at = now(session)
-    free = [one for one in list_empty_flows(session, principal.workspace_id, at - MINUTE) if one not in shown]
+    left = [] if several_servers else list_empty_flows(session, principal.workspace_id, at - MINUTE)
+    free = [one for one in left if one not in shown]
     flow_id = FlowId(free[0]) if free else create_flow(session, principal)
     hold_flow(session, principal.workspace_id, flow_id).updated_at = at
-    remove_untouched_flows(session, principal.workspace_id, at - HOUR, {*shown, flow_id})
+    untouched_since = at - (DAY if several_servers else HOUR)
+    remove_untouched_flows(session, principal.workspace_id, untouched_since, {*shown, flow_id})
     return flow_id
 
 
