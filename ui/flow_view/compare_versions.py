@@ -180,15 +180,15 @@ def draw_beside(before: tuple[str, Document], after: tuple[str, Document]) -> Co
         words(_("Nothing has changed."), "fp-t2", tag="p")
         return comparison
     edges = [
-        *(f"{source} → {target} {_('connected')}" for source, target in comparison.edges_added),
-        *(f"{source} → {target} {_('no longer connected')}" for source, target in comparison.edges_removed),
+        *((pair, _("{source} → {target} connected")) for pair in comparison.edges_added),
+        *((pair, _("{source} → {target} no longer connected")) for pair in comparison.edges_removed),
     ]
     with ui.element("ul").classes("fp-changes"):
         left = MOST_LINES
         for change in comparison.nodes:
             left -= _draw_change(change, old, new, left)
-        for said in edges[: max(0, left)]:
-            words(said, tag="li")
+        for (source, target), said in edges[: max(0, left)]:
+            words(said.format(source=source, target=target), tag="li")
         tell_left_out(len(edges) - left)
     _draw_callers(old, new)
     return comparison
