@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from storage.flow_uses import FlowUse, Naming, namings_of, uses_of
+from storage.flow_uses import FlowUse, Naming, agent_tools, namings_of, uses_of
 from storage.tables import Dataset, Flow
 from storage.tables_triggers import Schedule
 
@@ -41,11 +41,10 @@ def _started_with(session: Session, workspace_id: str) -> Iterator[Naming]:
 
 
 def _named_in(document: Any) -> set[str]:
-    found: set[object] = set()
+    found: list[object] = []
     for node in document.get("nodes", ()):
         config: dict[str, Any] = node.get("config") or {}
         if node.get("type") in TYPES:
-            found.add(config.get("dataset"))
-        elif node.get("type") == "agent":
-            found |= {tool.get("dataset") for tool in config.get("tools") or () if tool.get("kind") == "dataset"}
+            found.append(config.get("dataset"))
+        found += [tool.get("dataset") for tool in agent_tools(node, "dataset")]
     return {named for named in found if isinstance(named, str)}

@@ -1,16 +1,19 @@
-"""Which flows use something that they name by id or by name: a dataset, a collection of knowledge."""
+"""Which flows use something that they name by id or by name: a dataset, a collection of knowledge, another flow."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from storage.tables import Flow, FlowVersion
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 
 class FlowUse(Struct, frozen=True):
@@ -32,6 +35,14 @@ class Naming(NamedTuple):
     title: str
     live: bool
     named: set[str]
+
+
+def agent_tools(node: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    """Returns the tools of this kind in the node of an Agent, as a document holds it: its form may be wrong."""
+    config: dict[str, Any] = node.get("config") or {}
+    tools: JsonValue = config.get("tools") if node.get("type") == "agent" else None
+    found = [tool for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
+    return [tool for tool in found if tool.get("kind", "flow") == kind]
 
 
 def uses_of(things: Iterable[tuple[str, str]], namings: Iterable[Naming]) -> dict[str, tuple[FlowUse, ...]]:

@@ -170,7 +170,8 @@ def list_empty_flows(session: Session, workspace_id: str, before: int | None = N
 def remove_untouched_flows(session: Session, workspace_id: str, before: int, keep: Collection[str]) -> None:
     """Removes new flows from before that time in which nobody has ever done anything, except those in `keep`."""
     untouched = (_EMPTY, Flow.draft_revision == 1, Flow.workspace_id == workspace_id, Flow.updated_at < before)
-    session.execute(delete(Flow).where(*untouched, Flow.id.not_in(keep)))
+    there = Flow.deleted_at.is_(None)  # retention removes deleted ones, once no job names them
+    session.execute(delete(Flow).where(*untouched, there, Flow.id.not_in(keep)))
 
 
 def find_flow(session: Session, workspace_id: str, flow_id: str) -> FlowRow | None:

@@ -33,6 +33,8 @@ class KeptFlow(Struct, frozen=True):
     id: str
     workspace_id: str
     keep_days: int | None
+    #: When it was deleted; None while it is there.
+    deleted_at: int | None = None
 
 
 class Room(Struct, frozen=True):
@@ -48,8 +50,8 @@ class Room(Struct, frozen=True):
 
 def list_kept_flows(session: Session) -> list[KeptFlow]:
     """Returns all flows, deleted ones too: their jobs are kept until retention removes them."""
-    rows = session.execute(text("select id, workspace_id, settings from flows"))
-    return [KeptFlow(row[0], row[1], _keep_days(row[2])) for row in rows]
+    rows = session.execute(text("select id, workspace_id, settings, deleted_at from flows"))
+    return [KeptFlow(row[0], row[1], _keep_days(row[2]), row[3]) for row in rows]
 
 
 def _by_place(sql: str) -> tuple[Statement, Statement]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from api.commands.terminal import Commands, Terminal, read_input
+from api.commands.terminal import Commands, Terminal, read_flow_file
 
 if TYPE_CHECKING:
     from engine.core.errors import Problem
@@ -21,7 +21,7 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     command = subcommands.add_parser(
         "import", parents=[shared], help="take a flow file in as version 1; prints the flow's id"
     )
-    command.add_argument("file", metavar="FILE", help="a flow file, or - for stdin")
+    command.add_argument("file", metavar="FILE", help="a flow file in JSON or YAML, or - for stdin (JSON)")
     command.add_argument("--json", action="store_true", help="print {flow_id, problems}")
     command.set_defaults(run=_import)
 
@@ -48,7 +48,7 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_undeploy)
 
     command = subcommands.add_parser("run", parents=[shared], help="run a flow file here and now; prints the result")
-    command.add_argument("file", metavar="FILE", help="a flow file, or - for stdin")
+    command.add_argument("file", metavar="FILE", help="a flow file in JSON or YAML, or - for stdin (JSON)")
     command.add_argument("--input", metavar="JSON", default="{}", help="the request body (default: {})")
     command.add_argument(
         "--file",
@@ -65,10 +65,9 @@ def _import(arguments: argparse.Namespace, terminal: Terminal, environment: Mapp
     from engine.actions.flows import UNTITLED, import_flow, read_import
     from engine.core.errors import FlowInvalid
 
-    data = read_input(arguments.file)
     title = UNTITLED if arguments.file == "-" else Path(arguments.file).stem
     try:
-        done = terminal.execute(import_flow, read_import(data, title))
+        done = terminal.execute(import_flow, read_import(read_flow_file(arguments.file), title))
     except FlowInvalid as refusal:
         terminal.note(f"{refusal.title}: {refusal.detail}. Nothing was imported.")
         _note_problems(terminal, refusal.problems)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from api.commands.local_files import LocalFiles, with_files
-from api.commands.terminal import Terminal, read_input
+from api.commands.terminal import Terminal, read_flow_file
 from engine.browser.browser import browser_of
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import FlowInvalid, InvalidJson, PayloadInvalid, Refusal, wrong_fields
@@ -54,10 +54,10 @@ def run_file(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
     Returns 1 when the flow or the payload is invalid or the run fails, else 0.
     """
-    file, found = parse_flow_file(read_input(arguments.file), fallback_title=Path(arguments.file).stem)
-    if file is None:
-        return _refuse(terminal, FlowInvalid(found))
     try:
+        file, found = parse_flow_file(read_flow_file(arguments.file), fallback_title=Path(arguments.file).stem)
+        if file is None:
+            return _refuse(terminal, FlowInvalid(found))
         plan = compile_plan(file.document, CATALOG)
         payload = _read_payload(file.document, arguments.input, arguments.file_fields or ())
         files = LocalFiles()

@@ -220,6 +220,16 @@ def read_input(name: str, most: int = 16 << 20) -> bytes:
         return file.read(most)
 
 
+def read_flow_file(name: str) -> bytes:
+    """Reads a flow file as JSON text; one whose name ends like a YAML file is read as that. Raises OSError, and
+    FlowInvalid for YAML that cannot be read.
+    """
+    from engine.flow.yaml_files import is_yaml, json_of_yaml
+
+    data = read_input(name)
+    return json_of_yaml(data) if is_yaml(name) else data
+
+
 def limit(text: str) -> int:
     """Parses a limit: a whole number from 1 on, or `unlimited` (stored as -1). Raises ArgumentTypeError."""
     if text == "unlimited":

@@ -122,7 +122,7 @@ def problems_before_deploy(
 ) -> list[Problem]:
     """Returns everything that prevents a deployment: invalid nodes and settings, references to missing objects, invalid
     calls, and addresses that can never be opened. `was_live`: the document is a version that was deployed before. It may
-    go live again with a list that is never one, which was no problem then.
+    go live again with a list that is never one, which was no problem then, and calls the versions that it called then.
     """
     from engine.jobs.outbound_rules import rules_for_flows
     from engine.outbound.secret_hosts import host_problems
@@ -139,7 +139,7 @@ def problems_before_deploy(
         *server_problems(document, allowed_tools(session, workspace_id)),
         *host_problems(document, list_secrets(session, workspace_id)),
         *address_problems(document, rules_for_flows(session, settings) if settings else None),
-        *call_problems(document, flow_id, library),
+        *call_problems(document, flow_id, library, fixed=was_live),
     ]
 
 

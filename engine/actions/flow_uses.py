@@ -1,4 +1,4 @@
-"""The refusals that keep what flows use: a dataset, a collection of knowledge."""
+"""The refusals that keep what flows use: a dataset, a collection of knowledge, another flow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def refuse_rename(uses: Sequence[FlowUse], what: str) -> None:
 
 
 def refuse_delete(uses: Sequence[FlowUse], what: str) -> None:
-    """Raises Conflict when a flow uses it. `what`: `dataset`, `collection`."""
+    """Raises Conflict when a flow uses it. `what`: `dataset`, `collection`, `flow`."""
     if uses:
         raise Conflict(
             f"{_titles(uses)} {'uses' if len(uses) == 1 else 'use'} this {what}",

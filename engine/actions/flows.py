@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import read_library
 from engine.actions.datasets import known_datasets
+from engine.actions.flow_uses import refuse_delete
 from engine.actions.principal import Principal, require_may
-from engine.core.clock import HOUR, MINUTE
+from engine.core.clock import DAY, HOUR, MINUTE
 from engine.core.errors import FieldError, FlowInvalid, Invalid, Problem, VersionConflict
 from engine.core.ids import FlowId, file_ids_in
 from engine.flow.called_flows import call_problems, unpinned
@@ -40,9 +41,11 @@ from engine.nodes.agent_tool_problems import server_problems
 from engine.nodes.known_collections import missing_collections
 from engine.nodes.known_datasets import missing_datasets, named_by_id
 from storage.audit import add_entry
+from storage.called_flow_uses import list_callers
 from storage.database import now
-from storage.files import note_named_files
+from storage.files import drop_uses, note_named_files
 from storage.flows import (
+    EMPTY_DRAFT,
     UNTITLED,
     add_deployment,
     find_document,
@@ -73,7 +76,7 @@ TEMPLATE_LEFT = "template_left"
 #: The setting with what the flow did at other times, with the same description: hashes, the newest last.
 TEMPLATE_DID = "template_did"
 #: The settings by which people and programs outside read a flow or hear of its jobs.
-_OF_OUTSIDE = frozenset({"public_docs", *WEBHOOK_SETTINGS.values()})
+_OF_OUTSIDE = frozenset({"public_docs", "mcp", *WEBHOOK_SETTINGS.values()})
 #: Most of these hashes that are kept.
 _MOST_DID = 50
 _OF_TEMPLATE = frozenset({TEMPLATE, TEMPLATE_LEFT, TEMPLATE_DID})
@@ -116,19 +119,24 @@ def create_flow(
     return FlowId(_add_flow(session, principal, title.strip() or UNTITLED, description, document, settings).id)
 
 
-def begin_flow(session: Session, principal: Principal, shown: Collection[str]) -> FlowId:
+def begin_flow(
+    session: Session, principal: Principal, shown: Collection[str], *, several_servers: bool = False
+) -> FlowId:
     """Returns a flow with nothing in it that no tab shows and nobody was given within a minute, in which their page may not
     have opened yet; creates one when there is none.
 
     `shown`: the flows that tabs show. Further new flows that were left untouched for an hour are removed, so that who
-    only looked leaves no flow behind.
+    only looked leaves no flow behind. `several_servers`: the tabs of others may show more, so nobody is given a flow that
+    is there, and those that were left untouched for a day are removed.
     """
     require_may(principal, "edit flows")
     at = now(session)
-    free = [one for one in list_empty_flows(session, principal.workspace_id, at - MINUTE) if one not in shown]
+    left = [] if several_servers else list_empty_flows(session, principal.workspace_id, at - MINUTE)
+    free = [one for one in left if one not in shown]
     flow_id = FlowId(free[0]) if free else create_flow(session, principal)
     hold_flow(session, principal.workspace_id, flow_id).updated_at = at
-    remove_untouched_flows(session, principal.workspace_id, at - HOUR, {*shown, flow_id})
+    untouched_since = at - (DAY if several_servers else HOUR)
+    remove_untouched_flows(session, principal.workspace_id, untouched_since, {*shown, flow_id})
     return flow_id
 
 
@@ -188,7 +196,7 @@ def save_as(session: Session, principal: Principal, flow_id: str, title: str) ->
     """Saves the draft under a title.
 
     A flow that was never saved keeps its id and gets version 1. Of a saved flow, a copy with a new id is created, which
-    is not deployed, has no public API docs and no webhook addresses.
+    is not deployed, has no public API docs and no webhook addresses, and is no tool of AI assistants.
     """
     require_may(principal, "edit flows")
     title = check_title(title)
@@ -232,12 +240,13 @@ def restore_version(session: Session, principal: Principal, flow_id: str, number
 
 
 def rename_flow(
-    session: Session, principal: Principal, flow_id: str, title: str, description: str | None = None
+    session: Session, principal: Principal, flow_id: str, title: str | None, description: str | None = None
 ) -> None:
-    """Changes the title, and the description unless it is None."""
+    """Changes the title and the description, each unless it is None."""
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)
-    flow.title = check_title(title)
+    if title is not None:
+        flow.title = check_title(title)
     if description is not None and (text := _check_description(description)) != flow.description:
         flow.description = text
         _leave_template(flow)
@@ -248,7 +257,7 @@ def duplicate_flow(session: Session, principal: Principal, flow_id: str, title: 
     """Copies the draft to a new flow, which is not deployed.
 
     If the original was saved before, the copy is saved as version 1. Nobody outside reads or hears of a copy before
-    somebody chooses so: its API docs are not public, and it has no webhook addresses.
+    somebody chooses so: its API docs are not public, it has no webhook addresses, and it is no tool of AI assistants.
     """
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)
@@ -259,16 +268,23 @@ def duplicate_flow(session: Session, principal: Principal, flow_id: str, title: 
     return FlowId(copy.id)
 
 
-def delete_flow(session: Session, principal: Principal, flow_id: str) -> None:
-    """Undeploys the flow and removes it from the library, with its schedules and webhooks. Its jobs are kept until
-    their retention ends.
+def delete_flow(
+    session: Session, principal: Principal, flow_id: str, if_used: Literal["refuse", "delete"] = "delete"
+) -> None:
+    """Undeploys the flow and removes it from the library, with its draft, schedules and webhooks. Its jobs are kept until
+    their retention ends, and the versions until then. `if_used`: what to do when other flows call it; `refuse` raises Conflict then.
     """
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)
+    if if_used == "refuse":
+        refuse_delete(list_callers(session, principal.workspace_id, flow.id), "flow")
     if flow.live_version is not None:
         add_deployment(session, flow.id, None, principal.name)
     flow.live_version = None
     flow.deleted_at = now(session)
+    flow.draft = EMPTY_DRAFT  # its jobs need versions only
+    flow.description = ""
+    drop_uses(session, "flow", flow.id)
     remove_schedules(session, principal.workspace_id, flow_id=flow.id)
     remove_hooks(session, principal.workspace_id, flow_id=flow.id)
     add_entry(session, principal, "delete flow", flow.id, flow.title)

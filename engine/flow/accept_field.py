@@ -4,11 +4,14 @@ optional.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from pydantic import JsonValue
 
 from engine.core.errors import Invalid
 from engine.flow.contract import MAX_FIELDS, api_input, input_fields
-from engine.flow.document import Document
+from engine.flow.document import Document, Node
 from engine.flow.edits import Op
 
 
@@ -24,7 +27,7 @@ def accept_field_ops(document: Document, name: str, sent: str = "") -> list[Op]:
             "The draft has no API Input, so there is no place for the field",
             remedy="Add an API Input in the Playground, then accept the field.",
         )
-    fields = [*(node.config.get("fields") or ())]
+    fields = _fields_of(node)
     if has_field(document, name):
         return []
     if len(fields) >= MAX_FIELDS:
@@ -50,7 +53,7 @@ def take_back_ops(document: Document, name: str) -> list[Op]:
     if node is None or not has_field(document, name):
         return []
     before = dict(node.config)
-    kept = [field for field in before.get("fields") or () if field.get("name") != name]
+    kept = [field for field in _fields_of(node) if not _is_named(field, name)]
     return [
         {
             "op": "updateNode",
@@ -64,8 +67,8 @@ def take_back_ops(document: Document, name: str) -> list[Op]:
 def make_optional_ops(document: Document, name: str) -> list[Op]:
     """Returns the operations that make a field optional; empty when it is optional already."""
     node = api_input(document)
-    fields = [*(node.config.get("fields") or ())] if node is not None else []
-    at = next((number for number, field in enumerate(fields) if field.get("name") == name), None)
+    fields = _fields_of(node) if node is not None else []
+    at = next((number for number, field in enumerate(fields) if _is_named(field, name)), None)
     if node is None or at is None or not fields[at].get("required"):
         return []
     before = dict(node.config)
@@ -83,6 +86,16 @@ def make_optional_ops(document: Document, name: str) -> list[Op]:
 def has_field(document: Document, name: str) -> bool:
     """True when the API Input has a field with this name."""
     return any(str(field.get("name")) == name for field in input_fields(document))
+
+
+def _fields_of(node: Node) -> list[Any]:
+    """The fields as they stand in the settings, with those that have a wrong form."""
+    fields: JsonValue = node.config.get("fields")
+    return [*fields] if isinstance(fields, list | tuple) else []
+
+
+def _is_named(field: JsonValue, name: str) -> bool:
+    return isinstance(field, Mapping) and field.get("name") == name
 
 
 def _field(name: str, sent: str) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from engine.flow.validation import without_parked
 
 CALL_FLOW = "call_flow"
 AGENT = "agent"
+#: The code of the problem that a called flow does not exist any more.
+UNKNOWN_FLOW = "unknown_flow"
 #: How many calls may be nested: a flow that calls a flow that calls a flow, and so on.
 DEEPEST_CALL = 5
 
@@ -104,8 +106,19 @@ def unpinned(document: Document) -> Document:
     return _with_versions(document, {})
 
 
-def call_problems(document: Document, flow_id: str, library: Library) -> list[Problem]:
-    """Returns the problems of the calls in the flow `flow_id`. They stop a deployment, but not an import."""
+def is_fixed(document: Document) -> bool:
+    """True when a deployment fixed the version of each call."""
+    pins = [pinned_version(node) for node in calls_of(document)] + [tool.version for tool in flow_tools_of(document)]
+    return None not in pins
+
+
+def call_problems(document: Document, flow_id: str, library: Library, *, fixed: bool = False) -> list[Problem]:
+    """Returns the problems of the calls in the flow `flow_id`. They stop a deployment, but not an import.
+
+    `fixed`: the calls go on calling the versions with which they were deployed, so only a flow that is gone is a problem.
+    """
+    if fixed and is_fixed(document):
+        return [one for one in call_problems(document, flow_id, library) if one.code == UNKNOWN_FLOW]
     found: list[Problem] = []
     connected = without_parked(document)
     for node in calls_of(connected):
@@ -141,7 +154,7 @@ def _problems_of(
         return
     if callee is None:
         yield problem(
-            "unknown_flow", f"The flow that {node.name} calls is not in this workspace any more. Choose another flow."
+            UNKNOWN_FLOW, f"The flow that {node.name} calls is not in this workspace any more. Choose another flow."
         )
         return
     if callee.version is None:

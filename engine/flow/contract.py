@@ -37,6 +37,7 @@ from engine.flow.output_schemas import ANYTHING, returned_schema, returned_schem
 from engine.flow.patterns import why_not
 from engine.flow.payload_check import PATTERN_STEPS, FieldDict, PayloadCheck
 from engine.flow.references import Json
+from engine.flow.well_formed_fields import is_well_formed, well_formed_fields
 
 #: The code of the problem that a field asks for more than any body can have. Versions that went live with it still run.
 OUT_OF_REACH = "out_of_reach"
@@ -68,8 +69,7 @@ def api_input(document: Document) -> Node | None:
 def input_fields(document: Document) -> list[dict[str, Any]]:
     """Returns the fields of the API Input; empty when there is none."""
     node = api_input(document)
-    fields: JsonValue = node.config.get("fields") if node else None
-    return [field for field in fields if isinstance(field, dict)] if isinstance(fields, list | tuple) else []
+    return well_formed_fields(node.config.get("fields")) if node else []
 
 
 def samples_of(document: Document) -> list[dict[str, Any]]:
@@ -351,7 +351,8 @@ def _rules_problems(node: Node, field: FieldDict, here: str, level: int, check: 
         found += _fields_problems(node, field["fields"], f"{here}/fields", level + 1, check)
     if isinstance(field.get("items"), Mapping):
         found += _rules_problems(node, field["items"], f"{here}/items", level + 1, check)
-    if not found:
+    # of a field that is not well formed, the check of the document's shape says what is wrong
+    if not found and is_well_formed(field):
         for key in ("default", "example"):
             if field.get(key) is None:
                 continue

@@ -2,7 +2,8 @@
 
 Written files use no anchors, blocks for texts of several lines, and the document's order of keys, so that every YAML
 parser reads the same. Reading accepts only what JSON can express: aliases (a small file could expand to a huge one),
-tags and repeated keys are refused, dates stay text, and only `true` and `false` are booleans.
+tags and repeated keys are refused, dates stay text, only numbers of JSON are numbers, and only `true` and
+`false` are booleans.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from engine.flow.document import MAX_DEPTH, FlowFile
 #: Reading a MiB takes several seconds.
 MAX_YAML_BYTES = 2 << 20
 _ENDINGS = (".yaml", ".yml")
-_NUMBER_TAGS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 class TooLargeForYaml(Invalid):
@@ -55,7 +55,7 @@ def json_of_yaml(data: bytes) -> bytes:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
             errors="surrogatepass"
         )
-    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError, ArithmeticError, LookupError) as error:
         raise _refused(f"This is not valid YAML: {_sentence(error)}.") from error
 
 
@@ -76,6 +76,8 @@ def _check(data: bytes) -> None:
     for event in yaml.parse(data, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise yaml.MarkedYAMLError(problem="anchors and aliases are not taken", problem_mark=event.start_mark)
+        if getattr(event, "tag", None) is not None:
+            raise yaml.MarkedYAMLError(problem="tags like `!!str` are not taken", problem_mark=event.start_mark)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH + 5:
             raise yaml.MarkedYAMLError(problem="it nests values too deep", problem_mark=event.start_mark)
@@ -85,7 +87,7 @@ class _Reader(yaml.SafeLoader):
     """A loader for the values of JSON only."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - as PyYAML holds them
-        first: [(tag, pattern) for tag, pattern in pairs if tag in ("tag:yaml.org,2002:null", *_NUMBER_TAGS)]
+        first: [(tag, pattern) for tag, pattern in pairs if tag == "tag:yaml.org,2002:null"]
         for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
@@ -101,7 +103,14 @@ class _Reader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+# Of the numbers of YAML 1.1 only those that JSON has, too: `12:30` is a text there, not 750, and `010` not 8. A number
+# like `1e5`, which YAML 1.1 takes for a text, stays one: exported files have such texts without quotes.
+_DIGITS = list("-0123456789")
 _Reader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
+_Reader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9][0-9]*)$"), _DIGITS)
+_Reader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^-?(?:0|[1-9][0-9]*)\.[0-9]+(?:[eE][-+][0-9]+)?$"), _DIGITS
+)
 
 
 class _Writer(yaml.SafeDumper):

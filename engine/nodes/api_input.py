@@ -16,7 +16,7 @@ Samples are ready-made requests for the Run panel and the code examples.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field
@@ -27,6 +27,7 @@ from engine.flow.document import Document, Node
 from engine.flow.file_values import MAX_FILE_BYTES, MIB, FileKind, takes_files
 from engine.flow.node_context import Json, NodeContext
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
+from engine.flow.well_formed_fields import well_formed_fields
 from engine.nodes.sent_files import with_files
 
 FieldType = Literal["string", "number", "integer", "boolean", "object", "array"]
@@ -127,12 +128,11 @@ def _check(node: Node, document: Document) -> list[Problem]:
 
 
 def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    return contract.payload_schema(config.get("fields") or (), for_output=True)
+    return contract.payload_schema(well_formed_fields(config.get("fields")), for_output=True)
 
 
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
-    fields: Iterable[dict[str, str] | str] = config.get("fields") or ()
-    names = [field.get("name", "") for field in fields if isinstance(field, dict)]
+    names = [field.get("name", "") for field in well_formed_fields(config.get("fields"))]
     return ", ".join(name for name in names if name) or "no fields yet"
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from engine.core.errors import Problem
 from engine.flow import contract
 from engine.flow.document import Node
+from engine.flow.well_formed_fields import well_formed_fields
 from engine.nodes.api_input import FieldRules, FieldType, Format
 
 SIMULATED = "simulated"
@@ -95,7 +96,7 @@ def is_model(model: Any) -> bool:
 
 def answer_schema(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the schema of the node's `out`: a text, or the object with the output fields."""
-    return object_schema(config.get("output_fields")) or {"type": "string", "title": "Text"}
+    return object_schema(well_formed_fields(config.get("output_fields"))) or {"type": "string", "title": "Text"}
 
 
 def model_problems(node: Node) -> list[Problem]:

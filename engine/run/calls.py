@@ -38,7 +38,12 @@ class CalledPlan:
     @cached_property
     def has_patterns(self) -> bool:
         """Whether a field of it has a pattern."""
-        return has_patterns(input_fields(self.plan.document))
+        return has_patterns(self.fields)
+
+    @cached_property
+    def fields(self) -> list[dict[str, Any]]:
+        """The fields that a call may send."""
+        return input_fields(self.plan.document)
 
 
 def may_open(called: CalledPlan, around: OpenCalls) -> None:
@@ -69,7 +74,7 @@ def payload_for(called: CalledPlan, values: Mapping[str, Json], check: PayloadCh
 
     Raises NodeFailed that names the first 5 wrong fields.
     """
-    fields = input_fields(called.plan.document)
+    fields = called.fields
     check = PayloadCheck(kept=True) if check is None else check
     payload, errors = check.payload(fields, values), check.errors
     if check.ended_early:

@@ -5,6 +5,8 @@ import sqlite3
 
 import pytest
 
+from engine.flow.document import parse_flow_file
+from engine.flow.yaml_files import as_yaml
 from tests.factories import greeting
 
 
@@ -167,6 +169,21 @@ def test_what_export_prints_can_be_imported(command, flow_file):
     assert exported.json == command("flows", "export", flow_id, "--version", 1).json
     again = command("flows", "import", "-", stdin=exported.out).value
     assert command("flows", "export", again).out == exported.out
+
+
+def test_a_yaml_file_as_the_pages_export_it_is_imported_and_run(command, flow_file, tmp_path):
+    exported = command("flows", "export", command("flows", "import", flow_file).value)
+    file, _problems = parse_flow_file(exported.out)
+    written = tmp_path / "hello.flow.YAML"
+    written.write_text(as_yaml(file))
+    assert command("flows", "export", command("flows", "import", written).value).out == exported.out
+    assert command("flows", "run", written, "--input", '{"name": "Ann"}').json == {"output": "Hello Ann"}
+
+    written.write_text("a: 1\na: 2")
+    for verb in ("import", "run"):
+        refused = command("flows", verb, written)
+        assert (refused.code, refused.out) == (1, "")
+        assert "`a` stands here twice (line 2)" in refused.err
 
 
 @pytest.mark.parametrize("verb", ["export", "deploy", "undeploy"])

@@ -17,10 +17,12 @@ from engine.jobs.submit.accept import Caller
 from engine.jobs.transitions import finish
 from storage.flows import get_draft
 from storage.job_changes import Lease, claim_job
+from storage.members import list_people
 from storage.refusals import Counted, RefusedRow, add_refusals
 from storage.steps import Progress
 from storage.tables import Step
 from tests.ui.conftest import Site
+from ui.page_session import PageSession
 
 FAILED = {
     "code": "http_status",
@@ -125,6 +127,12 @@ async def until(true: Callable[[], Any], found: Callable[[], Any] = lambda: "it 
             return
         await asyncio.sleep(0.01)
     raise AssertionError(found())
+
+
+def open_page(site: Site, user: User) -> PageSession:
+    """Returns what a page of the signed-in person works with, for what a test does without a page."""
+    cookie = str(user.http_client.cookies["flowport_session"])
+    return PageSession(site.app, cookie, "", site.database.read_now(list_people, site.workspace_id)[0])
 
 
 def texts(user: User) -> list[str]:

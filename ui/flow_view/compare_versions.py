@@ -28,9 +28,10 @@ from ui.flow_view.flow_canvas import FlowCanvas
 from ui.flow_view.node_views import NODE_VIEWS, readable
 from ui.kit.answer import answer_of
 from ui.kit.feedback import open_page
+from ui.kit.long_lists import MOST_LINES, first_lines, tell_left_out
 from ui.kit.parts import button, icon, sentence, status_badge, words
 from ui.kit.text import _, plural
-from ui.kit.value_words import around_difference, changed_parts, in_short
+from ui.kit.value_words import Changed, around_difference, changed_parts, in_short
 from ui.page_session import PageSession
 from ui.page_shell import times_of
 
@@ -178,16 +179,17 @@ def draw_beside(before: tuple[str, Document], after: tuple[str, Document]) -> Co
     if comparison.same:
         words(_("Nothing has changed."), "fp-t2", tag="p")
         return comparison
+    edges = [
+        *((pair, _("{source} → {target} connected")) for pair in comparison.edges_added),
+        *((pair, _("{source} → {target} no longer connected")) for pair in comparison.edges_removed),
+    ]
     with ui.element("ul").classes("fp-changes"):
+        left = MOST_LINES
         for change in comparison.nodes:
-            with ui.element("li"):
-                _draw_change(change, old, new)
-        for names, verb in (
-            (comparison.edges_added, _("connected")),
-            (comparison.edges_removed, _("no longer connected")),
-        ):
-            for source, target in names:
-                words(f"{source} → {target} {verb}", tag="li")
+            left -= _draw_change(change, old, new, left)
+        for (source, target), said in edges[: max(0, left)]:
+            words(said.format(source=source, target=target), tag="li")
+        tell_left_out(len(edges) - left)
     _draw_callers(old, new)
     return comparison
 
@@ -200,7 +202,7 @@ def _draw_callers(old: Document, new: Document) -> None:
         words(_("Same fields; answers may differ.") if answers_may_differ(old, new) else same, "fp-t2", tag="p")
         return
     with ui.element("ul").classes("fp-changes"):
-        for change in changes:
+        for change in first_lines(changes):
             symbol, colour = _WEIGHTS[change.weight]
             with ui.element("li").classes("fp-row"):
                 icon(symbol, colour, size=16)
@@ -227,22 +229,33 @@ def _marked(node_ids: Sequence[str], kinds: Mapping[str, Kind]) -> Traffic:
     return Traffic(kind="changes", title=count, total="", empty="", nodes=nodes)
 
 
-def _draw_change(change: NodeChange, old: Document, new: Document) -> None:
+def _draw_change(change: NodeChange, old: Document, new: Document, most: int) -> int:
+    """Draws a change of a node in at most this many lines, and returns how many it has."""
+    parts = [
+        (difference.where, part)
+        for difference in change.differences
+        for part in changed_parts(difference.before, difference.after)
+    ]
+    if most > 0:
+        with ui.element("li"):
+            _draw_parts(change, parts[: most - 1], old, new)
+    return 1 + len(parts)
+
+
+def _draw_parts(change: NodeChange, parts: Sequence[tuple[str, Changed]], old: Document, new: Document) -> None:
     said = {"added": _("was added"), "removed": _("was removed"), "changed": _("changed")}[change.kind]
     with ui.element("span"):
         words(change.name, "fp-b")
         words(f" {said}")
     node = new.node(change.node_id)
-    for difference in change.differences:
-        for part in changed_parts(difference.before, difference.after):
-            before, after = around_difference(_shown(part.before, old), _shown(part.after, new), LONGEST_SHOWN)
-            with ui.element("div").classes("fp-s12"):
-                where = " › ".join([_setting(node, difference.where), *part.path])
-                words(where, "fp-t2 fp-b")
-                words(before or _("(empty)"), "fp-was")
-                icon("arrow_forward", "fp-t3", size=14)
-                words(f" {_('to')} ", "fp-hide")
-                words(after or _("(empty)"), "fp-is")
+    for where, part in parts:
+        before, after = around_difference(_shown(part.before, old), _shown(part.after, new), LONGEST_SHOWN)
+        with ui.element("div").classes("fp-s12"):
+            words(" › ".join([_setting(node, where), *part.path]), "fp-t2 fp-b")
+            words(before or _("(empty)"), "fp-was")
+            icon("arrow_forward", "fp-t3", size=14)
+            words(f" {_('to')} ", "fp-hide")
+            words(after or _("(empty)"), "fp-is")
 
 
 def _setting(node: Node | None, where: str) -> str:

@@ -24,6 +24,7 @@ from ui.flows.practice_note import practice_note
 from ui.flows.try_it import try_keys_of
 from ui.kit import feedback
 from ui.kit.answer import answer_of
+from ui.kit.long_lists import first_lines
 from ui.kit.parts import button, icon, icon_button, link, link_button, note, sentence, words
 from ui.kit.text import _, plural
 from ui.page_session import PageSession
@@ -362,7 +363,7 @@ async def _show_problems(checks: Checks) -> None:
             tag="p",
         )
         with ui.element("ul").classes("fp-problems fp-problems--scroll"):
-            for problem in checks.problems:
+            for problem in first_lines(checks.problems):
                 place = f"/playground/{flow.id}" + (f"?node={problem.node_id}" if problem.node_id else "")
                 with ui.element("li"), link("", place, "fp-problem"):
                     icon("warning", "fp-warn", size=16)
@@ -395,7 +396,7 @@ def _no_problems(checks: Checks, mend: Callable[[FlowWarning], Awaitable[None]] 
         note(said, kind="warn", icon="warning", strong=strong)
     if said := checks.to_look_at:
         words(said, "fp-s13 fp-b fp-look-at", tag="h3")
-    for warning in checks.warnings:
+    for warning in first_lines(checks.warnings, tag="p"):
         with note(warning.problem.message, kind="warn", icon="warning").classes("fp-note--act"):
             if warning.mend is not None and mend is not None:
                 button(warning.verb, lambda warning=warning: mend(warning), icon="auto_fix_high", small=True)
@@ -425,7 +426,7 @@ def _what_changes(checks: Checks) -> None:
         return
     words(_("What changes for callers"), "fp-s13 fp-b fp-over", tag="h3")
     with ui.element("ul").classes("fp-problems"):
-        for noticed in checks.changes:
+        for noticed in first_lines(checks.changes):
             symbol, kind = _WEIGHTS[noticed.change.weight]
             with ui.element("li"):
                 icon(symbol, kind)

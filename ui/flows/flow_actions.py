@@ -17,12 +17,14 @@ from engine.core.clock import HOUR
 from engine.core.errors import Refusal
 from engine.core.ids import FlowId
 from engine.flow.yaml_files import as_yaml
+from storage.called_flow_uses import list_callers
 from storage.flows import FlowRow
 from storage.monitoring.overview import count_callers_since
 from ui.kit import feedback
 from ui.kit.ask import ask_text
 from ui.kit.text import _, plural
 from ui.page_session import PageSession
+from ui.parts.flow_uses import confirm_delete
 from ui.parts.open_drafts import drafts_of
 
 
@@ -100,24 +102,25 @@ async def undeploy_flow(page_session: PageSession, flow: FlowRow) -> bool:
 
 
 async def delete(page_session: PageSession, flow: FlowRow) -> bool:
-    """Asks for confirmation, for a live flow by typing its title, and deletes the flow.
+    """Asks for confirmation, for a flow that is live or that other flows call by typing its title, and deletes the flow.
 
     Its jobs stay until their retention ends.
     """
     live = flow.live_version is not None
-    sure = await feedback.confirm(
-        _("Delete {title}?").format(title=flow.title),
-        _("Its API is switched off and the flow is gone, with its draft and its versions. Its jobs stay for now.")
+    lost = (
+        _(
+            "Its API is switched off and the flow is gone, with its draft and its versions. Its jobs stay for now, with the versions that they ran."
+        )
         if live
-        else _("The flow is gone, with its draft and its versions. Its jobs stay for now."),
-        verb=_("Delete"),
-        danger=True,
-        typed=flow.title if live else "",
+        else _(
+            "The flow is gone, with its draft and its versions. Its jobs stay for now, with the versions that they ran."
+        )
     )
-    if not sure:
+    callers = await page_session.query(list_callers, flow.id)
+    if not await confirm_delete(flow.title, lost, callers, typed=live):
         return False
     with feedback.refusals_told() as outcome:
-        await page_session.execute(delete_flow, flow.id)
+        await page_session.execute(delete_flow, flow.id, "delete" if callers else "refuse")
     if not outcome.refused:
         feedback.told(_("{title} is deleted.").format(title=flow.title))
     return not outcome.refused

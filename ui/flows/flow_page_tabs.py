@@ -8,7 +8,6 @@ from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 
-from engine.actions.flows import restore_version
 from engine.flow.document import Document, load_document
 from storage.flows import DeploymentRow, FlowRow, VersionLine, get_draft, get_version, list_deployments, list_versions
 from storage.job_documents import list_key_labels
@@ -21,12 +20,14 @@ from ui.flows.deploy import deploy_flow
 from ui.flows.settings_tab import draw_settings
 from ui.flows.triggers_tab import TriggersTab
 from ui.kit import feedback
-from ui.kit.parts import Column, button, card, link_button, status_badge, table, words
+from ui.kit.long_lists import draw_in_parts
+from ui.kit.parts import Column, TableElement, button, card, link_button, status_badge, table, words
 from ui.kit.text import _
 from ui.monitoring.page import flow_monitoring
 from ui.page_session import PageSession
 from ui.page_shell import times_of
 from ui.parts.job_table import job_table
+from ui.parts.open_drafts import drafts_of
 
 SHOWN_JOBS = 20
 #: Times in which a version was live that its row shows.
@@ -111,35 +112,46 @@ class FlowTabs:
             ]
             rows = table(columns, label=_("Versions"), stacks=True, tall=True)
             periods = live_periods(history)
-            for version in versions:
-                with rows.row():
-                    with rows.cell(), ui.element("span").classes("fp-row"):
-                        words(_("Version {number}").format(number=version.number), "fp-b")
-                        if version.number == flow.live_version:
-                            status_badge("live")
-                    rows.cell(version.note, "fp-t2 fp-wrap-text")
-                    with rows.cell():
-                        words(self.times.moment(version.created_at), "fp-t2")
-                        words(_("by {by_whom}").format(by_whom=by_whom(version.created_by)), "fp-s12 fp-t3", tag="div")
-                    with rows.cell(classes="fp-wrap-text fp-roomy"):
-                        self._when_live([one for one in periods if one.version == version.number])
-                    with rows.cell(), ui.element("span").classes("fp-row fp-right"):
-                        self._version_verbs(version)
+            lived: dict[int | None, list[LivePeriod]] = {}
+            for period in periods:
+                lived.setdefault(period.version, []).append(period)
+
+            def draw(version: VersionLine) -> None:
+                self._draw_version(rows, version, lived.get(version.number, []))
+
+            draw_in_parts(versions, draw, _("Older versions"))
         if history:
             with card(_("What was live"), padded=False):
                 columns = [_("What callers got"), _("From"), _("To"), _("By")]
-                rows = table(columns, label=_("What was live"), stacks=True)
-                for period in periods:
-                    with rows.row():
-                        rows.cell(
-                            _("Version {version}").format(version=period.version)
-                            if period.version
-                            else _("Nothing, it was undeployed"),
-                            "fp-b" if period.until is None else "",
-                        )
-                        rows.cell(self.times.moment(period.since), "fp-t2")
-                        rows.cell(_("now") if period.until is None else self.times.moment(period.until), "fp-t2")
-                        rows.cell(by_whom(period.actor), "fp-t2")
+                past = table(columns, label=_("What was live"), stacks=True)
+                draw_in_parts(periods, lambda period: self._draw_period(past, period), _("Earlier"))
+
+    def _draw_version(self, rows: TableElement, version: VersionLine, periods: Sequence[LivePeriod]) -> None:
+        with rows.row():
+            with rows.cell(), ui.element("span").classes("fp-row"):
+                words(_("Version {number}").format(number=version.number), "fp-b")
+                if version.number == self.flow().live_version:
+                    status_badge("live")
+            rows.cell(version.note, "fp-t2 fp-wrap-text")
+            with rows.cell():
+                words(self.times.moment(version.created_at), "fp-t2")
+                words(_("by {by_whom}").format(by_whom=by_whom(version.created_by)), "fp-s12 fp-t3", tag="div")
+            with rows.cell(classes="fp-wrap-text fp-roomy"):
+                self._when_live(periods)
+            with rows.cell(), ui.element("span").classes("fp-row fp-right"):
+                self._version_verbs(version)
+
+    def _draw_period(self, rows: TableElement, period: LivePeriod) -> None:
+        with rows.row():
+            rows.cell(
+                _("Version {version}").format(version=period.version)
+                if period.version
+                else _("Nothing, it was undeployed"),
+                "fp-b" if period.until is None else "",
+            )
+            rows.cell(self.times.moment(period.since), "fp-t2")
+            rows.cell(_("now") if period.until is None else self.times.moment(period.until), "fp-t2")
+            rows.cell(by_whom(period.actor), "fp-t2")
 
     def _when_live(self, periods: Sequence[LivePeriod]) -> None:
         """Draws when callers got a version, the newest time first."""
@@ -188,7 +200,12 @@ class FlowTabs:
             lost,
             verb=_("Put on the canvas"),
         )
-        if sure and await self.page_session.try_execute(restore_version, self.flow().id, number) is not None:
+        if not sure:
+            return
+        with feedback.refusals_told() as outcome:
+            async with drafts_of(self.page_session.app).borrowed(self.page_session, self.flow().id) as draft:
+                await draft.restore(self.page_session, number)
+        if not outcome.refused:
             feedback.told(
                 _("Version {number} is on the canvas.").format(number=number), _("Nothing changed for callers.")
             )

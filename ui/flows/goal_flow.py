@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from engine.actions.datasets import bring_samples, known_datasets
-from engine.actions.flows import create_flow, rename_flow, save_draft
+from engine.actions.flows import create_flow, rename_flow
 from engine.actions.knowledge import bring_documents
 from engine.core.ids import FlowId, JobId
 from engine.flow.document import Document, load_document
@@ -28,6 +28,7 @@ from storage.jobs import JobFilters, list_jobs
 from storage.knowledge import CollectionLine, list_collections
 from storage.schedules import count_schedules
 from ui.page_session import PageSession
+from ui.parts.open_drafts import drafts_of
 
 SIMULATED = "simulated"
 
@@ -225,7 +226,8 @@ class GoalFlow:
         document = named_by_id(self.blanks.document(filled_in), datasets)
         if not draft_changes(made.document, document).same:  # answers of one's own are the first change of the flow
             revision = made.flow.draft_revision
-            await self.page_session.execute(save_draft, made.flow_id, document, revision, as_described=True)
+            async with drafts_of(self.page_session.app).borrowed(self.page_session, made.flow_id) as draft:
+                await draft.replace_described(self.page_session, document, revision)
         title = title_of(self.blanks.goal, filled_in.answers)
         if made.flow.title == self.blanks.title_in(made.document) != title:
             await self.page_session.execute(rename_flow, made.flow_id, title)

@@ -13,14 +13,13 @@ from engine.flow.yaml_files import is_yaml, json_of_yaml
 from ui.kit import feedback
 from ui.kit.answer import answer_of
 from ui.kit.hidden_upload import TOO_LARGE, hidden_upload
+from ui.kit.long_lists import first_lines
 from ui.kit.parts import button, icon, sentence, words
 from ui.kit.text import _, plural
 from ui.page_session import PageSession
 
 #: Upload limit in bytes. It is above that of a flow file, so that the refusal can name the size of a larger file.
 MAX_UPLOAD = MAX_FILE_BYTES + (2 << 20)
-#: Most problems of a refused file that are listed.
-MOST_SHOWN = 200
 
 
 def import_button(page_session: PageSession, *, quiet: bool = False) -> ui.upload:
@@ -79,7 +78,7 @@ async def _show_problems(name: str, refusal: FlowInvalid) -> None:
         words(title, tag="h2")
         words(_("{count}. Nothing was stored. Mend the file and import it again.").format(count=count), tag="p")
         with ui.element("ul").classes("fp-problems fp-problems--scroll").props("tabindex=0"):
-            for problem in refusal.problems[:MOST_SHOWN]:
+            for problem in first_lines(refusal.problems):
                 with ui.element("li"):
                     icon("error", "fp-bad", size=16)
                     with ui.element("div").classes("fp-grow"):
@@ -87,9 +86,6 @@ async def _show_problems(name: str, refusal: FlowInvalid) -> None:
                         place = " ".join(part for part in (problem.node_id, problem.pointer) if part)
                         if place:
                             words(place, "fp-mono fp-s12 fp-t3", tag="div")
-        if (more := len(refusal.problems) - MOST_SHOWN) > 0:
-            left_out = plural(more, _("more problem is"), _("more problems are"))
-            words(_("{left_out} not listed.").format(left_out=left_out), "fp-t3", tag="p")
         with ui.element("div").classes("fp-acts"):
             button(_("Close"), dialog.close, kind="main")
     await answer_of(dialog)

@@ -42,13 +42,19 @@ def _draw_title(settings: FlowSettings) -> None:
         with about.place:
             about_box = about.control(settings.box(ui.textarea(value=flow.description)).props("autogrow"))
 
+        shown = [flow.title, flow.description]
+
         async def rename() -> None:
             title.error("")
+            written = [title_box.value or "", about_box.value or ""]
+            # what stays as it was drawn may have been changed by somebody else meanwhile
+            changed = [new if new != old else None for new, old in zip(written, shown, strict=True)]
             try:
-                await settings.page_session.execute(rename_flow, flow.id, title_box.value or "", about_box.value or "")
+                await settings.page_session.execute(rename_flow, flow.id, *changed)
             except Refusal as refusal:
                 title.error(f"{refusal.detail}. {refusal.remedy}")
                 return
+            shown[:] = written
             feedback.told(_("Saved."))
             await settings.changed()
 

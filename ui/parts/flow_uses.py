@@ -1,4 +1,4 @@
-"""Which flows use a dataset or a collection: counted in a list, and asked about before it is deleted."""
+"""Which flows use a dataset, a collection or another flow: counted in a list, and asked about before it is deleted."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ def uses_word(uses: Sequence[FlowUse], reader: Reader) -> str:
     return _("{flows}, {live} live").format(flows=flows, live=number(live, reader)) if live else flows
 
 
-async def confirm_delete(name: str, lost: str, uses: Sequence[FlowUse]) -> bool:
-    """Asks whether to delete it, by typing its name when flows use it. `lost`: a sentence that says what is gone then."""
+async def confirm_delete(name: str, lost: str, uses: Sequence[FlowUse], *, typed: bool = False) -> bool:
+    """Asks whether to delete it, by typing its name when flows use it, or in any case with `typed`. `lost`: a sentence
+    that says what is gone then.
+    """
     titles = ", ".join(use.title for use in uses[:5])
     if len(uses) > 5:
         titles = _("{titles} and more").format(titles=titles)
@@ -30,6 +32,8 @@ async def confirm_delete(name: str, lost: str, uses: Sequence[FlowUse]) -> bool:
         verb=_("Delete"),
         danger=True,
         keep=_("Keep it"),
-        note_text=_("{used}: {titles}. Its steps fail from then on.").format(used=used, titles=titles) if uses else "",
-        typed=name if uses else "",
+        note_text=_("{used}: {titles}. The steps that use it fail from then on.").format(used=used, titles=titles)
+        if uses
+        else "",
+        typed=name if uses or typed else "",
     )

@@ -18,7 +18,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from engine.actions.deployments import Deployed, deploy
-from engine.actions.flows import save_as, save_draft, save_version
+from engine.actions.flows import restore_version, save_as, save_draft, save_version
 from engine.core.errors import Refusal, VersionConflict
 from engine.core.ids import FlowId
 from engine.flow.document import Document, load_document, with_huge_integers_as_text
@@ -76,6 +76,8 @@ class OpenDraft:
     workspace_id: str = ""
     listeners: dict[str, Listener] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
+    #: How many pages have it open, or are being built with it, and how many actions have borrowed it.
+    users: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     making: asyncio.Lock = field(default_factory=asyncio.Lock)
     #: The document from which something was derived last, what else it depends on, and what was derived.
@@ -138,6 +140,20 @@ class OpenDraft:
         """
         async with self.lock:
             return await page_session.execute(save_as, self.flow_id, title)
+
+    async def restore(self, page_session: PageSession, number: int) -> None:
+        """Replaces the draft by a version, and shows it in the tabs that have the draft open. Raises Refusal."""
+        async with self.lock:
+            await page_session.execute(restore_version, self.flow_id, number)
+            await self._read(page_session)
+
+    async def replace_described(self, page_session: PageSession, document: Document, revision: int) -> None:
+        """Replaces the draft by a document that does what the description of its template says, and shows it in the tabs
+        that have the draft open. Raises Refusal: VersionConflict when the draft has another `revision`.
+        """
+        async with self.lock:
+            await page_session.execute(save_draft, self.flow_id, document, revision, as_described=True)
+            await self._read(page_session)
 
     async def deploy(
         self, page_session: PageSession, version: int | None = None, revision: int | None = None
@@ -264,15 +280,23 @@ class Drafts:
             log.info("The draft of %s was not read again: %s", draft.flow_id, refusal)
 
     async def open(self, page_session: PageSession, flow_id: str) -> OpenDraft:
-        """Returns the shared draft. Raises NotFound for a flow that does not exist or belongs to another workspace."""
+        """Returns the shared draft, which stays the shared one until as many have called `leave`.
+
+        Raises NotFound for a flow that does not exist or belongs to another workspace.
+        """
         row = await page_session.query(get_draft, flow_id)
         draft = self._open.get(flow_id)
         if draft is None:
             workspace_id = page_session.person.workspace_id
             draft = OpenDraft(flow_id, _document_of(row), row.revision, row.saved_at, workspace_id)
             self._open[flow_id] = draft
-        elif draft.revision < row.revision:
-            await draft.read_again(page_session)
+        draft.users += 1
+        if draft.revision < row.revision:
+            try:
+                await draft.read_again(page_session)
+            except BaseException:
+                self.leave(draft, "")
+                raise
         return draft
 
     @property
@@ -290,10 +314,11 @@ class Drafts:
             self.leave(draft, "")
 
     def leave(self, draft: OpenDraft, client: str) -> None:
-        """Removes a tab's listener; the draft is closed with its last listener."""
+        """Removes a tab's listener, and closes the draft when nobody else has it open."""
         draft.listeners.pop(client, None)
-        if not draft.listeners:
-            self._open.pop(draft.flow_id, None)
+        draft.users -= 1
+        if draft.users <= 0 and self._open.get(draft.flow_id) is draft:
+            del self._open[draft.flow_id]
 
 
 def drafts_of(app: App) -> Drafts:

@@ -20,6 +20,7 @@ from ui.flow_view.compare_versions import show_difference
 from ui.flows.deploy import deploy_flow
 from ui.kit import feedback
 from ui.kit.ask import ask_text
+from ui.kit.long_lists import first_lines
 from ui.kit.parts import badge, button, drop_menu, icon, icon_button, menu_item, segments, words
 from ui.kit.text import _, plural, without_marks
 from ui.page_session import PageSession
@@ -255,14 +256,14 @@ class PlaygroundBar:
         with self.problems_list:
             if not counted:
                 words(_("Nothing stands in the way of a deployment."), "fp-person", tag="p")
-            for at, found_problem in enumerate(listed[0]):
+            for at, found_problem in enumerate(first_lines(listed[0], tag="p")):
                 later = listed[0][at + 1] if at + 1 < len(listed[0]) else None
                 # One press mends all fields of a step: its button stands once, below the last of them.
                 more = later is not None and _mended_together(found_problem) == _mended_together(later)
                 self._draw_found(replace(found_problem, verb="") if more else found_problem, "warning", "fp-bad")
             if warned:
                 words(_("These stop no deployment. Look at them all the same:"), "fp-person fp-t2", tag="p")
-            for warning in warned:
+            for warning in first_lines(warned, tag="p"):
                 self._draw_found(warning, "info", "fp-warn")
 
     def _draw_found(self, found: FlowWarning, symbol: str, kind: str) -> None:

@@ -143,6 +143,7 @@ class PlaygroundPage:
         """Builds the page, with the node `select` selected, the keyboard focus in its field with the JSON pointer
         `field`, and the input of the job `job` filled in.
         """
+        ui.context.client.on_delete(lambda: self.drafts.leave(self.draft, self.client_id))
         ui.add_head_html(_STYLE)
         payload = await self.page_session.query(next_input, self.draft.flow_id, self.draft.document)
         self.dependencies = await self._load_dependencies()
@@ -220,7 +221,6 @@ class PlaygroundPage:
         # so that the first saved sample does not replace an input that ran
         self.run_panel.input.touched = given is not None or payload != sample_payload(self.draft.document)
         self.draft.listeners[self.client_id] = self._changed_elsewhere
-        ui.context.client.on_delete(lambda: self.drafts.leave(self.draft, self.client_id))
         self.document_changed()
         every(LOOK_SECONDS, self._look)
         if given is not None:

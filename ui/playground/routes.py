@@ -43,7 +43,9 @@ def register(app: App) -> None:
         page_session = await open_page_session(app, request)
         if not page_session.may("edit flows"):
             return RedirectResponse("/playground")
-        return RedirectResponse(f"/playground/{await page_session.execute(begin_flow, drafts.shown)}")
+        several = app.database.is_postgres
+        flow_id = await page_session.execute(begin_flow, drafts.shown, several_servers=several)
+        return RedirectResponse(f"/playground/{flow_id}")
 
     @page_at("/playground/{flow_id}", reconnect_timeout=RECONNECT_SECONDS)
     async def open_flow(request: Request, flow_id: str, node: str = "", job: str = "", field: str = "") -> None:

@@ -1,7 +1,8 @@
 """Deletes old data in writes of a few milliseconds with pauses between them, and returns the freed space to the disk.
 
 Values (input, result, steps, events) are deleted after 30 days, or after the time that their flow sets; the rows of
-jobs, refusals and the audit log after 13 months. When the database grows above its cap, values are deleted earlier: the
+jobs, refusals and the audit log after 13 months. Of a deleted flow, the draft goes a day later at the latest, the versions
+with the last job, and its row 13 months later. When the database grows above its cap, values are deleted earlier: the
 oldest ones of the workspace that uses most above its share of the cap, but never those of the last hour. So no
 workspace loses results because of what others store.
 """
@@ -24,6 +25,7 @@ from engine.core.errors import StorageUnavailable
 from engine.files.intake import SPACE_GB, USUAL_SPACE_GB
 from storage.backup import DATABASE
 from storage.database import Database
+from storage.deleted_flows import forget_draft, has_draft, has_jobs, has_parts, remove_parts, remove_row
 from storage.files import (
     UNUSED_MS,
     forget_unnamed,
@@ -98,7 +100,7 @@ class Rules(Struct, frozen=True):
 @dataclass
 class Report:
     """What one pass removed: jobs that lost values, job rows, log rows, jobs that lost values to the cap, released
-    bytes.
+    bytes, files, deleted flows.
     """
 
     values: int = 0
@@ -107,6 +109,7 @@ class Report:
     over_cap: int = 0
     released: int = 0
     files: int = 0
+    flows: int = 0
 
     def __str__(self) -> str:
         parts = (
@@ -114,6 +117,7 @@ class Report:
             (self.jobs, "jobs were removed"),
             (self.log_rows, "lines of logs were removed"),
             (self.files, "files were removed"),
+            (self.flows, "deleted flows were removed"),
             (self.released >> 20, "MB were given back to the disk"),
         )
         return ", ".join(f"{count} {what}" for count, what in parts if count)
@@ -158,6 +162,8 @@ class Retention:
         for flow in flows:
             self._old_values(flow, at - (flow.keep_days or rules.values_days) * DAY, report)
             self._old_jobs(flow, rows_before, report)
+            if flow.deleted_at is not None and flow.deleted_at < at - DAY:
+                self._deleted_flow(flow.id, report, and_row=flow.deleted_at < rows_before)
         self._old_log_rows(rows_before, at - rules.values_days * DAY, report)
         if self.database.read_now(has_old_calls, at - rules.values_days * DAY):
             self.database.write_now(forget_calls, at - rules.values_days * DAY)
@@ -194,6 +200,15 @@ class Retention:
             few = max(1, self._rows // 20)
             for first in range(0, len(jobs), few):
                 report.jobs += self._write(remove_jobs, jobs[first : first + few])
+
+    def _deleted_flow(self, flow_id: str, report: Report, *, and_row: bool) -> None:
+        """Removes what is left of a deleted flow and of no use to its jobs; with `and_row` the flow itself, too."""
+        if self.database.read_now(has_draft, flow_id):
+            self._write(forget_draft, flow_id)
+        while not self.stop.is_set() and self.database.read_now(has_parts, flow_id):
+            self._write(remove_parts, flow_id, self._rows)
+        if and_row and not self.stop.is_set() and not self.database.read_now(has_jobs, flow_id):
+            report.flows += self._write(remove_row, flow_id)
 
     def _unused_files(self, before: int, report: Report) -> None:
         """Removes files that nothing names any more. Once a day, it looks what flows and datasets still name, and

@@ -16,7 +16,8 @@ from engine.actions.flows import (
     save_draft,
     save_version,
 )
-from engine.core.errors import FlowInvalid
+from engine.core.errors import Conflict, FlowInvalid
+from storage.called_flow_uses import list_callers
 from storage.flows import get_draft, get_flow, get_version
 from tests.factories import document, flow_file, greeting
 
@@ -70,6 +71,42 @@ def test_update_api_takes_a_newer_live_version_over_as_a_version_of_its_own(data
     assert [called_version(database, ada, caller, number) for number in (1, 2)] == [1, 2]
     assert database.write_now(deploy, ada, caller, version=1).version == 1
     assert called_version(database, ada, caller, 1) == 1, "a rollback calls what it called"
+
+
+def test_a_rollback_calls_what_it_called_though_the_called_flow_needs_another_field_now(database, ada, greet, caller):
+    database.write_now(deploy, ada, caller)
+    file = greeting()
+    file["nodes"][0]["config"]["fields"] = [{"name": "lang", "type": "string", "required": True}]
+    file["nodes"][1]["inputs"] = {"template": "{{ api_input.out.lang }}"}
+    change(database, ada, greet, file)
+    database.write_now(deploy, ada, greet)
+    newer = calling(greet)
+    newer["nodes"][1]["inputs"] = {"lang": "{{ api_input.out.name }}"}
+    change(database, ada, caller, newer)
+    assert database.write_now(deploy, ada, caller).version == 2
+
+    assert database.write_now(deploy, ada, caller, version=1).version == 1
+    database.write_now(delete_flow, ada, greet)
+    with pytest.raises(FlowInvalid) as refused:
+        database.write_now(deploy, ada, caller, version=2)
+    assert [problem.code for problem in refused.value.problems] == ["unknown_flow"]
+
+
+def test_a_flow_that_others_call_is_not_deleted_unless_that_is_meant(database, ada, greet, caller):
+    agent = greeting()
+    agent["nodes"][1] = {"id": "agent", "type": "agent", "config": {"tools": [{"kind": "flow", "flow_id": greet}, 5]}}
+    agent["edges"] = []
+    file = document(agent)
+    with_tool = database.write_now(create_flow, ada, "Agent", file)
+
+    with pytest.raises(Conflict, match="“Agent”, “Caller” use this flow"):
+        database.write_now(delete_flow, ada, greet, "refuse")
+    uses = database.read_now(list_callers, ada.workspace_id, greet)
+    assert [(use.flow_id, use.live) for use in uses] == [(with_tool, False), (caller, False)]
+    database.write_now(deploy, ada, caller)
+    assert database.read_now(list_callers, ada.workspace_id, greet)[1].live
+    assert database.read_now(list_callers, ada.workspace_id, caller) == ()
+    database.write_now(delete_flow, ada, caller, "refuse")
 
 
 def test_a_restored_version_and_an_imported_file_have_no_version_to_call(database, ada, caller):

@@ -220,6 +220,11 @@ def test_flows_that_use_a_dataset_are_known_by_draft_and_version(database, ada, 
     by_name = database.write_now(create_flow, ada, "By name", document(using("Bread")))
     database.write_now(create_flow, ada, "Other", document(using("Cakes")))
     database.write_now(create_flow, stranger, "Theirs", document(using(bread)))
+    wrong = using({"not": "a name"})
+    wrong["nodes"].append(
+        {"id": "agent", "type": "agent", "config": {"tools": [5, {"kind": "dataset", "dataset": []}]}}
+    )
+    database.write_now(create_flow, ada, "Of a wrong form", document(wrong))
     uses = database.read_now(list_uses, ada.workspace_id)
     assert [(use.title, use.live, use.by_name) for use in uses[bread]] == [
         ("By id", False, False),

@@ -278,14 +278,14 @@ def test_a_duplicate_is_a_saved_copy_that_is_not_deployed(database, ada, saved):
 
 
 @pytest.mark.parametrize(("copied", "extra"), [(duplicate_flow, ()), (save_as, ("Redesign",))])
-def test_a_copy_has_neither_public_docs_nor_webhooks(database, ada, saved, copied, extra):
+def test_a_copy_has_no_public_docs_and_no_webhooks_and_is_no_tool_of_assistants(database, ada, saved, copied, extra):
     limits = {"concurrency": 2, "limit_seconds": 60}
-    database.write_now(change_flow_settings, ada, saved, {"public_docs": True, **limits})
+    database.write_now(change_flow_settings, ada, saved, {"public_docs": True, "mcp": True, **limits})
     for environment in WEBHOOK_SETTINGS:
         database.write_now(set_webhook, ada, saved, f"https://hooks.example.com/{environment}", environment)
     copy = database.write_now(copied, ada, saved, *extra)
     assert database.read_now(get_flow, ada.workspace_id, copy).settings == limits
-    assert len(database.read_now(get_flow, ada.workspace_id, saved).settings) == 6
+    assert len(database.read_now(get_flow, ada.workspace_id, saved).settings) == 7
 
 
 def test_a_deleted_flow_is_gone_from_every_query(database, ada, saved):

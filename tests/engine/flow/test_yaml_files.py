@@ -111,12 +111,16 @@ edges:
     [
         (b"a: &x [1]\nb: *x", "anchors and aliases are not taken (line 1)"),
         (b"format: 1\nformat: 1", "`format` stands here twice (line 2)"),
-        (b"a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
-        (b"a: !!binary aGk=", "not JSON serializable"),
+        (b"a: !!python/object/apply:os.system [ls]", "tags like `!!str` are not taken (line 1)"),
+        (b"a: !!binary aGk=", "tags like `!!str` are not taken (line 1)"),
+        (b'a: !!int ""', "tags like `!!str` are not taken (line 1)"),
+        (b"a: !!bool abc", "tags like `!!str` are not taken (line 1)"),
+        (b"!!omap [a: 1]", "tags like `!!str` are not taken (line 1)"),
         (b"1: a", "keys are text (line 1)"),
         (b"a: [1, 2", "line"),
         (b"[" * 5000, "too deep"),
-        (b"a: .nan", "Out of range"),
+        (b"a: 1.0e+400", "Out of range"),
+        (b"a: " + b"1" * 5000, "not valid YAML"),
         (b"\xff\xfe\x00", "not valid YAML"),
     ],
 )
@@ -124,6 +128,30 @@ def test_what_is_no_plain_tree_is_refused_with_its_line(data, words):
     with pytest.raises(FlowInvalid) as refused:
         json_of_yaml(data)
     assert words in refused.value.problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("12:30", "12:30"),
+        ("1:1:1.5", "1:1:1.5"),
+        (":".join(["1"] * 300) + ".0", ":".join(["1"] * 300) + ".0"),
+        ("010", "010"),
+        ("0x1F", "0x1F"),
+        ("1_000", "1_000"),
+        ("+5", "+5"),
+        (".5", ".5"),
+        (".inf", ".inf"),
+        ("1e3", "1e3"),  # exported files have such texts without quotes
+        ("-12", -12),
+        ("18446744073709551616", 1 << 64),
+        ("-0.5", -0.5),
+        ("1.0e-07", 1e-7),
+        ("2.5E+16", 2.5e16),
+    ],
+)
+def test_only_the_numbers_of_json_are_numbers(written, read):
+    assert json.loads(json_of_yaml(f"a: {written}".encode())) == {"a": read}
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_read():

@@ -14,7 +14,7 @@ from nicegui.testing.user_interaction import UserInteraction
 
 from api.app import create_api
 from engine.actions.deployments import deploy
-from engine.actions.flows import create_flow, save_draft, save_version
+from engine.actions.flows import create_flow, rename_flow, save_draft, save_version
 from engine.actions.jobs import cancel_all
 from engine.actions.keys import create_key, revoke_key, rotate_key
 from engine.actions.webhooks import set_webhook
@@ -45,9 +45,11 @@ from tests.ui.arrange import (
     code_block,
     draft,
     ended,
+    labels,
     newest_button,
     page_text,
     press,
+    press_named,
     refused,
     texts,
     until,
@@ -648,6 +650,40 @@ async def test_an_older_version_is_viewed_as_what_callers_would_get_in_place_of_
     assert any(text.endswith("by the command line. ") or "by the command line." in text for text in said)
 
 
+async def test_a_version_with_very_many_differences_is_viewed_with_the_first_of_them(site: Site, user: User) -> None:
+    def many(value: str) -> Document:
+        file = greeting()
+        file["nodes"][0]["config"]["samples"] = [
+            {"title": "Large", "payload": {"name": {f"k{at}": f"{value} {at}" for at in range(5_000)}}}
+        ]
+        return document(file)
+
+    flow_id = site.flow("Greeting")
+    for revision, value in ((1, "old"), (2, "new")):
+        site.database.write_now(save_draft, site.owner, flow_id, many(value), revision)
+        site.database.write_now(save_version, site.owner, flow_id)
+    await user.open(f"/flows/{flow_id}?tab=versions")
+
+    press_named(user, "View version 2")  # compared with the canvas
+    await user.should_see("4,801 more are not listed.")
+    assert texts(user).count("old 198") == 1
+    assert "old 199" not in texts(user)
+
+
+async def test_of_very_many_versions_the_newest_are_drawn_and_older_ones_at_a_press(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    for at in range(100):
+        site.database.write_now(save_version, site.owner, flow_id, f"Note {at}")
+    await user.open(f"/flows/{flow_id}?tab=versions")
+
+    await user.should_see("Version 101")
+    assert "View version 2" in labels(user)
+    assert "View version 1" not in labels(user)
+    press(user, "Older versions")
+    await until(lambda: "View version 1" in labels(user))
+    assert "Older versions" not in texts(user)
+
+
 def _captions(user: User) -> list[str]:
     found = [one for one in user.find(kind=ui.element).elements if one.tag == "figcaption"]
     return [one.text for one in sorted(found, key=lambda one: one.id)]  # type: ignore[attr-defined]
@@ -722,6 +758,27 @@ async def test_two_versions_are_compared_with_each_other(site: Site, user: User)
     await until(lambda: _captions(user) == ["Callers get now: version 1", "Version 2"])
     await user.should_see("Hi api_input › name")
     await user.should_not_see("Bye api_input › name")
+
+
+async def test_who_saves_a_title_keeps_the_description_that_somebody_else_saved_meanwhile(
+    site: Site, user: User
+) -> None:
+    flow_id = site.flow("Greeting")
+    await user.open(f"/flows/{flow_id}?tab=settings")
+    site.database.write_now(rename_flow, site.owner, flow_id, None, "Ben wrote this")
+
+    def stored() -> tuple[str, str]:
+        flow = site.database.read_now(get_flow, site.workspace_id, flow_id)
+        return flow.title, flow.description
+
+    for title in ("New title", "Greeting"):  # the second is what was drawn
+        box(user, "Title").set_value(title)
+        newest_save = next(one for one in user.find(kind=ui.button, content="Save").elements if one.text == "Save")
+        UserInteraction(user, {newest_save}, None).click()
+        await until(lambda title=title: stored() == (title, "Ben wrote this"))
+    box(user, "Description").set_value("Mine")
+    UserInteraction(user, {newest_save}, None).click()
+    await until(lambda: stored() == ("Greeting", "Mine"))
 
 
 async def test_the_settings_tab_renames_and_limits(site: Site, user: User) -> None:

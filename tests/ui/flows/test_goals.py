@@ -24,9 +24,10 @@ from storage.knowledge import list_collections
 from storage.questions import find_question
 from storage.tables import Job
 from tests.factories import asks_person, sets_aside
-from tests.ui.arrange import box, buttons, draft, h1, page_text, press, until
+from tests.ui.arrange import box, buttons, draft, h1, open_page, page_text, press, until
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import working
+from ui.parts.open_drafts import drafts_of
 
 
 def hrefs(user: User) -> list[str]:
@@ -126,6 +127,23 @@ async def test_running_it_again_with_other_answers_changes_the_same_flow(site: S
     assert len(site.database.read_now(list_flows, site.workspace_id)) == 1
     (flow,) = site.database.read_now(list_flows, site.workspace_id)
     assert flow.description.startswith("You send a list"), "other answers do not make it false"
+
+
+async def test_other_answers_to_a_goal_are_shown_by_a_playground_that_is_open(site: Site, user: User) -> None:
+    await user.open("/start?goal=filter-lines")
+    async with working(site):
+        press(user, "Make it and run it")
+        await user.should_see("This is what your flow answers")
+        (flow,) = site.database.read_now(list_flows, site.workspace_id)
+        tab = await drafts_of(site.app).open(open_page(site, user), flow.id)
+
+        type_into(user, "Which word must be in a line?", "burnt")
+        press(user, "Run it again")
+        await until(lambda: "burnt" in tab.document.dumps())
+        await user.should_see("My loaf was burnt.")
+
+    assert tab.document == draft(site, flow.id)
+    drafts_of(site.app).leave(tab, "tab")
 
 
 async def test_the_page_of_a_flow_leads_back_to_the_answers_that_made_it(site: Site, user: User) -> None:

@@ -109,6 +109,21 @@ async def test_a_deleted_live_flow_wants_its_title_typed_first(site: Site, user:
     assert [flow.title for flow in site.database.read_now(list_flows, site.workspace_id)] == ["Precious"]
 
 
+async def test_a_flow_that_others_call_says_so_and_wants_its_title_typed_before_it_is_deleted(
+    site: Site, user: User
+) -> None:
+    called = site.flow("Called")
+    caller = greeting()
+    caller["nodes"][1] = {"id": "call_flow", "type": "call_flow", "config": {"flow_id": called}}
+    caller["edges"] = []
+    site.flow("Caller", saved=False, file=caller)
+    await user.open("/flows")
+
+    choose(user, "Delete...")
+    await user.should_see("1 flow uses it: Caller. The steps that use it fail from then on.")
+    assert not newest_button(user, "Delete").enabled
+
+
 async def test_a_file_with_problems_is_refused_with_all_of_them(site: Site, user: User) -> None:
     file = greeting()
     file["nodes"][1]["wrong"] = 1
@@ -143,7 +158,7 @@ async def test_the_first_two_hundred_problems_of_a_file_are_listed(site: Site, u
     await user.should_see("rockets.json was not imported", retries=100)
 
     assert page_text(user).count("There is no kind of node") == 200
-    assert "102 more problems are not listed." in page_text(user)
+    assert "102 more are not listed." in page_text(user)
 
 
 async def test_a_good_file_becomes_a_flow_and_its_page_opens(site: Site, user: User) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nicegui.testing import User
 
 from engine.actions.flows import begin_flow, create_flow, save_draft
-from engine.core.clock import HOUR
+from engine.core.clock import DAY, HOUR
 from engine.flow.document import Document
 from storage.flows import EMPTY_DRAFT, get_flow, list_empty_flows, list_flows
 from tests.factories import document
@@ -71,6 +71,19 @@ async def test_people_who_begin_at_the_same_time_get_flows_of_their_own(site: Si
     assert len({*given, *begun}) == 5
     site.clock.offset += HOUR // 4
     assert site.database.write_now(begin_flow, site.owner, ()) in {*given, *begun}
+
+
+async def test_with_several_servers_nobody_is_given_a_flow_that_a_tab_of_another_may_show(site: Site) -> None:
+    def begin() -> str:
+        return site.database.write_now(begin_flow, site.owner, (), several_servers=True)
+
+    of_ann = begin()
+    site.clock.offset += 2 * HOUR
+    assert begin() != of_ann
+    assert len(empties(site)) == 2
+    site.clock.offset += DAY + HOUR
+    newest = begin()
+    assert empties(site) == [newest]
 
 
 async def test_new_flows_that_were_left_untouched_are_removed_when_another_one_begins(site: Site, user: User) -> None:

@@ -20,6 +20,7 @@ from ui.forms.form import Form
 from ui.forms.specs import Absent, FieldSpec, specs_of_model, specs_of_schema
 from ui.forms.values import get_at
 from ui.kit import feedback
+from ui.kit.long_lists import first_lines
 from ui.kit.parts import button, icon, note, words
 from ui.kit.text import _
 from ui.page_session import PageSession
@@ -236,11 +237,11 @@ class SetUpTab:
         self._listed = listed
         self.problems_box.clear()
         with self.problems_box:
-            for one in problems:
+            for one in first_lines(problems, tag="p"):
                 with ui.element("div").classes("fp-note fp-note--warn"):
                     icon("warning", "fp-warn")
                     words(one.message)
-            for warning in warned:
+            for warning in first_lines(warned, tag="p"):
                 with note(warning.problem.message, kind="warn", icon="info").classes("fp-note--act"):
                     if _has_button(warning) and mend is not None and not self.readonly:
                         button(warning.verb, lambda one=warning.problem: mend(one), icon="auto_fix_high", small=True)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
+from engine.actions.flows import change_flow_settings, delete_flow, save_draft, save_version
 from engine.backups.backups import list_backups
 from engine.core.clock import DAY, HOUR, MINUTE, MovedClock
 from engine.core.settings import Settings
@@ -18,13 +19,14 @@ from engine.jobs.server.retention import CAP_GB, GIB, Retention, Rules, read_rul
 from engine.jobs.transitions import claim, finish
 from engine.secrets.sealing import open_vault
 from storage.audit import add_entry
+from storage.flows import EMPTY_DRAFT
 from storage.job_changes import Lease
 from storage.retention import read_room
 from storage.settings import SERVER, put_setting
 from storage.tables import Flow, Job
 from tests.engine.jobs.stored_jobs import add_ended_jobs
 from tests.engine.jobs.world import World
-from tests.factories import person
+from tests.factories import document, greeting, person
 from tests.postgres_cluster import POSTGRES
 
 UNCAPPED = Rules(cap_gb=0)
@@ -94,6 +96,46 @@ def test_rows_of_jobs_go_after_13_months_with_all_that_hangs_on_them(world: Worl
     assert report.jobs == 120
     assert [count(world, table) for table in ("jobs", "steps", "events", "job_values")] == [1, 2, 4, 6]
     assert world.job(kept).has_result
+
+
+def test_of_a_deleted_flow_the_draft_goes_at_once_the_versions_with_its_last_job_and_the_row_last(
+    world: World, clock: MovedClock
+) -> None:
+    def left() -> list[int]:
+        return [count(world, table) for table in ("flows", "flow_versions", "deployments", "jobs")]
+
+    flow_id, neighbour = world.add_flow(), world.add_flow()
+    ada = person(world.workspace_id)
+    file = greeting(notes=[{"id": "note", "text": "Mrs Patient"}])
+    for revision in range(1, 40):
+        world.write(save_draft, ada, flow_id, document(file), revision)
+        world.write(save_version, ada, flow_id, f"Note {revision}")
+    world.write(change_flow_settings, ada, flow_id, {"webhook_url": "https://a.example"})
+    add(world, flow_id, 1, 0)
+    there = left()
+    world.write(delete_flow, ada, flow_id)
+    assert "Patient" not in world.read(lambda session: session.get_one(Flow, flow_id).draft)
+
+    clock.offset += 2 * DAY
+    Retention(world.database, rest=0).run()
+    assert left() == [2, there[1], there[2] + 1, 1], "a job may show its version"
+
+    clock.offset += 398 * DAY
+    report = Retention(world.database, rest=0).run()
+    assert (report.jobs, report.flows) == (1, 1)
+    assert left() == [1, 1, 0, 0]
+    assert world.read(lambda session: session.get(Flow, neighbour)) is not None
+
+
+def test_a_deleted_flow_without_jobs_keeps_its_title_and_nothing_else(world: World, clock: MovedClock) -> None:
+    flow_id, ada = world.add_flow(), person(world.workspace_id)
+    world.write(change_flow_settings, ada, flow_id, {"webhook_url": "https://a.example"})
+    world.write(delete_flow, ada, flow_id)
+    clock.offset += 2 * DAY
+    Retention(world.database, rest=0).run()
+    assert [count(world, table) for table in ("flows", "flow_versions", "deployments")] == [1, 0, 0]
+    row = world.read(lambda session: session.get_one(Flow, flow_id))
+    assert (row.title, row.description, row.settings, row.draft) == ("A flow", "", {}, EMPTY_DRAFT)
 
 
 def test_logs_are_shortened(world: World, clock: MovedClock) -> None:
