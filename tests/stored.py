@@ -1,13 +1,16 @@
-"""Looks at all that a data folder's database stores, and lets its disk be full."""
+"""Looks at all that a data folder's database stores, and lets its disk be full or unreadable."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
+from storage.database import Database
 from storage.statements import Statement
 from tests.databases import url_of
 from tests.postgres_cluster import POSTGRES
@@ -55,6 +58,27 @@ def free_disk(session: Session) -> None:
         )  # not taken for a change, which is refused
     else:
         session.execute(text("pragma max_page_count = 1073741823"))
+
+
+@contextlib.contextmanager
+def unreadable(database: Database, part: str = "") -> Iterator[list[str]]:
+    """Lets the driver of the database fail at each statement that reads and contains this part. Yields what failed so
+    far.
+    """
+    failed: list[str] = []
+    dialect: Any = database.read_engine.dialect
+
+    def fail(_cursor: object, statement: str, _values: object, context: Any) -> None:
+        if part not in statement or context.engine is not database.read_engine:
+            return
+        failed.append(statement)
+        raise dialect.dbapi.OperationalError("disk I/O error")
+
+    event.listen(database.read_engine, "do_execute", fail)
+    try:
+        yield failed
+    finally:
+        event.remove(database.read_engine, "do_execute", fail)
 
 
 def refuse_first_step(session: Session) -> None:

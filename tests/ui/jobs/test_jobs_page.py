@@ -13,6 +13,7 @@ from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from engine.actions.flows import delete_flow
 from engine.actions.jobs import run_in_playground
@@ -25,8 +26,9 @@ from storage.flows import get_flow
 from storage.jobs import find_job, list_jobs
 from storage.refusals import KEPT_CALLS, Counted, add_refusals, list_refused_calls
 from storage.retention import remove_values
-from storage.tables import Usage, Workspace
+from storage.tables import Job, Step, Usage, Workspace
 from storage.usage import usage_subject
+from tests.stored import unreadable
 from tests.ui.arrange import (
     FAILED,
     accepted,
@@ -42,6 +44,7 @@ from tests.ui.arrange import (
     went_on,
 )
 from tests.ui.conftest import Site
+from tests.ui.playground.runs import Did, playground_run
 from ui.jobs.refused_calls import RefusedView, load_refused
 from ui.parts.job_words import reason_first
 from ui.parts.refused_answer import stored_answer
@@ -730,3 +733,29 @@ async def test_what_the_caller_sees_links_to_the_page_of_that_error(site: Site, 
     assert user.client is not None
     (to,) = [one for one in user.client.elements.values() if one.props.get("href") == "/docs/errors/validation_failed"]
     assert to.props["target"] == "_blank"
+
+
+async def test_the_end_of_a_job_is_shown_when_it_could_not_be_read_for_a_moment(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting")
+    job_id = playground_run(site, flow_id, {"name": "Ada"}, Did("text_template", "Hello"), status="processing")
+
+    def change(session: Session, status: str) -> None:
+        job, step = session.get_one(Job, job_id), session.get_one(Step, (job_id, "text_template", ""))
+        job.status, job.last_seq = status, job.last_seq + 1
+        job.completed_at = job.created_at + 2000 if status == "completed" else None
+        step.status = "completed" if status == "completed" else "running"
+
+    site.database.write_now(change, "processing")
+    await user.open(f"/jobs/{job_id}?step=text_template")
+    assert user.client is not None
+    drawer = next(one for one in user.client.elements.values() if one.props.get("aria-label") == "Step")
+
+    def said() -> list[str]:
+        return [getattr(one, "text", "") for one in drawer.descendants()]
+
+    assert "Running, 1.5 s" in said()
+    with unreadable(site.database, "JOIN dataset_writes") as failed:
+        site.database.write_now(change, "completed")
+        await until(lambda: len(failed) > 1)
+
+    await until(lambda: "Completed, 1.5 s" in said())
