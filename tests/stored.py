@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
-from storage.database import Database
 from storage.statements import Statement
 from tests.databases import url_of
 from tests.postgres_cluster import POSTGRES
@@ -61,24 +60,22 @@ def free_disk(session: Session) -> None:
 
 
 @contextlib.contextmanager
-def unreadable(database: Database, part: str = "") -> Iterator[list[str]]:
-    """Lets the driver of the database fail at each statement that reads and contains this part. Yields what failed so
-    far.
-    """
+def failing(engine: Engine, part: str = "") -> Iterator[list[str]]:
+    """Lets the driver fail at each statement of an engine that contains this part. Yields what failed so far."""
     failed: list[str] = []
-    dialect: Any = database.read_engine.dialect
+    dialect: Any = engine.dialect
 
     def fail(_cursor: object, statement: str, _values: object, context: Any) -> None:
-        if part not in statement or context.engine is not database.read_engine:
+        if part not in statement or context.engine is not engine:
             return
         failed.append(statement)
         raise dialect.dbapi.OperationalError("disk I/O error")
 
-    event.listen(database.read_engine, "do_execute", fail)
+    event.listen(engine, "do_execute", fail)
     try:
         yield failed
     finally:
-        event.remove(database.read_engine, "do_execute", fail)
+        event.remove(engine, "do_execute", fail)
 
 
 def refuse_first_step(session: Session) -> None:

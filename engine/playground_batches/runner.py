@@ -114,6 +114,9 @@ class BatchRunner:
     change: int = 0
     _may_go: asyncio.Event = field(default_factory=asyncio.Event)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    #: Held while a change of the state is stored. The state here changes once it is stored: what could not be stored did
+    #: not happen, and can be tried again.
+    _changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _each: AsyncIterator[BatchInputRow] | None = None
     _ran: float = 0.0
     _since: float | None = None
@@ -136,30 +139,32 @@ class BatchRunner:
             for _slot in range(min(PLAYGROUND_SLOTS, max(1, self.rows.total))):
                 group.create_task(self._work())
         self._stop_clock()
-        await self._end("stopped" if self.state == "stopping" else "ended")
+        async with self._changing:
+            await self._end("stopped" if self.state == "stopping" else "ended", closed=self.closed)
 
     async def pause(self, trouble: str = "") -> None:
         """Starts no further rows; rows that are running continue."""
-        if self.state == "running":
-            self._may_go.clear()
-            self._stop_clock()
-            await self._store("paused", trouble)
+        async with self._changing:
+            if self.state == "running":
+                await self._store("paused", self.user_id, trouble)
+                self._may_go.clear()
+                self._stop_clock()
 
     async def resume(self, user_id: str) -> None:
         """Continues after a pause, on behalf of this person."""
-        if self.state == "paused":
-            self.user_id = user_id
-            self._start_clock()
-            await self._store("running")
-            self._may_go.set()
+        async with self._changing:
+            if self.state == "paused":
+                await self._store("running", user_id)
+                self._start_clock()
+                self._may_go.set()
 
     async def stop(self) -> None:
         """Starts no further rows and cancels the running ones."""
-        if self.over:
-            return
-        self.closed = True
-        await self._store("stopping")
-        self._may_go.set()
+        async with self._changing:
+            if self.over:
+                return
+            await self._store("stopping", self.user_id, closed=True)
+            self._may_go.set()
         for line in self.lines:
             if line.job_id is not None and not line.ended:
                 await self._cancel(line.job_id)
@@ -167,13 +172,14 @@ class BatchRunner:
     async def drop(self) -> None:
         """Stops a batch that nobody drives. The ends of the rows that run are not waited for."""
         await self.stop()
-        await self._end("stopped")
+        async with self._changing:
+            await self._end("stopped", closed=True)
 
     async def fail(self, trouble: str) -> None:
         """Ends the batch after an error of the server; the rows that had not started stay out."""
-        self.closed = True
         self._stop_clock()
-        await self._end("stopped", trouble)
+        async with self._changing:
+            await self._end("stopped", trouble, closed=True)
 
     async def retry_failed(self, user_id: str) -> bool:
         """Queues the rows that failed, were refused or cancelled; the caller starts `go` again.
@@ -212,21 +218,25 @@ class BatchRunner:
         left = remaining / rate if rate and not self.over else None
         return BatchProgress(total, len(ended) - failed, failed, remaining, rate, left)
 
-    async def _store(self, state: BatchState, trouble: str = "") -> None:
-        self.state, self.trouble = state, trouble
-        self.change += 1
-        await self.database.write(store_batch_state, self.batch.id, self.user_id, state, trouble, closed=self.closed)
+    async def _store(self, state: BatchState, user_id: str, trouble: str = "", *, closed: bool | None = None) -> None:
+        closed = self.closed if closed is None else closed
+        await self.database.write(store_batch_state, self.batch.id, user_id, state, trouble, closed=closed)
+        self.user_id = user_id
+        self._show(state, trouble, closed=closed)
 
-    async def _end(self, state: BatchState, trouble: str = "") -> None:
+    async def _end(self, state: BatchState, trouble: str = "", *, closed: bool) -> None:
         """Ends the batch. Rows that wait for their job, to run again, are cancelled, so that a retry takes them."""
         waiting = [line for line in self.lines if line.job_id is None and not line.ended]
+        rows = [RowOutsideJobs(line.number, "cancelled", line.title, "", line.dataset_row) for line in waiting]
+        await self.database.write(store_end, self.batch.id, self.user_id, state, trouble, rows, closed=closed)
         self._again = []
         for line in waiting:
             line.state = "cancelled"
-        rows = [RowOutsideJobs(line.number, "cancelled", line.title, "", line.dataset_row) for line in waiting]
-        self.state, self.trouble = state, trouble
+        self._show(state, trouble, closed=closed)
+
+    def _show(self, state: BatchState, trouble: str, *, closed: bool) -> None:
+        self.state, self.trouble, self.closed = state, trouble, closed
         self.change += 1
-        await self.database.write(store_end, self.batch.id, self.user_id, state, trouble, rows, closed=self.closed)
 
     def _now(self) -> float:
         return self.database.clock.monotonic()
@@ -310,11 +320,11 @@ class BatchRunner:
         self.change += 1
 
     async def _refuse(self, line: BatchLine, text: str) -> None:
-        line.state, line.text = "refused", text[:SHOWN]
+        row = RowOutsideJobs(line.number, "refused", line.title, text[:SHOWN], line.dataset_row)
+        await self.database.write(store_row, self.batch.id, row)
+        line.state, line.text = row.state, row.text
         self._ended += 1
         self.change += 1
-        row = RowOutsideJobs(line.number, "refused", line.title, line.text, line.dataset_row)
-        await self.database.write(store_row, self.batch.id, row)
 
     async def _cancel(self, job_id: JobId) -> None:
         with contextlib.suppress(JobNotCancellable, NotFound):  # the run may have ended by itself

@@ -15,7 +15,7 @@ from engine.actions.datasets import add_dataset, import_rows
 from engine.actions.members import ensure_owner
 from engine.actions.playground_batches import begin_playground_batch
 from engine.actions.principal import Principal
-from engine.core.errors import BatchRunning
+from engine.core.errors import BatchRunning, StorageUnavailable
 from engine.core.ids import WorkspaceId
 from engine.flow.document import Document
 from engine.jobs.server.job_waiters import JobWaiters
@@ -31,6 +31,7 @@ from storage.playground_batches import RowOutsideJobs, list_rows_outside_jobs, s
 from storage.tables import DatasetRow, PlaygroundBatch, PlaygroundBatchRow, User
 from tests.engine.jobs.world import World, open_world
 from tests.logical_time import LogicalClock, pass_time
+from tests.stored import failing
 
 READING = Document.model_validate(
     {
@@ -277,6 +278,30 @@ async def test_a_stop_that_the_server_did_not_finish_is_finished_by_the_next(wor
     await until(lambda: continued.over)
     assert [status for _row, _title, status in servers.ran(continued)] == ["cancelled"] * 4
     assert continued.state == "stopped"
+
+
+async def test_a_change_that_cannot_be_stored_did_not_happen_and_can_be_tried_again(
+    world: World, servers: Servers
+) -> None:
+    batch = servers.begin(listed(*map(str, range(60))))
+    await until(lambda: len(servers.jobs()) == 4)
+    with failing(world.database.write_engine, "UPDATE playground_batches"):
+        for change in (batch.pause, batch.stop):
+            with pytest.raises(StorageUnavailable):
+                await change()
+    assert (batch.state, batch.closed) == ("running", False)
+    async with working(world):
+        await until(lambda: len(servers.jobs()) > 4)
+        await batch.pause()
+        await until(lambda: all(job.ended for job in servers.jobs()))
+        with failing(world.database.write_engine, "UPDATE playground_batches"):
+            for change in (lambda: batch.resume("somebody"), batch.stop):
+                with pytest.raises(StorageUnavailable):
+                    await change()
+        assert (batch.state, batch.closed, batch.user_id) == ("paused", False, servers.owner.actor)
+        await batch.stop()
+        await until(lambda: batch.over)
+    assert batch.state == "stopped"
 
 
 async def test_refused_and_failed_rows_are_known_after_a_restart_and_run_again(world: World, servers: Servers) -> None:

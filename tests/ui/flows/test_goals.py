@@ -24,7 +24,7 @@ from storage.knowledge import list_collections
 from storage.questions import find_question
 from storage.tables import Job
 from tests.factories import asks_person, sets_aside
-from tests.stored import unreadable
+from tests.stored import failing
 from tests.ui.arrange import box, buttons, draft, h1, page_text, press, until
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import working
@@ -432,7 +432,7 @@ async def test_a_run_is_followed_on_when_it_could_not_be_read_for_a_moment(site:
         job.error = {"code": "node_failed", "message": "It answered 404."}
 
     job_id = _runs(site)[0].id
-    with unreadable(site.database, part) as failed:
+    with failing(site.database.read_engine, part) as failed:
         site.database.write_now(fail)
         await until(lambda: len(failed) > 2)
 

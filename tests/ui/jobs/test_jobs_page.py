@@ -28,7 +28,7 @@ from storage.refusals import KEPT_CALLS, Counted, add_refusals, list_refused_cal
 from storage.retention import remove_values
 from storage.tables import Job, Step, Usage, Workspace
 from storage.usage import usage_subject
-from tests.stored import unreadable
+from tests.stored import failing
 from tests.ui.arrange import (
     FAILED,
     accepted,
@@ -754,7 +754,7 @@ async def test_the_end_of_a_job_is_shown_when_it_could_not_be_read_for_a_moment(
         return [getattr(one, "text", "") for one in drawer.descendants()]
 
     assert "Running, 1.5 s" in said()
-    with unreadable(site.database, "JOIN dataset_writes") as failed:
+    with failing(site.database.read_engine, "JOIN dataset_writes") as failed:
         site.database.write_now(change, "completed")
         await until(lambda: len(failed) > 1)
 

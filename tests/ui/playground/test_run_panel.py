@@ -21,7 +21,7 @@ from storage.retention import remove_values
 from storage.steps import list_steps
 from storage.tables import Job
 from tests.logical_time import pass_time
-from tests.stored import unreadable
+from tests.stored import failing
 from tests.ui.arrange import buttons, choose, draft, page_text, press, until
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import Did, playground_run, working
@@ -441,7 +441,7 @@ async def test_a_run_is_followed_on_when_it_could_not_be_read_for_a_moment(
     tabs = next(one for one in user.client.elements.values() if isinstance(one, ui.tabs))
     tabs.value = "log"
     await user.should_see("newest first")
-    with unreadable(site.database, part) as failed:
+    with failing(site.database.read_engine, part) as failed:
         site.database.write_now(change, "completed")
         await until(lambda: len(failed) > 2)
     await user.should_see("The run is completed.")
