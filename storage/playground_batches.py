@@ -86,8 +86,10 @@ def store_end(
 
 
 def store_again(session: Session, batch_id: str, user_id: str, rows: Sequence[RowOutsideJobs]) -> None:
-    """Stores that these rows wait to run again, on behalf of this person."""
-    values = {"user_id": user_id, "state": "running", "trouble": ""}
+    """Stores that these rows wait to run again, and no others, on behalf of this person. A dataset may have rows that were
+    not among those of the batch.
+    """
+    values = {"user_id": user_id, "state": "running", "trouble": "", "closed": True}
     session.execute(update(PlaygroundBatch).where(PlaygroundBatch.batch_id == batch_id).values(**values))
     for row in rows:
         store_row(session, batch_id, row)

@@ -107,7 +107,7 @@ class BatchRunner:
     lines: list[BatchLine] = field(default_factory=list)
     #: Why the server paused the batch; empty when it did not.
     trouble: str = ""
-    #: True after a stop: rows that had not started stay out, also when failed rows are run again.
+    #: True after a stop, and once failed rows are run again: rows that had not started stay out.
     closed: bool = False
     #: Number of all jobs of the batch, with those of rows that have run again since.
     jobs: int = 0
@@ -182,7 +182,7 @@ class BatchRunner:
             await self._end("stopped", trouble, closed=True)
 
     async def retry_failed(self, user_id: str) -> bool:
-        """Queues the rows that failed, were refused or cancelled; the caller starts `go` again.
+        """Queues the rows that failed, were refused or cancelled, and no others; the caller starts `go` again.
 
         False when there are none, or when another runner of this batch has run rows since this one was built. Raises
         BatchRunning while a batch of the flow has rows to run.
@@ -193,7 +193,7 @@ class BatchRunner:
         again = [RowOutsideJobs(line.number, "again", line.title, "", line.dataset_row) for line in failed]
         if not await self.database.write(_store_again, self.batch, user_id, again, self.jobs):
             return False
-        self.user_id, self._again = user_id, failed
+        self.user_id, self._again, self.closed = user_id, failed, True
         self._ended, self._ran = 0, 0.0
         for line in failed:
             line.state, line.text, line.seconds, line.job_id = "queued", "", None, None

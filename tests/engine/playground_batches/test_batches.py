@@ -399,6 +399,33 @@ async def test_a_row_that_was_deleted_shifts_no_other_row_into_its_place(world: 
     assert [(row, title) for row, title, _status in servers.ran(continued)] == [(n + 1, str(n)) for n in range(8)]
 
 
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_retry_runs_no_row_of_the_dataset_that_was_not_in_the_batch(
+    world: World, servers: Servers, restart: bool
+) -> None:
+    database = world.database
+    dataset_id = database.write_now(add_dataset, servers.owner, "Texts")
+    database.write_now(
+        import_rows, servers.owner, dataset_id, checked_rows([{"text": text} for text in ("1", "{", "3", "4")])
+    )
+    fields = [{"name": "text", "type": "string", "required": True}]
+    async with working(world):
+        batch = servers.begin(Rows(DatasetRows(dataset_id, fields, {"text": "text"}, 3)))
+        await until(lambda: batch.over)
+        first = database.read_now(list_rows, world.workspace_id, dataset_id)[0].id
+        database.write_now(lambda session: session.delete(session.get_one(DatasetRow, first)))
+        batch = await servers.newest()
+        assert await batch.retry_failed(servers.owner.actor)
+        if restart:
+            await servers.restart()
+            batch = await servers.newest()
+        else:
+            servers.batches.run(batch)
+        await until(lambda: batch.over)
+    assert [(line.number, line.title) for line in batch.lines] == [(1, "1"), (2, "{"), (3, "3")]
+    assert len(servers.jobs()) == 4, "the row that failed has run twice"
+
+
 async def test_a_batch_waits_when_whoever_started_it_was_disabled(world: World, servers: Servers) -> None:
     batch = servers.begin(listed(*"123456"))
     await until(lambda: len(servers.jobs()) == 4)
