@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,7 @@ from sqlalchemy.orm import Session
 from engine.actions.jobs import CheckedInput, check_beside
 from engine.actions.playground_batches import PlaygroundBatch, run_in_batch
 from engine.actions.principal import Principal
-from engine.core.errors import BatchRunning, JobNotCancellable, NotAllowed, NotFound, Refusal
+from engine.core.errors import BatchRunning, JobNotCancellable, NotAllowed, NotFound, Refusal, Unavailable
 from engine.core.ids import JobId, WorkspaceId
 from engine.flow.dataset_payloads import PayloadRoom
 from engine.flow.references import as_text
@@ -42,8 +43,8 @@ from storage.playground_batches import (
     store_row,
 )
 
-#: How long the result of a row is waited for; the flow's own time limit ends the run earlier.
-PATIENCE_SECONDS = 24 * 3_600
+#: The pause before the end of a row is read again after it could not be read, in seconds.
+READ_AGAIN_SECONDS = 1.0
 #: Number of characters of a result that are kept for the table.
 SHOWN = 200
 AGAIN = frozenset({"failed", "refused", "cancelled"})
@@ -309,15 +310,24 @@ class BatchRunner:
         await self._wait(line)
 
     async def _wait(self, line: BatchLine) -> None:
-        job_id = line.job_id
-        if job_id is None:
+        if line.job_id is None:
             return
-        workspace_id = self.batch.workspace_id
-        job = await wait_for_end(self.database, self.waiters, workspace_id, job_id, PATIENCE_SECONDS)
-        result = await self.database.read(read_value, job_id, "result") if job.status == "completed" else None
-        line.take(job, result)
+        line.take(*await self._read_end(line.job_id))
         self._ended += 1
         self.change += 1
+
+    async def _read_end(self, job_id: JobId) -> tuple[JobRow, Any]:
+        """Returns the job with its result once it has ended, however long a person takes to answer what it asks. While the
+        database cannot be read, it tries again.
+        """
+        while True:
+            try:
+                job = await wait_for_end(self.database, self.waiters, self.batch.workspace_id, job_id, math.inf)
+                return job, await self.database.read(
+                    read_value, job_id, "result"
+                ) if job.status == "completed" else None
+            except Unavailable:
+                await asyncio.sleep(READ_AGAIN_SECONDS)
 
     async def _refuse(self, line: BatchLine, text: str) -> None:
         row = RowOutsideJobs(line.number, "refused", line.title, text[:SHOWN], line.dataset_row)

@@ -15,10 +15,12 @@ from engine.actions.datasets import add_dataset, import_rows
 from engine.actions.members import ensure_owner
 from engine.actions.playground_batches import begin_playground_batch
 from engine.actions.principal import Principal
+from engine.core.clock import DAY, SECOND
 from engine.core.errors import BatchRunning, StorageUnavailable
 from engine.core.ids import WorkspaceId
 from engine.flow.document import Document
 from engine.jobs.server.job_waiters import JobWaiters
+from engine.jobs.transitions import cancel_job
 from engine.playground_batches.registry import PlaygroundBatches
 from engine.playground_batches.rows import DatasetRows, ListedRows, Rows
 from engine.playground_batches.runner import BatchRunner
@@ -30,7 +32,7 @@ from storage.members import list_people
 from storage.playground_batches import RowOutsideJobs, list_rows_outside_jobs, store_row
 from storage.tables import DatasetRow, PlaygroundBatch, PlaygroundBatchRow, User
 from tests.engine.jobs.world import World, open_world
-from tests.logical_time import LogicalClock, pass_time
+from tests.logical_time import LogicalClock, LogicalLoop, pass_time
 from tests.stored import failing
 
 READING = Document.model_validate(
@@ -424,6 +426,33 @@ async def test_a_retry_runs_no_row_of_the_dataset_that_was_not_in_the_batch(
         await until(lambda: batch.over)
     assert [(line.number, line.title) for line in batch.lines] == [(1, "1"), (2, "{"), (3, "3")]
     assert len(servers.jobs()) == 4, "the row that failed has run twice"
+
+
+async def test_a_batch_waits_for_rows_that_take_days(world: World, servers: Servers) -> None:
+    batch = servers.begin(listed(*"123456"))
+    await until(lambda: len(servers.jobs()) == 4)
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, LogicalLoop)
+    loop.pass_time(2 * DAY / SECOND)
+    await pass_time(10)
+    assert [(line.state, line.seconds) for line in batch.lines] == [("queued", None)] * 4
+    async with working(world):
+        await until(lambda: batch.over)
+    assert [line.state for line in batch.lines] == ["completed"] * 6
+
+
+async def test_a_batch_goes_on_when_the_end_of_a_row_could_not_be_read_for_a_moment(
+    world: World, servers: Servers
+) -> None:
+    batch = servers.begin(listed(*"1234"))
+    await until(lambda: len(servers.jobs()) == 4)
+    job_ids = [job.id for job in servers.jobs()]
+    with failing(world.database.read_engine) as failed:
+        for job_id in job_ids:
+            world.database.write_now(cancel_job, world.workspace_id, job_id)
+        await until(lambda: len(failed) > 4)
+    await until(lambda: batch.over)
+    assert (batch.state, [line.state for line in batch.lines]) == ("ended", ["cancelled"] * 4)
 
 
 async def test_a_batch_waits_when_whoever_started_it_was_disabled(world: World, servers: Servers) -> None:
