@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
 from engine.actions.datasets import add_dataset, import_rows
+from engine.actions.erasing import erase_data, find_copies
 from engine.actions.members import ensure_owner
 from engine.actions.playground_batches import begin_playground_batch
 from engine.actions.principal import Principal
-from engine.core.clock import DAY, SECOND
+from engine.core.clock import DAY, SECOND, MovedClock
 from engine.core.errors import BatchRunning, StorageUnavailable
 from engine.core.ids import WorkspaceId
 from engine.flow.document import Document
+from engine.jobs.server.erasing import finish_erasing
 from engine.jobs.server.job_waiters import JobWaiters
+from engine.jobs.server.retention import Retention
 from engine.jobs.transitions import cancel_job
 from engine.playground_batches.registry import PlaygroundBatches
 from engine.playground_batches.rows import DatasetRows, ListedRows, Rows
@@ -30,7 +33,8 @@ from storage.datasets import list_rows
 from storage.jobs import JobFilters, list_jobs
 from storage.members import list_people
 from storage.playground_batches import RowOutsideJobs, list_rows_outside_jobs, store_row
-from storage.tables import DatasetRow, PlaygroundBatch, PlaygroundBatchRow, User
+from storage.retention import remove_jobs, remove_values
+from storage.tables import Base, Batch, DatasetRow, Job, PlaygroundBatch, PlaygroundBatchRow, Snapshot, User
 from tests.engine.jobs.world import World, open_world
 from tests.logical_time import LogicalClock, LogicalLoop, pass_time
 from tests.stored import failing
@@ -453,6 +457,88 @@ async def test_a_batch_goes_on_when_the_end_of_a_row_could_not_be_read_for_a_mom
         await until(lambda: len(failed) > 4)
     await until(lambda: batch.over)
     assert (batch.state, [line.state for line in batch.lines]) == ("ended", ["cancelled"] * 4)
+
+
+def expire(world: World, servers: Servers) -> None:
+    """Removes the values of all jobs, as retention does."""
+    world.database.write_now(remove_values, [job.id for job in servers.jobs()], 10_000)
+
+
+def erase(world: World, servers: Servers) -> None:
+    """Erases the data of all jobs."""
+    for job in servers.jobs():
+        copies = world.database.read_now(find_copies, world.workspace_id, [job.id])
+        world.database.write_now(erase_data, servers.owner, job.id, copies)
+    finish_erasing(world.database)
+
+
+def keep_house(world: World, _servers: Servers) -> None:
+    """Lets 14 months pass, after which retention removes jobs, too."""
+    clock_of(world).offset += 14 * 31 * DAY
+    Retention(world.database).run()
+
+
+def clock_of(world: World) -> MovedClock:
+    assert isinstance(world.database.clock, MovedClock)
+    return world.database.clock
+
+
+async def paused(world: World, servers: Servers) -> BatchRunner:
+    """A batch of 20 rows that was paused when some of them had run."""
+    batch = servers.begin(listed(*map(str, range(20))))
+    await until(lambda: len(servers.jobs()) == 4)
+    await batch.pause()
+    async with working(world):
+        await until(lambda: sum(line.ended for line in batch.lines) == 4)
+    return batch
+
+
+def count(world: World, table: type[Base]) -> int:
+    return world.database.read_now(lambda session: session.scalar(select(func.count()).select_from(table)) or 0)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("remove", [expire, erase, keep_house])
+async def test_a_paused_batch_runs_on_after_the_data_of_its_runs_are_gone(
+    world: World, servers: Servers, remove: Callable[[World, Servers], None], restart: bool
+) -> None:
+    batch = await paused(world, servers)
+    remove(world, servers)
+    if restart:
+        await servers.restart()
+        batch = await servers.newest()
+    async with working(world):
+        await batch.resume(servers.owner.actor)
+        await until(lambda: batch.over)
+    assert batch.state == "ended"
+    assert {line.state for line in batch.lines} == {"completed"}
+    assert len(batch.lines) == count(world, Job) == 20, "each row has run once"
+
+
+@pytest.mark.parametrize("remove", [expire, erase, keep_house])
+async def test_what_is_kept_for_a_paused_batch_goes_once_it_was_stopped(
+    world: World, servers: Servers, remove: Callable[[World, Servers], None]
+) -> None:
+    batch = await paused(world, servers)
+    remove(world, servers)
+    assert count(world, Snapshot) == count(world, PlaygroundBatch) == 1
+    await batch.stop()
+    await until(lambda: batch.over)
+    assert count(world, Snapshot) == count(world, PlaygroundBatch) == 0
+    keep_house(world, servers)
+    assert count(world, Job) == count(world, Batch) == 0
+
+
+async def test_what_is_kept_for_a_batch_goes_with_the_values_of_its_runs(world: World, servers: Servers) -> None:
+    batch = servers.begin(listed("1", "{", "3"))
+    async with working(world):
+        await until(lambda: batch.over)
+    first, *others = [job.id for job in servers.jobs()]
+    world.database.write_now(remove_values, others, 10_000)
+    world.database.write_now(remove_jobs, others)
+    assert count(world, Snapshot) == count(world, PlaygroundBatch) == 1, "the other run is shown with it"
+    world.database.write_now(remove_values, [first], 10_000)
+    assert count(world, Snapshot) == count(world, PlaygroundBatch) == 0
 
 
 async def test_a_batch_waits_when_whoever_started_it_was_disabled(world: World, servers: Servers) -> None:
