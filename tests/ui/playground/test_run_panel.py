@@ -202,6 +202,17 @@ async def test_form_and_json_are_two_views_of_one_input(site: Site, user: User, 
     assert payload(site, jobs(site)[0]) == {"who": "Fay", "count": 7}
 
 
+@pytest.mark.parametrize("count", ["NaN", "1e400", "[" * 500 + "]" * 500, "[" * 90_000 + "]" * 90_000])
+async def test_no_run_takes_what_json_does_not_allow(site: Site, user: User, flow_id: str, count: str) -> None:
+    await opened(user, flow_id)
+    named(user, "Input as").value = "json"
+    field(user, "Input as JSON").value = f'{{"who": "Eve", "count": {count}}}'
+    await user.should_see("This is not valid JSON")
+    press(user, "Run")
+    await pass_time(1)
+    assert jobs(site) == ()
+
+
 def fields(user: User) -> list[Any]:
     """The text fields of the inspector."""
     assert user.client is not None
