@@ -61,12 +61,28 @@ def insert_batch_state(session: Session, batch_id: str, snapshot_id: str, user_i
     )
 
 
+_FORGET = Statement(
+    """
+    delete from snapshots where id = (select snapshot_id from playground_batches where batch_id = :batch_id)
+       and exists (select 1 from jobs where jobs.snapshot_id = snapshots.id and jobs.batch_id = :batch_id)
+       and not exists (
+            select 1 from jobs
+             where jobs.snapshot_id = snapshots.id and jobs.batch_id = :batch_id
+               and jobs.values_gone_at is null and jobs.data_erased_at is null)
+    """
+)
+
+
 def store_batch_state(
     session: Session, batch_id: str, user_id: str, state: BatchState, trouble: str, *, closed: bool
 ) -> None:
-    """Changes the state of a batch, and the person on whose behalf it runs."""
+    """Changes the state of a batch, and the person on whose behalf it runs. A batch that has ended is forgotten when the
+    values of its jobs are gone, like one whose values go later (`storage.retention`).
+    """
     values = {"user_id": user_id, "state": state, "trouble": trouble, "closed": closed}
     session.execute(update(PlaygroundBatch).where(PlaygroundBatch.batch_id == batch_id).values(**values))
+    if state not in OPEN:
+        _FORGET.run(session, {"batch_id": batch_id})
 
 
 def store_end(
@@ -80,14 +96,16 @@ def store_end(
     closed: bool,
 ) -> None:
     """Stores the end of a batch, with the rows that waited to run again and did not."""
-    store_batch_state(session, batch_id, user_id, state, trouble, closed=closed)
     for row in cancelled:
         store_row(session, batch_id, row)
+    store_batch_state(session, batch_id, user_id, state, trouble, closed=closed)
 
 
 def store_again(session: Session, batch_id: str, user_id: str, rows: Sequence[RowOutsideJobs]) -> None:
-    """Stores that these rows wait to run again, on behalf of this person."""
-    values = {"user_id": user_id, "state": "running", "trouble": ""}
+    """Stores that these rows wait to run again, and no others, on behalf of this person. A dataset may have rows that were
+    not among those of the batch.
+    """
+    values = {"user_id": user_id, "state": "running", "trouble": "", "closed": True}
     session.execute(update(PlaygroundBatch).where(PlaygroundBatch.batch_id == batch_id).values(**values))
     for row in rows:
         store_row(session, batch_id, row)

@@ -85,11 +85,15 @@ _USED = Statement(
     """
 )
 _BYTES = Statement("select value_bytes from jobs where id = :id")
+# Of a batch that has rows to run, the jobs tell which rows have run.
 _DUE_JOBS = Statement(
     """
     select id from jobs
      where flow_id = :flow_id and created_at < :before and status in ('completed', 'failed', 'cancelled')
        and (data_erased_at is null or values_gone_at is not null)
+       and not exists (
+            select 1 from playground_batches open
+             where open.batch_id = jobs.batch_id and open.state in ('running', 'paused', 'stopping'))
      order by created_at limit :most
     """
 )
@@ -121,7 +125,9 @@ def value_bytes(session: Session, job_ids: Sequence[str]) -> list[int]:
 
 
 def due_jobs(session: Session, flow_id: str, before: int, most: int) -> list[str]:
-    """Returns ended jobs of a flow that were accepted before a time, oldest first."""
+    """Returns ended jobs of a flow that were accepted before a time, oldest first; none of a Playground batch that has
+    rows to run.
+    """
     return [row[0] for row in _DUE_JOBS.rows(session, {"flow_id": flow_id, "before": before, "most": most})]
 
 
@@ -143,14 +149,18 @@ _STEPS = Statement(
 _QUESTIONS = Statement("delete from questions where id in (select id from questions where job_id = :id limit :most)")
 _LAST_VALUES = Statement("delete from job_values where job_id = :id")
 _FILE_USES = Statement("delete from file_uses where kind = 'job' and owner_id = :id")
-# The runs of a batch share a snapshot, which is removed with the last of them.
+# The runs of a batch share a snapshot, which is removed with the values of the last of them. While the batch has rows to
+# run, it stays, and goes with the batch's end (`storage.playground_batches`).
 _SNAPSHOT = Statement(
     """
-    delete from snapshots where id = (
-        select snapshot_id from jobs where id = :id and snapshot_id is not null and not exists (
+    delete from snapshots where id = (select snapshot_id from jobs where id = :id)
+       and not exists (
             select 1 from jobs other
-             where other.batch_id = jobs.batch_id and other.id <> jobs.id
-               and other.values_gone_at is null and other.data_erased_at is null))
+             where other.batch_id = (select batch_id from jobs where id = :id) and other.snapshot_id = snapshots.id
+               and other.id <> :id and other.values_gone_at is null and other.data_erased_at is null)
+       and not exists (
+            select 1 from playground_batches open
+             where open.snapshot_id = snapshots.id and open.state in ('running', 'paused', 'stopping'))
     """
 )
 # The caller's trace is removed too, because its `baggage` may contain personal data like a payload.
@@ -202,7 +212,7 @@ _OF_A_JOB = tuple(
         "delete from questions where job_id = :id",
         "delete from model_calls where job_id = :id",
         "delete from file_uses where kind = 'job' and owner_id = :id",
-        "delete from snapshots where id = (select snapshot_id from jobs where id = :id)",
+        _SNAPSHOT.sql,
         """delete from batches where id = (select batch_id from jobs where id = :id)
            and not exists (select 1 from jobs other where other.batch_id = batches.id and other.id <> :id)""",
         "delete from jobs where id = :id",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from storage.jobs import JobRow, as_job, get_job, select_jobs
 from storage.tables import Job, Value
 
-#: How many runs are offered for a comparison, and how many outputs of each are compared.
+#: How many runs are offered for a comparison, and how many outputs of each are compared: each is read as a whole.
 MOST_RUNS = 40
 MOST_OUTPUTS = 5_000
 _BEGINNING = 500
@@ -27,7 +27,8 @@ class RecentRun(Struct, frozen=True):
 class OutputsCompared(Struct, frozen=True):
     """A node's outputs in two runs, compared item by item.
 
-    `differs_at`: the index path of the first difference, or None.
+    `differs_at`: the index path of the first difference, or None. `cut`: the node has more outputs, which are not compared,
+    because a run has more than MOST_OUTPUTS.
     """
 
     same: int
@@ -35,6 +36,7 @@ class OutputsCompared(Struct, frozen=True):
     only_first: int
     only_second: int
     differs_at: str | None
+    cut: bool = False
 
 
 def list_recent_runs(session: Session, workspace_id: str, flow_id: str) -> list[RecentRun]:
@@ -62,10 +64,12 @@ def compare_outputs(session: Session, workspace_id: str, first: str, second: str
     """Returns node id -> comparison of its outputs. Raises NotFound for a job of another workspace."""
     for job_id in (first, second):
         get_job(session, workspace_id, job_id)
-    mine, theirs = dict(_outputs(session, first)), dict(_outputs(session, second))
+    ends = [end for job_id in (first, second) if (end := _last_compared(session, job_id)) is not None]
+    mine, theirs = (dict(_outputs(session, job_id, ends)) for job_id in (first, second))
+    cut = _nodes_after(session, (first, second), ends)
     found: dict[str, OutputsCompared] = {}
     keys = sorted({*mine, *theirs}, key=lambda key: (key[0], [int(part) for part in key[1].split("/") if part]))
-    for node_id in dict.fromkeys(node_id for node_id, _path in keys):
+    for node_id in dict.fromkeys([*(node_id for node_id, _path in keys), *sorted(cut)]):
         paths = [path for other, path in keys if other == node_id]
         both = [path for path in paths if (node_id, path) in mine and (node_id, path) in theirs]
         differing = [path for path in both if mine[node_id, path] != theirs[node_id, path]]
@@ -75,19 +79,48 @@ def compare_outputs(session: Session, workspace_id: str, first: str, second: str
             sum((node_id, path) not in theirs for path in paths),
             sum((node_id, path) not in mine for path in paths),
             differing[0] if differing else None,
+            node_id in cut,
         )
     return found
 
 
-def _outputs(session: Session, job_id: str) -> Iterator[tuple[tuple[str, str], tuple[int, int]]]:
-    """Yields (node id, index path) and (size, hash) of each output, so that outputs are compared without keeping them
-    in memory.
+#: The place of an output in the order in which the database sorts outputs.
+_PLACE = tuple_(Value.node_id, Value.index_path)
+
+
+def _last_compared(session: Session, job_id: str) -> tuple[str, str] | None:
+    """Returns the place of the last output of a job that is compared; None when all of them are."""
+    last = session.execute(
+        select(Value.node_id, Value.index_path)
+        .where(Value.job_id == job_id, Value.name == "output")
+        .order_by(Value.node_id, Value.index_path)
+        .offset(MOST_OUTPUTS - 1)
+        .limit(2)
+    ).all()
+    return (last[0].node_id, last[0].index_path) if len(last) > 1 else None
+
+
+def _nodes_after(session: Session, job_ids: Sequence[str], ends: Sequence[tuple[str, str]]) -> set[str]:
+    """Returns the nodes with outputs behind one of these places."""
+    if not ends:
+        return set()
+    rows = session.scalars(
+        select(Value.node_id)
+        .where(Value.job_id.in_(job_ids), Value.name == "output", or_(*(end < _PLACE for end in ends)))
+        .distinct()
+    )
+    return set(rows)
+
+
+def _outputs(
+    session: Session, job_id: str, ends: Sequence[tuple[str, str]]
+) -> Iterator[tuple[tuple[str, str], tuple[int, int]]]:
+    """Yields (node id, index path) and (size, hash) of each output up to all of these places, so that outputs are compared
+    without keeping them in memory.
     """
     rows = session.execute(
         select(Value.node_id, Value.index_path, Value.size, Value.data)
-        .where(Value.job_id == job_id, Value.name == "output")
-        .order_by(Value.node_id, Value.index_path)
-        .limit(MOST_OUTPUTS)
+        .where(Value.job_id == job_id, Value.name == "output", *(end >= _PLACE for end in ends))
         .execution_options(yield_per=100)
     )
     for node_id, path, size, data in rows:

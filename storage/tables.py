@@ -510,7 +510,7 @@ class Batch(Base):
 class PlaygroundBatch(Base):
     """The state of a Playground batch, from which the server continues it after a restart.
 
-    It goes together with its document, since erasing and retention remove that when the data of the runs go.
+    Once it has ended, it goes together with its document, which is removed when the data of the runs go.
     """
 
     __tablename__ = "playground_batches"

@@ -1,11 +1,13 @@
-"""Looks at all that a data folder's database stores, and lets its disk be full."""
+"""Looks at all that a data folder's database stores, and lets its disk be full or unreadable."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
 from storage.statements import Statement
@@ -55,6 +57,25 @@ def free_disk(session: Session) -> None:
         )  # not taken for a change, which is refused
     else:
         session.execute(text("pragma max_page_count = 1073741823"))
+
+
+@contextlib.contextmanager
+def failing(engine: Engine, part: str = "") -> Iterator[list[str]]:
+    """Lets the driver fail at each statement of an engine that contains this part. Yields what failed so far."""
+    failed: list[str] = []
+    dialect: Any = engine.dialect
+
+    def fail(_cursor: object, statement: str, _values: object, context: Any) -> None:
+        if part not in statement or context.engine is not engine:
+            return
+        failed.append(statement)
+        raise dialect.dbapi.OperationalError("disk I/O error")
+
+    event.listen(engine, "do_execute", fail)
+    try:
+        yield failed
+    finally:
+        event.remove(engine, "do_execute", fail)
 
 
 def refuse_first_step(session: Session) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit, urluns
 from msgspec import Struct, field
 from pydantic import JsonValue
 
+from engine.flow.json_values import finite
 from engine.flow.shell_words import UnreadableCommand, split_command
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
@@ -372,6 +373,6 @@ def _json_of(text: str) -> JsonValue:
         raise ValueError(word)
 
     try:
-        return json.loads(text, object_pairs_hook=once, parse_constant=refuse)
+        return json.loads(text, object_pairs_hook=once, parse_constant=refuse, parse_float=finite)
     except (ValueError, RecursionError):
         return None

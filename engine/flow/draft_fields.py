@@ -6,9 +6,8 @@ it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import parse_qsl
 
 from pydantic import JsonValue
@@ -16,6 +15,7 @@ from pydantic import JsonValue
 from engine.flow.contract import MAX_FIELDS, MAX_LEVELS
 from engine.flow.curl_parser import CurlRefused, looks_like_curl, read_curl
 from engine.flow.document import MAX_NAME
+from engine.flow.json_values import read_strictly
 from engine.flow.payload_check import fits_format, json_type
 
 _LONGEST_EXAMPLE = 500
@@ -33,8 +33,8 @@ def fields_from_text(text: str) -> list[dict[str, Any]]:
     if looks_like_curl(text):
         return _fields_from_curl(text)
     try:
-        value = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        value = read_strictly(text)
+    except ValueError as error:
         raise SampleRefused('This is neither JSON nor a curl command. JSON looks like {"name": "value"}.') from error
     return fields_from_json(value)
 
@@ -114,7 +114,3 @@ def _item(items: Sequence[Any], level: int) -> dict[str, Any]:
     rules = _rules(items, level + 1)
     rules.pop("example", None)
     return rules
-
-
-def _no_constant(word: str) -> NoReturn:
-    raise ValueError(word)

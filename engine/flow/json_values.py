@@ -27,7 +27,8 @@ def _no_number(name: str) -> Json:
     raise ValueError(f"`{name}` is not a JSON number")
 
 
-def _finite(text: str) -> float:
+def finite(text: str) -> float:
+    """Returns the number that a JSON text has. Raises ValueError for one like 1e999, which would be infinite."""
     number = float(text)
     if math.isinf(number):
         raise ValueError(f"`{text[:20]}` is larger than any number can be here")
@@ -36,7 +37,7 @@ def _finite(text: str) -> float:
 
 #: A decoder for standard JSON (RFC 8259). Python's default accepts NaN, Infinity and 1e999, which other programs cannot
 #: read.
-STRICT = json.JSONDecoder(parse_constant=_no_number, parse_float=_finite)
+STRICT = json.JSONDecoder(parse_constant=_no_number, parse_float=finite)
 
 
 def read_strictly(text: str) -> Json:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,7 @@ from sqlalchemy.orm import Session
 from engine.actions.jobs import CheckedInput, check_beside
 from engine.actions.playground_batches import PlaygroundBatch, run_in_batch
 from engine.actions.principal import Principal
-from engine.core.errors import BatchRunning, JobNotCancellable, NotAllowed, NotFound, Refusal
+from engine.core.errors import BatchRunning, JobNotCancellable, NotAllowed, NotFound, Refusal, Unavailable
 from engine.core.ids import JobId, WorkspaceId
 from engine.flow.dataset_payloads import PayloadRoom
 from engine.flow.references import as_text
@@ -42,8 +43,8 @@ from storage.playground_batches import (
     store_row,
 )
 
-#: How long the result of a row is waited for; the flow's own time limit ends the run earlier.
-PATIENCE_SECONDS = 24 * 3_600
+#: The pause before the end of a row is read again after it could not be read, in seconds.
+READ_AGAIN_SECONDS = 1.0
 #: Number of characters of a result that are kept for the table.
 SHOWN = 200
 AGAIN = frozenset({"failed", "refused", "cancelled"})
@@ -107,13 +108,16 @@ class BatchRunner:
     lines: list[BatchLine] = field(default_factory=list)
     #: Why the server paused the batch; empty when it did not.
     trouble: str = ""
-    #: True after a stop: rows that had not started stay out, also when failed rows are run again.
+    #: True after a stop, and once failed rows are run again: rows that had not started stay out.
     closed: bool = False
     #: Number of all jobs of the batch, with those of rows that have run again since.
     jobs: int = 0
     change: int = 0
     _may_go: asyncio.Event = field(default_factory=asyncio.Event)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    #: Held while a change of the state is stored. The state here changes once it is stored: what could not be stored did
+    #: not happen, and can be tried again.
+    _changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _each: AsyncIterator[BatchInputRow] | None = None
     _ran: float = 0.0
     _since: float | None = None
@@ -136,30 +140,32 @@ class BatchRunner:
             for _slot in range(min(PLAYGROUND_SLOTS, max(1, self.rows.total))):
                 group.create_task(self._work())
         self._stop_clock()
-        await self._end("stopped" if self.state == "stopping" else "ended")
+        async with self._changing:
+            await self._end("stopped" if self.state == "stopping" else "ended", closed=self.closed)
 
     async def pause(self, trouble: str = "") -> None:
         """Starts no further rows; rows that are running continue."""
-        if self.state == "running":
-            self._may_go.clear()
-            self._stop_clock()
-            await self._store("paused", trouble)
+        async with self._changing:
+            if self.state == "running":
+                await self._store("paused", self.user_id, trouble)
+                self._may_go.clear()
+                self._stop_clock()
 
     async def resume(self, user_id: str) -> None:
         """Continues after a pause, on behalf of this person."""
-        if self.state == "paused":
-            self.user_id = user_id
-            self._start_clock()
-            await self._store("running")
-            self._may_go.set()
+        async with self._changing:
+            if self.state == "paused":
+                await self._store("running", user_id)
+                self._start_clock()
+                self._may_go.set()
 
     async def stop(self) -> None:
         """Starts no further rows and cancels the running ones."""
-        if self.over:
-            return
-        self.closed = True
-        await self._store("stopping")
-        self._may_go.set()
+        async with self._changing:
+            if self.over:
+                return
+            await self._store("stopping", self.user_id, closed=True)
+            self._may_go.set()
         for line in self.lines:
             if line.job_id is not None and not line.ended:
                 await self._cancel(line.job_id)
@@ -167,16 +173,17 @@ class BatchRunner:
     async def drop(self) -> None:
         """Stops a batch that nobody drives. The ends of the rows that run are not waited for."""
         await self.stop()
-        await self._end("stopped")
+        async with self._changing:
+            await self._end("stopped", closed=True)
 
     async def fail(self, trouble: str) -> None:
         """Ends the batch after an error of the server; the rows that had not started stay out."""
-        self.closed = True
         self._stop_clock()
-        await self._end("stopped", trouble)
+        async with self._changing:
+            await self._end("stopped", trouble, closed=True)
 
     async def retry_failed(self, user_id: str) -> bool:
-        """Queues the rows that failed, were refused or cancelled; the caller starts `go` again.
+        """Queues the rows that failed, were refused or cancelled, and no others; the caller starts `go` again.
 
         False when there are none, or when another runner of this batch has run rows since this one was built. Raises
         BatchRunning while a batch of the flow has rows to run.
@@ -187,7 +194,7 @@ class BatchRunner:
         again = [RowOutsideJobs(line.number, "again", line.title, "", line.dataset_row) for line in failed]
         if not await self.database.write(_store_again, self.batch, user_id, again, self.jobs):
             return False
-        self.user_id, self._again = user_id, failed
+        self.user_id, self._again, self.closed = user_id, failed, True
         self._ended, self._ran = 0, 0.0
         for line in failed:
             line.state, line.text, line.seconds, line.job_id = "queued", "", None, None
@@ -212,21 +219,25 @@ class BatchRunner:
         left = remaining / rate if rate and not self.over else None
         return BatchProgress(total, len(ended) - failed, failed, remaining, rate, left)
 
-    async def _store(self, state: BatchState, trouble: str = "") -> None:
-        self.state, self.trouble = state, trouble
-        self.change += 1
-        await self.database.write(store_batch_state, self.batch.id, self.user_id, state, trouble, closed=self.closed)
+    async def _store(self, state: BatchState, user_id: str, trouble: str = "", *, closed: bool | None = None) -> None:
+        closed = self.closed if closed is None else closed
+        await self.database.write(store_batch_state, self.batch.id, user_id, state, trouble, closed=closed)
+        self.user_id = user_id
+        self._show(state, trouble, closed=closed)
 
-    async def _end(self, state: BatchState, trouble: str = "") -> None:
+    async def _end(self, state: BatchState, trouble: str = "", *, closed: bool) -> None:
         """Ends the batch. Rows that wait for their job, to run again, are cancelled, so that a retry takes them."""
         waiting = [line for line in self.lines if line.job_id is None and not line.ended]
+        rows = [RowOutsideJobs(line.number, "cancelled", line.title, "", line.dataset_row) for line in waiting]
+        await self.database.write(store_end, self.batch.id, self.user_id, state, trouble, rows, closed=closed)
         self._again = []
         for line in waiting:
             line.state = "cancelled"
-        rows = [RowOutsideJobs(line.number, "cancelled", line.title, "", line.dataset_row) for line in waiting]
-        self.state, self.trouble = state, trouble
+        self._show(state, trouble, closed=closed)
+
+    def _show(self, state: BatchState, trouble: str, *, closed: bool) -> None:
+        self.state, self.trouble, self.closed = state, trouble, closed
         self.change += 1
-        await self.database.write(store_end, self.batch.id, self.user_id, state, trouble, rows, closed=self.closed)
 
     def _now(self) -> float:
         return self.database.clock.monotonic()
@@ -299,22 +310,31 @@ class BatchRunner:
         await self._wait(line)
 
     async def _wait(self, line: BatchLine) -> None:
-        job_id = line.job_id
-        if job_id is None:
+        if line.job_id is None:
             return
-        workspace_id = self.batch.workspace_id
-        job = await wait_for_end(self.database, self.waiters, workspace_id, job_id, PATIENCE_SECONDS)
-        result = await self.database.read(read_value, job_id, "result") if job.status == "completed" else None
-        line.take(job, result)
+        line.take(*await self._read_end(line.job_id))
         self._ended += 1
         self.change += 1
 
+    async def _read_end(self, job_id: JobId) -> tuple[JobRow, Any]:
+        """Returns the job with its result once it has ended, however long a person takes to answer what it asks. While the
+        database cannot be read, it tries again.
+        """
+        while True:
+            try:
+                job = await wait_for_end(self.database, self.waiters, self.batch.workspace_id, job_id, math.inf)
+                return job, await self.database.read(
+                    read_value, job_id, "result"
+                ) if job.status == "completed" else None
+            except Unavailable:
+                await asyncio.sleep(READ_AGAIN_SECONDS)
+
     async def _refuse(self, line: BatchLine, text: str) -> None:
-        line.state, line.text = "refused", text[:SHOWN]
+        row = RowOutsideJobs(line.number, "refused", line.title, text[:SHOWN], line.dataset_row)
+        await self.database.write(store_row, self.batch.id, row)
+        line.state, line.text = row.state, row.text
         self._ended += 1
         self.change += 1
-        row = RowOutsideJobs(line.number, "refused", line.title, line.text, line.dataset_row)
-        await self.database.write(store_row, self.batch.id, row)
 
     async def _cancel(self, job_id: JobId) -> None:
         with contextlib.suppress(JobNotCancellable, NotFound):  # the run may have ended by itself

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 
 from engine.actions.jobs import run_in_playground
-from engine.core.errors import Refusal
+from engine.core.errors import Refusal, Unavailable
 from engine.core.ids import JobId
 from engine.flow.called_flows import AGENT
 from engine.flow.contract import input_fields, payload_schema, sample_payload
@@ -159,21 +160,27 @@ class GoalRun:
             self.tried_before = {name: value for name, value in payload.items() if name in names}
 
     async def _follow(self, job_id: JobId, running: _Progress) -> None:
-        """Shows how far the run is until it ends, and then what it answered."""
+        """Shows how far the run is until it ends, and then what it answered. While the database cannot be read, it tries
+        again.
+        """
         seen = -1
         async with self.page_session.app.waiters.subscribe(job_id) as changes:
             while self._is_shown(job_id):
-                look = await self.page_session.query(look_at, job_id, seen)
-                if not self._is_shown(job_id):
-                    return
-                if look is not None:
-                    seen = seen_seq(look)
-                    if look.job.ended:
+                try:
+                    look = await self.page_session.query(look_at, job_id, seen)
+                    if not self._is_shown(job_id):
+                        return
+                    if look is not None and look.job.ended:
                         await self._show_end(look)
                         return
-                    running.tell(look.job)
-                    if look.job.questions:
-                        await self._show_questions()
+                    if look is not None:
+                        running.tell(look.job)
+                        if look.job.questions:
+                            await self._show_questions()
+                        seen = seen_seq(look)
+                except Unavailable:
+                    await asyncio.sleep(WAIT_SECONDS)
+                    continue
                 await changes.wait(WAIT_SECONDS)
 
     def _is_shown(self, job_id: JobId) -> bool:

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 
 import jsonpointer
 
+from engine.flow.json_values import read_strictly
 from engine.flow.payload_check import fits_format
 from ui.forms.number_texts import comma_words
 from ui.forms.specs import ABSENT, Absent, FieldSpec, Json, fields_for
@@ -70,8 +71,8 @@ def completed_address(text: str) -> str:
 
 def _parse_json(spec: FieldSpec, text: str) -> tuple[Json, str]:
     try:
-        value = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        value = read_strictly(text)
+    except ValueError:
         value = ABSENT
     if spec.only == "array" and not isinstance(value, list):
         return ABSENT, _('Write a list in square brackets, its texts in double quotes, like ["first", "second"]')
@@ -80,10 +81,6 @@ def _parse_json(spec: FieldSpec, text: str) -> tuple[Json, str]:
     if isinstance(value, Absent):
         return ABSENT, _('This is not JSON. Texts stand in double quotes, like {"name": "value"}')
     return value, ""
-
-
-def _no_constant(name: str) -> Json:
-    raise ValueError(name)
 
 
 def same(one: Json, other: Json) -> bool:

@@ -181,10 +181,9 @@ class JobDetailPage:
         fresh = await self.page_session.query_again(look_at, job_id, -1)
         if fresh is None:
             return
-        changed = fresh != self.seen.look
+        changed = fresh != self.seen.look or fresh.job.ended  # the end until it is drawn
         if fresh.job.ended:
             self.seen = await self.page_session.query(load_job, job_id)
-            self.timer.deactivate()
         elif changed and fresh.job.questions:
             asked = await self.page_session.query(list_questions_of_job, job_id)
             self.seen = replace(self.seen, look=fresh, questions=tuple(asked))
@@ -196,6 +195,8 @@ class JobDetailPage:
                 await self._show_written()
             self.canvas_status()
             await self.drawer.refresh(self.job.id, self.lines)
+            if self.job.ended:
+                self.timer.deactivate()
         else:
             self._draw_sub()
             self.lines = step_lines(self.document, self.seen.look, self.times, self.inner)

@@ -10,6 +10,7 @@ from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 
+from engine.core.errors import Refusal
 from engine.core.lone_surrogates import whole_utf8
 from engine.flow.called_flows import AGENT
 from engine.nodes import CATALOG
@@ -72,8 +73,16 @@ class StepDrawer:
 
     async def show(self, job_id: str, line: StepLine) -> None:
         """Opens the drawer with this step."""
-        self.job_id, self.line = job_id, line
-        self.values = await self.page_session.query(load_step, job_id, line.node_id, line.index_path)
+        before, self.line = self.line, line
+        try:
+            values = await self.page_session.query(load_step, job_id, line.node_id, line.index_path)
+        except Refusal:
+            if self.line is line:  # the step before stays, and this one can be chosen again
+                self.line = before
+            raise
+        if self.line is not line:  # another step was chosen meanwhile, or the drawer closed
+            return
+        self.job_id, self.values = job_id, values
         failed = line.step is not None and line.step.status == "failed"
         self.tab = "tries" if failed and line.step is not None and line.step.tries > 1 else "output"
         if self.tab == "output" and self.values.output is None:
@@ -85,14 +94,19 @@ class StepDrawer:
 
     async def refresh(self, job_id: str, lines: Sequence[StepLine]) -> None:
         """Updates the step while the job runs."""
-        line = next((one for one in lines if one.same(self.line)), None)
-        if self.line is not None and line is not None and line.step != self.line.step:
+        shown = self.line
+        line = next((one for one in lines if one.same(shown)), None)
+        if shown is not None and line is not None and line.step != shown.step:
             kept = self.tab
             await self.show(job_id, line)
-            self.tab = kept if kept in {"tries", "log"} else self.tab
-            self._draw()
-        elif self.line is not None and line is not None and line.node_type == AGENT:
-            self.values = await self.page_session.query(load_step, job_id, line.node_id, line.index_path)
+            if self.line is line:
+                self.tab = kept if kept in {"tries", "log"} else self.tab
+                self._draw()
+        elif shown is not None and line is not None and line.node_type == AGENT:
+            values = await self.page_session.query(load_step, job_id, line.node_id, line.index_path)
+            if self.line is not shown:
+                return
+            self.values = values
             if self._trace is None:
                 self.tab = TALK
                 self._draw()

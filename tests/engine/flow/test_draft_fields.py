@@ -97,6 +97,7 @@ def test_json_and_curl_are_read(text, names):
         ("", "neither JSON nor"),
         ("{'a': 1}", "neither JSON nor"),
         ('{"a": NaN}', "neither JSON nor"),
+        ('{"a": 1e400}', "neither JSON nor"),
         ("[" * 100_000, "neither JSON nor"),
         ("5", "is an object"),
         ('["a"]', "is an object"),

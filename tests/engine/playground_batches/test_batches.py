@@ -9,16 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
 from engine.actions.datasets import add_dataset, import_rows
+from engine.actions.erasing import erase_data, find_copies
 from engine.actions.members import ensure_owner
 from engine.actions.playground_batches import begin_playground_batch
 from engine.actions.principal import Principal
-from engine.core.errors import BatchRunning
+from engine.core.clock import DAY, SECOND, MovedClock
+from engine.core.errors import BatchRunning, StorageUnavailable
 from engine.core.ids import WorkspaceId
 from engine.flow.document import Document
+from engine.jobs.server.erasing import finish_erasing
 from engine.jobs.server.job_waiters import JobWaiters
+from engine.jobs.server.retention import Retention
+from engine.jobs.transitions import cancel_job
 from engine.playground_batches.registry import PlaygroundBatches
 from engine.playground_batches.rows import DatasetRows, ListedRows, Rows
 from engine.playground_batches.runner import BatchRunner
@@ -28,9 +33,11 @@ from storage.datasets import list_rows
 from storage.jobs import JobFilters, list_jobs
 from storage.members import list_people
 from storage.playground_batches import RowOutsideJobs, list_rows_outside_jobs, store_row
-from storage.tables import DatasetRow, PlaygroundBatch, PlaygroundBatchRow, User
+from storage.retention import remove_jobs, remove_values
+from storage.tables import Base, Batch, DatasetRow, Job, PlaygroundBatch, PlaygroundBatchRow, Snapshot, User
 from tests.engine.jobs.world import World, open_world
-from tests.logical_time import LogicalClock, pass_time
+from tests.logical_time import LogicalClock, LogicalLoop, pass_time
+from tests.stored import failing
 
 READING = Document.model_validate(
     {
@@ -279,6 +286,30 @@ async def test_a_stop_that_the_server_did_not_finish_is_finished_by_the_next(wor
     assert continued.state == "stopped"
 
 
+async def test_a_change_that_cannot_be_stored_did_not_happen_and_can_be_tried_again(
+    world: World, servers: Servers
+) -> None:
+    batch = servers.begin(listed(*map(str, range(60))))
+    await until(lambda: len(servers.jobs()) == 4)
+    with failing(world.database.write_engine, "UPDATE playground_batches"):
+        for change in (batch.pause, batch.stop):
+            with pytest.raises(StorageUnavailable):
+                await change()
+    assert (batch.state, batch.closed) == ("running", False)
+    async with working(world):
+        await until(lambda: len(servers.jobs()) > 4)
+        await batch.pause()
+        await until(lambda: all(job.ended for job in servers.jobs()))
+        with failing(world.database.write_engine, "UPDATE playground_batches"):
+            for change in (lambda: batch.resume("somebody"), batch.stop):
+                with pytest.raises(StorageUnavailable):
+                    await change()
+        assert (batch.state, batch.closed, batch.user_id) == ("paused", False, servers.owner.actor)
+        await batch.stop()
+        await until(lambda: batch.over)
+    assert batch.state == "stopped"
+
+
 async def test_refused_and_failed_rows_are_known_after_a_restart_and_run_again(world: World, servers: Servers) -> None:
     batch = servers.begin(Rows(ListedRows([("A", {}), ("B", {"text": "{broken"}), ("C", {"text": "3"})])))
     async with working(world):
@@ -372,6 +403,142 @@ async def test_a_row_that_was_deleted_shifts_no_other_row_into_its_place(world: 
     async with working(world):
         await until(lambda: continued.over)
     assert [(row, title) for row, title, _status in servers.ran(continued)] == [(n + 1, str(n)) for n in range(8)]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_retry_runs_no_row_of_the_dataset_that_was_not_in_the_batch(
+    world: World, servers: Servers, restart: bool
+) -> None:
+    database = world.database
+    dataset_id = database.write_now(add_dataset, servers.owner, "Texts")
+    database.write_now(
+        import_rows, servers.owner, dataset_id, checked_rows([{"text": text} for text in ("1", "{", "3", "4")])
+    )
+    fields = [{"name": "text", "type": "string", "required": True}]
+    async with working(world):
+        batch = servers.begin(Rows(DatasetRows(dataset_id, fields, {"text": "text"}, 3)))
+        await until(lambda: batch.over)
+        first = database.read_now(list_rows, world.workspace_id, dataset_id)[0].id
+        database.write_now(lambda session: session.delete(session.get_one(DatasetRow, first)))
+        batch = await servers.newest()
+        assert await batch.retry_failed(servers.owner.actor)
+        if restart:
+            await servers.restart()
+            batch = await servers.newest()
+        else:
+            servers.batches.run(batch)
+        await until(lambda: batch.over)
+    assert [(line.number, line.title) for line in batch.lines] == [(1, "1"), (2, "{"), (3, "3")]
+    assert len(servers.jobs()) == 4, "the row that failed has run twice"
+
+
+async def test_a_batch_waits_for_rows_that_take_days(world: World, servers: Servers) -> None:
+    batch = servers.begin(listed(*"123456"))
+    await until(lambda: len(servers.jobs()) == 4)
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, LogicalLoop)
+    loop.pass_time(2 * DAY / SECOND)
+    await pass_time(10)
+    assert [(line.state, line.seconds) for line in batch.lines] == [("queued", None)] * 4
+    async with working(world):
+        await until(lambda: batch.over)
+    assert [line.state for line in batch.lines] == ["completed"] * 6
+
+
+async def test_a_batch_goes_on_when_the_end_of_a_row_could_not_be_read_for_a_moment(
+    world: World, servers: Servers
+) -> None:
+    batch = servers.begin(listed(*"1234"))
+    await until(lambda: len(servers.jobs()) == 4)
+    job_ids = [job.id for job in servers.jobs()]
+    with failing(world.database.read_engine) as failed:
+        for job_id in job_ids:
+            world.database.write_now(cancel_job, world.workspace_id, job_id)
+        await until(lambda: len(failed) > 4)
+    await until(lambda: batch.over)
+    assert (batch.state, [line.state for line in batch.lines]) == ("ended", ["cancelled"] * 4)
+
+
+def expire(world: World, servers: Servers) -> None:
+    """Removes the values of all jobs, as retention does."""
+    world.database.write_now(remove_values, [job.id for job in servers.jobs()], 10_000)
+
+
+def erase(world: World, servers: Servers) -> None:
+    """Erases the data of all jobs."""
+    for job in servers.jobs():
+        copies = world.database.read_now(find_copies, world.workspace_id, [job.id])
+        world.database.write_now(erase_data, servers.owner, job.id, copies)
+    finish_erasing(world.database)
+
+
+def keep_house(world: World, _servers: Servers) -> None:
+    """Lets 14 months pass, after which retention removes jobs, too."""
+    clock_of(world).offset += 14 * 31 * DAY
+    Retention(world.database).run()
+
+
+def clock_of(world: World) -> MovedClock:
+    assert isinstance(world.database.clock, MovedClock)
+    return world.database.clock
+
+
+async def paused(world: World, servers: Servers) -> BatchRunner:
+    """A batch of 20 rows that was paused when some of them had run."""
+    batch = servers.begin(listed(*map(str, range(20))))
+    await until(lambda: len(servers.jobs()) == 4)
+    await batch.pause()
+    async with working(world):
+        await until(lambda: sum(line.ended for line in batch.lines) == 4)
+    return batch
+
+
+def count(world: World, table: type[Base]) -> int:
+    return world.database.read_now(lambda session: session.scalar(select(func.count()).select_from(table)) or 0)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("remove", [expire, erase, keep_house])
+async def test_a_paused_batch_runs_on_after_the_data_of_its_runs_are_gone(
+    world: World, servers: Servers, remove: Callable[[World, Servers], None], restart: bool
+) -> None:
+    batch = await paused(world, servers)
+    remove(world, servers)
+    if restart:
+        await servers.restart()
+        batch = await servers.newest()
+    async with working(world):
+        await batch.resume(servers.owner.actor)
+        await until(lambda: batch.over)
+    assert batch.state == "ended"
+    assert {line.state for line in batch.lines} == {"completed"}
+    assert len(batch.lines) == count(world, Job) == 20, "each row has run once"
+
+
+@pytest.mark.parametrize("remove", [expire, erase, keep_house])
+async def test_what_is_kept_for_a_paused_batch_goes_once_it_was_stopped(
+    world: World, servers: Servers, remove: Callable[[World, Servers], None]
+) -> None:
+    batch = await paused(world, servers)
+    remove(world, servers)
+    assert count(world, Snapshot) == count(world, PlaygroundBatch) == 1
+    await batch.stop()
+    await until(lambda: batch.over)
+    assert count(world, Snapshot) == count(world, PlaygroundBatch) == 0
+    keep_house(world, servers)
+    assert count(world, Job) == count(world, Batch) == 0
+
+
+async def test_what_is_kept_for_a_batch_goes_with_the_values_of_its_runs(world: World, servers: Servers) -> None:
+    batch = servers.begin(listed("1", "{", "3"))
+    async with working(world):
+        await until(lambda: batch.over)
+    first, *others = [job.id for job in servers.jobs()]
+    world.database.write_now(remove_values, others, 10_000)
+    world.database.write_now(remove_jobs, others)
+    assert count(world, Snapshot) == count(world, PlaygroundBatch) == 1, "the other run is shown with it"
+    world.database.write_now(remove_values, [first], 10_000)
+    assert count(world, Snapshot) == count(world, PlaygroundBatch) == 0
 
 
 async def test_a_batch_waits_when_whoever_started_it_was_disabled(world: World, servers: Servers) -> None:

@@ -24,6 +24,7 @@ from storage.knowledge import list_collections
 from storage.questions import find_question
 from storage.tables import Job
 from tests.factories import asks_person, sets_aside
+from tests.stored import failing
 from tests.ui.arrange import box, buttons, draft, h1, open_page, page_text, press, until
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import working
@@ -433,6 +434,27 @@ async def test_a_run_that_fails_says_what_happened_and_what_to_do(site: Site, us
 
     await user.should_see("The run stopped before its end")
     assert all(words in page_text(user) for words in ("It answered 404.", "It is gone.", todo))
+
+
+@pytest.mark.parametrize("part", ["", "FROM job_values"])
+async def test_a_run_is_followed_on_when_it_could_not_be_read_for_a_moment(site: Site, user: User, part: str) -> None:
+    await user.open("/start?goal=text-of-a-page")
+    type_into(user, "Which page should it try first?", "practice.flowport.example/cake-of-1974")
+    press(user, "Make it and run it")
+    await user.should_see("Your flow is running")
+    await until(lambda: _runs(site))
+
+    def fail(session: Session) -> None:
+        job = session.get_one(Job, job_id)
+        job.status, job.completed_at, job.last_seq = "failed", job.created_at + 5, job.last_seq + 1
+        job.error = {"code": "node_failed", "message": "It answered 404."}
+
+    job_id = _runs(site)[0].id
+    with failing(site.database.read_engine, part) as failed:
+        site.database.write_now(fail)
+        await until(lambda: len(failed) > 2)
+
+    await user.should_see("It answered 404.")
 
 
 def _runs(site: Site) -> Sequence[JobRow]:

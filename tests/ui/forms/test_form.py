@@ -258,6 +258,8 @@ def test_what_is_typed_becomes_a_value(spec: FieldSpec, typed: str, value: Any) 
         (_spec("number"), "inf", "Write a number, like 0.5"),
         (_spec("json"), "{a: 1}", "This is not JSON"),
         (_spec("json"), "NaN", "This is not JSON"),
+        (_spec("json"), "[1e400]", "This is not JSON"),
+        (_spec("json"), "[" * 500 + "]" * 500, "This is not JSON"),
     ],
 )
 def test_what_cannot_be_read_is_told_with_an_example(spec: FieldSpec, typed: str, sentence: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
-from sqlalchemy import update
+from sqlalchemy import event, update
+from sqlalchemy.orm import Session
 
 from engine.actions.flows import delete_flow
 from engine.actions.jobs import run_in_playground
@@ -25,8 +27,10 @@ from storage.flows import get_flow
 from storage.jobs import find_job, list_jobs
 from storage.refusals import KEPT_CALLS, Counted, add_refusals, list_refused_calls
 from storage.retention import remove_values
-from storage.tables import Usage, Workspace
+from storage.tables import Job, Step, Usage, Workspace
 from storage.usage import usage_subject
+from tests.logical_time import pass_time
+from tests.stored import failing
 from tests.ui.arrange import (
     FAILED,
     accepted,
@@ -42,6 +46,8 @@ from tests.ui.arrange import (
     went_on,
 )
 from tests.ui.conftest import Site
+from tests.ui.playground.runs import Did, playground_run
+from tests.ui.playground.test_run_panel import push
 from ui.jobs.refused_calls import RefusedView, load_refused
 from ui.parts.job_words import reason_first
 from ui.parts.refused_answer import stored_answer
@@ -730,3 +736,59 @@ async def test_what_the_caller_sees_links_to_the_page_of_that_error(site: Site, 
     assert user.client is not None
     (to,) = [one for one in user.client.elements.values() if one.props.get("href") == "/docs/errors/validation_failed"]
     assert to.props["target"] == "_blank"
+
+
+async def test_the_end_of_a_job_is_shown_when_it_could_not_be_read_for_a_moment(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting")
+    job_id = playground_run(site, flow_id, {"name": "Ada"}, Did("text_template", "Hello"), status="processing")
+
+    def change(session: Session, status: str) -> None:
+        job, step = session.get_one(Job, job_id), session.get_one(Step, (job_id, "text_template", ""))
+        job.status, job.last_seq = status, job.last_seq + 1
+        job.completed_at = job.created_at + 2000 if status == "completed" else None
+        step.status = "completed" if status == "completed" else "running"
+
+    site.database.write_now(change, "processing")
+    await user.open(f"/jobs/{job_id}?step=text_template")
+    assert user.client is not None
+    drawer = next(one for one in user.client.elements.values() if one.props.get("aria-label") == "Step")
+
+    def said() -> list[str]:
+        return [getattr(one, "text", "") for one in drawer.descendants()]
+
+    assert "Running, 1.5 s" in said()
+    with failing(site.database.read_engine, "JOIN dataset_writes") as failed:
+        site.database.write_now(change, "completed")
+        await until(lambda: len(failed) > 1)
+
+    await until(lambda: "Completed, 1.5 s" in said())
+
+
+async def test_a_step_that_was_left_before_it_was_read_is_not_shown_under_another(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting")
+    job_id = playground_run(site, flow_id, {"name": "Ada"}, Did("api_input", "Ada"), Did("text_template", "Hello Ada"))
+    asked, go_on = threading.Event(), threading.Event()
+
+    def hold(_connection: Any, _cursor: Any, statement: str, values: Any, *_more: Any) -> None:
+        if "FROM job_values" in statement and "text_template" in str(values):
+            asked.set()
+            go_on.wait(30)
+
+    await user.open(f"/jobs/{job_id}?step=api_input")
+    assert user.client is not None
+    drawer = next(one for one in user.client.elements.values() if one.props.get("aria-label") == "Step")
+    first = drawer.default_slot.children[0].id
+    event.listen(site.database.read_engine, "before_cursor_execute", hold)
+    try:
+        push(user, "Step after")
+        await until(asked.is_set)
+        push(user, "Step before")
+        await until(lambda: drawer.default_slot.children[0].id != first)
+    finally:
+        go_on.set()
+    await pass_time(1)
+    event.remove(site.database.read_engine, "before_cursor_execute", hold)
+
+    said = [getattr(one, "text", "") for one in drawer.descendants()]
+    assert "Ada" in said
+    assert "Hello Ada" not in said

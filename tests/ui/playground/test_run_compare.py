@@ -8,7 +8,7 @@ from typing import Any
 
 from nicegui.testing import User
 
-from storage.run_comparison import compare_outputs, list_recent_runs
+from storage.run_comparison import OutputsCompared, compare_outputs, list_recent_runs
 from tests.ui.arrange import page_text
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import Did, playground_run
@@ -89,6 +89,34 @@ def test_outputs_are_compared_item_by_item(site: Site) -> None:
     letters = found["text_template"]
     assert (letters.same, letters.different, letters.only_first, letters.only_second) == (2, 1, 0, 1)
     assert letters.differs_at == "2"
+
+
+async def test_of_a_large_run_only_outputs_that_were_read_of_both_are_compared(site: Site, user: User) -> None:
+    flow_id = site.flow("Letter", saved=False, file=FLOW)
+    letter = Did("text_template", {"text": "Dear"})
+
+    def run(*values: int) -> str:
+        items = [Did("set_fields", {"n": value}, index_path=str(at)) for at, value in enumerate(values)]
+        return playground_run(site, flow_id, {"who": "Ann"}, *items, letter)
+
+    def compared(first: str, second: str) -> dict[str, OutputsCompared]:
+        return site.database.read_now(compare_outputs, site.workspace_id, first, second)
+
+    few, many, more = run(*range(10)), run(*range(5_200)), run(*range(5_300))
+    assert compared(few, many) == {  # in the order of texts, where 9 comes after 5,000 others
+        "set_fields": OutputsCompared(9, 0, 0, 4_991, None, cut=True),
+        "text_template": OutputsCompared(0, 0, 0, 0, None, cut=True),
+    }
+    assert compared(many, few)["set_fields"] == OutputsCompared(9, 0, 4_991, 0, None, cut=True)
+    both = compared(many, more)["set_fields"]
+    assert (both.different, both.only_first, both.cut) == (0, 0, True)
+    assert both.same + both.only_second == 5_000
+    assert {one.cut for one in compared(few, few).values()} == {False}
+
+    await opened(user, flow_id)
+    tab(user, "compare")
+    await user.should_see("not compared")
+    await user.should_see("Of each run, the outputs of up to 5,000 steps are compared.")
 
 
 def test_the_newest_runs_are_on_offer_with_their_input(site: Site) -> None:

@@ -10,14 +10,18 @@ import pytest
 from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
+from sqlalchemy.orm import Session
 
 from engine.flow.contract import samples_of
 from engine.flow.edits import Op
+from storage.events import add_events
 from storage.job_changes import claim_job
 from storage.jobs import JobFilters, JobRow, list_jobs, read_value
 from storage.retention import remove_values
 from storage.steps import list_steps
+from storage.tables import Job
 from tests.logical_time import pass_time
+from tests.stored import failing
 from tests.ui.arrange import buttons, choose, draft, page_text, press, until
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import Did, playground_run, working
@@ -196,6 +200,17 @@ async def test_form_and_json_are_two_views_of_one_input(site: Site, user: User, 
     press(user, "Run")
     await until(lambda: jobs(site))
     assert payload(site, jobs(site)[0]) == {"who": "Fay", "count": 7}
+
+
+@pytest.mark.parametrize("count", ["NaN", "1e400", "[" * 500 + "]" * 500, "[" * 90_000 + "]" * 90_000])
+async def test_no_run_takes_what_json_does_not_allow(site: Site, user: User, flow_id: str, count: str) -> None:
+    await opened(user, flow_id)
+    named(user, "Input as").value = "json"
+    field(user, "Input as JSON").value = f'{{"who": "Eve", "count": {count}}}'
+    await user.should_see("This is not valid JSON")
+    press(user, "Run")
+    await pass_time(1)
+    assert jobs(site) == ()
 
 
 def fields(user: User) -> list[Any]:
@@ -410,3 +425,41 @@ async def test_an_input_with_very_many_values_is_edited_as_json(site: Site, user
     assert "it is edited as JSON" not in page_text(user)
     named(user, "Input as").value = "form"
     assert not text.client.elements.get(text.id)
+
+
+@pytest.mark.parametrize("part", ["", "FROM questions", "FROM job_values", "FROM events"])
+async def test_a_run_is_followed_on_when_it_could_not_be_read_for_a_moment(
+    site: Site, user: User, flow_id: str, part: str
+) -> None:
+    job_id = playground_run(
+        site,
+        flow_id,
+        {"who": "Ann"},
+        Did("set_fields", {"name": "Ann"}),
+        status="processing",
+        result={"output": "Dear"},
+    )
+
+    def change(session: Session, status: str) -> None:
+        job = session.get_one(Job, job_id)
+        job.status, job.questions, job.last_seq = status, 1, job.last_seq + 1
+        job.completed_at = job.created_at + 2000 if status == "completed" else None
+        add_events(session, job_id, job.last_seq, [(f"job.{status}", site.clock.now(), {})])
+
+    site.database.write_now(change, "processing")
+    await opened(user, flow_id, f"?job={job_id}")
+    assert user.client is not None
+    tabs = next(one for one in user.client.elements.values() if isinstance(one, ui.tabs))
+    tabs.value = "log"
+    await user.should_see("newest first")
+    with failing(site.database.read_engine, part) as failed:
+        site.database.write_now(change, "completed")
+        await until(lambda: len(failed) > 2)
+    await user.should_see("The run is completed.")
+    tabs.value = "steps"
+    await user.should_see("Dear")
+    await user.should_not_see("Running")
+    assert {one.text for one in user.client.elements.values() if isinstance(one, ui.button) and one.visible} & {
+        "Run",
+        "Stop",
+    } == {"Run"}

@@ -13,6 +13,7 @@ import jsonpointer
 from nicegui import ui
 
 from engine.flow.document import unfit
+from engine.flow.json_values import read_strictly
 from ui.forms.row_buttons import RowButtons
 from ui.kit.parts import sentence, words
 from ui.kit.text import _, type_word
@@ -116,7 +117,7 @@ def _put(bindings: Bindings, field: Mapping[str, Any], text: Any) -> Any:
     value: Any = text
     if str(field.get("type") or "") not in _AS_TEXT:
         try:
-            read = json.loads(text)
+            read = read_strictly(text)
             value = text if any(unfit(read)) else read  # a number that is too large is told as a text in its place
         except ValueError:
             value = text  # the value refers to data of another node, so it stays text

@@ -249,7 +249,7 @@ class Bindings:
                 return on_change(new)
             try:
                 parsed = json.loads(new)
-            except ValueError:
+            except (ValueError, RecursionError):
                 field.show_trouble(bad=True, broken=[])
                 return None
             why = next((said for _, said in unfit(parsed)), "")

@@ -13,6 +13,7 @@ from typing import Any, Final
 import jsonpointer
 from nicegui import ui
 
+from engine.flow.json_values import read_strictly
 from ui.forms.row_buttons import RowButtons
 from ui.forms.values import lines_of, same
 from ui.kit.parts import button, icon_button, menu_button, menu_item
@@ -454,7 +455,7 @@ def _read(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
+        return read_strictly(value)
     except ValueError:
         return value
 

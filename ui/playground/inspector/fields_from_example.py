@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from typing import Any
 
 from msgspec import Struct
@@ -12,6 +11,7 @@ from nicegui import ui
 from engine.flow.curl_parser import looks_like_curl, read_curl
 from engine.flow.document import Node
 from engine.flow.draft_fields import SampleRefused, fields_from_json, fields_from_text
+from engine.flow.json_values import read_strictly
 from ui.kit.answer import answer_of
 from ui.kit.feedback import open_page
 from ui.kit.parts import button, icon, words
@@ -35,11 +35,11 @@ def draft_from(text: str) -> Drafted:
             value = read_curl(text).body
         # without a content type header curl sends JSON as a form, so the body is tried as JSON
         with contextlib.suppress(ValueError, TypeError):
-            value = json.loads(value)
+            value = read_strictly(value)
         fields = fields_from_json(value) if isinstance(value, dict) else fields_from_text(text)
     else:
         fields = fields_from_text(text)
-        value = json.loads(text)
+        value = read_strictly(text)
     if not isinstance(value, dict):
         return Drafted(fields, None)
     names = {field["name"] for field in fields}

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from engine.core.errors import NotFound
 from engine.flow.document import Node
 from storage.jobs import JobRow, find_value
-from storage.run_comparison import RecentRun, compare_outputs, list_recent_runs
+from storage.run_comparison import MOST_OUTPUTS, RecentRun, compare_outputs, list_recent_runs
 from ui.flow_view.job_watch import look_at
 from ui.kit import feedback
 from ui.kit.parts import Column, TableElement, button, status_line, table, words
@@ -151,6 +151,11 @@ class CompareView:
                 self._draw_figures(rows, node.first, node.second)
                 with rows.cell():
                     self._draw_outputs(node)
+        if any(node.outputs is not None and node.outputs.cut for node in found.nodes):
+            most = number(MOST_OUTPUTS, self.reader)
+            words(
+                _("Of each run, the outputs of up to {most} steps are compared.").format(most=most), "fp-hint", tag="p"
+            )
 
     def _draw_figures(self, rows: TableElement, first: Spent | None, second: Spent | None) -> None:
         with rows.cell(), ui.element("span").classes("fp-row fp-compare-states"):
@@ -188,7 +193,13 @@ class CompareView:
         if outputs is None:
             return
         if not (outputs.different or outputs.only_first or outputs.only_second):
-            words(_("same"), "fp-t2")
+            if not outputs.cut:
+                words(_("same"), "fp-t2")
+            elif not outputs.same:
+                words(_("not compared"), "fp-t2")
+            else:
+                same = number(outputs.same, self.reader)
+                words(_("{same} are the same, the rest is not compared").format(same=same), "fp-t2")
             return
         said = [_("{different} differ").format(different=number(outputs.different, self.reader)) if outputs.same + outputs.different > 1 else _("differs")] if outputs.different else []  # fmt: skip
         said += (
@@ -201,6 +212,8 @@ class CompareView:
             if outputs.only_second
             else []
         )
+        if outputs.cut:
+            said.append(_("the rest is not compared"))
         if outputs.differs_at is None:
             words(", ".join(said))
             return

@@ -1,10 +1,13 @@
-"""Follows a job until it ends: reads it after each notice of a change, and updates the clock in between."""
+"""Follows a job until it ends: reads it after each notice of a change, and updates the clock in between. While the
+database cannot be read, it tries again.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
+from engine.core.errors import Unavailable
 from engine.core.ids import JobId
 from ui.flow_view.job_watch import Look, look_at, seen_seq
 from ui.page_session import PageSession, SignedOut
@@ -27,18 +30,28 @@ async def follow_job(
 ) -> None:
     """Reads the job until it ends or the caller no longer needs it."""
     seen, begun = -1, False
+
+    async def read() -> Look | None:
+        look = await page_session.query(look_at, job_id, seen)
+        if look is not None and wanted():
+            await live.look(look)
+        return look
+
     async with page_session.app.waiters.subscribe(job_id) as changes:
         while wanted():
             try:
-                look = await page_session.query(look_at, job_id, seen)
+                look = await read()
             except SignedOut:
                 return
+            except Unavailable:
+                on_tick()
+                await asyncio.sleep(TICK_SECONDS)
+                continue
             if not wanted():
                 return
             if look is not None:
                 seen = seen_seq(look)
                 begun = begun or any(not step.reused for step in look.steps)
-                await live.look(look)
                 on_look(look)
                 if look.job.ended:
                     return
@@ -47,3 +60,19 @@ async def follow_job(
             if begun:  # before the first step there is no pause, so that it is shown at once
                 await asyncio.sleep(LOOK_SECONDS)
             await changes.wait(TICK_SECONDS)
+
+
+async def show_when_readable(show: Callable[[], Awaitable[None]], *, wanted: Callable[[], bool]) -> None:
+    """Shows a part of the run that is read after the run itself. While the database cannot be read, it tries again until
+    the part is no longer wanted.
+    """
+    while True:
+        try:
+            await show()
+        except SignedOut:
+            return
+        except Unavailable:
+            await asyncio.sleep(TICK_SECONDS)
+            if wanted():
+                continue
+        return

@@ -10,6 +10,7 @@ from nicegui import ui
 
 from engine.core.errors import PayloadInvalid
 from engine.flow.contract import input_fields, payload_schema, sample_payload, samples_of
+from engine.flow.json_values import read_strictly
 from ui.forms.amounts import MOST_VALUES, count_values
 from ui.forms.file_box import KeepFile
 from ui.forms.form import Field, Form
@@ -213,7 +214,7 @@ class InputForm:
     def _typed_json(self, text: str) -> None:
         trouble = ""
         try:
-            value = json.loads(text or "{}")
+            value = read_strictly(text or "{}")
         except ValueError as error:
             trouble = _("This is not valid JSON: {error}").format(error=error)
         else:

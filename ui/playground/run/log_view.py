@@ -8,6 +8,7 @@ from typing import Any
 from nicegui import ui
 from sqlalchemy.orm import Session
 
+from engine.core.errors import Refusal
 from engine.flow.document import Node
 from storage.job_log import JobLog, read_log
 from ui.flow_view.job_watch import Look
@@ -83,7 +84,11 @@ class LogView:
             log = read_log(session, workspace_id, look.job.id)
             return log, log_lines(log, look.steps, self.reader)
 
-        log, lines = await self.page_session.query(read)
+        try:
+            log, lines = await self.page_session.query(read)
+        except Refusal:
+            self._read = None  # the next call reads it
+            raise
         if self.box.is_deleted or self.look is None or self.look.job.id != look.job.id:
             return
         fresh = {line.node_id for line in lines} != {line.node_id for line in self.lines}

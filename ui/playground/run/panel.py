@@ -31,7 +31,7 @@ from ui.parts.question_cards import Asked, QuestionCards
 from ui.playground.run.batch_view import BatchView
 from ui.playground.run.compare_view import CompareView
 from ui.playground.run.controls import Controls
-from ui.playground.run.follow import follow_job
+from ui.playground.run.follow import follow_job, show_when_readable
 from ui.playground.run.input_form import InputForm
 from ui.playground.run.live_text import LiveText
 from ui.playground.run.log_view import LogView
@@ -338,9 +338,17 @@ class RunPanel:
         self._tick()
         self.steps.show(look, fresh)
         if look.job.questions:
-            background_tasks.create(self._look_at_questions(), name="run panel questions")
-        background_tasks.create(self.log.follow(look), name="run panel log")
+            self._show_beside(look, self._look_at_questions, "run panel questions")
+        self._show_beside(look, lambda: self.log.follow(look), "run panel log")
         self.calls.progress()
+
+    def _show_beside(self, look: Look, show: Callable[[], Awaitable[None]], name: str) -> None:
+        """Shows a part of the run in a task. When it cannot be read now, it is read later, unless the run is read anew."""
+
+        def is_wanted() -> bool:
+            return self.look is look and not self.panel.is_deleted
+
+        background_tasks.create(show_when_readable(show, wanted=is_wanted), name=name)
 
     async def _look_at_questions(self) -> None:
         """Shows what the run asks a person, who can answer right here."""

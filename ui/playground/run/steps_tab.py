@@ -9,12 +9,14 @@ from nicegui import background_tasks, ui
 
 from engine.flow.document import Node
 from engine.run.steps import INNER
+from storage.jobs import JobRow
 from storage.steps import StepRow
 from ui.flow_view.job_watch import Look, step_of
 from ui.kit.parts import icon, words
 from ui.kit.text import Reader, _
 from ui.page_session import PageSession
 from ui.parts.open_drafts import OpenDraft
+from ui.playground.run.follow import show_when_readable
 from ui.playground.run.live_text import LiveText
 from ui.playground.run.step_rows import StepRows
 from ui.playground.run.step_values import Fix, RunFrom, StepValuesPanel
@@ -116,12 +118,20 @@ class StepsTab:
         if step is not None and not failed:
             if self._drawn != step:
                 self._drawn = step
-                background_tasks.create(self.values.show_step(look, step), name="run panel step")
+                self._show_beside(step, lambda: self.values.show_step(look, step), "run panel step")
             else:
-                background_tasks.create(self.values.follow(look, step), name="run panel conversation")
+                self._show_beside(step, lambda: self.values.follow(look, step), "run panel conversation")
         elif look.job.ended and self._drawn != look.job:
             self._drawn = look.job
-            background_tasks.create(self.values.show_end(look), name="run panel end")
+            self._show_beside(look.job, lambda: self.values.show_end(look), "run panel end")
+
+    def _show_beside(self, drawn: StepRow | JobRow, show: Callable[[], Awaitable[None]], name: str) -> None:
+        """Shows values in a task. When they cannot be read now, they are read later, unless others are shown then."""
+
+        def is_wanted() -> bool:
+            return self._drawn == drawn and not self.box.is_deleted
+
+        background_tasks.create(show_when_readable(show, wanted=is_wanted), name=name)
 
     def _agent_at_work(self, look: Look) -> StepRow | None:
         """The running step of an agent that was begun last."""

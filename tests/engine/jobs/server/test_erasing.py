@@ -34,6 +34,7 @@ from storage.events import list_events
 from storage.job_changes import Lease
 from storage.job_log import read_log
 from storage.jobs import find_job, find_value, read_value
+from storage.playground_batches import store_batch_state
 from storage.retention import release_pages, remove_jobs, remove_values
 from storage.statements import DRIVER, Statement
 from storage.steps import NewValue, Progress, list_steps, write_progress
@@ -160,6 +161,7 @@ def test_runs_of_a_batch_that_are_erased_together_take_their_document_along(worl
     jobs = [world.write(run_in_batch, ada, batch, {"text": CANARY}, row=row, title="") for row in (1, 2, 3)]
     for job_id in jobs:
         end_job(world, job_id, CANARY)
+    world.write(store_batch_state, batch.id, ada.actor, "ended", "", closed=True)
 
     def snapshots() -> Any:
         return world.read(lambda session: session.scalar(text("select count(*) from snapshots")))
