@@ -216,7 +216,7 @@ class EdgeMapping:
             self.bindings.show(inputs)
 
 
-def offer_to_fill(draft: OpenDraft, edge: Mapping[str, Any], *, edit: Edit, after: Callable[[], Any]) -> None:
+def offer_to_fill(draft: OpenDraft, edge: Mapping[str, Any], *, edit: Edit) -> None:
     """After a connection was drawn: offers to fill the target's empty inputs from its source, as one edit that can be
     undone.
     """
@@ -231,8 +231,7 @@ def offer_to_fill(draft: OpenDraft, edge: Mapping[str, Any], *, edit: Edit, afte
         inputs = dict(node.inputs)
         for offer in offers:
             inputs |= offer.inputs
-        if await edit([update_node(node, inputs=inputs)]):
-            await after()
+        await edit([update_node(node, inputs=inputs)])
 
     names = draft.document.node(str(edge["target"]))
     feedback.told(

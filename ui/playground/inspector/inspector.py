@@ -124,27 +124,51 @@ class Inspector:
             return
         self.panel.props["aria-label"] = _("Connection")
         with self.panel:
-            self.mapping = EdgeMapping(
+            self.mapping = made = EdgeMapping(
                 self.page_session,
                 self.draft,
                 edge,
                 last_run=self.last_run,
-                edit=self.edit,
+                edit=lambda ops: self._edit(ops, made),
                 open_node=self.on_open,
                 on_close=self.on_close,
                 catalog=self.catalog,
             )
-            await self.mapping.draw()
+            await made.draw()
         self.show_problems(self.found, self.warned)
+
+    def follow(self, ops: Sequence[Op]) -> None:
+        """Updates what is shown after an edit that was made elsewhere, also elsewhere on this page."""
+        touched = {op.get("id") or op.get("node", op.get("edge", {})).get("id") for op in ops}
+        if not touched.isdisjoint(self._shown_ids()):
+            background_tasks.create(self.refresh(), name="inspector refresh")
+
+    def _shown_ids(self) -> set[str]:
+        """The node that is shown, or the connection with the nodes at its ends."""
+        edge = self.mapping.edge if self.mapping is not None else None
+        ends = {edge.id, edge.source, edge.target} if edge is not None else set[str]()
+        return ends | {one for one in (self.node_id, self.edge_id) if one}
+
+    async def _edit(self, ops: Sequence[Op], part: SetUpTab | EdgeMapping) -> Any:
+        """Applies an edit of a part, which shows it already. When another part is shown meanwhile, that one follows."""
+        done = await self.edit(ops)
+        if done and part not in {self.set_up, self.mapping}:
+            self.follow(ops)
+        return done
 
     async def refresh(self) -> None:
         """Updates the shown node or connection after another tab or an undo changed it: in place where possible,
         otherwise redrawn.
         """
+        async with self._drawing:
+            if not self.panel.is_deleted:
+                await self._refresh()
+
+    async def _refresh(self) -> None:
         if self.mapping is not None and self.mapping.follow():
             return
         if self.edge_id is not None:
-            await self.show_edge(self.edge_id)
+            await self._show_edge(self.edge_id)
             return
         node = self.draft.document.node(self.node_id) if self.node_id else None
         if node is not None and self.set_up is not None and self.set_up.follow():
@@ -154,7 +178,7 @@ class Inspector:
             await self.set_up.look_again()
             self.show_problems(self.found, self.warned)
             return
-        await self.show(self.node_id)
+        await self._show(self.node_id, None)
         self.show_problems(self.found, self.warned)
 
     def show_problems(self, problems: Sequence[Problem], warned: Sequence[FlowWarning]) -> None:
@@ -282,7 +306,7 @@ class Inspector:
                         node,
                         kind,
                         last_run=self.last_run,
-                        edit=self.edit,
+                        edit=lambda ops: self._edit(ops, made),
                         catalog=self.catalog,
                         item=self.item,
                     )
