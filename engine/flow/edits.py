@@ -144,7 +144,7 @@ def _apply(op: Op, nodes: dict[str, Node], edges: dict[str, Edge], notes: dict[s
                 del edges[edge_id]
         case "updateNode":
             if node := nodes.get(op["id"]):
-                nodes[node.id] = Node.model_validate({**node.model_dump(), **_only(op["after"], _NODE_FIELDS)})
+                nodes[node.id] = Node.model_validate(_changed(node, op["after"], _NODE_FIELDS))
         case "addEdge":
             edge = Edge.model_validate(op["edge"])
             ends = (edge.source, edge.source_port, edge.target)
@@ -160,19 +160,23 @@ def _apply(op: Op, nodes: dict[str, Node], edges: dict[str, Edge], notes: dict[s
             notes.pop(op["note"]["id"], None)
         case "updateNote":
             if note := notes.get(op["id"]):
-                notes[note.id] = Note.model_validate({**note.model_dump(), **_only(op["after"], _NOTE_FIELDS)})
+                notes[note.id] = Note.model_validate(_changed(note, op["after"], _NOTE_FIELDS))
         case other:
             raise EditRefused(f"There is no operation `{other}`.")
 
 
-def _only(after: Mapping[str, Any], allowed: frozenset[str]) -> dict[str, Any]:
+def _changed(part: Node | Note, after: Mapping[str, Any], allowed: frozenset[str]) -> dict[str, Any]:
+    """The part with the properties of `after`. Null is the default: the canvas does not know what a document leaves out,
+    and an undo takes it back to null.
+    """
     wrong = set(after) - allowed
     if wrong:
         raise EditRefused(
             f"`{min(wrong)}` cannot be changed.",
             errors=(FieldError(f"/{min(wrong)}", "unknown_field", ""),),
         )
-    return dict(after)
+    values = {name: getattr(part, name) for name in type(part).model_fields if name not in after}
+    return values | {name: value for name, value in after.items() if value is not None}
 
 
 def new_node_id(kind: str, taken: Iterable[str]) -> str:

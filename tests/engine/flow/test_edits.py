@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.flow.document import FURTHEST, MAX_BYTES, Document, Position
+from engine.flow.document import FURTHEST, MAX_BYTES, Document, Node, Note, Position
 from engine.flow.edits import (
     EditRefused,
     add_node,
@@ -279,6 +279,38 @@ def test_undoing_every_edit_gives_the_identical_document(words):
     for ops in reversed(done):
         document = apply_ops(document, invert(ops))
     assert document.as_json() == START.as_json() or sorted_json(document) == sorted_json(START)
+
+
+def test_an_undo_on_the_canvas_takes_back_the_change_of_every_property():
+    """The canvas knows the document as JSON, in which defaults may be left out: to it, what is not there is null."""
+    node = Node(id="a", type="prompt", type_version=2)
+    note = Note(id="n", text="")
+    start = Document(nodes=(node,), notes=(note,))
+    changes = {
+        "Node": {
+            "label": "Sum up",
+            "position": {"x": 20, "y": 40},
+            "config": {"model": "simulated"},
+            "inputs": {"prompt": "Hello"},
+            "policy": {"retries": 3},
+            "type_version": 3,
+        },
+        "Note": {"text": "Ask Tom", "position": {"x": 20, "y": 40}, "size": {"width": 300, "height": 80}},
+    }
+    assert {*changes["Node"]} == {*Node.model_fields} - {"id", "type"}
+    assert {*changes["Note"]} == {*Note.model_fields} - {"id"}
+    shown = {"Node": start.as_json()["nodes"][0], "Note": start.as_json()["notes"][0]}
+    for kind, values in changes.items():
+        for name, value in values.items():
+            op = {
+                "op": f"update{kind}",
+                "id": shown[kind]["id"],
+                "before": {name: shown[kind].get(name)},
+                "after": {name: value},
+            }
+            after = apply_ops(start, [op])
+            assert after != start
+            assert apply_ops(after, invert([op])) == start, name
 
 
 def test_the_difference_of_two_documents_turns_one_into_the_other():
