@@ -90,6 +90,7 @@ class Inspector:
         self.values: ValuesTab | None = None
         self.mapping: EdgeMapping | None = None
         self.title: ui.input | None = None  #: None for somebody who may not rename the node
+        self._label = ""  #: what was stored when the title was drawn or last followed
         self._drawing = asyncio.Lock()  # a second selection waits until the first is drawn
         ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("inspector.css")}">')
         self.panel = ui.element("aside").classes("fp-insp").props("tabindex=-1")
@@ -172,8 +173,10 @@ class Inspector:
             return
         node = self.draft.document.node(self.node_id) if self.node_id else None
         if node is not None and self.set_up is not None and self.set_up.follow():
-            if self.title is not None and self.title.value != node.label:
-                self.title.value = node.label
+            if node.label != self._label:  # otherwise what is being typed stays
+                self._label = node.label
+                if self.title is not None:
+                    self.title.value = node.label
             self.panel.props["aria-label"] = node.name
             await self.set_up.look_again()
             self.show_problems(self.found, self.warned)
@@ -276,6 +279,7 @@ class Inspector:
         return kind is not None and kind.type != "api_input" and self.page_session.may("run flows")
 
     def _draw_title(self, node: Node) -> ui.input:
+        self._label = node.label
         box = ui.input(value=node.label, placeholder=node.id).props("borderless dense maxlength=200")
         box.props["aria-label"] = _("Label")
         box.on("change", lambda: self._rename(node.id, box.value or ""))
@@ -335,5 +339,6 @@ class Inspector:
     async def _rename(self, node_id: str, label: str) -> None:
         node = self.draft.document.node(node_id)
         if node is not None and label.strip() != node.label:
-            await self.edit([update_node(node, label=label.strip()[:200])])
+            self._label = label.strip()[:200]
+            await self.edit([update_node(node, label=self._label)])
             self.panel.props["aria-label"] = label.strip() or node.id

@@ -101,3 +101,19 @@ async def test_an_open_connection_shows_what_others_write_into_its_target(site: 
     type_end(user, first, "!")
     await until(lambda: inputs(site, flow_id)["one"] == "1!")
     assert inputs(site, flow_id) == {"one": "1!", "two": "work of another person"}
+
+
+async def test_a_label_that_is_being_typed_stays_when_another_person_moves_the_node(site: Site, user: User) -> None:
+    flow_id = site.flow("Followed", saved=False, file=FLOW)
+    await opened(user, flow_id, "set_fields")
+    title = next(one for one in user.find(kind=ui.input).elements if one.props.get("aria-label") == "Label")
+    title.value = "Being ty"
+    node = draft(site, flow_id).node("set_fields")
+    assert node is not None
+    values = [one.text for one in parts(user, "BindingField").elements]
+    await elsewhere(site, flow_id, update_node(node, position={"x": 20, "y": 40}, inputs={"one": "moved", "two": "2"}))
+    await until(lambda: [one.text for one in parts(user, "BindingField").elements] != values)
+    assert title.value == "Being ty"
+
+    await elsewhere(site, flow_id, update_node(node, label="Theirs"))
+    await until(lambda: title.value == "Theirs")
