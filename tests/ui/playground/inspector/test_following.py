@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
+import pytest
 from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
@@ -117,3 +118,19 @@ async def test_a_label_that_is_being_typed_stays_when_another_person_moves_the_n
 
     await elsewhere(site, flow_id, update_node(node, label="Theirs"))
     await until(lambda: title.value == "Theirs")
+
+
+@pytest.mark.parametrize("kind", ["dataset", "collection"])
+@pytest.mark.parametrize("odd", [12, {"name": "x"}, [["a"]]])
+async def test_a_pasted_step_whose_choice_is_no_text_shows_its_fields(
+    site: Site, user: User, kind: str, odd: object
+) -> None:
+    flow_id = site.flow("Followed", saved=False, file=FLOW)
+    await opened(user, flow_id)
+    node_type = "dataset_source" if kind == "dataset" else "search_knowledge"
+    node = {"id": "pasted", "type": node_type, "label": "Pasted", "position": {"x": 0, "y": 0}, "config": {kind: odd}}
+    canvas(user).trigger("pasterequest", {"nodes": [node], "edges": [], "notes": [], "position": {"x": 0, "y": 200}})
+    await until(lambda: len(draft(site, flow_id).nodes) == 3)
+    new = draft(site, flow_id).nodes[-1]
+    canvas(user).trigger("select", {"nodes": [new.id], "edges": []})
+    await user.should_see("If it fails", retries=100)
