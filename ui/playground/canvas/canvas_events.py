@@ -128,7 +128,7 @@ class CanvasEvents:
     async def edit(self, ops: Sequence[Op], *, select: Sequence[str] = ()) -> bool:
         """Applies an edit of the server for this tab. The person can undo it; other tabs and the inspector receive it."""
         done = await self.edit_inspected(ops, select=select)
-        if done:
+        if done and not self.canvas.is_deleted:
             self.around.follow(ops)
         return done
 
@@ -142,9 +142,10 @@ class CanvasEvents:
         except Refusal as refusal:
             feedback.refused(refusal)
             return False
-        self.mine.note(ops, self._now())
-        self.canvas.apply_ops(list(ops), revision, history=True, select=list(select) or None)
-        self.around.document_changed()
+        if not self.canvas.is_deleted:  # the page may have been left while a question was open
+            self.mine.note(ops, self._now())
+            self.canvas.apply_ops(list(ops), revision, history=True, select=list(select) or None)
+            self.around.document_changed()
         return True
 
     def changed_elsewhere(self, ops: Sequence[Op], revision: int, name: str) -> None:

@@ -10,6 +10,7 @@ from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
 from engine.flow.edits import Op, update_node
+from tests.logical_time import pass_time
 from tests.ui.arrange import draft, page_text, press, until
 from tests.ui.conftest import Site
 from ui.playground.inspector.renaming import NewName, brought_up
@@ -214,3 +215,16 @@ def test_a_new_name_finds_its_field_again():
     assert name.put_in({"fields": [{"name": "x"}, {"name": "a"}], "y": 1})["fields"] == [{"name": "x"}, {"name": "b"}]
     assert name.put_in({"fields": [{"name": "x"}]}) == {"fields": [{"name": "x"}]}
     assert name.put_in({"fields": "odd"}) == {"fields": "odd"}
+
+
+async def test_a_page_that_is_left_while_it_is_asked_renames_and_reports_no_fault(
+    site: Site, user: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    flow_id = await opened(site, user, "api_input")
+    await type_name(user, "headline")
+    await user.should_see("Rename “title” to “headline” where it is used, too?")
+    assert user.client is not None
+    user.client.delete()
+    await until(lambda: names(site, flow_id) == ["headline"])
+    await pass_time(0.25)
+    assert [one.getMessage() for one in caplog.records if one.levelname == "ERROR"] == []
