@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 from pydantic import ValidationError
@@ -42,9 +42,12 @@ from engine.flow.references import SYSTEM, Json, Reference
 from engine.flow.wrong_values import what_it_must_be
 
 Op = dict[str, Any]
+P = TypeVar("P", Node, Note)
 
 _NODE_FIELDS = frozenset({"label", "position", "config", "inputs", "policy", "type_version"})
 _NOTE_FIELDS = frozenset({"text", "position", "size"})
+#: Of one list: to take away all parts of a full flow and to add as many takes fewer.
+MAX_OPS = 10_000
 
 
 class EditRefused(Invalid):
@@ -55,8 +58,10 @@ class EditRefused(Invalid):
 
 def apply_ops(document: Document, ops: Sequence[Op]) -> Document:
     """Returns the document after all operations, or raises EditRefused with the reason and applies none."""
+    if len(ops) > MAX_OPS:
+        raise EditRefused(f"One edit may have {MAX_OPS:,} operations. Make it in several parts.")
     nodes = {node.id: node for node in document.nodes}
-    edges = {edge.id: edge for edge in document.edges}
+    edges = _Edges((edge.id, edge) for edge in document.edges)
     notes = {note.id: note for note in document.notes}
     try:
         for op in ops:
@@ -130,7 +135,30 @@ def difference_ops(before: Document, after: Document) -> list[Op]:
     return ops
 
 
-def _apply(op: Op, nodes: dict[str, Node], edges: dict[str, Edge], notes: dict[str, Note]) -> None:  # noqa: C901, PLR0912 - one case per operation
+class _Edges(dict[str, Edge]):
+    """Edges by id that know what they connect, so that a new one is not compared with each of them."""
+
+    def __init__(self, edges: Iterable[tuple[str, Edge]]) -> None:
+        super().__init__(edges)
+        self._ends = {_ends(edge) for edge in self.values()}
+
+    def connect(self, edge: Edge) -> None:
+        """Adds an edge, unless its id is taken or what it connects is connected already."""
+        if edge.id not in self and _ends(edge) not in self._ends:
+            self[edge.id] = edge
+            self._ends.add(_ends(edge))
+
+    def cut(self, edge_id: str) -> None:
+        """Removes an edge that may be gone already."""
+        if (edge := self.pop(edge_id, None)) is not None:
+            self._ends.discard(_ends(edge))
+
+
+def _ends(edge: Edge) -> tuple[str, str, str]:
+    return edge.source, edge.source_port, edge.target
+
+
+def _apply(op: Op, nodes: dict[str, Node], edges: _Edges, notes: dict[str, Note]) -> None:  # noqa: C901, PLR0912 - one case per operation
     match op["op"]:
         case "addNode":
             node = Node.model_validate(op["node"])
@@ -139,20 +167,19 @@ def _apply(op: Op, nodes: dict[str, Node], edges: dict[str, Edge], notes: dict[s
             nodes.setdefault(node.id, node)
         case "removeNode":
             removed_id = op["node"]["id"]
-            nodes.pop(removed_id, None)
-            for edge_id in [edge.id for edge in edges.values() if removed_id in {edge.source, edge.target}]:
-                del edges[edge_id]
+            if nodes.pop(removed_id, None) is not None:
+                for edge_id in [edge.id for edge in edges.values() if removed_id in {edge.source, edge.target}]:
+                    edges.cut(edge_id)
         case "updateNode":
             if node := nodes.get(op["id"]):
-                nodes[node.id] = Node.model_validate({**node.model_dump(), **_only(op["after"], _NODE_FIELDS)})
+                needed = {"id": node.id, "type": node.type}
+                nodes[node.id] = _changed(node, needed, op["after"], _NODE_FIELDS)
         case "addEdge":
             edge = Edge.model_validate(op["edge"])
-            ends = (edge.source, edge.source_port, edge.target)
-            there = any((one.source, one.source_port, one.target) == ends for one in edges.values())
-            if edge.source in nodes and edge.target in nodes and not there:
-                edges.setdefault(edge.id, edge)
+            if edge.source in nodes and edge.target in nodes:
+                edges.connect(edge)
         case "removeEdge":
-            edges.pop(op["edge"]["id"], None)
+            edges.cut(op["edge"]["id"])
         case "addNote":
             note = Note.model_validate(op["note"])
             notes.setdefault(note.id, note)
@@ -160,30 +187,45 @@ def _apply(op: Op, nodes: dict[str, Node], edges: dict[str, Edge], notes: dict[s
             notes.pop(op["note"]["id"], None)
         case "updateNote":
             if note := notes.get(op["id"]):
-                notes[note.id] = Note.model_validate({**note.model_dump(), **_only(op["after"], _NOTE_FIELDS)})
+                notes[note.id] = _changed(note, {"id": note.id}, op["after"], _NOTE_FIELDS)
         case other:
             raise EditRefused(f"There is no operation `{other}`.")
 
 
-def _only(after: Mapping[str, Any], allowed: frozenset[str]) -> dict[str, Any]:
+def _changed(part: P, needed: Mapping[str, str], after: Mapping[str, Any], allowed: frozenset[str]) -> P:
+    """The part with the properties of `after`; only these are looked at. Null is the default: the canvas does not know
+    what a document leaves out, and an undo takes it back to null.
+    """
     wrong = set(after) - allowed
     if wrong:
         raise EditRefused(
             f"`{min(wrong)}` cannot be changed.",
             errors=(FieldError(f"/{min(wrong)}", "unknown_field", ""),),
         )
-    return dict(after)
+    checked = part.model_validate({**needed, **{name: value for name, value in after.items() if value is not None}})
+    return part.model_copy(update={name: getattr(checked, name) for name in after})
 
 
 def new_node_id(kind: str, taken: Iterable[str]) -> str:
     """Returns an unused node id: `prompt`, then `prompt_2`, `prompt_3` ... A long one is cut to what an id may have."""
+    return _new_ids(taken)(kind)
+
+
+def _new_ids(taken: Iterable[str]) -> Callable[[str], str]:
+    """Returns what makes unused ids, none of them twice. It goes on counting where it was, so many cost no more each."""
     used = {*taken, SYSTEM}
-    if kind not in used:
-        return kind
-    number = 2
-    while (node_id := f"{kind[: MAX_ID - 1 - len(str(number))]}_{number}") in used:
-        number += 1
-    return node_id
+    numbers: dict[str, int] = {}
+
+    def new(kind: str) -> str:
+        made, number = kind, numbers.get(kind, 1)
+        while made in used:
+            number += 1
+            made = f"{kind[: MAX_ID - 1 - len(str(number))]}_{number}"
+        used.add(made)
+        numbers[kind] = number
+        return made
+
+    return new
 
 
 def add_node(
@@ -322,16 +364,19 @@ def paste_ops(
 
     References between pasted nodes use the new ids; others are kept.
     """
+    if len(nodes) > MAX_NODES or len(edges) > MAX_EDGES or len(notes) > MAX_NOTES:
+        raise EditRefused(
+            f"A flow may have {MAX_NODES:,} nodes, {MAX_EDGES:,} connections and {MAX_NOTES:,} notes; more was pasted."
+        )
     try:
         copies = [Node.model_validate(dict(node)) for node in nodes]
         texts = [Note.model_validate(dict(note)) for note in notes]
     except ValidationError as error:
         raise EditRefused("What was pasted is not a part of a flow.") from error
-    taken = {node.id for node in document.nodes}
+    new_id = _new_ids(node.id for node in document.nodes)
     ids: dict[str, str] = {}
     for node in copies:
-        ids[node.id] = new_node_id(re.sub(r"_\d+$", "", node.id) if NODE_ID.match(node.id) else "node", taken)
-        taken.add(ids[node.id])
+        ids[node.id] = new_id(re.sub(r"_\d+$", "", node.id) if NODE_ID.match(node.id) else "node")
     left = min((part.position.x for part in [*copies, *texts]), default=0)
     top = min((part.position.y for part in [*copies, *texts]), default=0)
     dx, dy = (at.x - left, at.y - top) if at else (shift, shift)
@@ -356,10 +401,9 @@ def paste_ops(
         for edge in edges
         if edge.get("source") in ids and edge.get("target") in ids
     ]
-    known = {note.id for note in document.notes}
+    new_note = _new_ids(note.id for note in document.notes)
     for note in texts:
-        note_id = new_node_id("note", known)
-        known.add(note_id)
+        note_id = new_note("note")
         place = Position.near(note.position.x + dx, note.position.y + dy)
         ops.append({"op": "addNote", "note": {**note.model_dump(), "id": note_id, "position": place.model_dump()}})
     return list(ids.values()), ops

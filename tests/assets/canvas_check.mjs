@@ -34,8 +34,9 @@ const load = (name) => import(new URL(name, src));
 const { FlowDocument, inverse, same } = await load("flow_document.js");
 const { History } = await load("history.js");
 const { search } = await load("searching.js");
+const { connection } = await load("connection.js");
 const { aligned } = await load("aligning.js");
-const { fitting } = await load("adding.js");
+const { adding, fitting } = await load("adding.js");
 const { fromText } = await load("clipboard.js");
 const { Journal } = await load("journal.js");
 const { Resending } = await load("resending.js");
@@ -92,6 +93,88 @@ test("undo and redo of random edits return the identical document", () => {
     for (let at = states.length - 2; at >= 0; at--) back("undo"), assert.equal(seen(document), states[at], `seed ${seed}, undo to ${at}`);
     for (let at = 1; at < states.length; at++) back("redo"), assert.equal(seen(document), states[at], `seed ${seed}, redo to ${at}`);
   }
+});
+
+test("an undo takes back what this tab changed in settings and inputs, and leaves what others did", () => {
+  const document = new FlowDocument(), history = new History();
+  const mine = (after) => {
+    const ops = document.settle([{ op: "updateNode", id: "p", after }]);
+    document.apply(ops), history.remember(ops);
+  };
+  const theirs = (after) => document.apply([{ op: "updateNode", id: "p", after }]);
+  const back = (way) => {
+    const ops = history[way]((list) => document.settle(list, { mine: true, types: TYPES }));
+    if (ops) document.apply(ops);
+    return ops;
+  };
+  const node = () => document.nodes.get("p");
+  document.load({ nodes: [{ id: "p", type: "prompt", label: "P", position: { x: 0, y: 0 }, config: { model: "m" }, inputs: { prompt: "Hello" } }] });
+  mine({ position: { x: 20, y: 0 } });
+  mine({ config: { model: "m", temperature: 0.7 } });
+  theirs({ config: { model: "m", temperature: 0.7, longest: 500 } });
+  back("undo");
+  assert.deepEqual(node().config, { model: "m", longest: 500 });
+  assert.deepEqual(node().position, { x: 20, y: 0 });
+  back("redo");
+  assert.deepEqual(node().config, { model: "m", longest: 500, temperature: 0.7 });
+
+  mine({ inputs: { prompt: "Mine", system: "Mine" } });
+  theirs({ inputs: { prompt: "Theirs", system: "Mine" } });
+  back("undo");
+  assert.deepEqual(node().inputs, { prompt: "Theirs" });
+
+  // Nothing is left of the last step: it says so, and the one before it stays for the next press.
+  mine({ label: "Mine" });
+  theirs({ label: "Theirs" });
+  assert.deepEqual(back("undo"), []);
+  assert.deepEqual([node().label, node().config.temperature], ["Theirs", 0.7]);
+  back("undo");
+  assert.deepEqual(node().config, { model: "m", longest: 500 });
+  back("undo");
+  assert.deepEqual(node().position, { x: 0, y: 0 });
+  assert.equal(back("undo"), null);
+});
+
+test("in a longer break what asks the server for each change cannot be used, in a short one it can", async () => {
+  const field = { isConnected: true, closest: () => panel, focus: () => (page.activeElement = field) };
+  const panel = { inert: false }, page = { body: {}, activeElement: field, querySelectorAll: () => [panel] };
+  const heard = {}, on = (name, call) => (heard[name] = call), off = () => {};
+  globalThis.document = page;
+  globalThis.window = { socket: { on, off, connected: true }, addEventListener: on, removeEventListener: off };
+  const pass = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  let backs = 0;
+  const link = connection(() => backs++, 50);
+  link.listen();
+  heard.disconnect();
+  assert.deepEqual([link.offline.value, panel.inert], [true, false]);
+  heard.connect();
+  await pass(80);
+  assert.deepEqual([link.offline.value, panel.inert, backs], [false, false, 1]);
+  heard.disconnect();
+  heard.offline();
+  await pass(80);
+  assert.equal(panel.inert, true);
+  page.activeElement = page.body; // a field that cannot be used loses the keyboard
+  heard.connect();
+  assert.deepEqual([panel.inert, page.activeElement], [false, field]);
+  link.ignore();
+  delete globalThis.document, delete globalThis.window;
+});
+
+test("while the server cannot be asked, nothing is added", async () => {
+  const drawing = new FlowDocument(), asked = [];
+  drawing.load({ nodes: [{ id: "p", type: "prompt", label: "P", position: { x: 0, y: 0 } }] });
+  const root = { value: { focus() {}, getBoundingClientRect: () => ({ left: 0, top: 0, width: 9, height: 9 }), querySelector: () => root.value } };
+  const emit = (event) => asked.push(event), middle = () => ({ x: 0, y: 0 });
+  let reached = false;
+  const adds = adding({ editor: { document: drawing }, view: { middle, sees: () => true }, root, emit, send: emit, editable: () => true, asks: () => reached, say() {}, selection: () => ({ nodes: ["p"], notes: [] }), types: () => TYPES, typeOf: (type) => TYPES[type], leaving: { value: new Map() }, cut() {} });
+  const all = async () => (adds.addNote(), adds.duplicate(), adds.plusAt({}), await adds.paste());
+  await all();
+  assert.deepEqual([asked, adds.chooser.value], [[], null]);
+  reached = true;
+  await all();
+  assert.deepEqual(asked, ["noterequest", "pasterequest"]);
+  assert.ok(adds.chooser.value);
 });
 
 test("two tabs whose edits cross show the same flow in the end", () => {

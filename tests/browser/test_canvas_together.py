@@ -238,4 +238,10 @@ def test_two_tabs_a_lost_connection_and_a_restart_lose_no_edit(
     assert place(back, "text_template") == "260px, 20px"
     assert place(back, "api_input") == "0px, 60px"
     expect(back.get_by_test_id("node-text_template")).to_contain_text("First")
+
+    # Text that is being written in a note is kept over a reload.
+    key(back, "Shift+N")
+    back.get_by_role("textbox", name="Text of the note").fill("Half a thought")
+    back.reload()
+    expect(back.get_by_role("note")).to_contain_text("Half a thought")
     back.close()

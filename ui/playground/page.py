@@ -209,7 +209,7 @@ class PlaygroundPage:
                     self.page_session,
                     self.draft,
                     self.run_panel,
-                    edit=self.events.edit,
+                    edit=self.events.edit_inspected,
                     on_open=self.open_node,
                     on_close=self.close_inspector,
                     on_delete=self.events.delete_node,
@@ -336,16 +336,15 @@ class PlaygroundPage:
             return
         self.events.changed_elsewhere(ops, revision, name)
         self.document_changed()
-        touched = {op.get("id") or op.get("node", op.get("edge", {})).get("id") for op in ops}
-        if self.inspector.node_id in touched or self.inspector.edge_id in touched:
-            background_tasks.create(self.inspector.refresh(), name="inspector refresh")
+        self.follow(ops)
+
+    def follow(self, ops: Sequence[Op]) -> None:
+        """Shows in the inspector what an edit changed that was not made there."""
+        self.inspector.follow(ops)
 
     async def _put_on_canvas(self, document: Document) -> bool:
         """Replaces what is on the canvas, as one edit that can be undone. False when it was refused."""
-        if not await self.events.edit(difference_ops(self.draft.document, document)):
-            return False
-        await self.inspector.refresh()
-        return True
+        return await self.events.edit(difference_ops(self.draft.document, document))
 
     async def _add_from_palette(self, kind: str) -> None:
         await self.events.add_after(kind, self.selection[0] if len(self.selection) == 1 else None)

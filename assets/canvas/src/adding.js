@@ -23,7 +23,8 @@ export function fitting(document, types, { after = null, port = null, edge = nul
     .map(([type, about]) => ({ ...about, type, group_title: about.group_title ?? about.group, tooltip: taken([type, about]) ? ONE_ANSWER : about.tooltip }));
 }
 
-export function adding({ editor, view, root, emit, send, editable, say, selection, types, typeOf, leaving, cut }) {
+/** `asks` answers whether the server can be asked for new parts now; if not, it says why. */
+export function adding({ editor, view, root, emit, send, editable, asks, say, selection, types, typeOf, leaving, cut }) {
   const { document: drawing } = editor;
   const chooser = shallowRef(null); // { after, port, edge, x, y, types, title } while one chooses what to add
   let pasted = { text: "", times: 0 }, waiting = null;
@@ -34,7 +35,7 @@ export function adding({ editor, view, root, emit, send, editable, say, selectio
 
   /** + on a port or a connection, or a line let go over the empty floor (`there`): offers what may come there. */
   function plus({ after = null, port = null, edge = null, there = false }, event) {
-    if (!editable()) return;
+    if (!asks()) return;
     root.value.focus({ preventScroll: true }); // the + itself goes away
     const name = after && (drawing.nodes.get(after)?.label || typeOf(drawing.nodes.get(after)?.type).title);
     const title = edge ? "Add in this connection" : after ? `Add after ${name}` : "Add a node";
@@ -44,7 +45,7 @@ export function adding({ editor, view, root, emit, send, editable, say, selectio
   function chosen(type) {
     const { after, port, edge, there, x, y } = chooser.value;
     closeChooser();
-    if (!editable()) return;
+    if (!asks()) return;
     if (drawing.edges.has(edge)) return ask(type, null, { between: edge });
     const place = there || !(after || edge) ? view.at(x, y) : null;
     const ports = drawing.nodes.has(after) ? typeOf(drawing.nodes.get(after).type).ports : [];
@@ -72,7 +73,7 @@ export function adding({ editor, view, root, emit, send, editable, say, selectio
   }
 
   function addNote(place = null) {
-    if (editable()) emit("noterequest", { position: snapped(place ?? outer(view.middle())) });
+    if (asks()) emit("noterequest", { position: snapped(place ?? outer(view.middle())) });
   }
 
   // ---------- from the palette ----------
@@ -88,7 +89,7 @@ export function adding({ editor, view, root, emit, send, editable, say, selectio
     if (!type) return;
     event.preventDefault();
     root.value.focus({ preventScroll: true });
-    if (!editable()) return;
+    if (!asks()) return;
     const between = edgeAt(event.clientX, event.clientY);
     ask(type, between ? null : snapped(outer(view.at(event.clientX, event.clientY))), { between });
   }
@@ -107,7 +108,7 @@ export function adding({ editor, view, root, emit, send, editable, say, selectio
     return text;
   }
   function insert(text, place) {
-    const parts = editable() && fromText(text);
+    const parts = asks() && fromText(text);
     if (!parts) return false;
     pasted = { text, times: pasted.text === text ? pasted.times + 1 : 1 };
     const corner = cornerOf(parts), away = 2 * GRID * pasted.times;
@@ -116,6 +117,7 @@ export function adding({ editor, view, root, emit, send, editable, say, selectio
     return true;
   }
   async function paste(place = null) {
+    if (!asks()) return;
     let text = "";
     try {
       text = await navigator.clipboard.readText();
@@ -140,7 +142,7 @@ export function adding({ editor, view, root, emit, send, editable, say, selectio
     clearTimeout(waiting);
     if (event.type === "paste") {
       const text = event.clipboardData.getData("text/plain");
-      if (!insert(text) && !(!text && insert(kept())) && editable()) say("There are no copied nodes to paste.");
+      if (!insert(text) && !(!text && insert(kept())) && asks()) say("There are no copied nodes to paste.");
     } else {
       const text = selectionText();
       if (!text) return;

@@ -62,6 +62,7 @@ export class Editor {
     return settled;
   }
 
+  /** True when there was a step of which nothing is left: others have changed or removed all of it since. */
   undo() {
     return this.#back("undo");
   }
@@ -93,9 +94,10 @@ export class Editor {
   }
 
   #back(way) {
-    if (!this.loaded.value) return;
+    if (!this.loaded.value) return false;
     const ops = this.history[way]((list) => this.document.settle(list, { mine: true, types: this.types() }));
-    if (ops.length) this.#send(way, ops);
+    if (ops?.length) this.#send(way, ops);
+    return ops?.length === 0;
   }
 
   #send(reason, ops) {

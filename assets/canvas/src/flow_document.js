@@ -2,6 +2,7 @@
 // operation can be turned round. Nothing here knows Vue.
 
 const HOLDS = { Node: "nodes", Edge: "edges", Note: "notes" };
+const EACH = new Set(["config", "inputs"]); // whose parts are fields of their own
 
 /** An operation taken apart: { verb: add|remove|update, kind: Node|Edge|Note, id, part }. */
 export function read(op) {
@@ -47,7 +48,8 @@ export class FlowDocument {
 
   /**
    * What of `ops` still makes sense here, in the words of this document: parts that are gone stay gone, edges go with
-   * their node, `before` is what stands here now. With `mine`, a field somebody else has changed since is left alone.
+   * their node, `before` is what stands here now. With `mine`, a field somebody else has changed since is left alone; of
+   * settings and inputs, each of them.
    */
   settle(ops, { mine = false, types = null } = {}) {
     const here = new FlowDocument(new Map(this.nodes), new Map(this.edges), new Map(this.notes));
@@ -68,8 +70,11 @@ export class FlowDocument {
         take({ op: op.op, [kind.toLowerCase()]: now });
       } else {
         const before = {}, after = {};
-        for (const [field, value] of Object.entries(op.after)) {
-          if (same(now[field], value) || (mine && !same(now[field], op.before?.[field]))) continue;
+        for (const [field, wanted] of Object.entries(op.after)) {
+          const others = mine && !same(now[field], op.before?.[field]);
+          if (others && !EACH.has(field)) continue;
+          const value = others ? turned(now[field] ?? {}, op.before?.[field] ?? {}, wanted ?? {}) : wanted;
+          if (same(now[field], value)) continue;
           before[field] = now[field] ?? null;
           after[field] = value ?? null;
         }
@@ -103,6 +108,17 @@ export class FlowDocument {
     for (const { source, target } of this.edges.values()) (next.get(source) ?? next.set(source, []).get(source)).push(target);
     return next;
   }
+}
+
+/** What stands here, with the keys that went from `before` to `after`, but for those somebody else has changed since. */
+function turned(now, before, after) {
+  const value = { ...now };
+  for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) {
+    if (same(before[key], after[key]) || !same(now[key], before[key])) continue;
+    if (key in after) value[key] = after[key];
+    else delete value[key];
+  }
+  return value;
 }
 
 const withoutNulls = (part) => {

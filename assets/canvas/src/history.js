@@ -20,7 +20,7 @@ export class History {
     this.#counted();
   }
 
-  /** `settle` says what of the operations still makes sense; steps of which nothing is left are passed over. */
+  /** `settle` says what of the operations still makes sense. Empty when nothing is left of the step; null without one. */
   undo(settle) {
     return this.#step(this.done, this.undone, (ops) => settle(inverse(ops)), inverse);
   }
@@ -35,9 +35,8 @@ export class History {
   }
 
   #step(from, to, settle, keep) {
-    let ops = [];
-    while (from.length && !ops.length) ops = settle(from.pop().ops);
-    if (ops.length) to.push({ ops: keep(ops), key: "", at: 0 });
+    const step = from.pop(), ops = step ? settle(step.ops) : null;
+    if (ops?.length) to.push({ ops: keep(ops), key: "", at: 0 });
     this.#counted();
     return ops;
   }

@@ -8,7 +8,7 @@ import { GRID, snapped } from "./measures.js";
 const EMPTY_STEP = 80; // pixels an arrow moves the view
 const SMALLEST = { width: 120, height: 40 };
 
-export function verbsOf({ props, flow, editor, view, root, emit, editable, say, selected, focus, adds, joins, finds, types, menu, shortcuts, writing, hovered }) {
+export function verbsOf({ props, flow, editor, view, root, emit, editable, say, tell, selected, focus, adds, joins, finds, types, menu, shortcuts, writing, hovered }) {
   const { document: drawing } = editor;
   const elementsOf = (ids) => ids.map((id) => flow.findNode(id) ?? flow.findNode(noteElement(id))).filter(Boolean);
 
@@ -109,9 +109,14 @@ export function verbsOf({ props, flow, editor, view, root, emit, editable, say, 
     else adds.plusAt({});
   }
 
+  /** A step back or forth. It never goes on to another one by itself: what that one did is not what one looks at. */
+  function back(way) {
+    if (!props.readonly && editor[way]()) tell(`Nothing was ${way === "undo" ? "undone" : "done again"}: what that step did has been changed or removed since. The next press takes the step before it.`);
+  }
+
   const does = {
     selectNodes, deselect, selectEdge, focusNode, remove, nudge, resize, align, layout, moved, nextEdge, addHere,
-    undo: () => props.readonly || editor.undo(), redo: () => props.readonly || editor.redo(),
+    undo: () => back("undo"), redo: () => back("redo"),
     fit: () => view.fit(), zoomIn: view.zoomIn, zoomOut: view.zoomOut, zoomReset: view.zoomReset, grid: view.toggleGrid, zoomTo: (here) => void view.zoomTo(elementIds(about(here))),
     clipboard: (kind, here) => (about(here), adds.expectClipboard(kind)), copy: adds.copy, cut: () => adds.copy() && remove(), duplicate: (here) => (about(here), adds.duplicate()),
     paste: (place) => adds.paste(place), addNote: (place) => adds.addNote(place), addAt: adds.plusAt, addAfter: (id) => editable() && adds.plusAtNode(id),

@@ -1,11 +1,25 @@
 """Edits of the canvas are pure functions, can be undone exactly, and tolerate concurrent edits."""
 
+from time import process_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.flow.document import FURTHEST, MAX_BYTES, Document, Position
+from engine.flow.document import (
+    FURTHEST,
+    MAX_BYTES,
+    MAX_EDGES,
+    MAX_NODES,
+    MAX_NOTES,
+    Document,
+    Edge,
+    Node,
+    Note,
+    Position,
+)
 from engine.flow.edits import (
+    MAX_OPS,
     EditRefused,
     add_node,
     apply_ops,
@@ -281,6 +295,38 @@ def test_undoing_every_edit_gives_the_identical_document(words):
     assert document.as_json() == START.as_json() or sorted_json(document) == sorted_json(START)
 
 
+def test_an_undo_on_the_canvas_takes_back_the_change_of_every_property():
+    """The canvas knows the document as JSON, in which defaults may be left out: to it, what is not there is null."""
+    node = Node(id="a", type="prompt", type_version=2)
+    note = Note(id="n", text="")
+    start = Document(nodes=(node,), notes=(note,))
+    changes = {
+        "Node": {
+            "label": "Sum up",
+            "position": {"x": 20, "y": 40},
+            "config": {"model": "simulated"},
+            "inputs": {"prompt": "Hello"},
+            "policy": {"retries": 3},
+            "type_version": 3,
+        },
+        "Note": {"text": "Ask Tom", "position": {"x": 20, "y": 40}, "size": {"width": 300, "height": 80}},
+    }
+    assert {*changes["Node"]} == {*Node.model_fields} - {"id", "type"}
+    assert {*changes["Note"]} == {*Note.model_fields} - {"id"}
+    shown = {"Node": start.as_json()["nodes"][0], "Note": start.as_json()["notes"][0]}
+    for kind, values in changes.items():
+        for name, value in values.items():
+            op = {
+                "op": f"update{kind}",
+                "id": shown[kind]["id"],
+                "before": {name: shown[kind].get(name)},
+                "after": {name: value},
+            }
+            after = apply_ops(start, [op])
+            assert after != start
+            assert apply_ops(after, invert([op])) == start, name
+
+
 def test_the_difference_of_two_documents_turns_one_into_the_other():
     _, ops = add_node(START, TEMPLATE, CATALOG, between="e1")
     other = apply_ops(
@@ -317,3 +363,53 @@ def test_a_list_and_its_items_are_bound_without_being_asked():
     bound = {node.id: node.inputs for node in flow.nodes}
     assert bound[splitter] == {"items": "{{ website_mapper.out.urls }}"}
     assert bound[scraper] == {"url": "{{ array_splitter.out }}"}, "the item, not the address that every item shares"
+
+
+def test_a_paste_of_more_than_a_flow_may_have_is_refused_before_anything_is_made_of_it():
+    node, note = {"id": "a", "type": "prompt"}, {"id": "n", "text": "x"}
+    for nodes, edges, notes in (
+        ([node] * (MAX_NODES + 1), [], []),
+        ([node], [{"source": "a", "target": "a"}] * (MAX_EDGES + 1), []),
+        ([node], [], [note] * (MAX_NOTES + 1)),
+    ):
+        with pytest.raises(EditRefused, match="more was pasted"):
+            paste_ops(START, CATALOG, nodes, edges, notes)
+
+
+def test_an_edit_of_very_many_operations_is_refused_and_a_full_flow_may_be_replaced_by_another():
+    def full(letter):
+        nodes = tuple(Node(id=f"{letter}{at}", type="prompt") for at in range(MAX_NODES))
+        edges = [
+            {"id": f"{letter}{at}", "source": f"{letter}0", "source_port": str(at), "target": f"{letter}1"}
+            for at in range(MAX_EDGES)
+        ]
+        notes = tuple(Note(id=f"{letter}{at}") for at in range(MAX_NOTES))
+        return Document(nodes=nodes, edges=tuple(Edge(**edge) for edge in edges), notes=notes)
+
+    before, after = full("a"), full("b")
+    assert apply_ops(before, difference_ops(before, after)) == after
+    with pytest.raises(EditRefused, match="10,000 operations"):
+        apply_ops(START, [{"op": "removeEdge", "edge": {"id": "e1"}}] * (MAX_OPS + 1))
+
+
+def test_what_an_edit_costs_depends_on_the_edit_and_not_on_all_that_is_there():
+    config = {f"setting_{at}": at for at in range(30_000)}
+    large = Document(nodes=(Node(id="a", type="prompt", config=config), Node(id="b", type="prompt")))
+    rename = [{"op": "updateNode", "id": "a", "after": {"label": str(at)}} for at in range(2_000)]
+    edges = [{"id": f"e{at}", "source": "a", "source_port": str(at), "target": "b"} for at in range(MAX_EDGES)]
+    connect = [{"op": "addEdge", "edge": edge} for edge in edges]
+    start = process_time()
+    after = apply_ops(large, [*rename, *connect])
+    paste_ops(after, CATALOG, [{"id": "a", "type": "prompt"}] * MAX_NODES, [], [{"id": "note", "text": ""}] * MAX_NOTES)
+    assert process_time() - start < 3, "each looked at all settings, connections or ids that are there"
+    assert (after.nodes[0].label, len(after.edges)) == ("1999", MAX_EDGES)
+
+
+def test_a_connection_that_was_removed_can_be_made_again_in_one_edit():
+    edge = START.edges[0].model_dump()
+    remove, add = {"op": "removeEdge", "edge": edge}, {"op": "addEdge", "edge": {**edge, "id": "e2"}}
+    assert [one.id for one in apply_ops(START, [remove, add]).edges] == ["e2"]
+    assert [one.id for one in apply_ops(START, [add]).edges] == ["e1"]
+    gone = {"op": "removeNode", "node": {"id": "set_fields"}}
+    again = {"op": "addNode", "node": START.nodes[1].model_dump()}
+    assert [one.id for one in apply_ops(START, [gone, again, add]).edges] == ["e2"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
@@ -11,9 +12,12 @@ from engine.flow.document import Position
 from engine.flow.edits import Op
 from engine.flow.validation import problems
 from engine.nodes import CATALOG
+from storage.secrets import list_secrets
 from tests.factories import greeting
-from tests.ui.arrange import draft, until
+from tests.logical_time import pass_time
+from tests.ui.arrange import draft, press, until
 from tests.ui.conftest import Site
+from tests.ui.playground.test_warnings import opened
 from ui.flow_view.flow_canvas import FlowCanvas
 
 
@@ -87,3 +91,19 @@ async def test_a_selection_from_before_a_call_about_it_counts_no_more(site: Site
     report([], asked=2)
     report(["api_input"])
     assert [one["nodes"] for one in heard] == [["prompt"], ["scraper"], [], ["api_input"]]
+
+
+async def test_two_quick_presses_that_fill_in_a_curl_command_keep_one_secret(site: Site, user: User) -> None:
+    node = {"id": "http_request", "type": "http_request", "label": "Call", "position": {"x": 0, "y": 0}}
+    flow_id = site.flow("Call", saved=False, file={"format": 1, "title": "Call", "nodes": [node], "edges": []})
+    await opened(user, flow_id, "http_request")
+    press(user, "Paste a curl command")
+    await user.should_see("Nothing is sent now.")
+    command = next(one for one in user.find(kind=ui.textarea).elements if "curl" in str(one.props.get("placeholder")))
+    command.value = "curl https://api.example.com/v1 -H 'Authorization: Bearer abc123'"
+
+    for _ in range(2):
+        press(user, "Fill in the fields")
+    await until(lambda: draft(site, flow_id).nodes[0].inputs.get("url") == "https://api.example.com/v1")
+    await pass_time(0.25)
+    assert len(site.database.read_now(list_secrets, site.workspace_id)) == 1

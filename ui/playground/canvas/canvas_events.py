@@ -57,6 +57,9 @@ class Around(Protocol):
     async def close_inspector(self) -> None:
         """Closes the inspector."""
 
+    def follow(self, ops: Sequence[Op]) -> None:
+        """Called after an edit that the inspector did not make: it follows what it shows."""
+
     async def refresh_inspector(self) -> None:
         """Called when the inspected node or connection changed on the canvas."""
 
@@ -123,7 +126,14 @@ class CanvasEvents:
     # Edits made by the server for this tab.
 
     async def edit(self, ops: Sequence[Op], *, select: Sequence[str] = ()) -> bool:
-        """Applies an edit of the server for this tab. The person can undo it; other tabs receive it."""
+        """Applies an edit of the server for this tab. The person can undo it; other tabs and the inspector receive it."""
+        done = await self.edit_inspected(ops, select=select)
+        if done and not self.canvas.is_deleted:
+            self.around.follow(ops)
+        return done
+
+    async def edit_inspected(self, ops: Sequence[Op], *, select: Sequence[str] = ()) -> bool:
+        """Does the same for an edit of the inspector, which shows it already."""
         if not ops:
             return True
         ops = await self._with_only_model(ops)
@@ -132,9 +142,10 @@ class CanvasEvents:
         except Refusal as refusal:
             feedback.refused(refusal)
             return False
-        self.mine.note(ops, self._now())
-        self.canvas.apply_ops(list(ops), revision, history=True, select=list(select) or None)
-        self.around.document_changed()
+        if not self.canvas.is_deleted:  # the page may have been left while a question was open
+            self.mine.note(ops, self._now())
+            self.canvas.apply_ops(list(ops), revision, history=True, select=list(select) or None)
+            self.around.document_changed()
         return True
 
     def changed_elsewhere(self, ops: Sequence[Op], revision: int, name: str) -> None:
@@ -153,7 +164,6 @@ class CanvasEvents:
 
         async def again() -> None:
             await self.edit(put_back(self.draft.document, lost))
-            await self.around.refresh_inspector()
 
         who = _("You, in another tab,") if name == self.page_session.person.name else name
         with self.canvas.client.layout:
@@ -309,7 +319,7 @@ class CanvasEvents:
         drawn = [op["edge"] for op in ops if op["op"] == "addEdge"]
         if message.get("reason") == "connect" and drawn:
             await self.edit(connect_ops(self.draft.document, drawn[0], CATALOG))
-            offer_to_fill(self.draft, drawn[0], edit=self.edit, after=self.around.refresh_inspector)
+            offer_to_fill(self.draft, drawn[0], edit=self.edit)
         if message.get("reason") in {"undo", "redo", "connect", "delete"}:
             await self.around.refresh_inspector()
 

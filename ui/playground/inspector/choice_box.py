@@ -20,14 +20,17 @@ def choice_box(
     form: Form,
     spec: FieldSpec,
     options: Mapping[str, str],
-    chosen: str | None,
+    chosen: Any,
     pick: Callable[[Any], object],
     *,
     none: str = "",
 ) -> None:
-    """Draws the list. `options`: id -> name; `pick` is called with the chosen id. `none`: what stands in an empty list."""
+    """Draws the list. `options`: id -> name; `pick` is called with the chosen id. `none`: what stands in an empty list.
+    Of a value that is none of them, like a number in a step that was pasted, nothing is shown.
+    """
+    value = chosen if isinstance(chosen, str) and chosen in options else None
     box = ui.select(
-        dict(options), value=chosen, on_change=lambda event: pick(event.value), with_input=len(options) >= _MANY
+        dict(options), value=value, on_change=lambda event: pick(event.value), with_input=len(options) >= _MANY
     )
     box.props("outlined dense options-dense").classes("w-full")
     box.props["aria-label"] = spec.title

@@ -27,7 +27,7 @@ from ui.playground.inspector.bindings import Bindings, preview
 from ui.playground.inspector.called_flow_fields import CalledFields
 from ui.playground.inspector.data_list import DataList
 from ui.playground.inspector.input_fields import draw_inputs
-from ui.playground.inspector.renaming import with_readers
+from ui.playground.inspector.renaming import brought_up, with_readers
 from ui.playground.state.available_data import NOT_RUN, broken_finder, source_of
 from ui.playground.state.last_run import LastRun
 from ui.playground.state.preview import nodes_in, preview_of
@@ -169,13 +169,23 @@ class EdgeMapping:
         target = self.target
         if target is None or self.bindings is None or list(inputs.items()) == list(target.inputs.items()):
             return  # their order counts, too
-        op: Op = update_node(target, inputs=inputs)
-        ops: Sequence[Op] = [op]
         if CATALOG[target.type].free_form and list(inputs) != list(target.inputs):
-            layout = self.bindings.box.client.layout  # the question stays when something else is selected
-            ops = await with_readers(self.draft.document, op, self.catalog, layout)
-        await self.edit(ops)
+            await self._rename(self.bindings, dict(target.inputs), inputs)
+        else:
+            await self.edit([update_node(target, inputs=inputs)])
         self._show_around()
+
+    async def _rename(self, bindings: Bindings, before: dict[str, Any], inputs: dict[str, Any]) -> None:
+        def make() -> Op | None:
+            target = self.target
+            return update_node(target, inputs=brought_up(before, inputs, target.inputs)) if target is not None else None
+
+        layout = bindings.box.client.layout  # the question stays when something else is selected
+        ops, asked = await with_readers(lambda: self.draft.document, make, self.catalog, layout)
+        await self.edit(ops)
+        target = self.target
+        if asked and target is not None and not bindings.box.is_deleted:
+            bindings.show(dict(target.inputs))  # with what others have changed while it was asked
 
     def _show_around(self) -> None:
         """Draws the suggestions and previews."""
@@ -216,7 +226,7 @@ class EdgeMapping:
             self.bindings.show(inputs)
 
 
-def offer_to_fill(draft: OpenDraft, edge: Mapping[str, Any], *, edit: Edit, after: Callable[[], Any]) -> None:
+def offer_to_fill(draft: OpenDraft, edge: Mapping[str, Any], *, edit: Edit) -> None:
     """After a connection was drawn: offers to fill the target's empty inputs from its source, as one edit that can be
     undone.
     """
@@ -231,8 +241,7 @@ def offer_to_fill(draft: OpenDraft, edge: Mapping[str, Any], *, edit: Edit, afte
         inputs = dict(node.inputs)
         for offer in offers:
             inputs |= offer.inputs
-        if await edit([update_node(node, inputs=inputs)]):
-            await after()
+        await edit([update_node(node, inputs=inputs)])
 
     names = draft.document.node(str(edge["target"]))
     feedback.told(

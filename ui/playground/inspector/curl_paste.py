@@ -74,8 +74,14 @@ async def ask_for_curl(page_session: PageSession) -> tuple[CurlCommand, dict[str
         found = _ParsedCurl(page_session, place)
 
         async def fill() -> None:
-            if (answer := await found.answer()) is not None:
-                dialog.submit(answer)
+            if not go.enabled:  # the first of two quick presses is at work
+                return
+            go.disable()
+            try:
+                if (answer := await found.answer()) is not None:
+                    dialog.submit(answer)
+            finally:
+                go.set_enabled(found.command is not None)
 
         with ui.element("div").classes("fp-acts"):
             button(_("Cancel"), dialog.close, kind="quiet")

@@ -24,7 +24,7 @@ from ui.playground.inspector.bindings import Bindings
 from ui.playground.inspector.data_list import DataList
 from ui.playground.inspector.input_fields import draw_inputs
 from ui.playground.inspector.previews import Previews, nodes_used
-from ui.playground.inspector.renaming import with_readers
+from ui.playground.inspector.renaming import brought_up, with_readers
 from ui.playground.state.available_data import (
     NOT_RUN,
     broken_finder,
@@ -203,15 +203,23 @@ class InputsSection:
         node = self.node
         if node is None or list(inputs.items()) == list(node.inputs.items()):  # their order counts, too
             return
-        op = update_node(node, inputs=inputs)
-        layout = self.bindings.box.client.layout  # the question stays when another step is selected
-        ops = (
-            [op]
-            if self._names_of(inputs) == self._names_of(node.inputs)
-            else await with_readers(self.draft.document, op, self.catalog, layout)
-        )
-        await self.edit(ops)
+        if self._names_of(inputs) == self._names_of(node.inputs):
+            await self.edit([update_node(node, inputs=inputs)])
+        else:
+            await self._rename(dict(node.inputs), inputs)
         self.preview_soon()
+
+    async def _rename(self, before: dict[str, Any], inputs: dict[str, Any]) -> None:
+        def make() -> Op | None:
+            node = self.node
+            return update_node(node, inputs=brought_up(before, inputs, node.inputs)) if node is not None else None
+
+        layout = self.bindings.box.client.layout  # the question stays when another step is selected
+        ops, asked = await with_readers(lambda: self.draft.document, make, self.catalog, layout)
+        await self.edit(ops)
+        node = self.node
+        if asked and node is not None and not self.bindings.box.is_deleted:
+            self.put(dict(node.inputs))  # with what others have changed while it was asked
 
     def _names_of(self, inputs: Mapping[str, Any]) -> list[str]:
         """The names that the designer gave, which are the fields of the output; none where names are fixed."""

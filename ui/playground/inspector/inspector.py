@@ -90,6 +90,7 @@ class Inspector:
         self.values: ValuesTab | None = None
         self.mapping: EdgeMapping | None = None
         self.title: ui.input | None = None  #: None for somebody who may not rename the node
+        self._label = ""  #: what was stored when the title was drawn or last followed
         self._drawing = asyncio.Lock()  # a second selection waits until the first is drawn
         ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("inspector.css")}">')
         self.panel = ui.element("aside").classes("fp-insp").props("tabindex=-1")
@@ -124,37 +125,63 @@ class Inspector:
             return
         self.panel.props["aria-label"] = _("Connection")
         with self.panel:
-            self.mapping = EdgeMapping(
+            self.mapping = made = EdgeMapping(
                 self.page_session,
                 self.draft,
                 edge,
                 last_run=self.last_run,
-                edit=self.edit,
+                edit=lambda ops: self._edit(ops, made),
                 open_node=self.on_open,
                 on_close=self.on_close,
                 catalog=self.catalog,
             )
-            await self.mapping.draw()
+            await made.draw()
         self.show_problems(self.found, self.warned)
+
+    def follow(self, ops: Sequence[Op]) -> None:
+        """Updates what is shown after an edit that was made elsewhere, also elsewhere on this page."""
+        touched = {op.get("id") or op.get("node", op.get("edge", {})).get("id") for op in ops}
+        if not touched.isdisjoint(self._shown_ids()):
+            background_tasks.create(self.refresh(), name="inspector refresh")
+
+    def _shown_ids(self) -> set[str]:
+        """The node that is shown, or the connection with the nodes at its ends."""
+        edge = self.mapping.edge if self.mapping is not None else None
+        ends = {edge.id, edge.source, edge.target} if edge is not None else set[str]()
+        return ends | {one for one in (self.node_id, self.edge_id) if one}
+
+    async def _edit(self, ops: Sequence[Op], part: SetUpTab | EdgeMapping) -> Any:
+        """Applies an edit of a part, which shows it already. When another part is shown meanwhile, that one follows."""
+        done = await self.edit(ops)
+        if done and part not in {self.set_up, self.mapping}:
+            self.follow(ops)
+        return done
 
     async def refresh(self) -> None:
         """Updates the shown node or connection after another tab or an undo changed it: in place where possible,
         otherwise redrawn.
         """
+        async with self._drawing:
+            if not self.panel.is_deleted:
+                await self._refresh()
+
+    async def _refresh(self) -> None:
         if self.mapping is not None and self.mapping.follow():
             return
         if self.edge_id is not None:
-            await self.show_edge(self.edge_id)
+            await self._show_edge(self.edge_id)
             return
         node = self.draft.document.node(self.node_id) if self.node_id else None
         if node is not None and self.set_up is not None and self.set_up.follow():
-            if self.title is not None and self.title.value != node.label:
-                self.title.value = node.label
+            if node.label != self._label:  # otherwise what is being typed stays
+                self._label = node.label
+                if self.title is not None:
+                    self.title.value = node.label
             self.panel.props["aria-label"] = node.name
             await self.set_up.look_again()
             self.show_problems(self.found, self.warned)
             return
-        await self.show(self.node_id)
+        await self._show(self.node_id, None)
         self.show_problems(self.found, self.warned)
 
     def show_problems(self, problems: Sequence[Problem], warned: Sequence[FlowWarning]) -> None:
@@ -252,6 +279,7 @@ class Inspector:
         return kind is not None and kind.type != "api_input" and self.page_session.may("run flows")
 
     def _draw_title(self, node: Node) -> ui.input:
+        self._label = node.label
         box = ui.input(value=node.label, placeholder=node.id).props("borderless dense maxlength=200")
         box.props["aria-label"] = _("Label")
         box.on("change", lambda: self._rename(node.id, box.value or ""))
@@ -282,7 +310,7 @@ class Inspector:
                         node,
                         kind,
                         last_run=self.last_run,
-                        edit=self.edit,
+                        edit=lambda ops: self._edit(ops, made),
                         catalog=self.catalog,
                         item=self.item,
                     )
@@ -311,5 +339,6 @@ class Inspector:
     async def _rename(self, node_id: str, label: str) -> None:
         node = self.draft.document.node(node_id)
         if node is not None and label.strip() != node.label:
-            await self.edit([update_node(node, label=label.strip()[:200])])
+            self._label = label.strip()[:200]
+            await self.edit([update_node(node, label=self._label)])
             self.panel.props["aria-label"] = label.strip() or node.id

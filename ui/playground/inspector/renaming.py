@@ -1,15 +1,22 @@
-"""Renaming a field that other steps read: asks once whether it is renamed there too, and makes one edit of both."""
+"""Renaming a field that other steps read: asks once whether it is renamed there too, and makes one edit of both.
+
+Others go on editing while a name is typed and while it is asked. So nothing is kept of the node but the new name, and the
+edit is made of the node as it is in the end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from msgspec import Struct
 from nicegui.element import Element
 
 from engine.flow.document import Document
 from engine.flow.edits import EditRefused, Op, apply_ops
 from engine.flow.node_type import Catalog
 from engine.flow.renames import find_rename, rename_ops, renamed_for_callers
+from ui.forms.values import get_at, with_value
 from ui.kit import feedback
 from ui.kit.text import _, plural
 
@@ -62,7 +69,54 @@ class Rename:
             )
 
 
-async def with_readers(document: Document, op: Op, catalog: Catalog, around: Element) -> Sequence[Op]:
-    """Returns the operations of an edit; after a question, also those of the steps that read a renamed field."""
-    rename = Rename(document, op, catalog)
-    return [op, *rename.ops] if rename and await rename.ask(around) else [op]
+async def with_readers(
+    document: Callable[[], Document], make: Callable[[], Op | None], catalog: Catalog, around: Element
+) -> tuple[Sequence[Op], bool]:
+    """Returns the operations of an edit, and whether there was a question about a renamed field; then those of the steps
+    that read it may be among them. `make` makes the edit of the node as it is now; None when nothing is left to change.
+    """
+    op = make()
+    if op is None:
+        return [], False
+    rename = Rename(document(), op, catalog)
+    if not rename:
+        return [op], False
+    everywhere = await rename.ask(around)
+    op = make()
+    if op is None:
+        return [], True
+    return [op, *Rename(document(), op, catalog).ops] if everywhere else [op], True
+
+
+class NewName(Struct, frozen=True):
+    """A new name of a field in the settings of a node; `pointer` is where the name was."""
+
+    pointer: str
+    old: Any
+    new: Any
+
+    def put_in(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """These settings with the new name. The same when the field was removed or renamed meanwhile."""
+        fields, at, _name = self.pointer.rsplit("/", 2)
+        here = get_at(config, fields)
+        if not isinstance(here, list):
+            return dict(config)
+        named = [number for number, one in enumerate(here) if get_at(one, "/name") == self.old]
+        if not named:
+            return dict(config)
+        number = int(at) if at.isdigit() and int(at) in named else named[0]
+        return with_value(config, f"{fields}/{number}/name", self.new)
+
+
+def brought_up(before: Mapping[str, Any], after: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs that an edit made from `before` to `after`, with what others have changed in them since."""
+    gone, new = [one for one in before if one not in after], [one for one in after if one not in before]
+    renamed = {new[0]: gone[0]} if len(gone) == len(new) == 1 and after[new[0]] == before[gone[0]] else {}
+    made: dict[str, Any] = {}
+    for name, value in after.items():
+        was = renamed.get(name, name)
+        if was not in before or before[was] != value:
+            made[name] = value
+        elif was in now:  # another person may have removed it
+            made[name] = now[was]
+    return made | {name: value for name, value in now.items() if name not in before and name not in made}

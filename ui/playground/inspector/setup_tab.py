@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import jsonpointer
 from msgspec.structs import replace
 from nicegui import background_tasks, ui
 
@@ -17,8 +18,8 @@ from engine.flow.edits import Op, update_node
 from engine.flow.flow_warnings import FlowWarning
 from engine.flow.node_type import Catalog, NodeType
 from ui.forms.form import Form
-from ui.forms.specs import Absent, FieldSpec, specs_of_model, specs_of_schema
-from ui.forms.values import get_at
+from ui.forms.specs import ABSENT, Absent, FieldSpec, specs_of_model, specs_of_schema
+from ui.forms.values import get_at, with_value
 from ui.kit import feedback
 from ui.kit.long_lists import first_lines
 from ui.kit.parts import button, icon, note, words
@@ -37,7 +38,7 @@ from ui.playground.inspector.inputs_section import Edit, InputsSection
 from ui.playground.inspector.item_field_choice import ItemFieldChoice
 from ui.playground.inspector.model_picker import ModelPicker
 from ui.playground.inspector.person_fields import PersonFields
-from ui.playground.inspector.renaming import Rename, with_readers
+from ui.playground.inspector.renaming import NewName, Rename, with_readers
 from ui.playground.inspector.secret_headers import SecretHeaders
 from ui.playground.inspector.tool_choice import ToolChoice
 from ui.playground.state.group_rows import groups_without_row
@@ -83,8 +84,9 @@ class SetUpTab:
         self.item_fields = ItemFieldChoice()
         self.person_fields = PersonFields(lambda: self.node)
         self.catalog = catalog
-        #: An edit that renames a field which other steps read, while the name is typed.
-        self._held: Op | None = None
+        #: The new name of a field which other steps read, until it is typed and asked about.
+        self._held: NewName | None = None
+        self._asked_name: NewName | None = None
         #: Pointers of settings whose problem was clicked.
         self._asked: set[str] = set()
         self._shown: tuple[Sequence[Problem], Sequence[FlowWarning], Callable[[Problem], Awaitable[Any]] | None] = (
@@ -142,7 +144,9 @@ class SetUpTab:
         self.offers_box = ui.element("div").classes("fp-stack").props("role=status")
         self._draw_form([spec for spec in rest if with_fields and not _is_early(spec)])
         if self.kind.type not in {"api_input", "api_output"}:
-            self.failing = Failing(self.kind, lambda: self.node, self._edit_soon, readonly=self.readonly)
+            self.failing = Failing(
+                self.kind, lambda: self.node, lambda op: self._edit_soon(lambda _node: op), readonly=self.readonly
+            )
         await self.look_again()
 
     async def look_again(self) -> None:
@@ -263,10 +267,15 @@ class SetUpTab:
             return False
         if self.inputs is not None:
             self.inputs.follow(node)
-        for form in self.forms if self._held is None else ():
+        config = self._held.put_in(node.config) if self._held is not None else node.config
+        # a field that is now at another place in the list stays under the keyboard until its name is typed
+        moved = self._held is not None and get_at(config, self._held.pointer) != self._held.new
+        for form in self.forms:
+            if moved and self._held is not None and _has(form, self._held.pointer):
+                continue
             shown = form.value
-            if any(shown.get(spec.name) != node.config.get(spec.name) for spec in form.specs):
-                form.set_value(node.config)
+            if any(shown.get(spec.name) != config.get(spec.name) for spec in form.specs):
+                form.set_value(config)
         if self.failing:
             self.failing.follow(node.policy)
         return True
@@ -339,23 +348,29 @@ class SetUpTab:
             form.element.on("keydown.enter", self._settle, [])
             self.forms.append(form)
 
-    def _config_changed(self, pointer: str, _value: Any) -> None:
+    def _config_changed(self, pointer: str, new: Any) -> None:
         name = pointer.split("/")[1]
         form = next((one for one in self.forms if any(spec.name == name for spec in one.specs)), None)
         node = self.node
         if node is None or form is None:
             return
-        own = {spec.name for spec in form.specs}
-        config = {key: value for key, value in node.config.items() if key not in own}
-        config |= {key: value for key, value in form.value.items() if key in own}
-        held, self._held = self._held, None
-        if config == node.config:
+        value = form.value.get(name, ABSENT)
+        held = self._held
+        if held is not None and pointer == held.pointer:
+            self._held = NewName(pointer, held.old, new) if new != held.old else None
             return
-        op = update_node(node, config=config)
+        if held is not None and not held.pointer.startswith(f"/{name}/"):
+            held = None  # another setting: the name is still being typed
+        else:
+            self._held = None
+        op = _set(node, name, value)
+        if op is None:
+            return
         if pointer.endswith("/name") and Rename(self.draft.document, op, self.catalog):
-            self._held = op  # other steps read the old name: the edit waits until the new one is typed
+            # other steps read the old name: the edit waits until the new one is typed
+            self._held = NewName(pointer, get_at(node.config, pointer), get_at(op["after"]["config"], pointer))
             return
-        self._edit_soon(op, is_rename=held is not None)
+        self._edit_soon(lambda node: _set(node, name, value), is_rename=held is not None)
 
     def _reshape_samples(self) -> None:
         """Shows the fields that the API Input has now in its samples."""
@@ -366,12 +381,15 @@ class SetUpTab:
 
     def _settle(self) -> None:
         """Makes the edit of a renamed field once its name is typed, after a question about the steps that read it."""
-        op, self._held = self._held, None
-        if op is not None:
-            self._edit_soon(op, is_rename=True)
+        held = self._held
+        if held is not None and held is not self._asked_name:
+            self._asked_name = held
+            self._edit_soon(lambda node: _renamed(node, held), is_rename=True)
 
     async def _edit_input(self, ops: Sequence[Op]) -> Any:
         done = await self.edit(ops)
+        if len(ops) > 1:
+            self.follow()  # a renamed field may be named in the settings of this node, too
         self._offer_item_fields()  # another list may have been bound
         self.person_fields.offer()
         return done
@@ -398,25 +416,38 @@ class SetUpTab:
             button(_("From an example"), ask, icon="content_paste", small=True)
             words(_("Paste JSON or a curl line; the fields are drafted for you."), "fp-t3 fp-s12")
 
-    def _edit_soon(self, op: Op, *, is_rename: bool = False) -> None:
+    def _edit_soon(self, change: Callable[[Node], Op | None], *, is_rename: bool = False) -> None:
         """Applies a change of a form in the background: forms call this without waiting, and the draft applies changes
-        in order.
+        in order. `change` makes the edit of the node as it is then; None when there is nothing to change.
         """
+
+        def make() -> Op | None:
+            node = self.node
+            return change(node) if node is not None else None
 
         async def edit() -> None:
             async with self._editing:
-                document, catalog = self.draft.document, self.catalog
-                ops = await with_readers(document, op, catalog, layout) if is_rename else [op]
+                asked = False
+                if is_rename:
+                    ops, asked = await with_readers(lambda: self.draft.document, make, self.catalog, layout)
+                else:
+                    op = make()
+                    ops = [op] if op is not None else []
                 with layout:
                     await self.edit(ops)
+            if is_rename and self._held is held:
+                self._held = None
             if self.problems_box.is_deleted:
                 return
+            if asked or held is not None:
+                self.follow()  # what others have changed while it was asked
             self._reshape_samples()
             with self.problems_box:
                 await self._another_flow()
                 if self.inputs is not None:
                     self.inputs.preview_soon()
 
+        held = self._held
         layout = self.problems_box.client.layout  # the question stays when another step is selected
         background_tasks.create(edit(), name="inspector edit")
 
@@ -432,6 +463,17 @@ class SetUpTab:
         with self.called_box:
             self.called.draw(node)
         self.inputs.take_fields(self.called.fields(node))
+
+
+def _set(node: Node, name: str, value: Any) -> Op | None:
+    """The edit that gives a setting this value and leaves the others; None when it has it."""
+    config = with_value(node.config, f"/{jsonpointer.escape(name)}", value)
+    return update_node(node, config=config) if config != node.config else None
+
+
+def _renamed(node: Node, name: NewName) -> Op | None:
+    config = name.put_in(node.config)
+    return update_node(node, config=config) if config != node.config else None
 
 
 def _is_early(spec: FieldSpec) -> bool:
