@@ -395,8 +395,12 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         half-closed: the system answers data that nobody reads with a reset, which discards the response before the client
         has read it.
         """
-        if self._own_cycle and self.cycle.response_complete and not self._deaf and not self.transport.is_closing():
+        answered = self._own_cycle and self.cycle.response_complete and not self.cycle.keep_alive
+        if answered and not self._deaf and not self.transport.is_closing():
             self.transport.write_eof()
+            self.loop.call_later(
+                REST_SECONDS, self.transport.close
+            )  # deadlines are not looked at while the server stops
         else:
             self.transport.close()
 

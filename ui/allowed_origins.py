@@ -7,10 +7,13 @@ resolves to this server's address (DNS rebinding) would count as this server.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from engine.core.settings import LOOPBACK, Settings, origin_of
+
+_PORT = re.compile(r":[0-9]+$")
 
 
 class Origins:
@@ -38,10 +41,15 @@ class Origins:
         name = urlsplit(said).hostname or ""
         if name in LOOPBACK or name.endswith(".localhost") or _is_ip(name):
             return True
-        hosts = {urlsplit(address).netloc for address in self._named}
-        # a host of the owner may have the usual port written out, which browsers leave out
-        hosts.update(_origin(f"{scheme}://{known}").partition("://")[2] for known in known_hosts)
-        return named in hosts or name in hosts
+        at_every_port = {urlsplit(address).netloc for address in self._named}
+        for known in known_hosts:
+            # the usual port may be written out, which browsers leave out
+            host = _origin(f"{scheme}://{known}").partition("://")[2]
+            if host == named:
+                return True
+            if not _PORT.search(known):
+                at_every_port.add(host)
+        return named in at_every_port or name in at_every_port
 
 
 def _origin(address: str) -> str:

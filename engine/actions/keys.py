@@ -22,7 +22,7 @@ from engine.core.ids import KeyId
 from engine.secrets.sealing import Vault
 from storage.audit import add_entry
 from storage.database import now
-from storage.flows import get_flow
+from storage.flows import get_flow, list_flows
 from storage.keys import KeyProperties, end_secrets, hold_key, insert_key, insert_key_secret, list_keys
 from storage.settings import TRY_KEY, find_setting, put_setting
 
@@ -34,6 +34,8 @@ __all__ = ["NewKey", "change_key", "create_key", "parse_key", "revoke_key", "rot
 MAX_LABEL = 100
 #: The label of the Development key with which a person calls a flow from its page.
 TRY_LABEL = "Try it now"
+#: Flows that an entry of the audit log names; it counts the others.
+_MOST_NAMED = 10
 DEFAULT_OVERLAP_HOURS = 24
 
 
@@ -106,6 +108,8 @@ def change_key(
     said = [
         f"{_in_words(name, getattr(checked, name))} (before: {_in_words(name, getattr(key, name))})" for name in changed
     ]
+    if "flow_ids" in changed and checked.flow_ids is not None:
+        said.append(_which_flows(session, principal.workspace_id, key.flow_ids, checked.flow_ids))
     for name in changed:
         setattr(key, name, getattr(checked, name))
     if changed:
@@ -124,6 +128,25 @@ def _in_words(name: str, value: str | int | list[str] | None) -> str:
         "concurrency": "no limit of jobs at once" if value is None else f"{value} jobs at once",
         "monthly": "no limit of requests a month" if value is None else f"{value} requests a month",
     }[name]
+
+
+def _which_flows(session: Session, workspace_id: str, before: Collection[str] | None, after: Collection[str]) -> str:
+    """Returns which flows were added to those that a key may call, and which were taken away; all when it might call every
+    flow before.
+    """
+    titles = {flow.id: f"“{flow.title}”" for flow in list_flows(session, workspace_id)}
+    changes = (
+        {"only": set(after)}
+        if before is None
+        else {"now also": set(after) - set(before), "no longer": set(before) - set(after)}
+    )
+    parts = []
+    for words, ids in changes.items():
+        if ids:
+            named = sorted(titles.get(flow_id, flow_id) for flow_id in ids)
+            more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
+            parts.append(f"{words} {', '.join(named[:_MOST_NAMED])}{more}")
+    return ", ".join(parts)
 
 
 def _comparable(value: str | int | list[str] | None) -> str | int | set[str] | None:
@@ -177,6 +200,17 @@ def try_key(session: Session, principal: Principal, vault: Vault | None) -> NewK
     sealed = {} if vault is None else {"sealed": vault.seal(workspace_id, made.id, made.key)}
     put_setting(session, workspace_id, TRY_KEY, {"key_id": made.id, "last4": made.last4, **sealed})
     return made
+
+
+def find_try_key(session: Session, workspace_id: str) -> str | None:
+    """Returns the id of the key that only the button "Try it now" uses; None when there is none, or somebody has made it
+    theirs by another label or secret.
+    """
+    stored = find_setting(session, workspace_id, TRY_KEY) or {}
+    for key in list_keys(session, workspace_id):
+        if (key.id, key.last4, key.label) == (stored.get("key_id"), stored.get("last4"), TRY_LABEL):
+            return key.id
+    return None
 
 
 def revoke_key(session: Session, principal: Principal, key_id: str) -> None:

@@ -37,7 +37,7 @@ from engine.flow.output_schemas import ANYTHING, returned_schema, returned_schem
 from engine.flow.patterns import why_not
 from engine.flow.payload_check import PATTERN_STEPS, FieldDict, PayloadCheck
 from engine.flow.references import Json
-from engine.flow.well_formed_fields import is_well_formed, well_formed_fields
+from engine.flow.well_formed_fields import well_formed_fields
 
 #: The code of the problem that a field asks for more than any body can have. Versions that went live with it still run.
 OUT_OF_REACH = "out_of_reach"
@@ -333,7 +333,8 @@ def _limit_problems(node: Node, field: FieldDict, here: str) -> list[Problem]:
 
 
 def _rules_problems(node: Node, field: FieldDict, here: str, level: int, check: PayloadCheck) -> list[Problem]:
-    found = _limit_problems(node, field, here)
+    (read,) = well_formed_fields([dict(field)])
+    found = _limit_problems(node, read, here)
     name = field.get("name") or "items"
     words: JsonValue = field.get("enum") if field.get("type", "string") == "string" else None
     if isinstance(words, list | tuple) and not any(isinstance(word, str) and word.strip() for word in words):
@@ -351,13 +352,12 @@ def _rules_problems(node: Node, field: FieldDict, here: str, level: int, check: 
         found += _fields_problems(node, field["fields"], f"{here}/fields", level + 1, check)
     if isinstance(field.get("items"), Mapping):
         found += _rules_problems(node, field["items"], f"{here}/items", level + 1, check)
-    # of a field that is not well formed, the check of the document's shape says what is wrong
-    if not found and is_well_formed(field):
+    if not found:
         for key in ("default", "example"):
-            if field.get(key) is None:
+            if read.get(key) is None:
                 continue
             check.errors = errors = WrongFields()
-            check.value(field, field[key])
+            check.value(read, read[key])
             if errors:
                 found.append(
                     Problem(

@@ -50,11 +50,6 @@ _FITS: Final[Mapping[str, Callable[[Any], bool]]] = {
 }
 
 
-def is_well_formed(field: Mapping[str, Any]) -> bool:
-    """True when `well_formed_fields` leaves the field as it is."""
-    return _well_formed(field) is field
-
-
 def well_formed_fields(fields: JsonValue) -> list[dict[str, Any]]:
     """Returns the fields that are objects, each without the parts that are not of their type; a number that is written as
     a text, which the check of a flow takes, is that number. What is well formed is returned itself.

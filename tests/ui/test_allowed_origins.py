@@ -56,3 +56,9 @@ def test_an_address_is_one_however_it_is_written(address, origin):
 def test_the_name_the_owner_opened_is_let_in():
     assert Origins(Settings()).accepts("http://flows.lan:8080", "http", "flows.lan:8080", ["flows.lan:8080"])
     assert not Origins(Settings()).accepts("http://other.lan:8080", "http", "other.lan:8080", ["flows.lan:8080"])
+
+
+def test_a_name_with_a_port_is_let_in_at_that_port_alone():
+    for known in ("flows.lan:80", "flows.lan:9998"):
+        assert not Origins(Settings()).accepts("http://flows.lan:9999", "http", "flows.lan:9999", [known])
+    assert Origins(Settings()).accepts("http://flows.lan:9999", "http", "flows.lan:9999", ["flows.lan"])

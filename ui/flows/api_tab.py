@@ -11,6 +11,7 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 
 from engine.actions.deployments import endpoint_path
+from engine.actions.keys import find_try_key
 from engine.actions.samples import example_payload
 from engine.code_samples import YOUR_KEY, ask_for_job, code_examples, files_to_send, first_call, one_call_examples
 from engine.flow.contract import input_fields
@@ -69,7 +70,8 @@ def load_api_tab(session: Session, workspace_id: str, flow: FlowRow, at: int) ->
         if number
         else get_draft(session, workspace_id, flow.id).document
     )
-    every = list_keys(session, workspace_id)
+    own = find_try_key(session, workspace_id)
+    every = [key for key in list_keys(session, workspace_id) if key.id != own]
     active = [key for key in every if key.status(at) == "active"]
     ended = any(
         key not in active and key.label != TRY_LABEL and (key.flow_ids is None or flow.id in key.flow_ids)
@@ -271,7 +273,7 @@ class ApiTab:
                 )
 
     def _draw_chooser(self) -> None:
-        options = {key.id: key.label for key in self.seen.keys if key.label != TRY_LABEL}
+        options = {key.id: key.label for key in self.seen.keys}
         if self.made is not None:
             options = {self.made.new.id: self.made.label, **options}
         if not options:
@@ -291,7 +293,7 @@ class ApiTab:
 
     def _draw_keys(self) -> None:
         self.keys_place.clear()
-        shown = [key for key in self.seen.keys if key.label != TRY_LABEL]
+        shown = self.seen.keys
         with self.keys_place, card(_("Keys that may call it")) as box:
             with box.head:
                 if self.page_session.may("manage keys") and not self.making:
@@ -360,7 +362,7 @@ class ApiTab:
                     icon("open_in_new", "fp-t3", size=16)
 
     def _labels(self) -> list[str]:
-        return [key.label for key in self.seen.keys if key.label != TRY_LABEL]
+        return [key.label for key in self.seen.keys]
 
     def _begin_key(self) -> None:
         self.making = True

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from engine.actions.called_flows import calls_older_versions
 from engine.actions.datasets import known_datasets
 from engine.actions.deployments import problems_before_deploy, warnings_before_deploy
+from engine.actions.keys import find_try_key
 from engine.core.errors import Problem
 from engine.core.settings import Settings
 from engine.flow.accept_field import has_field
@@ -25,7 +26,6 @@ from storage.keys import list_keys
 from storage.sent_fields import CALLS, count_sent_fields
 from ui.flows.made_up_note import MadeUp, load_made_up
 from ui.flows.practice_note import Practice, load_practice
-from ui.flows.try_it import LABEL as TRY_LABEL
 from ui.kit.text import _, plural
 from ui.parts.written_rows import tables_of
 
@@ -129,11 +129,9 @@ def _noticed(
 
     Revoked and expired keys are left out, and so is the "Try it now" key, because its requests always fit the flow.
     """
-    at = now(session)
+    at, own = now(session), find_try_key(session, workspace_id)
     labels = {
-        key.id: key.label
-        for key in list_keys(session, workspace_id)
-        if key.status(at) == "active" and not (key.label == TRY_LABEL and key.environment == "dev")
+        key.id: key.label for key in list_keys(session, workspace_id) if key.status(at) == "active" and key.id != own
     }
     sent = {
         labels[key_id]: fields

@@ -14,6 +14,7 @@ from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 
+from engine.actions.keys import find_try_key
 from engine.core.clock import SECOND
 from engine.jobs.submit.accept import flow_limit_ms
 from storage.database import now
@@ -21,7 +22,6 @@ from storage.environments import EnvironmentUse, read_environments
 from storage.flows import FlowRow
 from storage.keys import KeyRow, list_keys
 from storage.workspaces import get_limits
-from ui.flows.try_it import LABEL as TRY_LABEL
 from ui.kit.parts import ENVIRONMENTS, environment_badge, link_button, words
 from ui.kit.text import Reader, _, duration, number, plural
 from ui.page_session import PageSession
@@ -42,7 +42,8 @@ class CallersAndLimits(Struct, frozen=True):
 def load_callers_and_limits(session: Session, workspace_id: str, flow: FlowRow) -> CallersAndLimits:
     """Reads limits, use and the active keys that may call this flow."""
     at = now(session)
-    active = [key for key in list_keys(session, workspace_id) if key.status(at) == "active" and key.label != TRY_LABEL]
+    own = find_try_key(session, workspace_id)
+    active = [key for key in list_keys(session, workspace_id) if key.status(at) == "active" and key.id != own]
     keys = tuple(key for key in active if key.flow_ids is None or flow.id in key.flow_ids)
     limits = get_limits(session, workspace_id)
     return CallersAndLimits(

@@ -109,11 +109,11 @@ async def delete(page_session: PageSession, flow: FlowRow) -> bool:
     live = flow.live_version is not None
     lost = (
         _(
-            "Its API is switched off and the flow is gone, with its draft and its versions. Its jobs stay for now, with the versions that they ran."
+            "Its API is switched off and the flow is gone, with its draft. Its jobs stay for now, and its versions with their samples until the last of these jobs is removed."
         )
         if live
         else _(
-            "The flow is gone, with its draft and its versions. Its jobs stay for now, with the versions that they ran."
+            "The flow is gone, with its draft. Its jobs stay for now, and its versions with their samples until the last of these jobs is removed."
         )
     )
     callers = await page_session.query(list_callers, flow.id)

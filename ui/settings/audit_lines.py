@@ -5,6 +5,7 @@ A test reads the source and fails for a verb that has no label here.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from msgspec import Struct
@@ -161,11 +162,22 @@ def names_of(actors: Iterable[str], people: Collection[Person]) -> dict[str, str
     named = {actor: _parts(actor) for actor in actors}
     ids: dict[str, set[str]] = {}
     for name, actor_id in (*named.values(), *((one.name, one.id) for one in people), *_without_id()):
-        ids.setdefault(name.casefold(), set()).add(actor_id)
-    return {
-        actor: f"{name} ({emails.get(actor_id, actor_id)})" if actor_id and len(ids[name.casefold()]) > 1 else name
-        for actor, (name, actor_id) in named.items()
-    }
+        ids.setdefault(_as_seen(name), set()).add(actor_id)
+
+    def label(name: str, actor_id: str) -> str:
+        is_clear = len(ids[_as_seen(name)]) == 1 and "@" not in name
+        return name if is_clear or not actor_id else f"{name} ({emails.get(actor_id, actor_id)})"
+
+    return {actor: label(*parts) for actor, parts in named.items()}
+
+
+def _as_seen(name: str) -> str:
+    """Returns the same text for names that look alike on the page: blanks, invisible characters and capitals do not count."""
+    composed = unicodedata.normalize("NFKC", name)
+    visible = "".join(
+        letter for letter in composed if unicodedata.category(letter) not in {"Cc", "Cf"} or letter.isspace()
+    )
+    return " ".join(visible.split()).casefold()
 
 
 def _parts(actor: str) -> tuple[str, str]:

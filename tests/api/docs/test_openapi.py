@@ -8,9 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from api.app import api_document
-from api.docs.openapi import FlowContract, flow_document, slug_of
+from api.docs.openapi import FlowContract, contract_of, flow_document, slug_of
 from api.docs.portable_schema import portable
 from engine.core.paths import ASSETS
+from engine.flow.document import Document
 from engine.flow.file_values import FILE_SCHEMA
 from engine.secrets.webhook_signing import signed_headers
 from tests.api.docs.snapshot import SERVER, SNAPSHOT, changes, whole
@@ -264,3 +265,25 @@ def test_the_document_of_a_flow_says_that_it_asks_a_person():
     for said in (document["info"]["description"], call["description"]):
         assert said.startswith("Reads a page and writes a summary.\n\nIt asks a person:")
     assert "It asks a person" not in json.dumps(OF_THE_FLOW)
+
+
+@pytest.mark.parametrize(
+    ("node", "is_connected", "asks"),
+    [
+        ({"type": "approval"}, True, True),
+        ({"type": "approval"}, False, False),
+        ({"type": "agent", "config": {"tools": [{"kind": "flow", "ask_first": True}]}}, True, True),
+        ({"type": "agent", "config": {"tools": [{"kind": "flow"}, "odd"]}}, True, False),
+        ({"type": "agent", "config": {"tools": 5}}, True, False),
+    ],
+)
+def test_a_flow_asks_when_a_step_that_runs_does(node: dict[str, Any], is_connected: bool, asks: bool):
+    document = Document.model_validate(
+        {
+            "format": 1,
+            "nodes": [{"id": "api_input", "type": "api_input"}, {"id": "a", **node}],
+            "edges": [{"id": "e1", "source": "api_input", "target": "a"}] if is_connected else [],
+        },
+        strict=False,
+    )
+    assert contract_of(document, flow_id="flow_1", title="", description="", version=1).asks_person is asks

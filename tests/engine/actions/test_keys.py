@@ -5,7 +5,7 @@ import re
 import pytest
 from msgspec.structs import replace
 
-from engine.actions.flows import delete_flow, import_flow
+from engine.actions.flows import delete_flow, import_flow, rename_flow
 from engine.actions.keys import change_key, create_key, revoke_key, rotate_key
 from engine.core.api_key_format import new_key_text, parse_key
 from engine.core.clock import HOUR, MINUTE
@@ -230,7 +230,13 @@ def test_the_audit_log_says_what_was_changed_of_a_key(database, ada):
     assert database.read_now(list_entries, ada.workspace_id)[0].detail == (
         "Web shop: label Web shop (before: label Shop); may call 1 flow (before: may call every flow); "
         "ends 2069-12-07T00:00:00.000Z (before: has no end); "
-        "no limit of requests a month (before: 5 requests a month)"
+        "no limit of requests a month (before: 5 requests a month); only “Greeting”"
+    )
+    other_id = database.write_now(import_flow, ada, flow_file(greeting())).flow_id
+    database.write_now(rename_flow, ada, other_id, "Farewell")
+    database.write_now(change_key, ada, made.id, changed, replace(changed, flow_ids=[other_id]))
+    assert database.read_now(list_entries, ada.workspace_id)[0].detail == (
+        "Web shop: may call 1 flow (before: may call 1 flow); now also “Farewell”, no longer “Greeting”"
     )
 
 

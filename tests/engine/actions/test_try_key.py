@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from engine.actions.keys import TRY_LABEL, change_key, create_key, revoke_key, rotate_key, try_key
+from engine.actions.keys import TRY_LABEL, change_key, create_key, find_try_key, revoke_key, rotate_key, try_key
 from engine.actions.principal import Principal
 from engine.core.api_key_format import parse_key
 from engine.core.environments import Environment
@@ -32,6 +32,7 @@ def test_a_key_that_somebody_rotated_or_made_is_theirs(database: Database, ada: 
     own = database.write_now(create_key, ada, TRY_LABEL, Environment.DEV)
     second = database.write_now(try_key, ada, vault)
     third = database.write_now(try_key, ada, vault)
+    assert database.read_now(find_try_key, ada.workspace_id) == third.id
     assert second.id not in {first.id, own.id}
     assert third.id == second.id
     for text in (first.key, rotated.key, own.key, third.key):
@@ -47,6 +48,7 @@ def test_a_key_that_was_revoked_or_has_another_label_is_replaced(
     second = database.write_now(try_key, ada, vault)
     seen = database.read_now(get_key, ada.workspace_id, second.id).properties
     database.write_now(change_key, ada, second.id, seen, replace(seen, label="Shop"))
+    assert database.read_now(find_try_key, ada.workspace_id) is None
     assert len({first.id, second.id, database.write_now(try_key, ada, vault).id}) == 3
 
 

@@ -9,7 +9,7 @@ import pytest
 from engine.flow.caller_changes import caller_changes
 from engine.flow.contract import input_fields, payload_schema, sample_payload
 from engine.flow.document import Document, Node
-from engine.flow.well_formed_fields import is_well_formed, well_formed_fields
+from engine.flow.well_formed_fields import well_formed_fields
 from engine.nodes import CATALOG
 
 FIELD = {"name": "a", "type": "string"}
@@ -51,4 +51,12 @@ def test_fields_that_are_well_formed_are_returned_themselves() -> None:
         {"name": "b", "type": "array", "items": {"type": "number", "minimum": 0.5}, "required": True},
     ]
     assert all(one is other for one, other in zip(well_formed_fields(fields), fields, strict=True))
-    assert all(map(is_well_formed, fields))
+
+
+@pytest.mark.parametrize("least", [5, 5.0, "5"])
+def test_a_limit_is_held_however_its_number_is_written(least: Any) -> None:
+    for more, code in (({"default": "abc"}, "bad_default"), ({"max_length": "3"}, "contradiction")):
+        fields = [{**FIELD, "min_length": least, **more}]
+        document = Document(nodes=(Node(id="api_input", type="api_input", config={"fields": fields}),))
+        found = CATALOG["api_input"].check(document.nodes[0], document)  # type: ignore[misc]
+        assert [problem.code for problem in found] == [code]

@@ -17,10 +17,12 @@ from engine.actions.members import join
 from engine.actions.principal import Principal
 from engine.actions.team import invite
 from engine.core.clock import HOUR
-from storage.members import list_people
+from engine.core.roles import Role
+from storage.members import Person, list_people
 from tests.sources import nodes_of, source_files
 from tests.ui.arrange import page_text, press
 from tests.ui.conftest import PASSWORD, Site
+from ui.settings.audit_lines import names_of
 
 
 def actions_in_the_source() -> set[str]:
@@ -88,6 +90,26 @@ async def test_people_who_could_be_taken_for_another_have_their_address(site: Si
     file = await user.http_client.get("/settings/audit/export.csv?kind=keys")
     rows = list(csv.DictReader(io.StringIO(file.text.removeprefix("\ufeff"))))
     assert {row["who"] for row in rows} >= {"Command line (mallory@example.com)", "Sam (Sales)"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "The  command line",
+        "Command line\u00a0",
+        "\u200bthe command line",
+        "E\u200bve",
+        "ＥＶＥ",
+        "Mallory (eve@example.com)",
+    ],
+)
+def test_a_name_that_looks_like_somebody_elses_has_its_address(name: str) -> None:
+    people = [
+        Person("user_1", "ws_1", "Eve", "eve@example.com", Role.OWNER, disabled=False, created_at=0),
+        Person("user_2", "ws_1", name, "mallory@example.com", Role.EDITOR, disabled=False, created_at=0),
+    ]
+    shown = names_of(["command line", f"{name} (user_2)"], people)
+    assert shown == {"command line": "The command line", f"{name} (user_2)": f"{name} (mallory@example.com)"}
 
 
 async def test_filters_stand_in_the_address_and_the_file_has_the_same_lines(site: Site, user: User) -> None:

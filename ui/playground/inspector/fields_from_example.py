@@ -50,7 +50,8 @@ async def ask_for_example(node: Node | None) -> tuple[Fields | None, dict[str, A
     """Returns the fields of the API Input with the example's fields added, and a sample made of it; (None, None) when
     cancelled.
     """
-    kept = [one for one in (node.config.get("fields") or () if node else ()) if isinstance(one, dict)]
+    stored = node.config.get("fields") if node else None
+    kept = [one for one in stored if isinstance(one, dict)] if isinstance(stored, list | tuple) else []
     state: dict[str, Drafted | None] = {"drafted": None}
     with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
         dialog.props["aria-label"] = _("From an example")
