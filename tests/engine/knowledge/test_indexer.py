@@ -353,6 +353,49 @@ async def test_pages_that_could_not_be_looked_for_stay(
     check_index(world)
 
 
+@pytest.mark.process
+async def test_pages_that_are_refused_for_a_time_stay(
+    world: World, ada: Principal, made: str, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "DELAY_SECONDS", 0.0)
+    pages = {"/": a_page("Start", "/help", "/staff", "/news"), "/help": a_page("Help", "/help/a", "/help/b")}
+    pages |= {"/help/a": a_page("A", "/help/a/deep"), "/help/b": a_page("B"), "/news": a_page("News")}
+    with WebSite({**pages, "/staff": Page("", 401)}) as site:
+        allowed = parse_allow_list(site.origin.removeprefix("http://"))
+        tools = Tools(world.database, OutboundClient(OutboundRules(allow=tuple(allowed))), Sandbox(1))
+        indexer = Indexer(tools, model, "boot_here")  # type: ignore[arg-type]
+        source_id = world.write(add_site, ada, made, site.at("/"))
+
+        async def read() -> tuple[int, list[str]]:
+            await read_all(indexer)
+            (source,) = sources(world, made)
+            world.write(read_again, ada, source_id)
+            told = [one["message"] for one in source.problems]
+            return source.documents, [one for one in told if "page was left out" not in one and "links lead" not in one]
+
+        stays = "Pages that were found before stay as they were."
+        assert (await read())[0] == 5
+        for status in (403, 401, 400):
+            site.pages["/help"] = Page("<html>Just a moment...</html>", status)
+            documents, told = await read()
+            assert (documents, told[0].endswith(stays)) == (5, True)
+            assert f"/help` answered {status}" in told[0]
+        site.pages["/help"], site.pages["/sitemap.xml"] = pages["/help"], Page("", 403)
+        documents, told = await read()
+        assert (documents, told[0].endswith(stays)) == (5, True)
+        assert "/sitemap.xml` answered 403" in told[0]
+        site.pages["/sitemap.xml"], site.pages["/help/b"] = Page("", 404), Page("", 403)
+        site.pages["/"] = a_page("Start", "/help", "/staff")
+        documents, told = await read()
+        assert documents == 4, "what is linked no more is removed: no page is known from those that were never shown"
+        assert "/help/b` answered 403" in told[0]
+        site.pages["/help"] = Page("", 410)
+        assert (await read())[0] == 1
+        await tools.sandbox.close()
+        await tools.outbound.aclose()
+    check_index(world)
+
+
 async def test_without_an_answer_of_the_model_the_words_are_found(
     world: World, ada: Principal, made: str, indexer: Indexer, model: Model
 ) -> None:
