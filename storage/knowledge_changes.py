@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import delete, false, func, insert, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, exists, false, func, insert, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from engine.core.clock import DAY, HOUR
 from engine.core.ids import new_id
@@ -146,8 +146,10 @@ def insert_source(
     return row
 
 
-def wait_again(source: KnowledgeSource) -> None:
-    """Has a source read again by the next worker that is free."""
+def wait_again(session: Session, source: KnowledgeSource) -> None:
+    """Has a source read again by the next worker that is free, after those that wait already."""
+    if source.state != "waiting":
+        source.next_at = now(session)
     source.state, source.owner, source.stop_requested = "waiting", None, False
     source.done = source.total = 0
     source.message = ""
@@ -170,36 +172,60 @@ def hold_dataset_sources(session: Session, workspace_id: str, dataset_id: str) -
     return [row for row in rows if row.settings.get("dataset") == dataset_id]
 
 
-def rename_chosen_column(source: KnowledgeSource, column: str, name: str) -> None:
+def rename_chosen_column(session: Session, source: KnowledgeSource, column: str, name: str) -> None:
     """Keeps a source of a dataset at a column that has another name now. A reading that is under way begins anew."""
     chosen: list[str] = source.settings.get("columns") or []
     if column not in chosen:
         return
     source.settings = {**source.settings, "columns": [name if one == column else one for one in chosen]}
     if source.state == "working":
-        wait_again(source)
+        wait_again(session, source)
 
 
 # What workers do.
 
 
-def anything_due(session: Session, under_way: Collection[str] = (), *, read: bool = True, remove: bool = True) -> bool:
+def anything_due(
+    session: Session,
+    under_way: Collection[str] = (),
+    *,
+    read: bool = True,
+    remove: bool = True,
+    sites: bool = True,
+) -> bool:
     """True when a source waits for a worker that `claim_next` would give to it."""
-    due = _due(session, under_way, read=read, remove=remove)
+    due = _due(session, under_way, read=read, remove=remove, sites=sites)
     return session.scalar(due.with_only_columns(KnowledgeSource.id).limit(1)) is not None
 
 
 def claim_next(
-    session: Session, owner: str, under_way: Collection[str] = (), *, read: bool = True, remove: bool = True
+    session: Session,
+    owner: str,
+    under_way: Collection[str] = (),
+    *,
+    read: bool = True,
+    remove: bool = True,
+    sites: bool = True,
 ) -> Task | None:
-    """Gives the next source that is due to a worker, first those to remove; None when there is none.
+    """Gives the next source that is due to a worker; None when there is none. First come those to remove, then those that
+    somebody waits for, then those that are read again by themselves; of each, those of workspaces of which none is being
+    read, and the one that is due for longest.
 
     `under_way`: sources that this worker still reads, although they were taken from it. A second reading would have the
-    same owner, and the writes of both could not be told apart. `read`, `remove`: what the worker has room for.
+    same owner, and the writes of both could not be told apart. `read`, `remove`: what the worker has room for; `sites`: also
+    for a website.
     """
+    other = aliased(KnowledgeSource)
+    is_served = exists().where(other.workspace_id == KnowledgeSource.workspace_id, other.state == "working")
     row = session.scalars(
-        _due(session, under_way, read=read, remove=remove)
-        .order_by(KnowledgeSource.state != "leaving", KnowledgeSource.created_at)
+        _due(session, under_way, read=read, remove=remove, sites=sites)
+        .order_by(
+            KnowledgeSource.state != "leaving",
+            KnowledgeSource.state != "waiting",
+            is_served,
+            func.coalesce(KnowledgeSource.next_at, KnowledgeSource.created_at),
+            KnowledgeSource.created_at,
+        )
         .limit(1)
     ).first()
     if row is None:
@@ -505,12 +531,14 @@ def find_source_named(session: Session, collection_id: str, kind: Kind, name: st
     ).first()
 
 
-def _due(session: Session, under_way: Collection[str], *, read: bool, remove: bool) -> Any:
+def _due(session: Session, under_way: Collection[str], *, read: bool, remove: bool, sites: bool) -> Any:
     to_remove = (KnowledgeSource.state == "leaving") & KnowledgeSource.owner.is_(None)
     to_read = or_(
         KnowledgeSource.state == "waiting",
         KnowledgeSource.state.in_(("ready", "failed", "stopped")) & (KnowledgeSource.next_at <= now(session)),
     )
+    if not sites:
+        to_read &= KnowledgeSource.kind != "site"
     wanted = [one for one, has_room in ((to_remove, remove), (to_read, read)) if has_room]
     return select(KnowledgeSource).where(KnowledgeSource.id.not_in(under_way), or_(false(), *wanted))
 

@@ -246,7 +246,7 @@ def read_again(session: Session, principal: Principal, source_id: str) -> None:
     source = hold_source(session, principal.workspace_id, source_id)
     if source.state == "working":
         raise Conflict(f"“{source.name}” is being read now", remedy="Wait until it has ended, or stop it.")
-    wait_again(source)
+    wait_again(session, source)
     add_entry(session, principal, "read source again", source.id, source.name)
 
 
@@ -272,7 +272,8 @@ def set_again(session: Session, principal: Principal, source_id: str, again: str
     if again not in {"", *AGAIN} or (again and source.kind not in {"site", "dataset"}):
         raise _invalid("/again", "This source cannot be read again by itself", "Websites and datasets can.")
     source.again = again
-    source.next_at = now(session) + AGAIN[again] if again else None
+    if source.state != "waiting":  # the end of its reading sets it
+        source.next_at = now(session) + AGAIN[again] if again else None
     add_entry(session, principal, "change source", source.id, f"{source.name}: {again or 'by hand'}")
 
 
@@ -340,7 +341,7 @@ def _read_all(session: Session, collection: KnowledgeCollection) -> None:
     """Has every source of a collection read again; one that is being read begins anew."""
     collection.updated_at = now(session)
     for one in list_sources(session, collection.workspace_id, collection.id):
-        wait_again(hold_source(session, collection.workspace_id, one.id))
+        wait_again(session, hold_source(session, collection.workspace_id, one.id))
 
 
 def _check_name(session: Session, principal: Principal, name: str, own_id: str = "") -> str:

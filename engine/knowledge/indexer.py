@@ -47,9 +47,10 @@ from storage.knowledge_vectors import all_as_bytes
 
 log = logging.getLogger(__name__)
 
-#: How many sources a worker process reads at a time, and how many it removes beside them.
-AT_ONCE = 2
-#: How many documents are written together.
+#: How many sources a worker process reads at a time, and how many it removes beside them. Of those that it reads one at
+#: most is a website, which may take an hour.
+AT_ONCE, SITES_AT_ONCE = 2, 1
+#: How many documents are written or removed together.
 GROUP = 25
 
 
@@ -82,6 +83,7 @@ class Indexer:
         self._owner = owner
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._removing: set[str] = set()
+        self._sites: set[str] = set()
         self._closing = False
         self._looking = False
         self._log_throttle = LogThrottle()
@@ -103,8 +105,9 @@ class Indexer:
                 room = {
                     "read": len(mine) - len(self._removing) < AT_ONCE,
                     "remove": len(self._removing) < AT_ONCE,
+                    "sites": len(self._sites) < SITES_AT_ONCE,
                 }
-                if not any(room.values()) or not await self._database.read(anything_due, mine, **room):
+                if not (room["read"] or room["remove"]) or not await self._database.read(anything_due, mine, **room):
                     return
                 task = await self._database.write(claim_next, self._owner, mine, **room)
                 if task is None:
@@ -122,10 +125,13 @@ class Indexer:
         self._under_way[source_id] = running
         if task.leaving:
             self._removing.add(source_id)
+        elif task.source.kind == "site":
+            self._sites.add(source_id)
 
         def ended(_done: asyncio.Task[None]) -> None:
             self._under_way.pop(source_id, None)
             self._removing.discard(source_id)
+            self._sites.discard(source_id)
 
         running.add_done_callback(ended)
 

@@ -51,10 +51,11 @@ from storage.dataset_changes import checked_rows
 from storage.datasets import list_rows
 from storage.files import list_uses
 from storage.knowledge import SourceLine, list_collections, list_sources, page_of_pieces
-from storage.knowledge_changes import claim_next
+from storage.knowledge_changes import claim_next, end_source
 from storage.tables_knowledge import KnowledgeSource
-from tests.engine.jobs.world import World
+from tests.engine.jobs.world import World, add_workspace
 from tests.engine.knowledge.conftest import Model
+from tests.factories import person
 from tests.postgres_cluster import POSTGRES
 from tests.stand_ins.web_site import Page, WebSite
 
@@ -143,6 +144,56 @@ async def test_what_did_not_change_is_left_and_what_is_gone_is_removed(
     assert await found(world, made, "wheat bun", model)
     assert not any("Loaf 0\n" in one for one in texts(world, source_id))
     check_index(world)
+
+
+def claimed(world: World, count: int, **room: bool) -> list[str]:
+    """Returns the names of the sources that a worker gets, in order."""
+    tasks = [world.write(claim_next, "boot_here", **room) for _ in range(count)]
+    return [one.source.name for one in tasks if one is not None]
+
+
+async def test_what_somebody_waits_for_comes_before_what_is_read_again_by_itself(
+    world: World, ada: Principal, made: str, clock: MovedClock
+) -> None:
+    for name in ("a", "b"):
+        world.write(set_again, ada, world.write(add_site, ada, made, f"{name}.example"), "hourly")
+    assert claimed(world, 3) == ["a.example", "b.example"]
+    a, b = sources(world, made)
+    for one in (b, a):
+        world.write(end_source, one.id, "boot_here", "ready", "", ())
+        clock.offset += 1
+    clock.offset += DAY
+    world.write(add_site, ada, made, "new.example")
+    clock.offset += 1
+    world.write(read_again, ada, a.id)
+    names = ["new.example", "a.example", "b.example"]
+    assert claimed(world, 4) == names, "those that wait by how long they do, then what is due"
+    assert [one.next_at for one in sources(world, made) if one.state == "waiting"] == []
+
+
+async def test_a_workspace_of_which_nothing_is_read_comes_first(world: World, ada: Principal, made: str) -> None:
+    for at in range(3):
+        world.write(add_site, ada, made, f"{at}.example")
+    bob = person(world.write(add_workspace), name="Bob")
+    world.write(add_site, bob, world.write(add_collection, bob, "Bob"), "bob.example")
+    assert claimed(world, 4) == ["0.example", "bob.example", "1.example", "2.example"]
+
+
+async def test_one_website_at_most_is_read_at_a_time(
+    world: World, ada: Principal, made: str, indexer: Indexer, model: Model
+) -> None:
+    world.write(lambda session: setattr(session.get_one(_collection(), made), "model", "box:tiny"))
+    world.write(add_site, ada, made, PRACTICE)
+    world.write(add_site, ada, made, f"{PRACTICE}bakery")
+    model.ready.clear()
+    await indexer.pass_over()
+    assert [one.state for one in sources(world, made)] == ["working", "waiting"]
+    world.write(add_text, ada, made, "Terms", "We give your money back.")
+    await indexer.pass_over()
+    assert [one.state for one in sources(world, made)] == ["working", "waiting", "working"]
+    model.ready.set()
+    await read_all(indexer)
+    assert not any(one.busy for one in sources(world, made))
 
 
 def goods_with_columns(world: World, ada: Principal, made: str) -> tuple[str, str]:
