@@ -28,6 +28,7 @@ from storage.audit import add_entry
 from storage.connections import find_connection
 from storage.database import now
 from storage.datasets import get_dataset
+from storage.files import drop_uses
 from storage.knowledge import (
     MAX_CHARS,
     MAX_COLLECTIONS,
@@ -155,7 +156,8 @@ def add_text(session: Session, principal: Principal, collection_id: str, name: s
 
 
 def add_file(session: Session, principal: Principal, collection_id: str, incoming: Incoming) -> str:
-    """Adds a file and returns the id of its source. A file of the same name in the collection is replaced.
+    """Adds a file and returns the id of its source. A file of the same name in the collection is replaced: what was read of
+    it stays until the new one is read.
 
     Raises Invalid for a kind that cannot be read, TooLarge, FileSpaceFull.
     """
@@ -171,9 +173,14 @@ def add_file(session: Session, principal: Principal, collection_id: str, incomin
     if not incoming.draft.size:
         raise _invalid("/file", f"“{name}” is empty", "Choose a file with text in it.")
     earlier = find_source_named(session, collection.id, "file", name)
-    if earlier is not None:
-        let_go(earlier)
-    source_id = _add(session, principal, collection, "file", name, {})
+    if earlier is None:
+        source_id = _add(session, principal, collection, "file", name, {})
+    else:
+        source_id = earlier.id
+        add_entry(session, principal, "add source", source_id, f"{collection.name}: {_WHAT['file']} {name}, anew")
+        drop_uses(session, "collection", source_id)
+        wait_again(session, earlier)
+        collection.updated_at = now(session)
     row = store_file(
         session,
         incoming,

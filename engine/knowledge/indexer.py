@@ -186,7 +186,7 @@ class Indexer:
         try:
             await self._read_documents(run)
         except (NodeFailed, Refusal) as error:
-            await self._end(source_id, "failed", _sentence(error), run.problems)
+            await self._end(source_id, "failed", _not_read(run, error), run.problems)
             return
         if not run.full:
             await self._remove_gone(run)
@@ -210,6 +210,8 @@ class Indexer:
                 run.problems.append({"name": one.name[:300], "message": one.message[:1_000]})
                 continue
             document = await asyncio.to_thread(cut_document, one, run.task.piece_chars)
+            if not document.pieces and run.task.source.kind == "file":
+                raise NodeFailed(f"“{one.name}” has no text that can be read.", remedy="Add it as text.")
             if self._is_same(run, document):
                 run.done += 1
                 if run.done % 200 == 0:
@@ -331,6 +333,11 @@ def _outcome(run: _Run) -> tuple[str, str]:
     if run.problems and run.not_read == run.done:
         return "failed", run.problems[0]["message"]
     return "ready", ""
+
+
+def _not_read(run: _Run, error: NodeFailed | Refusal) -> str:
+    stays = run.task.source.kind == "file" and any(known.pieces for known in run.known.values())
+    return f"{_sentence(error)} What was read of it before can still be found." if stays else _sentence(error)
 
 
 def _sentence(error: NodeFailed | Refusal) -> str:

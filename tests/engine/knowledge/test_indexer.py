@@ -272,11 +272,11 @@ async def test_files_are_read_and_replaced_by_their_name(
     assert texts(world, notes.id) == ["It is hot."]
     file_id = csv.settings["file_id"]
     assert world.read(list_uses, "collection", first) == [file_id]
-    give(world, ada, made, "prices.csv", b"name;price\nRye;6\n")
+    assert give(world, ada, made, "prices.csv", b"name;price\nRye;6\n") == first
     await read_all(indexer)
-    notes, csv = sources(world, made)
+    csv, notes = sources(world, made)
     assert texts(world, csv.id) == ["name: Rye\nprice: 6"]
-    assert world.read(list_uses, "collection", first) == []
+    assert world.read(list_uses, "collection", first) == [csv.settings["file_id"]] != [file_id]
     with pytest.raises(Invalid, match=r"like “film.mp4” cannot be read"):
         give(world, ada, made, "film.mp4", b"x")
     with pytest.raises(Invalid, match="is empty"):
@@ -284,6 +284,48 @@ async def test_files_are_read_and_replaced_by_their_name(
     with pytest.raises(TooLarge):
         world.write(add_text, ada, made, "Large", "x" * (6 << 20))
     check_index(world)
+
+
+async def test_a_file_that_is_replaced_is_found_until_the_new_one_was_read(
+    world: World, ada: Principal, made: str, indexer: Indexer
+) -> None:
+    source_id = give(world, ada, made, "terms.txt", b"You may return goods within thirty days.")
+    await read_all(indexer)
+    give(world, ada, made, "terms.txt", b"You may return goods within ten days.")
+    (source,) = sources(world, made)
+    assert (source.id, source.state) == (source_id, "waiting")
+    assert await found(world, made, "return goods") == ["You may return goods within thirty days."]
+    await read_all(indexer)
+    assert await found(world, made, "return goods") == ["You may return goods within ten days."]
+    give(world, ada, made, "terms.txt", b" \n \n")
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.state, source.message) == (
+        "failed",
+        "“terms.txt” has no text that can be read. Add it as text. What was read of it before can still be found.",
+    )
+    assert await found(world, made, "return goods") == ["You may return goods within ten days."]
+    give(world, ada, made, "blank.txt", b" \n \n")
+    await read_all(indexer)
+    assert sources(world, made)[1].message == "“blank.txt” has no text that can be read. Add it as text."
+    check_index(world)
+
+
+async def test_a_file_that_is_replaced_while_it_is_read_is_the_new_one(
+    world: World, ada: Principal, made: str, indexer: Indexer, model: Model
+) -> None:
+    world.write(lambda session: setattr(session.get_one(_collection(), made), "model", "box:tiny"))
+    give(world, ada, made, "terms.txt", b"Return goods within thirty days.")
+    model.ready.clear()
+    await indexer.pass_over()
+    await model.asked.wait()
+    give(world, ada, made, "terms.txt", b"Return goods within ten days.")
+    await indexer.pass_over()
+    await indexer.settled()  # the reading of the earlier file has ended
+    model.ready.set()
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.state, texts(world, source.id)) == ("ready", ["Return goods within ten days."])
 
 
 @pytest.mark.process
