@@ -30,7 +30,7 @@ from engine.outbound.client import Answer, OutboundClient
 from engine.sandbox.pool import Sandbox
 from engine.table_files.row_words import as_words, row_text
 from storage.database import Database
-from storage.datasets import get_dataset, list_rows
+from storage.datasets import get_dataset, list_rows_on
 from storage.file_bytes import BytesGone
 from storage.files import find_file
 from storage.knowledge import find_content, list_kept
@@ -59,7 +59,9 @@ class Tools(Struct, frozen=True):
 async def read_source(
     task: Task, tools: Tools, note: Callable[[str], Awaitable[None]]
 ) -> AsyncIterator[Found | NotRead | Missed]:
-    """Yields the documents of a source. `note` is told what goes on. Raises NodeFailed and Refusal when it cannot begin."""
+    """Yields the documents of a source. `note` is told what goes on. Raises NodeFailed and Refusal when it cannot begin,
+    and RowsChanged when it has to begin anew.
+    """
     source = task.source
     match source.kind:
         case "site":
@@ -148,7 +150,7 @@ async def _read_rows(task: Task, tools: Tools) -> AsyncIterator[Found | NotRead]
     if gone and not columns:
         return
     after = 0
-    while rows := await tools.database.read(list_rows, task.workspace_id, dataset.id, after=after):
+    while rows := await tools.database.read(list_rows_on, task.workspace_id, dataset, after=after):
         after = rows[-1].id
         for row in rows:
             data = {name: row.data.get(name) for name in columns} if columns else row.data

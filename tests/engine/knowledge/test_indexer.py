@@ -13,6 +13,7 @@ from sqlalchemy import text
 from engine.actions.datasets import (
     add_dataset,
     add_row,
+    change_row,
     delete_dataset,
     delete_rows,
     import_rows,
@@ -48,7 +49,7 @@ from engine.outbound.allow_list import OutboundRules, parse_allow_list
 from engine.outbound.client import OutboundClient
 from engine.sandbox.pool import Sandbox
 from storage.dataset_changes import checked_rows
-from storage.datasets import list_rows
+from storage.datasets import CHUNK, list_row_ids, list_rows
 from storage.files import list_uses
 from storage.knowledge import SourceLine, list_collections, list_sources, page_of_pieces
 from storage.knowledge_changes import claim_next, end_source
@@ -143,6 +144,70 @@ async def test_what_did_not_change_is_left_and_what_is_gone_is_removed(
     assert (source.documents, source.vectors) == (70, 70)
     assert await found(world, made, "wheat bun", model)
     assert not any("Loaf 0\n" in one for one in texts(world, source_id))
+    check_index(world)
+
+
+async def test_the_same_table_imported_again_costs_only_what_is_new(
+    world: World, ada: Principal, made: str, indexer: Indexer, model: Model
+) -> None:
+    dataset = world.write(add_dataset, ada, "Goods")
+    goods = [{"name": f"Loaf {at}", "made of": "rye"} for at in range(230)] + [{"name": "Twin"}, {"name": "Twin"}]
+    world.write(import_rows, ada, dataset, checked_rows(goods))
+    world.write(lambda session: setattr(session.get_one(_collection(), made), "model", "box:tiny"))
+    source_id = world.write(add_dataset_rows, ada, made, dataset)
+    await read_all(indexer)
+    assert len(model.texts) == 232
+    goods = [{"name": "Bun", "made of": "wheat"}, {"name": "Twin"}, {"name": "Twin"}, {"name": "Twin"}, *goods[3:230]]
+    world.write(import_rows, ada, dataset, checked_rows(goods), "replace")
+    world.write(read_again, ada, source_id)
+    await read_all(indexer)
+    assert sorted(model.texts[232:]) == ["Bun\nname: Bun\nmade of: wheat", "Twin\nname: Twin"]
+    (source,) = sources(world, made)
+    assert (source.state, source.documents, source.pieces, source.vectors) == ("ready", 231, 231, 231)
+    keys = world.read(lambda session: session.scalars(text("select key from knowledge_documents")).all())
+    assert {int(one) for one in keys} == set(world.read(list_row_ids, ada.workspace_id, dataset))
+    assert "name: Loaf 229\nmade of: rye" in await found(world, made, "loaf 229", model)
+    check_index(world)
+
+
+async def test_rows_that_are_replaced_while_they_are_read_are_all_of_one_table(
+    world: World, ada: Principal, made: str, indexer: Indexer, model: Model
+) -> None:
+    dataset = world.write(add_dataset, ada, "Goods")
+    world.write(import_rows, ada, dataset, checked_rows([{"name": f"Old {at}"} for at in range(CHUNK + 5)]))
+    world.write(lambda session: setattr(session.get_one(_collection(), made), "model", "box:tiny"))
+    world.write(add_dataset_rows, ada, made, dataset)
+    model.ready.clear()
+    await indexer.pass_over()
+    await model.asked.wait()  # the first page of rows is read
+    new = checked_rows([{"name": f"New {at}"} for at in range(CHUNK + 5)])
+    world.write(import_rows, ada, dataset, new, "replace")
+    model.ready.set()
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.state, source.documents) == ("ready", CHUNK + 5)
+    old = text("select count(*) from knowledge_pieces where text like 'name: Old%'")
+    assert world.read(lambda session: session.scalar(old)) == 0
+    check_index(world)
+
+
+async def test_long_and_short_documents_are_removed_together(
+    world: World, ada: Principal, made: str, indexer: Indexer
+) -> None:
+    dataset = world.write(add_dataset, ada, "Goods")
+    rows = [
+        {"name": f"Row {at}", "text": "Some more words. " * (60 * many)} for at, many in enumerate((3, 500, 1, 260, 2))
+    ]
+    world.write(import_rows, ada, dataset, checked_rows([*rows, {"name": "Stays"}]))
+    source_id = world.write(add_dataset_rows, ada, made, dataset)
+    await read_all(indexer)
+    assert sources(world, made)[0].pieces > 2 * indexing.SLICE
+    world.write(delete_rows, ada, dataset, world.read(list_row_ids, ada.workspace_id, dataset)[:5])
+    world.write(read_again, ada, source_id)
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.documents, source.pieces, source.chars) == (1, 1, len("name: Stays"))
+    assert texts(world, source_id) == ["name: Stays"]
     check_index(world)
 
 
@@ -721,6 +786,35 @@ async def test_a_full_workspace_takes_no_more(
     world.write(add_site, ada, made, PRACTICE)
     await read_all(indexer)
     assert sources(world, made)[1].message.startswith("The workspace holds its most: 5 pieces")
+
+
+async def test_in_a_full_workspace_what_is_gone_goes_and_makes_room(
+    world: World, ada: Principal, made: str, indexer: Indexer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "MAX_PIECES", 30)
+    dataset = world.write(add_dataset, ada, "People")
+    world.write(import_rows, ada, dataset, checked_rows([{"name": f"Person {at}"} for at in range(30)]))
+    source_id = world.write(add_dataset_rows, ada, made, dataset)
+    await read_all(indexer)
+    ids = world.read(list_row_ids, ada.workspace_id, dataset)
+    world.write(delete_rows, ada, dataset, ids[:20])
+    world.write(change_row, ada, dataset, ids[20], {"name": "Changed 20"})
+    world.write(add_row, ada, dataset, {"name": "Newcomer"})
+    world.write(read_again, ada, source_id)
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.state, source.pieces) == ("ready", 11)
+    kept = [f"name: Person {at}" for at in range(21, 30)]
+    assert sorted(texts(world, source_id)) == sorted(["name: Changed 20", "name: Newcomer", *kept])
+    world.write(import_rows, ada, dataset, checked_rows([{"name": f"Other {at}"} for at in range(40)]))
+    world.write(change_row, ada, dataset, ids[20], {"name": "Changed again"})
+    world.write(read_again, ada, source_id)
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert source.state == "failed"
+    assert source.message.startswith("The workspace holds its most: 30 pieces")
+    assert "name: Changed again" in texts(world, source_id), "what needs no more room is written"
+    check_index(world)
 
 
 async def test_another_model_makes_every_vector_anew(
