@@ -68,6 +68,10 @@ class RowPage(Struct, frozen=True):
     total: int
 
 
+class RowsChanged(Exception):
+    """The rows of a dataset were replaced while they were read page by page, or a column of them is gone."""
+
+
 def list_datasets(session: Session, workspace_id: str) -> list[DatasetLine]:
     """Returns all datasets of a workspace, sorted by name."""
     rows = session.scalars(
@@ -120,6 +124,25 @@ def list_rows(
     workspace.
     """
     return _lines(session, _owned_rows(workspace_id, dataset_id).where(DatasetRow.id > after).limit(limit))
+
+
+def list_rows_on(session: Session, workspace_id: str, dataset: DatasetLine, *, after: int = 0) -> list[RowLine]:
+    """Returns the same as `list_rows`, for a reader that takes the rows of one table page by page. Raises RowsChanged when
+    the next rows are not those of `dataset` as it was then: the last row that was read is gone, or a column is. Rows and
+    columns that were added are no other table.
+    """
+    now = find_dataset(session, workspace_id, dataset.id)
+    if now is None or not set(dataset.column_names) <= set(now.column_names):
+        raise RowsChanged
+    if after and not has_row(session, dataset.id, after):
+        raise RowsChanged
+    return list_rows(session, workspace_id, dataset.id, after=after)
+
+
+def has_row(session: Session, dataset_id: str, row_id: int) -> bool:
+    """True when a dataset has the row with this id. None of the rows that were there before an import with Replace is."""
+    wanted = select(DatasetRow.id).where(DatasetRow.id == row_id, DatasetRow.dataset_id == dataset_id)
+    return session.scalar(wanted) is not None
 
 
 def list_row_ids(session: Session, workspace_id: str, dataset_id: str) -> list[int]:

@@ -29,7 +29,9 @@ MAX_CHARS = 200_000_000
 
 
 class SourceLine(Struct, frozen=True):
-    """A source of a collection. Times are milliseconds; `cost_nanos` None: unknown."""
+    """A source of a collection. Times are milliseconds; `cost_nanos` None: unknown. `next_at`: when it is read again by
+    itself; None while it waits.
+    """
 
     id: str
     collection_id: str
@@ -355,7 +357,7 @@ def source_line(row: KnowledgeSource) -> SourceLine:
         row.input_tokens,
         row.cost_nanos,
         row.again,
-        row.next_at,
+        None if row.state == "waiting" else row.next_at,
         row.created_at,
         row.indexed_at,
         row.stop_requested,

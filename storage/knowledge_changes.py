@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import delete, false, func, insert, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, exists, false, func, insert, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from engine.core.clock import DAY, HOUR
 from engine.core.ids import new_id
@@ -51,6 +51,17 @@ class NewPiece(Struct, frozen=True):
     text: str
     heading: str = ""
     place: str = ""
+
+
+class NewDocument(Struct, frozen=True):
+    """A document to store, with its pieces and their vectors, if there are any."""
+
+    key: str
+    name: str
+    address: str
+    hash: str
+    pieces: Sequence[NewPiece]
+    vectors: Sequence[bytes]
 
 
 class KnownDocument(Struct, frozen=True):
@@ -146,8 +157,10 @@ def insert_source(
     return row
 
 
-def wait_again(source: KnowledgeSource) -> None:
-    """Has a source read again by the next worker that is free."""
+def wait_again(session: Session, source: KnowledgeSource) -> None:
+    """Has a source read again by the next worker that is free, after those that wait already."""
+    if source.state != "waiting":
+        source.next_at = now(session)
     source.state, source.owner, source.stop_requested = "waiting", None, False
     source.done = source.total = 0
     source.message = ""
@@ -170,36 +183,60 @@ def hold_dataset_sources(session: Session, workspace_id: str, dataset_id: str) -
     return [row for row in rows if row.settings.get("dataset") == dataset_id]
 
 
-def rename_chosen_column(source: KnowledgeSource, column: str, name: str) -> None:
+def rename_chosen_column(session: Session, source: KnowledgeSource, column: str, name: str) -> None:
     """Keeps a source of a dataset at a column that has another name now. A reading that is under way begins anew."""
     chosen: list[str] = source.settings.get("columns") or []
     if column not in chosen:
         return
     source.settings = {**source.settings, "columns": [name if one == column else one for one in chosen]}
     if source.state == "working":
-        wait_again(source)
+        wait_again(session, source)
 
 
 # What workers do.
 
 
-def anything_due(session: Session, under_way: Collection[str] = (), *, read: bool = True, remove: bool = True) -> bool:
+def anything_due(
+    session: Session,
+    under_way: Collection[str] = (),
+    *,
+    read: bool = True,
+    remove: bool = True,
+    sites: bool = True,
+) -> bool:
     """True when a source waits for a worker that `claim_next` would give to it."""
-    due = _due(session, under_way, read=read, remove=remove)
+    due = _due(session, under_way, read=read, remove=remove, sites=sites)
     return session.scalar(due.with_only_columns(KnowledgeSource.id).limit(1)) is not None
 
 
 def claim_next(
-    session: Session, owner: str, under_way: Collection[str] = (), *, read: bool = True, remove: bool = True
+    session: Session,
+    owner: str,
+    under_way: Collection[str] = (),
+    *,
+    read: bool = True,
+    remove: bool = True,
+    sites: bool = True,
 ) -> Task | None:
-    """Gives the next source that is due to a worker, first those to remove; None when there is none.
+    """Gives the next source that is due to a worker; None when there is none. First come those to remove, then those that
+    somebody waits for, then those that are read again by themselves; of each, those of workspaces of which none is being
+    read, and the one that is due for longest.
 
     `under_way`: sources that this worker still reads, although they were taken from it. A second reading would have the
-    same owner, and the writes of both could not be told apart. `read`, `remove`: what the worker has room for.
+    same owner, and the writes of both could not be told apart. `read`, `remove`: what the worker has room for; `sites`: also
+    for a website.
     """
+    other = aliased(KnowledgeSource)
+    is_served = exists().where(other.workspace_id == KnowledgeSource.workspace_id, other.state == "working")
     row = session.scalars(
-        _due(session, under_way, read=read, remove=remove)
-        .order_by(KnowledgeSource.state != "leaving", KnowledgeSource.created_at)
+        _due(session, under_way, read=read, remove=remove, sites=sites)
+        .order_by(
+            KnowledgeSource.state != "leaving",
+            KnowledgeSource.state != "waiting",
+            is_served,
+            func.coalesce(KnowledgeSource.next_at, KnowledgeSource.created_at),
+            KnowledgeSource.created_at,
+        )
         .limit(1)
     ).first()
     if row is None:
@@ -290,24 +327,73 @@ def begin_document(
     return row.id
 
 
+def add_documents(session: Session, source_id: str, owner: str, model: str, documents: Sequence[NewDocument]) -> None:
+    """Stores documents whose keys are new; together they have SLICE pieces at most. One by one each takes a dozen
+    statements.
+    """
+    source = _owned(session, source_id, owner)
+    at = now(session)
+    rows: list[dict[str, Any]] = [
+        {
+            "source_id": source_id,
+            "collection_id": source.collection_id,
+            "key": one.key,
+            "name": one.name,
+            "address": one.address,
+            "hash": one.hash,
+            "model": model if one.vectors else "",
+            "piece_count": len(one.pieces),
+            "char_count": sum(len(piece.text) for piece in one.pieces),
+            "updated_at": at,
+            "kept": None,
+        }
+        for one in documents
+    ]
+    made = insert(KnowledgeDocument).returning(KnowledgeDocument.id, sort_by_parameter_order=True)
+    ids = session.scalars(made, rows).all()
+    _insert_pieces(
+        session,
+        source,
+        [
+            (document_id, document.name, number, piece)
+            for document_id, document in zip(ids, documents, strict=True)
+            for number, piece in enumerate(document.pieces)
+        ],
+    )
+    with_vectors = [(document_id, one) for document_id, one in zip(ids, documents, strict=True) if one.vectors]
+    if with_vectors:
+        session.execute(
+            insert(KnowledgeVectors),
+            [
+                {
+                    "document_id": document_id,
+                    "collection_id": source.collection_id,
+                    "model": model,
+                    "dimensions": len(one.vectors[0]),
+                    "vectors": b"".join(one.vectors),
+                }
+                for document_id, one in with_vectors
+            ],
+        )
+    source.document_count += len(rows)
+    source.piece_count += sum(row["piece_count"] for row in rows)
+    source.char_count += sum(row["char_count"] for row in rows)
+    source.vector_count += sum(len(one.vectors) for one in documents)
+    session.flush()
+    if not is_sqlite(session):
+        from storage.postgres.vector_search import add_points
+
+        for document_id, one in with_vectors:
+            add_points(session, document_id, source.collection_id, model, one.vectors)
+
+
 def write_pieces(
     session: Session, source_id: str, owner: str | None, document_id: int, first: int, pieces: Sequence[NewPiece]
 ) -> None:
     """Stores a slice of the pieces of a document; the first of them has the number `first`."""
     source = _owned(session, source_id, owner)
-    rows = [
-        {"document_id": document_id, "number": first + at, "heading": one.heading, "place": one.place, "text": one.text}
-        for at, one in enumerate(pieces)
-    ]
-    ids = session.scalars(insert(KnowledgePiece).returning(KnowledgePiece.id, sort_by_parameter_order=True), rows).all()
-    names = session.scalar(select(KnowledgeDocument.name).where(KnowledgeDocument.id == document_id)) or ""
-    add_words(
-        session,
-        [
-            IndexedPiece(piece_id, source.collection_id, source.id, _heading(names, one.heading), one.text)
-            for piece_id, one in zip(ids, pieces, strict=True)
-        ],
-    )
+    name = session.scalar(select(KnowledgeDocument.name).where(KnowledgeDocument.id == document_id)) or ""
+    _insert_pieces(session, source, [(document_id, name, first + at, one) for at, one in enumerate(pieces)])
     chars = sum(len(one.text) for one in pieces)
     _count(session, source, document_id, len(pieces), chars)
 
@@ -426,6 +512,71 @@ def clear_some(session: Session, source_id: str, owner: str | None, document_id:
     return True
 
 
+def clear_documents(session: Session, source_id: str, owner: str | None, document_ids: Sequence[int]) -> bool:
+    """Removes documents, with SLICE pieces at most. Returns whether all of them are removed; else it is to be called again
+    with the same.
+    """
+    source = _owned(session, source_id, owner)
+    documents = session.execute(
+        select(KnowledgeDocument.id, KnowledgeDocument.name, KnowledgeDocument.piece_count)
+        .where(KnowledgeDocument.id.in_(document_ids), KnowledgeDocument.source_id == source_id)
+        .order_by(KnowledgeDocument.id)
+    ).all()
+    names: dict[int, str] = {}
+    count = 0
+    for document in documents:
+        count += document.piece_count
+        if count > SLICE:
+            break
+        names[document.id] = document.name
+    if documents and not names:
+        clear_some(session, source_id, owner, documents[0].id, gone=True)
+        return False
+    pieces = session.execute(
+        select(KnowledgePiece.id, KnowledgePiece.document_id, KnowledgePiece.heading, KnowledgePiece.text).where(
+            KnowledgePiece.document_id.in_(names)
+        )
+    ).all()
+    remove_words(
+        session,
+        [
+            IndexedPiece(
+                one.id, source.collection_id, source.id, _heading(names[one.document_id], one.heading), one.text
+            )
+            for one in pieces
+        ],
+    )
+    vectors = session.execute(
+        select(KnowledgeVectors.dimensions, func.length(KnowledgeVectors.vectors)).where(
+            KnowledgeVectors.document_id.in_(names)
+        )
+    ).all()
+    for table, column in (
+        (KnowledgeVectors, KnowledgeVectors.document_id),
+        (KnowledgePiece, KnowledgePiece.document_id),
+        (KnowledgeDocument, KnowledgeDocument.id),
+    ):
+        session.execute(delete(table).where(column.in_(names)).execution_options(synchronize_session=False))
+    source.vector_count = max(0, source.vector_count - sum(size // max(1, one) for one, size in vectors))
+    source.document_count = max(0, source.document_count - len(names))
+    source.piece_count = max(0, source.piece_count - len(pieces))
+    source.char_count = max(0, source.char_count - sum(len(one.text) for one in pieces))
+    session.flush()
+    session.expire_all()
+    return len(names) == len(documents)
+
+
+def move_documents(session: Session, source_id: str, owner: str, moves: Sequence[tuple[int, str]]) -> None:
+    """Gives documents (id, new key) of a source another key. Their pieces, words and vectors stay as they are."""
+    _owned(session, source_id, owner)
+    for document_id, key in moves:
+        session.execute(
+            update(KnowledgeDocument)
+            .where(KnowledgeDocument.id == document_id, KnowledgeDocument.source_id == source_id)
+            .values(key=key)
+        )
+
+
 def end_source(
     session: Session, source_id: str, owner: str | None, state: str, message: str, problems: Sequence[Mapping[str, str]]
 ) -> None:
@@ -446,14 +597,10 @@ def end_source(
     session.flush()
 
 
-def next_document_to_remove(session: Session, source_id: str) -> int | None:
-    """Returns a document of a source that is leaving; None when all are removed."""
-    return session.scalar(
-        select(KnowledgeDocument.id)
-        .where(KnowledgeDocument.source_id == source_id)
-        .order_by(KnowledgeDocument.id)
-        .limit(1)
-    )
+def documents_to_remove(session: Session, source_id: str, most: int) -> list[int]:
+    """Returns documents of a source that is leaving; none when all are removed."""
+    wanted = select(KnowledgeDocument.id).where(KnowledgeDocument.source_id == source_id)
+    return list(session.scalars(wanted.order_by(KnowledgeDocument.id).limit(most)))
 
 
 def remove_source(session: Session, source_id: str, owner: str | None) -> None:
@@ -505,12 +652,14 @@ def find_source_named(session: Session, collection_id: str, kind: Kind, name: st
     ).first()
 
 
-def _due(session: Session, under_way: Collection[str], *, read: bool, remove: bool) -> Any:
+def _due(session: Session, under_way: Collection[str], *, read: bool, remove: bool, sites: bool) -> Any:
     to_remove = (KnowledgeSource.state == "leaving") & KnowledgeSource.owner.is_(None)
     to_read = or_(
         KnowledgeSource.state == "waiting",
         KnowledgeSource.state.in_(("ready", "failed", "stopped")) & (KnowledgeSource.next_at <= now(session)),
     )
+    if not sites:
+        to_read &= KnowledgeSource.kind != "site"
     wanted = [one for one, has_room in ((to_remove, remove), (to_read, read)) if has_room]
     return select(KnowledgeSource).where(KnowledgeSource.id.not_in(under_way), or_(false(), *wanted))
 
@@ -533,6 +682,24 @@ def _owned(session: Session, source_id: str, owner: str | None) -> KnowledgeSour
     if row is None or (owner is not None and row.owner != owner):
         raise Lost(source_id)
     return row
+
+
+def _insert_pieces(session: Session, source: KnowledgeSource, pieces: Sequence[tuple[int, str, int, NewPiece]]) -> None:
+    """Stores pieces (id and name of the document, number, piece) and adds them to the index for words."""
+    if not pieces:
+        return
+    rows = [
+        {"document_id": document_id, "number": number, "heading": one.heading, "place": one.place, "text": one.text}
+        for document_id, _, number, one in pieces
+    ]
+    ids = session.scalars(insert(KnowledgePiece).returning(KnowledgePiece.id, sort_by_parameter_order=True), rows).all()
+    add_words(
+        session,
+        [
+            IndexedPiece(piece_id, source.collection_id, source.id, _heading(name, one.heading), one.text)
+            for piece_id, (_, name, _, one) in zip(ids, pieces, strict=True)
+        ],
+    )
 
 
 def _count(session: Session, source: KnowledgeSource, document_id: int, pieces: int, chars: int) -> None:

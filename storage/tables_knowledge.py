@@ -64,7 +64,8 @@ class KnowledgeSource(Base):
     #: What the embedding model was sent for this source, ever; the cost is null when a price is unknown.
     input_tokens: Mapped[int]
     cost_nanos: Mapped[int | None]
-    #: How often it is read again: empty, `hourly`, `daily`, `weekly` or `monthly`; and when next.
+    #: How often it is read again: empty, `hourly`, `daily`, `weekly` or `monthly`; and when next. While it waits to be read
+    #: again, `next_at` is since when.
     again: Mapped[str]
     next_at: Mapped[int | None]
     created_at: Mapped[int]

@@ -38,7 +38,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class ShutOut(Exception):
+class BrokenOff(Exception):
+    """A file cannot be sent to its end; the message says why."""
+
+
+class ShutOut(BrokenOff):
     """The person who was getting a file is not signed in any more, or may not have it any more."""
 
 
@@ -56,7 +60,7 @@ class Recipient(Struct, frozen=True):
         def look(session: Session) -> T:
             person = find_signed_in(session, self.cookie)
             if person is None or person.workspace_id != self.workspace_id or person.role not in self.roles:
-                raise ShutOut
+                raise ShutOut("its reader may not have it any more")
             return work(session, *args, **kwargs)
 
         return await self.app.database.read(look)
@@ -71,7 +75,7 @@ def _nothing(_session: Session) -> None:
 
 
 def sent_file(name: str, pieces: AsyncIterator[str], media_type: str = CSV) -> StreamingResponse:
-    """Returns the response, which breaks off when the pieces raise ShutOut: the browser says that the download failed, and
+    """Returns the response, which breaks off when the pieces raise BrokenOff: the browser says that the download failed, and
     nobody takes what came for the whole file. `name` must be safe in a header, so it contains no text that a person typed.
     """
     headers = {
@@ -92,8 +96,8 @@ class _FileResponse(StreamingResponse):
     async def stream_response(self, send: Send) -> None:
         try:
             await super().stream_response(send)
-        except ShutOut:
-            _broke_off()
+        except BrokenOff as why:
+            _broke_off(why)
 
 
 class StoredFile(FileResponse):
@@ -129,16 +133,16 @@ class StoredFile(FileResponse):
 
         try:
             await super().__call__(scope, receive, send_on)
-        except ShutOut:
-            _broke_off()
+        except BrokenOff as why:
+            _broke_off(why)
         finally:
             if self._give_back is not None:
                 await asyncio.to_thread(self._give_back)
 
 
-def _broke_off() -> None:
+def _broke_off(why: BrokenOff) -> None:
     # without the last message of a response the server closes the connection in the middle of it
-    log.info("A file was not sent to its end: its reader may not have it any more")
+    log.info("A file was not sent to its end: %s", why)
 
 
 def csv_named(kind: str, now: Millis) -> str:

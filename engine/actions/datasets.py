@@ -198,7 +198,7 @@ def rename_column(session: Session, principal: Principal, dataset_id: str, colum
     dataset = hold_dataset(session, principal.workspace_id, dataset_id)
     name = dataset_columns.rename_column(session, dataset, column, name)
     for source in hold_dataset_sources(session, principal.workspace_id, dataset.id):
-        rename_chosen_column(source, column, name)
+        rename_chosen_column(session, source, column, name)
     add_entry(session, principal, "rename column", dataset.id, f"{dataset.name}: {column} is now {name}")
 
 

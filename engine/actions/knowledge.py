@@ -28,6 +28,7 @@ from storage.audit import add_entry
 from storage.connections import find_connection
 from storage.database import now
 from storage.datasets import get_dataset
+from storage.files import drop_uses
 from storage.knowledge import (
     MAX_CHARS,
     MAX_COLLECTIONS,
@@ -155,7 +156,8 @@ def add_text(session: Session, principal: Principal, collection_id: str, name: s
 
 
 def add_file(session: Session, principal: Principal, collection_id: str, incoming: Incoming) -> str:
-    """Adds a file and returns the id of its source. A file of the same name in the collection is replaced.
+    """Adds a file and returns the id of its source. A file of the same name in the collection is replaced: what was read of
+    it stays until the new one is read.
 
     Raises Invalid for a kind that cannot be read, TooLarge, FileSpaceFull.
     """
@@ -171,9 +173,14 @@ def add_file(session: Session, principal: Principal, collection_id: str, incomin
     if not incoming.draft.size:
         raise _invalid("/file", f"“{name}” is empty", "Choose a file with text in it.")
     earlier = find_source_named(session, collection.id, "file", name)
-    if earlier is not None:
-        let_go(earlier)
-    source_id = _add(session, principal, collection, "file", name, {})
+    if earlier is None:
+        source_id = _add(session, principal, collection, "file", name, {})
+    else:
+        source_id = earlier.id
+        add_entry(session, principal, "add source", source_id, f"{collection.name}: {_WHAT['file']} {name}, anew")
+        drop_uses(session, "collection", source_id)
+        wait_again(session, earlier)
+        collection.updated_at = now(session)
     row = store_file(
         session,
         incoming,
@@ -246,7 +253,7 @@ def read_again(session: Session, principal: Principal, source_id: str) -> None:
     source = hold_source(session, principal.workspace_id, source_id)
     if source.state == "working":
         raise Conflict(f"“{source.name}” is being read now", remedy="Wait until it has ended, or stop it.")
-    wait_again(source)
+    wait_again(session, source)
     add_entry(session, principal, "read source again", source.id, source.name)
 
 
@@ -272,7 +279,8 @@ def set_again(session: Session, principal: Principal, source_id: str, again: str
     if again not in {"", *AGAIN} or (again and source.kind not in {"site", "dataset"}):
         raise _invalid("/again", "This source cannot be read again by itself", "Websites and datasets can.")
     source.again = again
-    source.next_at = now(session) + AGAIN[again] if again else None
+    if source.state != "waiting":  # the end of its reading sets it
+        source.next_at = now(session) + AGAIN[again] if again else None
     add_entry(session, principal, "change source", source.id, f"{source.name}: {again or 'by hand'}")
 
 
@@ -340,7 +348,7 @@ def _read_all(session: Session, collection: KnowledgeCollection) -> None:
     """Has every source of a collection read again; one that is being read begins anew."""
     collection.updated_at = now(session)
     for one in list_sources(session, collection.workspace_id, collection.id):
-        wait_again(hold_source(session, collection.workspace_id, one.id))
+        wait_again(session, hold_source(session, collection.workspace_id, one.id))
 
 
 def _check_name(session: Session, principal: Principal, name: str, own_id: str = "") -> str:

@@ -53,7 +53,8 @@ class NodeFailed(Exception):
 
 class DatasetPage(Protocol):
     """Some rows of a dataset in order, the characters of their JSON text, the id after which the next rows start, and
-    the name of the dataset.
+    the name and the columns of the dataset. `goes_on`: the row after which they start is still there; all rows of an
+    import with Replace are others.
     """
 
     @property
@@ -64,6 +65,10 @@ class DatasetPage(Protocol):
     def after(self) -> int: ...
     @property
     def name(self) -> str: ...
+    @property
+    def columns(self) -> Sequence[str]: ...
+    @property
+    def goes_on(self) -> bool: ...
 
 
 class Datasets(Protocol):

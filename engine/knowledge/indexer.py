@@ -22,22 +22,27 @@ from engine.knowledge.reading import Tools, read_source
 from engine.knowledge.saved_embeddings import SavedEmbeddings
 from engine.knowledge.writing import CutDocument, cut_document, embedded_text, write_document, write_kept
 from engine.models.embeddings import BATCH, BATCH_CHARS, batches
+from storage.datasets import RowsChanged
 from storage.knowledge import MAX_CHARS, MAX_PIECES, read_room
 from storage.knowledge_changes import (
     SLICE,
     KnownDocument,
     Lost,
+    NewDocument,
     Progress,
     Task,
+    add_documents,
     anything_due,
     begin_document,
     claim_next,
+    clear_documents,
     clear_some,
+    documents_to_remove,
     end_source,
     finish_document,
     held_sources,
     known_documents,
-    next_document_to_remove,
+    move_documents,
     note_progress,
     release_sources,
     remove_source,
@@ -47,10 +52,13 @@ from storage.knowledge_vectors import all_as_bytes
 
 log = logging.getLogger(__name__)
 
-#: How many sources a worker process reads at a time, and how many it removes beside them.
-AT_ONCE = 2
-#: How many documents are written together.
+#: How many sources a worker process reads at a time, and how many it removes beside them. Of those that it reads one at
+#: most is a website, which may take an hour.
+AT_ONCE, SITES_AT_ONCE = 2, 1
+#: How many documents are written or removed together.
 GROUP = 25
+#: How often the reading of a dataset begins whose rows are replaced meanwhile.
+_TRIES = 5
 
 
 @dataclass
@@ -70,6 +78,14 @@ class _Run:
     cost_nanos: int | None = 0
     trouble: str = ""
     full: bool = False
+    #: Hash -> the ids of rows of a dataset whose documents have it, the last one first.
+    rows: dict[str, list[int]] = field(default_factory=dict)
+    moves: list[tuple[int, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.task.source.kind == "dataset":
+            for row_id in sorted(map(int, self.known), reverse=True):
+                self.rows.setdefault(self.known[str(row_id)].hash, []).append(row_id)
 
 
 class Indexer:
@@ -82,6 +98,7 @@ class Indexer:
         self._owner = owner
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._removing: set[str] = set()
+        self._sites: set[str] = set()
         self._closing = False
         self._looking = False
         self._log_throttle = LogThrottle()
@@ -103,8 +120,9 @@ class Indexer:
                 room = {
                     "read": len(mine) - len(self._removing) < AT_ONCE,
                     "remove": len(self._removing) < AT_ONCE,
+                    "sites": len(self._sites) < SITES_AT_ONCE,
                 }
-                if not any(room.values()) or not await self._database.read(anything_due, mine, **room):
+                if not (room["read"] or room["remove"]) or not await self._database.read(anything_due, mine, **room):
                     return
                 task = await self._database.write(claim_next, self._owner, mine, **room)
                 if task is None:
@@ -122,10 +140,13 @@ class Indexer:
         self._under_way[source_id] = running
         if task.leaving:
             self._removing.add(source_id)
+        elif task.source.kind == "site":
+            self._sites.add(source_id)
 
         def ended(_done: asyncio.Task[None]) -> None:
             self._under_way.pop(source_id, None)
             self._removing.discard(source_id)
+            self._sites.discard(source_id)
 
         running.add_done_callback(ended)
 
@@ -176,14 +197,24 @@ class Indexer:
 
     async def _read(self, task: Task) -> None:
         source_id = task.source.id
-        run = _Run(task, await self._database.read(known_documents, source_id))
-        try:
-            await self._read_documents(run)
-        except (NodeFailed, Refusal) as error:
-            await self._end(source_id, "failed", _sentence(error), run.problems)
-            return
-        if not run.full:
-            await self._remove_gone(run)
+        tries, made_room = 1, False
+        while True:
+            run = _Run(task, await self._database.read(known_documents, source_id))
+            try:
+                await self._read_documents(run)
+            except RowsChanged:
+                if (tries := tries + 1) <= _TRIES:
+                    continue
+                told = "Its rows were replaced, or a column of them, each time they were read. Read it again later."
+                await self._end(source_id, "failed", told, run.problems)
+                return
+            except (NodeFailed, Refusal) as error:
+                await self._end(source_id, "failed", _not_read(run, error), run.problems)
+                return
+            gone = await self._remove_gone(run)
+            if not run.full or not gone or made_room:
+                break
+            made_room = True  # what found no room may find some now
         state, message = _outcome(run)
         await self._end(source_id, state, message, run.problems)
 
@@ -204,8 +235,12 @@ class Indexer:
                 run.problems.append({"name": one.name[:300], "message": one.message[:1_000]})
                 continue
             document = await asyncio.to_thread(cut_document, one, run.task.piece_chars)
-            if self._is_same(run, document):
+            if not document.pieces and run.task.source.kind == "file":
+                raise NodeFailed(f"“{one.name}” has no text that can be read.", remedy="Add it as text.")
+            if self._is_same(run, document.key, document) or self._is_moved(run, document):
                 run.done += 1
+                if len(run.moves) >= SLICE:
+                    await self._move(run)
                 if run.done % 200 == 0:
                     await self._note(run)
                 continue
@@ -214,35 +249,69 @@ class Indexer:
             if held >= BATCH or len(group) >= GROUP:
                 await self._write(run, group)
                 group, held = [], 0
-            if run.full:
-                break
+        await self._move(run)
         await self._write(run, group)
 
-    def _is_same(self, run: _Run, document: CutDocument) -> bool:
-        known = run.known.get(document.key)
+    def _is_same(self, run: _Run, key: str, document: CutDocument) -> bool:
+        known = run.known.get(key)
         return (
             known is not None
             and known.hash == document.hash
             and known.model == (run.task.model if known.pieces else "")
         )
 
+    def _is_moved(self, run: _Run, document: CutDocument) -> bool:
+        """True when a row that is gone had the same text: its document is kept, for this row. An import with Replace gives
+        every row another id.
+        """
+        rows = run.rows.get(document.hash)
+        if not rows or document.key in run.known:
+            return False
+        # rows come in the order of their ids: an earlier one that was not seen is gone
+        while rows and str(rows[-1]) in run.seen:
+            rows.pop()
+        if not rows or rows[-1] > int(document.key) or not self._is_same(run, str(rows[-1]), document):
+            return False
+        moved = run.known[document.key] = run.known.pop(str(rows.pop()))
+        run.moves.append((moved.id, document.key))
+        return True
+
+    async def _move(self, run: _Run) -> None:
+        moves, run.moves = run.moves, []
+        if moves:
+            await self._database.write(move_documents, run.task.source.id, self._owner, moves)
+
     async def _write(self, run: _Run, group: Sequence[CutDocument]) -> None:
-        """Stores a group of documents with their vectors."""
+        """Stores a group of documents with their vectors; while the workspace is full, those that need no more room."""
         if not group:
             return
         room = await self._database.read(read_room, run.task.workspace_id)
         if room.pieces >= MAX_PIECES or room.chars >= MAX_CHARS:
-            run.full = True
-            return
+            fitting = [one for one in group if (known := run.known.get(one.key)) and len(one.pieces) <= known.pieces]
+            run.full = run.full or len(fitting) < len(group)
+            group = fitting
         vectors = await self._vectors(run, [embedded_text(one, piece) for one in group for piece in one.pieces])
-        at = 0
+        at, held = 0, 0
+        new: list[NewDocument] = []
         for document in group:
             mine = vectors[at : at + len(document.pieces)]
             at += len(document.pieces)
-            await self._store(run, document, mine)
-            run.done += 1
-            run.changed += 1
+            if document.stored_hash is not None or document.key in run.known or len(document.pieces) > SLICE:
+                await self._store(run, document, mine)
+                continue
+            if held + len(document.pieces) > SLICE:
+                await self._add(run, new)
+                new, held = [], 0
+            new.append(NewDocument(document.key, document.name, document.address, document.hash, document.pieces, mine))
+            held += len(document.pieces)
+        await self._add(run, new)
+        run.done += len(group)
+        run.changed += len(group)
         await self._note(run)
+
+    async def _add(self, run: _Run, documents: Sequence[NewDocument]) -> None:
+        if documents:
+            await self._database.write(add_documents, run.task.source.id, self._owner, run.task.model, documents)
 
     async def _store(self, run: _Run, document: CutDocument, vectors: Sequence[bytes]) -> None:
         source_id, model = run.task.source.id, run.task.model
@@ -287,21 +356,26 @@ class Indexer:
         run.tokens, run.cost_nanos = 0, 0
         await self._database.write(note_progress, run.task.source.id, self._owner, progress)
 
-    async def _remove_gone(self, run: _Run) -> None:
-        """Removes documents that the source does not have any more."""
+    async def _remove_gone(self, run: _Run) -> int:
+        """Removes documents that the source does not have any more. Returns how many."""
         if run.task.source.kind == "flow":
-            return
-        for key, known in run.known.items():
-            if key not in run.seen and (run.missed is None or key in run.missed.gone):
-                await self._clear(run.task.source.id, known.id)
+            return 0
+        gone = [
+            known.id
+            for key, known in run.known.items()
+            if key not in run.seen and (run.missed is None or key in run.missed.gone)
+        ]
+        for first in range(0, len(gone), GROUP):
+            await self._clear(run.task.source.id, gone[first : first + GROUP])
+        return len(gone)
 
     async def _remove(self, source_id: str) -> None:
-        while (document_id := await self._database.read(next_document_to_remove, source_id)) is not None:
-            await self._clear(source_id, document_id)
+        while document_ids := await self._database.read(documents_to_remove, source_id, GROUP):
+            await self._clear(source_id, document_ids)
         await self._database.write(remove_source, source_id, self._owner)
 
-    async def _clear(self, source_id: str, document_id: int) -> None:
-        while not await self._database.write(clear_some, source_id, self._owner, document_id, gone=True):
+    async def _clear(self, source_id: str, document_ids: Sequence[int]) -> None:
+        while not await self._database.write(clear_documents, source_id, self._owner, document_ids):
             pass
 
     async def _end(self, source_id: str, state: str, message: str, problems: Sequence[dict[str, str]]) -> None:
@@ -325,6 +399,11 @@ def _outcome(run: _Run) -> tuple[str, str]:
     if run.problems and run.not_read == run.done:
         return "failed", run.problems[0]["message"]
     return "ready", ""
+
+
+def _not_read(run: _Run, error: NodeFailed | Refusal) -> str:
+    stays = run.task.source.kind == "file" and any(known.pieces for known in run.known.values())
+    return f"{_sentence(error)} What was read of it before can still be found." if stays else _sentence(error)
 
 
 def _sentence(error: NodeFailed | Refusal) -> str:

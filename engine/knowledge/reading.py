@@ -24,17 +24,17 @@ from engine.flow.node_context import Json, NodeContext, NodeFailed
 from engine.flow.node_http import Reach
 from engine.knowledge.documents import TABLES, TEXTS, USUAL_DEPTH, USUAL_PAGES, Found, Missed, NotRead, ending_of
 from engine.nodes import page_scraper
-from engine.nodes.site_addresses import Picker, canonical
+from engine.nodes.site_addresses import Picker, canonical, page_key
 from engine.nodes.site_crawl import Crawl, Limits
 from engine.outbound.client import Answer, OutboundClient
 from engine.sandbox.pool import Sandbox
 from engine.table_files.row_words import as_words, row_text
 from storage.database import Database
-from storage.datasets import get_dataset, list_rows
+from storage.datasets import get_dataset, list_rows_on
 from storage.file_bytes import BytesGone
 from storage.files import find_file
 from storage.knowledge import find_content, list_kept
-from storage.knowledge_changes import Task
+from storage.knowledge_changes import Task, known_documents
 
 #: Seconds between two requests to a site, unless its robots.txt asks for more.
 DELAY_SECONDS = 0.5
@@ -59,11 +59,13 @@ class Tools(Struct, frozen=True):
 async def read_source(
     task: Task, tools: Tools, note: Callable[[str], Awaitable[None]]
 ) -> AsyncIterator[Found | NotRead | Missed]:
-    """Yields the documents of a source. `note` is told what goes on. Raises NodeFailed and Refusal when it cannot begin."""
+    """Yields the documents of a source. `note` is told what goes on. Raises NodeFailed and Refusal when it cannot begin,
+    and RowsChanged when it has to begin anew.
+    """
     source = task.source
     match source.kind:
         case "site":
-            async for one in _read_site(source.settings, tools, note):
+            async for one in _read_site(task, tools, note):
                 yield one
         case "dataset":
             async for one in _read_rows(task, tools):
@@ -151,7 +153,7 @@ async def _read_rows(task: Task, tools: Tools) -> AsyncIterator[Found | NotRead]
     if gone and not columns:
         return
     after = 0
-    while rows := await tools.database.read(list_rows, task.workspace_id, dataset.id, after=after):
+    while rows := await tools.database.read(list_rows_on, task.workspace_id, dataset, after=after):
         after = rows[-1].id
         for row in rows:
             data = {name: row.data.get(name) for name in columns} if columns else row.data
@@ -174,8 +176,9 @@ def _gone_columns(gone: Sequence[str], *, none_left: bool) -> str:
 
 
 async def _read_site(
-    settings: Mapping[str, Any], tools: Tools, note: Callable[[str], Awaitable[None]]
+    task: Task, tools: Tools, note: Callable[[str], Awaitable[None]]
 ) -> AsyncIterator[Found | NotRead | Missed]:
+    settings = task.source.settings
     start = str(settings.get("url", "")).strip()
     pages = int(settings.get("max_pages") or USUAL_PAGES)
     depth = settings.get("max_depth")
@@ -193,14 +196,28 @@ async def _read_site(
     await note("Looking for its pages")
     crawl = Crawl(limits, cast("NodeContext", reader))
     urls = list(await crawl.go(start))
-    if crawl.missed:
-        told = f"Not every page could be looked for: {crawl.missed} Pages that were found before stay as they were."
+    refused = await _refused_now(crawl, task, tools)
+    missed = crawl.missed or next((why for url, why in refused.items() if page_key(url) in crawl.not_followed), "")
+    if missed:
+        told = f"Not every page could be looked for: {missed} Pages that were found before stay as they were."
         yield Missed(start, told, frozenset(crawl.gone))
+    for url, why in refused.items():
+        yield NotRead(url, url, why, total=len(urls) + len(refused))
     for at in range(0, len(urls), _AT_ONCE):
         for one in await asyncio.gather(*(reader.read(url, len(urls)) for url in urls[at : at + _AT_ONCE])):
             yield one
     for warning in reader.warnings:
         yield NotRead("", start, warning, total=len(urls))
+
+
+async def _refused_now(crawl: Crawl, task: Task, tools: Tools) -> dict[str, str]:
+    """Returns address -> why, of the pages that were read before and are refused now, which may pass. A page that was
+    never shown is not among them: nothing is known from it.
+    """
+    if not crawl.refused:
+        return {}
+    known = await tools.database.read(known_documents, task.source.id)
+    return {url: why for url in known if (why := crawl.refused.get(page_key(url)))}
 
 
 class _SiteReader:

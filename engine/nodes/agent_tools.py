@@ -23,6 +23,7 @@ from engine.flow.node_models import ToolSpec
 from engine.flow.references import as_text
 from engine.flow.rules import holds
 from engine.nodes.agent_tool_settings import IN_BRACES, LONGEST_DESCRIPTION, AgentTool, placeholders
+from engine.nodes.dataset_pages import of_one_table, pages_of
 from engine.nodes.page_reading import read_with
 from engine.nodes.row_search import RULE, RowSearch
 from engine.nodes.web_answers import status_failure
@@ -163,18 +164,20 @@ async def _look_up(
     limit = int(arguments.get("limit") or 20)
     search = RowSearch(str(arguments.get("text") or ""))
     where: list[dict[str, Json]] = arguments.get("where") or []
-    found: list[Json] = []
-    matching = read = after = 0
-    while True:
-        page = await context.datasets.read(dataset, after)
-        if not page.rows or read >= MOST_ROWS_READ:
-            break
-        after, read = page.after, read + len(page.rows)
-        kept = await context.in_thread(_matching, list(page.rows), search, where)
-        matching += len(kept)
-        found += kept[: limit - len(found)]
-    answer: dict[str, Json] = {"rows": found, "matching_rows": matching, "rows_looked_at": read}
-    return answer
+
+    async def look() -> Json:
+        found: list[Json] = []
+        matching = read = 0
+        async for page in pages_of(dataset, context):
+            kept = await context.in_thread(_matching, list(page.rows), search, where)
+            matching += len(kept)
+            found += kept[: limit - len(found)]
+            read += len(page.rows)
+            if read >= MOST_ROWS_READ:
+                break
+        return {"rows": found, "matching_rows": matching, "rows_looked_at": read}
+
+    return await of_one_table(look)
 
 
 def _matching(rows: list[dict[str, Json]], search: RowSearch, where: list[dict[str, Json]]) -> list[Json]:

@@ -6,6 +6,7 @@ work on them one by one, or **Sort and Limit**, **Filter List** or a **Text Temp
 * **Rules** keep only the rows you want, like `status` *is* `new`. They work as in Filter List.
 * **The first rows** are the oldest. **By chance** draws rows anew for each run; another try of the same run draws the same.
 * Rows are read when the step runs: what was added to the dataset after you deployed is there, too.
+  When an import with Replace comes between, it begins anew.
 * In the Playground a flow may begin with this node. To become an API it also needs an API Input.
 
 A column that was imported from a CSV file holds numbers, or true and false, only when all its filled cells were that; one other cell
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field
@@ -25,6 +27,7 @@ from engine.flow.document import Document, Node
 from engine.flow.node_context import DatasetPage, Json, NodeContext, NodeFailed
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 from engine.flow.rules import FieldRule, Match
+from engine.nodes.dataset_pages import of_one_table, pages_of
 from engine.nodes.known_datasets import dataset_field, no_dataset_yet, rows_schema
 from engine.nodes.rules_on_items import TextsCompared, kept_by, match_field, rule_problems, rules_field, rules_in_words
 
@@ -53,19 +56,20 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """Returns the selected rows. It reads page by page, so that a large dataset is never in memory as a whole."""
+    """Returns the selected rows, all of one table."""
+    return await of_one_table(partial(_take, config, context))
+
+
+async def _take(config: Config, context: NodeContext) -> Json:
     taken = _Taken(config, context.idempotency_key)
     compared = TextsCompared()
-    after = 0
-    while not taken.complete:
-        page = await context.datasets.read(config.dataset, after)
-        if not page.rows:
-            break
-        after = page.after
+    async for page in pages_of(config.dataset, context):
         rows: Sequence[dict[str, Json]] = page.rows
         if config.rules:
             rows = await context.in_thread(kept_by, page.rows, config.rules, config.match, compared)
         taken.add(rows, page)
+        if taken.complete:
+            break
     if compared.warning:
         context.warn(compared.warning)
     return taken.rows

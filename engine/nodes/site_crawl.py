@@ -34,6 +34,8 @@ _PAGE_SECONDS = 30.0
 _MOST_SITEMAPS = 10
 _SITEMAP_SECONDS = 30.0
 _MOST_LINES = 200
+#: The statuses by which a site says that nothing is there.
+_NOT_THERE = frozenset({404, 410})
 _ROBOTS_FAILED = "the site's robots.txt failed"
 #: The longest pause in seconds that a site may ask for; longer ones are shortened to it.
 _LONGEST_DELAY = 30.0
@@ -79,6 +81,7 @@ class _Visit(Struct, frozen=True):
     links: tuple[_Link, ...] = ()
     why: str = ""
     led_to: str = ""
+    refused: bool = False
 
 
 class Crawl:
@@ -93,6 +96,11 @@ class Crawl:
         self.missed = ""
         #: The addresses that answered that nothing is there.
         self.gone: set[str] = set()
+        #: `page_key` -> why, of the pages that were refused, which is not to say that nothing is there. They are not in the
+        #: result, and `missed` does not tell of what they link to: many sites have pages that are never shown.
+        self.refused: dict[str, str] = {}
+        #: Those of `refused` whose links would have been followed.
+        self.not_followed: set[str] = set()
         self._site = ""
         self._listed_start = ""
         self._delay = limits.delay_seconds
@@ -129,7 +137,7 @@ class Crawl:
             rules = await ask_robots(start, self.context)
             self._delay = max(self._delay, min(rules.crawl_delay, _LONGEST_DELAY))
         answer = await self._ask(_Link(start, "flows"), self._delay)
-        if answer.status in {404, 410}:
+        if answer.status in _NOT_THERE:
             raise status_failure(
                 answer, start, code=JobErrorCode.PAGE_NOT_FOUND, remedy="Check the address of the start page."
             )
@@ -225,12 +233,13 @@ class Crawl:
                 await asyncio.sleep(pause)
                 answer = await self._ask(link, delay)
         except NodeFailed as failure:
-            return _Visit("broken" if failure.passing else "closed", url, why=failure.message)
+            fate: Fate = "broken" if failure.passing else "closed"
+            return _Visit(fate, url, why=failure.message, refused=fate == "closed")
         if answer.status >= 400:
             failure = status_failure(answer, url)
-            gone = answer.status in {404, 410}
-            fate: Fate = "gone" if gone else "broken" if failure.passing else "closed"
-            return _Visit(fate, url, why=failure.message, led_to=canonical(answer.url) or url)
+            gone = answer.status in _NOT_THERE
+            fate = "gone" if gone else "broken" if failure.passing else "closed"
+            return _Visit(fate, url, why=failure.message, led_to=canonical(answer.url) or url, refused=fate == "closed")
         led_to = canonical(answer.url)
         if led_to is None or not _is_page(answer):
             return _Visit("file", url, why=f"it is a file of the type {answer.content_type[:60] or 'unknown'}")
@@ -282,6 +291,10 @@ class Crawl:
             self._take(visit.url, level)
         if visit.fate == "gone":
             self.gone |= {visit.url, visit.led_to}
+        elif visit.refused:
+            keys = {page_key(visit.url), page_key(visit.led_to or visit.url)}
+            self.refused |= dict.fromkeys(keys, _sentence(visit.why, visit.url))
+            self.not_followed |= keys if level < self.limits.depth else set()
         elif visit.fate == "broken" or visit.why == _ROBOTS_FAILED:
             self._miss(_sentence(visit.why, visit.url), level)
         if visit.fate != "listed":
@@ -329,14 +342,15 @@ class Crawl:
 
     async def _read_sitemap(self, link: _Link) -> tuple[list[_Link], list[_Link]]:
         """Returns the further sitemaps and the pages that a sitemap lists."""
-        http = self.context.http
+        http, may_pass = self.context.http, False
         try:
             async with http.turn(link.url, delay_seconds=self._delay, at_once=self.limits.at_once):
                 answer = await http.request("GET", link.url, timeout_seconds=_PAGE_SECONDS, reach=link.reach)
             if answer.status != 200:
+                may_pass = answer.status >= 400 and answer.status not in _NOT_THERE
                 raise status_failure(answer, link.url)
         except NodeFailed as failure:
-            if failure.passing:
+            if failure.passing or may_pass:
                 self._miss(failure.message)
             self.context.log(f"Sitemap: {failure.message}")
             return [], []

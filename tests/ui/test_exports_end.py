@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from nicegui.testing import User
 
-from engine.actions.datasets import add_dataset, import_rows
+from engine.actions.datasets import add_dataset, delete_dataset, import_rows, rename_column
 from engine.actions.files import upload_by_person
 from engine.actions.members import sign_out
 from engine.actions.playground_batches import begin_playground_batch, run_in_batch
@@ -17,6 +17,7 @@ from engine.backups.backups import new_name
 from engine.backups.work_folders import backups_folder
 from engine.files.intake import incoming_of
 from storage.dataset_changes import checked_rows
+from storage.datasets import CHUNK
 from storage.members import list_people
 from storage.tables import User as UserRow
 from tests.factories import document, greeting
@@ -176,3 +177,29 @@ async def test_what_is_for_owners_breaks_off_for_somebody_who_is_no_owner_any_mo
     cut, is_whole = await sent(site, user.http_client.cookies["flowport_session"], path, demote)
     assert not is_whole
     assert len(cut.splitlines()) <= most_lines
+
+
+@pytest.mark.parametrize("ending", ["csv", "json"])
+@pytest.mark.parametrize("change", ["replaced", "renamed", "deleted"])
+async def test_a_table_that_is_another_one_meanwhile_breaks_off(
+    site: Site, user: User, ending: str, change: str
+) -> None:
+    dataset_id = site.database.write_now(add_dataset, site.owner, "Goods")
+    many = checked_rows([{"name": f"first {number}", "price": number} for number in range(CHUNK + 1)])
+    site.database.write_now(import_rows, site.owner, dataset_id, many)
+
+    def changed() -> None:
+        if change == "replaced":
+            site.database.write_now(import_rows, site.owner, dataset_id, checked_rows([{"name": LATE}]), "replace")
+        elif change == "renamed":
+            site.database.write_now(rename_column, site.owner, dataset_id, "name", LATE)
+        else:
+            site.database.write_now(delete_dataset, site.owner, dataset_id)
+
+    path = f"/datasets/{dataset_id}/export.{ending}"
+    cookie = user.http_client.cookies["flowport_session"]
+    whole, is_whole = await sent(site, cookie, path, lambda: None)
+    assert (is_whole, f"first {CHUNK}" in whole) == (True, True)
+    cut, is_whole = await sent(site, cookie, path, changed)
+    assert not is_whole
+    assert (LATE in cut, f"first {CHUNK}" in cut) == (False, False)

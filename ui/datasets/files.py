@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.table_files.writing import MARK, csv_line, csv_rows, json_rows
-from storage.datasets import DatasetLine, find_dataset, list_rows
+from storage.datasets import DatasetLine, RowLine, RowsChanged, find_dataset, list_rows_on
 from storage.sessions import find_signed_in
 from ui.access_guard import stranger_answer
-from ui.file_download import Recipient, sent_file
+from ui.file_download import BrokenOff, Recipient, sent_file
 from ui.page_session import COOKIE, App
 from ui.page_shell import nothing_here
 
@@ -49,19 +49,27 @@ async def _answer(app: App, request: Request, dataset_id: str, form: str) -> Res
 
 async def _csv(recipient: Recipient, dataset: DatasetLine) -> AsyncIterator[str]:
     yield MARK + csv_line(dataset.column_names)
-    after = 0
-    while rows := await recipient.read(list_rows, recipient.workspace_id, dataset.id, after=after):
-        after = rows[-1].id
+    async for rows in _pages(recipient, dataset):
         yield csv_rows(dataset.column_names, [row.data for row in rows])
 
 
 async def _json(recipient: Recipient, dataset: DatasetLine) -> AsyncIterator[str]:
-    after, before = 0, "[\n"
-    while rows := await recipient.read(list_rows, recipient.workspace_id, dataset.id, after=after):
-        after = rows[-1].id
+    before = "[\n"
+    async for rows in _pages(recipient, dataset):
         yield before + json_rows([row.data for row in rows])
         before = ",\n"
-    yield "\n]\n" if after else "[]\n"
+    yield "[]\n" if before == "[\n" else "\n]\n"
+
+
+async def _pages(recipient: Recipient, dataset: DatasetLine) -> AsyncIterator[list[RowLine]]:
+    """Yields the rows, all of one table. Raises BrokenOff, because what was sent cannot be taken back."""
+    after = 0
+    try:
+        while rows := await recipient.read(list_rows_on, recipient.workspace_id, dataset, after=after):
+            after = rows[-1].id
+            yield rows
+    except RowsChanged as error:
+        raise BrokenOff("the rows of the dataset were replaced, or a column of them is gone") from error
 
 
 def _file_name(name: str) -> str:

@@ -14,19 +14,21 @@ from engine.core.json_text import json_text
 from engine.flow.node_context import Json, NodeFailed
 from storage.database import Database
 from storage.dataset_changes import Mode, Written, write_from_step
-from storage.datasets import Row, get_dataset, list_sized_rows
+from storage.datasets import Row, get_dataset, has_row, list_sized_rows
 from storage.files import add_read, list_shared, names_files
 
 
 class RowsRead(Struct, frozen=True):
-    """Some rows in order. `after`: the id of the last one; `size`: the characters of the rows' JSON text; `name`: that
-    of the dataset.
+    """Some rows in order. `after`: the id of the last one; `size`: the characters of the rows' JSON text; `name` and
+    `columns`: those of the dataset; `goes_on`: the row behind which they stand is still there.
     """
 
     rows: list[Row]
     size: int
     after: int
     name: str
+    columns: Sequence[str]
+    goes_on: bool
 
 
 class WorkspaceDatasets:
@@ -88,7 +90,12 @@ def _next_rows(
     dataset = get_dataset(session, workspace_id, name)
     rows = list_sized_rows(session, workspace_id, dataset.id, after=after)
     read = RowsRead(
-        [row.data for row in rows], sum(row.size for row in rows), rows[-1].id if rows else after, dataset.name
+        [row.data for row in rows],
+        sum(row.size for row in rows),
+        rows[-1].id if rows else after,
+        dataset.name,
+        dataset.column_names,
+        not after or has_row(session, dataset.id, after),
     )
     if not job_id or not names_files(session, "dataset", dataset.id):
         return read, ()

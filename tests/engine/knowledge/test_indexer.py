@@ -13,6 +13,7 @@ from sqlalchemy import text
 from engine.actions.datasets import (
     add_dataset,
     add_row,
+    change_row,
     delete_dataset,
     delete_rows,
     import_rows,
@@ -48,14 +49,15 @@ from engine.outbound.allow_list import OutboundRules, parse_allow_list
 from engine.outbound.client import OutboundClient
 from engine.sandbox.pool import Sandbox
 from storage.dataset_changes import checked_rows
-from storage.datasets import list_rows
+from storage.datasets import CHUNK, list_row_ids, list_rows
 from storage.files import list_uses
 from storage.knowledge import SourceLine, list_collections, list_sources, page_of_pieces
-from storage.knowledge_changes import claim_next
+from storage.knowledge_changes import claim_next, end_source
 from storage.tables_knowledge import KnowledgeSource
 from tests.engine.documents.made_files import pdf
-from tests.engine.jobs.world import World
+from tests.engine.jobs.world import World, add_workspace
 from tests.engine.knowledge.conftest import Model
+from tests.factories import person
 from tests.postgres_cluster import POSTGRES
 from tests.stand_ins.web_site import Page, WebSite
 
@@ -146,6 +148,120 @@ async def test_what_did_not_change_is_left_and_what_is_gone_is_removed(
     check_index(world)
 
 
+async def test_the_same_table_imported_again_costs_only_what_is_new(
+    world: World, ada: Principal, made: str, indexer: Indexer, model: Model
+) -> None:
+    dataset = world.write(add_dataset, ada, "Goods")
+    goods = [{"name": f"Loaf {at}", "made of": "rye"} for at in range(230)] + [{"name": "Twin"}, {"name": "Twin"}]
+    world.write(import_rows, ada, dataset, checked_rows(goods))
+    world.write(lambda session: setattr(session.get_one(_collection(), made), "model", "box:tiny"))
+    source_id = world.write(add_dataset_rows, ada, made, dataset)
+    await read_all(indexer)
+    assert len(model.texts) == 232
+    goods = [{"name": "Bun", "made of": "wheat"}, {"name": "Twin"}, {"name": "Twin"}, {"name": "Twin"}, *goods[3:230]]
+    world.write(import_rows, ada, dataset, checked_rows(goods), "replace")
+    world.write(read_again, ada, source_id)
+    await read_all(indexer)
+    assert sorted(model.texts[232:]) == ["Bun\nname: Bun\nmade of: wheat", "Twin\nname: Twin"]
+    (source,) = sources(world, made)
+    assert (source.state, source.documents, source.pieces, source.vectors) == ("ready", 231, 231, 231)
+    keys = world.read(lambda session: session.scalars(text("select key from knowledge_documents")).all())
+    assert {int(one) for one in keys} == set(world.read(list_row_ids, ada.workspace_id, dataset))
+    assert "name: Loaf 229\nmade of: rye" in await found(world, made, "loaf 229", model)
+    check_index(world)
+
+
+async def test_rows_that_are_replaced_while_they_are_read_are_all_of_one_table(
+    world: World, ada: Principal, made: str, indexer: Indexer, model: Model
+) -> None:
+    dataset = world.write(add_dataset, ada, "Goods")
+    world.write(import_rows, ada, dataset, checked_rows([{"name": f"Old {at}"} for at in range(CHUNK + 5)]))
+    world.write(lambda session: setattr(session.get_one(_collection(), made), "model", "box:tiny"))
+    world.write(add_dataset_rows, ada, made, dataset)
+    model.ready.clear()
+    await indexer.pass_over()
+    await model.asked.wait()  # the first page of rows is read
+    new = checked_rows([{"name": f"New {at}"} for at in range(CHUNK + 5)])
+    world.write(import_rows, ada, dataset, new, "replace")
+    model.ready.set()
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.state, source.documents) == ("ready", CHUNK + 5)
+    old = text("select count(*) from knowledge_pieces where text like 'name: Old%'")
+    assert world.read(lambda session: session.scalar(old)) == 0
+    check_index(world)
+
+
+async def test_long_and_short_documents_are_removed_together(
+    world: World, ada: Principal, made: str, indexer: Indexer
+) -> None:
+    dataset = world.write(add_dataset, ada, "Goods")
+    rows = [
+        {"name": f"Row {at}", "text": "Some more words. " * (60 * many)} for at, many in enumerate((3, 500, 1, 260, 2))
+    ]
+    world.write(import_rows, ada, dataset, checked_rows([*rows, {"name": "Stays"}]))
+    source_id = world.write(add_dataset_rows, ada, made, dataset)
+    await read_all(indexer)
+    assert sources(world, made)[0].pieces > 2 * indexing.SLICE
+    world.write(delete_rows, ada, dataset, world.read(list_row_ids, ada.workspace_id, dataset)[:5])
+    world.write(read_again, ada, source_id)
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.documents, source.pieces, source.chars) == (1, 1, len("name: Stays"))
+    assert texts(world, source_id) == ["name: Stays"]
+    check_index(world)
+
+
+def claimed(world: World, count: int, **room: bool) -> list[str]:
+    """Returns the names of the sources that a worker gets, in order."""
+    tasks = [world.write(claim_next, "boot_here", **room) for _ in range(count)]
+    return [one.source.name for one in tasks if one is not None]
+
+
+async def test_what_somebody_waits_for_comes_before_what_is_read_again_by_itself(
+    world: World, ada: Principal, made: str, clock: MovedClock
+) -> None:
+    for name in ("a", "b"):
+        world.write(set_again, ada, world.write(add_site, ada, made, f"{name}.example"), "hourly")
+    assert claimed(world, 3) == ["a.example", "b.example"]
+    a, b = sources(world, made)
+    for one in (b, a):
+        world.write(end_source, one.id, "boot_here", "ready", "", ())
+        clock.offset += 1
+    clock.offset += DAY
+    world.write(add_site, ada, made, "new.example")
+    clock.offset += 1
+    world.write(read_again, ada, a.id)
+    names = ["new.example", "a.example", "b.example"]
+    assert claimed(world, 4) == names, "those that wait by how long they do, then what is due"
+    assert [one.next_at for one in sources(world, made) if one.state == "waiting"] == []
+
+
+async def test_a_workspace_of_which_nothing_is_read_comes_first(world: World, ada: Principal, made: str) -> None:
+    for at in range(3):
+        world.write(add_site, ada, made, f"{at}.example")
+    bob = person(world.write(add_workspace), name="Bob")
+    world.write(add_site, bob, world.write(add_collection, bob, "Bob"), "bob.example")
+    assert claimed(world, 4) == ["0.example", "bob.example", "1.example", "2.example"]
+
+
+async def test_one_website_at_most_is_read_at_a_time(
+    world: World, ada: Principal, made: str, indexer: Indexer, model: Model
+) -> None:
+    world.write(lambda session: setattr(session.get_one(_collection(), made), "model", "box:tiny"))
+    world.write(add_site, ada, made, PRACTICE)
+    world.write(add_site, ada, made, f"{PRACTICE}bakery")
+    model.ready.clear()
+    await indexer.pass_over()
+    assert [one.state for one in sources(world, made)] == ["working", "waiting"]
+    world.write(add_text, ada, made, "Terms", "We give your money back.")
+    await indexer.pass_over()
+    assert [one.state for one in sources(world, made)] == ["working", "waiting", "working"]
+    model.ready.set()
+    await read_all(indexer)
+    assert not any(one.busy for one in sources(world, made))
+
+
 def goods_with_columns(world: World, ada: Principal, made: str) -> tuple[str, str]:
     """Makes a dataset and a source of the columns `name` and `made of`; returns the ids of both."""
     dataset = world.write(add_dataset, ada, "Goods")
@@ -222,11 +338,11 @@ async def test_files_are_read_and_replaced_by_their_name(
     assert texts(world, notes.id) == ["It is hot."]
     file_id = csv.settings["file_id"]
     assert world.read(list_uses, "collection", first) == [file_id]
-    give(world, ada, made, "prices.csv", b"name;price\nRye;6\n")
+    assert give(world, ada, made, "prices.csv", b"name;price\nRye;6\n") == first
     await read_all(indexer)
-    notes, csv = sources(world, made)
+    csv, notes = sources(world, made)
     assert texts(world, csv.id) == ["name: Rye\nprice: 6"]
-    assert world.read(list_uses, "collection", first) == []
+    assert world.read(list_uses, "collection", first) == [csv.settings["file_id"]] != [file_id]
     with pytest.raises(Invalid, match=r"like “film.mp4” cannot be read"):
         give(world, ada, made, "film.mp4", b"x")
     with pytest.raises(Invalid, match="is empty"):
@@ -234,6 +350,48 @@ async def test_files_are_read_and_replaced_by_their_name(
     with pytest.raises(TooLarge):
         world.write(add_text, ada, made, "Large", "x" * (6 << 20))
     check_index(world)
+
+
+async def test_a_file_that_is_replaced_is_found_until_the_new_one_was_read(
+    world: World, ada: Principal, made: str, indexer: Indexer
+) -> None:
+    source_id = give(world, ada, made, "terms.txt", b"You may return goods within thirty days.")
+    await read_all(indexer)
+    give(world, ada, made, "terms.txt", b"You may return goods within ten days.")
+    (source,) = sources(world, made)
+    assert (source.id, source.state) == (source_id, "waiting")
+    assert await found(world, made, "return goods") == ["You may return goods within thirty days."]
+    await read_all(indexer)
+    assert await found(world, made, "return goods") == ["You may return goods within ten days."]
+    give(world, ada, made, "terms.txt", b" \n \n")
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.state, source.message) == (
+        "failed",
+        "“terms.txt” has no text that can be read. Add it as text. What was read of it before can still be found.",
+    )
+    assert await found(world, made, "return goods") == ["You may return goods within ten days."]
+    give(world, ada, made, "blank.txt", b" \n \n")
+    await read_all(indexer)
+    assert sources(world, made)[1].message == "“blank.txt” has no text that can be read. Add it as text."
+    check_index(world)
+
+
+async def test_a_file_that_is_replaced_while_it_is_read_is_the_new_one(
+    world: World, ada: Principal, made: str, indexer: Indexer, model: Model
+) -> None:
+    world.write(lambda session: setattr(session.get_one(_collection(), made), "model", "box:tiny"))
+    give(world, ada, made, "terms.txt", b"Return goods within thirty days.")
+    model.ready.clear()
+    await indexer.pass_over()
+    await model.asked.wait()
+    give(world, ada, made, "terms.txt", b"Return goods within ten days.")
+    await indexer.pass_over()
+    await indexer.settled()  # the reading of the earlier file has ended
+    model.ready.set()
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.state, texts(world, source.id)) == ("ready", ["Return goods within ten days."])
 
 
 @pytest.mark.process
@@ -354,6 +512,49 @@ async def test_pages_that_could_not_be_looked_for_stay(
         site.pages["/help"], site.pages["/sitemap.xml"] = pages["/help"], Page("", 404)
         documents, told = await read()
         assert (documents, told) == (3, []), "no sitemap is no trouble; what no page names is removed"
+        await tools.sandbox.close()
+        await tools.outbound.aclose()
+    check_index(world)
+
+
+@pytest.mark.process
+async def test_pages_that_are_refused_for_a_time_stay(
+    world: World, ada: Principal, made: str, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "DELAY_SECONDS", 0.0)
+    pages = {"/": a_page("Start", "/help", "/staff", "/news"), "/help": a_page("Help", "/help/a", "/help/b")}
+    pages |= {"/help/a": a_page("A", "/help/a/deep"), "/help/b": a_page("B"), "/news": a_page("News")}
+    with WebSite({**pages, "/staff": Page("", 401)}) as site:
+        allowed = parse_allow_list(site.origin.removeprefix("http://"))
+        tools = Tools(world.database, OutboundClient(OutboundRules(allow=tuple(allowed))), Sandbox(1))
+        indexer = Indexer(tools, model, "boot_here")  # type: ignore[arg-type]
+        source_id = world.write(add_site, ada, made, site.at("/"))
+
+        async def read() -> tuple[int, list[str]]:
+            await read_all(indexer)
+            (source,) = sources(world, made)
+            world.write(read_again, ada, source_id)
+            told = [one["message"] for one in source.problems]
+            return source.documents, [one for one in told if "page was left out" not in one and "links lead" not in one]
+
+        stays = "Pages that were found before stay as they were."
+        assert (await read())[0] == 5
+        for status in (403, 401, 400):
+            site.pages["/help"] = Page("<html>Just a moment...</html>", status)
+            documents, told = await read()
+            assert (documents, told[0].endswith(stays)) == (5, True)
+            assert f"/help` answered {status}" in told[0]
+        site.pages["/help"], site.pages["/sitemap.xml"] = pages["/help"], Page("", 403)
+        documents, told = await read()
+        assert (documents, told[0].endswith(stays)) == (5, True)
+        assert "/sitemap.xml` answered 403" in told[0]
+        site.pages["/sitemap.xml"], site.pages["/help/b"] = Page("", 404), Page("", 403)
+        site.pages["/"] = a_page("Start", "/help", "/staff")
+        documents, told = await read()
+        assert documents == 4, "what is linked no more is removed: no page is known from those that were never shown"
+        assert "/help/b` answered 403" in told[0]
+        site.pages["/help"] = Page("", 410)
+        assert (await read())[0] == 1
         await tools.sandbox.close()
         await tools.outbound.aclose()
     check_index(world)
@@ -591,6 +792,35 @@ async def test_a_full_workspace_takes_no_more(
     world.write(add_site, ada, made, PRACTICE)
     await read_all(indexer)
     assert sources(world, made)[1].message.startswith("The workspace holds its most: 5 pieces")
+
+
+async def test_in_a_full_workspace_what_is_gone_goes_and_makes_room(
+    world: World, ada: Principal, made: str, indexer: Indexer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "MAX_PIECES", 30)
+    dataset = world.write(add_dataset, ada, "People")
+    world.write(import_rows, ada, dataset, checked_rows([{"name": f"Person {at}"} for at in range(30)]))
+    source_id = world.write(add_dataset_rows, ada, made, dataset)
+    await read_all(indexer)
+    ids = world.read(list_row_ids, ada.workspace_id, dataset)
+    world.write(delete_rows, ada, dataset, ids[:20])
+    world.write(change_row, ada, dataset, ids[20], {"name": "Changed 20"})
+    world.write(add_row, ada, dataset, {"name": "Newcomer"})
+    world.write(read_again, ada, source_id)
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.state, source.pieces) == ("ready", 11)
+    kept = [f"name: Person {at}" for at in range(21, 30)]
+    assert sorted(texts(world, source_id)) == sorted(["name: Changed 20", "name: Newcomer", *kept])
+    world.write(import_rows, ada, dataset, checked_rows([{"name": f"Other {at}"} for at in range(40)]))
+    world.write(change_row, ada, dataset, ids[20], {"name": "Changed again"})
+    world.write(read_again, ada, source_id)
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert source.state == "failed"
+    assert source.message.startswith("The workspace holds its most: 30 pieces")
+    assert "name: Changed again" in texts(world, source_id), "what needs no more room is written"
+    check_index(world)
 
 
 async def test_another_model_makes_every_vector_anew(

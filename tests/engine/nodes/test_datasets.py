@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from engine.actions.datasets import add_dataset, delete_dataset, import_rows, known_datasets
+from engine.actions.datasets import (
+    add_dataset,
+    delete_dataset,
+    delete_rows,
+    import_rows,
+    known_datasets,
+    remove_column,
+    rename_column,
+)
 from engine.flow.contract import final_nodes
 from engine.flow.document import Document
 from engine.flow.node_context import NodeFailed
 from engine.flow.output_schemas import out_schema, schema_at
 from engine.flow.validation import problems
-from engine.jobs.worker.dataset_writes import WorkspaceDatasets
+from engine.jobs.worker.dataset_writes import RowsRead, WorkspaceDatasets
 from engine.nodes import CATALOG, dataset_source
 from engine.nodes.known_datasets import KnownDataset, missing_datasets, with_datasets
 from storage.dataset_changes import checked_rows
-from storage.datasets import CHUNK, each_row
+from storage.datasets import CHUNK, each_row, list_row_ids
 from tests.engine.jobs.world import World, open_world
 from tests.engine.nodes.one_node import Alone, problems_of, run_node
 from tests.factories import person
@@ -122,6 +130,64 @@ async def test_a_large_dataset_is_read_in_pieces_and_no_further_than_needed(
     with pytest.raises(NodeFailed, match="more than") as failed:
         await take(world, dataset_id)
     assert (failed.value.code, "2,000 rows" in failed.value.why) == ("too_large", True)
+
+
+class Changing(WorkspaceDatasets):
+    """Datasets that somebody changes before their second page is read, the first `times` times."""
+
+    def __init__(self, world: World, change: Callable[[], Any], times: int = 1) -> None:
+        super().__init__(world.database, world.workspace_id)
+        self.change, self.times = change, times
+
+    async def read(self, dataset: str, after: int = 0) -> RowsRead:
+        if after and self.times:
+            self.times -= 1
+            self.change()
+        return await super().read(dataset, after)
+
+
+@pytest.mark.parametrize("change", ["replaced", "renamed", "removed", "deleted"])
+async def test_rows_of_two_tables_are_never_mixed(world: World, change: str) -> None:
+    ada = person(world.workspace_id)
+    dataset = add(world, [{"n": number, "v": "old"} for number in range(2 * CHUNK)])
+    last = world.read(list_row_ids, world.workspace_id, dataset)[-1]
+    world.write(delete_rows, ada, dataset, [last])  # what was removed before says nothing
+    changes: dict[str, Callable[[], Any]] = {
+        "replaced": lambda: world.write(import_rows, ada, dataset, checked_rows([{"n": 1, "v": "new"}] * 1_500), "replace"),
+        "renamed": lambda: world.write(rename_column, ada, dataset, "v", "w"),
+        "removed": lambda: world.write(remove_column, ada, dataset, "v"),
+        "deleted": lambda: world.write(delete_dataset, ada, dataset),
+    }  # fmt: skip
+    context = Alone(datasets=Changing(world, changes[change]), idempotency_key="job:node:")
+    if change == "deleted":
+        with pytest.raises(NodeFailed, match="No dataset"):
+            await run_node("dataset_source", {"dataset": dataset}, {}, context)
+        return
+    rows = await run_node("dataset_source", {"dataset": dataset}, {}, context)
+    columns, value = {"replaced": ("v", "new"), "renamed": ("w", "old"), "removed": ("v", None)}[change]
+    assert {row.get(columns) for row in rows} == {value}
+    assert len(rows) == (1_500 if change == "replaced" else 2 * CHUNK - 1)
+
+
+async def test_a_table_that_is_replaced_each_time_it_is_read_is_told(world: World) -> None:
+    dataset = add(world, [{"v": number} for number in range(CHUNK + 1)])
+
+    def replace() -> None:
+        rows = checked_rows([{"v": number} for number in range(CHUNK + 1)])
+        world.write(import_rows, person(world.workspace_id), dataset, rows, "replace")
+
+    context = Alone(datasets=Changing(world, replace, times=99), idempotency_key="job:node:")
+    with pytest.raises(NodeFailed, match="was replaced, or lost a column, each time") as failed:
+        await run_node("dataset_source", {"dataset": dataset}, {}, context)
+    assert (failed.value.code, failed.value.passing) == ("dataset_failed", True)
+
+
+async def test_rows_and_columns_that_are_added_meanwhile_are_no_other_table(world: World) -> None:
+    dataset = add(world, [{"v": number} for number in range(CHUNK + 1)])
+    more = checked_rows([{"v": 0, "w": 1}])
+    changing = Changing(world, lambda: world.write(import_rows, person(world.workspace_id), dataset, more))
+    context = Alone(datasets=changing, idempotency_key="job:node:")
+    assert len(await run_node("dataset_source", {"dataset": dataset}, {}, context)) == CHUNK + 2
 
 
 async def test_a_dataset_is_found_by_name_and_a_missing_one_is_told(world: World, goods: str) -> None:

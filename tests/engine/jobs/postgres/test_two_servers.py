@@ -187,7 +187,7 @@ def test_one_worker_reads_a_source_at_a_time(world: World, other: World) -> None
 
     def due(session: Any) -> None:
         for source in session.query(KnowledgeSource):
-            wait_again(source)
+            wait_again(session, source)
 
     world.write(due)
     workers = {world.database: "boot_test", other.database: "boot_other"}
