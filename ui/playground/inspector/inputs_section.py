@@ -103,7 +103,7 @@ class InputsSection:
             with ui.element("div").classes("fp-lab"):
                 words(_("Data from earlier steps"))
                 words("", "fp-sp")
-                words(_("drag, or Enter"), "fp-t3 fp-s12")
+                words(_("click, or drag"), "fp-t3 fp-s12")
             self.no_data = words(_("Connect a node before this one to use its data here."), "fp-t2", tag="p")
             self.data_list = DataList(on_pick=self._take, on_all=self._show_all)
 
