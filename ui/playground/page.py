@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from nicegui import background_tasks, ui
@@ -292,7 +292,7 @@ class PlaygroundPage:
             self.canvas.set_marks(changed)
         self.shown_marks = fresh
         self._frame_lists(document)
-        self.bar.show_problems(self.found, self.warned)
+        self.bar.show_problems(self.found, self.warned, [one for one in document.nodes if _is_loose(fresh, one.id)])
         self.inspector.show_problems(self.found, self.warned)
         self.inspector.document_changed()
         self.run_panel.document_changed()
@@ -608,3 +608,8 @@ class PlaygroundPage:
         self.run_panel.show_end()
         ui.run_javascript(_LARGE_RUN_PANEL)
         self._saw_result()
+
+
+def _is_loose(marks: Mapping[str, Marks], node_id: str) -> bool:
+    """True for a step that is not connected, which does not run."""
+    return node_id in marks and marks[node_id].get("parked", False)
