@@ -47,6 +47,7 @@ from ui.playground.canvas.steps_list import StepsList
 from ui.playground.inspector.inspector import Inspector
 from ui.playground.next_step_line import Guide, NextStepLine
 from ui.playground.run.panel import PanelCalls, RunPanel
+from ui.playground.state.deleted_steps import name_deleted
 from ui.playground.state.dependencies import FlowDependencies, load_dependencies
 from ui.playground.state.next_step import NextStep, load_past
 
@@ -283,7 +284,8 @@ class PlaygroundPage:
         analysis = self.draft.derive(self.dependencies, self.dependencies.analyse_at_once)
         if not analysis.whole and not self.analysing:
             background_tasks.create(self._analyse_beside(), name="costly patterns of the flow")
-        self.found, self.warned = analysis.problems, analysis.warnings
+        self.found = name_deleted(analysis.problems, document, self.draft.deleted)
+        self.warned = analysis.warnings
         # the document refers to something that was not read yet
         if not self.dependencies.covers(document):
             background_tasks.create(self._read_dependencies(), name="dependencies of the flow")
