@@ -239,6 +239,7 @@ class RunPanel:
         self.steps.mark_earlier(
             other_input=self.ran is not None and self.ran != self.input.payload,
             other_flow=self.ran_flow is not None and self._answers_otherwise(self.ran_flow),
+            row=_row_of_batch(self.look),
         )
 
     def _answers_otherwise(self, ran: Document) -> bool:
@@ -327,7 +328,7 @@ class RunPanel:
             self.controls.show(self.look.job, stopping=self._stopping)
 
     def _show(self, look: Look) -> None:
-        self.look = look
+        fresh_run, self.look = self.look is None, look
         fresh = statuses(look, self.draft.document, self.reader)
         changed = {node_id: status for node_id, status in fresh.items() if self.shown.get(node_id) != status}
         if look.job.ended:
@@ -337,6 +338,8 @@ class RunPanel:
             self.calls.status(changed)
         self._tick()
         self.steps.show(look, fresh)
+        if fresh_run:
+            self._mark_earlier()
         if look.job.questions:
             background_tasks.create(self._look_at_questions(), name="run panel questions")
         background_tasks.create(self.log.follow(look), name="run panel log")
@@ -356,3 +359,12 @@ class RunPanel:
         """Shows how the run ended, also while a step of it was chosen."""
         self.controls.tabs.value = "steps"
         self.steps.show_end()
+
+
+def _row_of_batch(look: Look | None) -> str:
+    """Which row of a batch a run is of, in words; "" for another run."""
+    if look is None or look.job.batch_id is None:
+        return ""
+    options = look.job.run_options or {}
+    said = _("Row {number} of the batch").format(number=options.get("row", ""))
+    return f"{said} ({options['title']})" if options.get("title") else said
