@@ -209,6 +209,7 @@ class RunPanel:
                     edit=edit,
                     on_run_all=self._run_samples if may_run else None,
                     on_change=self._input_changed,
+                    on_enter=self.run_clicked if may_run else None,
                     why_not="" if may_run else asking(self.page_session, said),
                     keep_file=file_keeper(self.page_session),
                 )
