@@ -47,13 +47,16 @@ _INTO_LABEL = """(event) => {
   box.focus();
   box.select();
 }"""
-#: Browser handler: Escape closes the inspector, unless the key just closed something inside it. The script is constant:
-#: it contains no text of a flow.
+#: Browser handler: Escape closes the inspector, unless the key just closed something inside it. In a text field it only
+#: leaves the field. The script is constant: it contains no text of a flow.
 _UNLESS_USED = """(event) => {
   const list = event.target.closest("[role=combobox]"); // Quasar takes every Escape in one, also when its list is closed
   if (list ? list.getAttribute("aria-expanded") === "true" : event.defaultPrevented) return;
-  event.target.blur(); // what is being typed is told first
-  setTimeout(() => emit());
+  const field = event.target;
+  field.blur(); // what is being typed is told first
+  const typed = 'textarea, [contenteditable="true"], input:not([readonly], [type="checkbox"], [type="radio"])';
+  if (field.matches(typed)) field.closest(".fp-insp").focus({ preventScroll: true }); // where the next Escape closes
+  else setTimeout(() => emit());
 }"""
 
 
