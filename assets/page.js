@@ -26,6 +26,13 @@
     playground.dispatchEvent(new KeyboardEvent("keydown", { key, ctrlKey, metaKey, cancelable: true }));
   });
 
+  // "Select all" outside a field of the Playground would paint every word of the page. The canvas has its own, which comes first.
+  document.addEventListener("keydown", (event) => {
+    const { key, ctrlKey, metaKey, altKey, target } = event;
+    if (!(ctrlKey || metaKey) || altKey || key.toLowerCase() !== "a" || event.defaultPrevented || !document.querySelector(".fp-pg")) return;
+    if (!target.isContentEditable && !target.matches("input, textarea, select")) event.preventDefault();
+  });
+
   // Who comes back from another tab sees what was changed there.
   const back = () => document.querySelectorAll("[data-fp-back]").forEach((one) => one.dispatchEvent(new Event("fpback")));
   addEventListener("focus", back);
