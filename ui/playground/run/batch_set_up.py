@@ -79,7 +79,9 @@ class BatchSetUp:
                 box = ui.select(choices, value=self.source, on_change=lambda event: self._choose(event.value))
                 field.control(box.props("outlined dense options-dense").classes("w-full"))
             with words(
-                _("To run over a list of your own, put it into a dataset first, for example from a CSV file of Excel.")
+                _(
+                    "To run over a list of your own, put it into a dataset first, for example from a CSV file that Excel wrote:"
+                )
                 + " ",
                 "fp-hint",
                 tag="p",

@@ -340,7 +340,8 @@ class BatchView:
         rows.cell(duration(line.seconds, self.reader), "fp-num")
         if names and line.fields is not None:
             for name in names:
-                rows.cell(line.fields.get(name, ""), "fp-batch-text")
+                with rows.cell("", "fp-batch-text fp-batch-field"):
+                    words(line.fields.get(name, ""))
             return
         with rows.cell("", "fp-batch-text") as whole:
             whole.props.set_optional("colspan", len(names) or None)
