@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
+from engine.core.clock import Millis
 from engine.flow.references import as_text
 from engine.table_files.writing import MARK, csv_line
 from storage.batches import BatchRun, PlaygroundBatchRow, find_playground_batch, list_batch_runs
@@ -53,7 +54,7 @@ def add_routes(root: FastAPI, app: App) -> None:
 def _file_name(batch: PlaygroundBatchRow) -> str:
     """Returns for example `product-price-2026-05-04-0930.csv`: the flow, and when the batch was begun (UTC)."""
     words = re.sub(r"[^a-z0-9]+", "-", batch.flow_title.casefold()).strip("-")[:60]
-    return csv_named(words or "batch", batch.created_at)
+    return csv_named(words or "batch", Millis(batch.created_at))
 
 
 async def _lines(recipient: Recipient, batch_id: str) -> AsyncIterator[str]:
