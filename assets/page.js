@@ -26,6 +26,42 @@
     playground.dispatchEvent(new KeyboardEvent("keydown", { key, ctrlKey, metaKey, cancelable: true }));
   });
 
+  // "Select all" outside a field of the Playground would paint every word of the page. The canvas has its own, which comes first.
+  document.addEventListener("keydown", (event) => {
+    const { key, ctrlKey, metaKey, altKey, target } = event;
+    if (!(ctrlKey || metaKey) || altKey || key.toLowerCase() !== "a" || event.defaultPrevented || !document.querySelector(".fp-pg")) return;
+    if (!target.isContentEditable && !target.matches("input, textarea, select")) event.preventDefault();
+  });
+
+  // What stands above fields and comes and goes as they are filled must not move them while one of them has the keyboard: the
+  // next press would meet another one. It keeps its height until the keyboard has left the fields.
+  const steady = new Map(); // box -> the room that it took, with the gap below it
+  const gap = (box) => parseFloat(getComputedStyle(box.parentElement).rowGap) || 0;
+  const room = (box) => box.offsetHeight && box.offsetHeight + gap(box);
+  const inUse = (box) => box.parentElement?.contains(document.activeElement);
+  const keep = (box, height) => {
+    box.classList.toggle("fp-keeps", Boolean(height));
+    box.style.minHeight = height;
+  };
+  const sizes = new ResizeObserver((changes) => changes.forEach(({ target: box }) => {
+    if (!box.isConnected) return steady.delete(box), sizes.unobserve(box);
+    const was = steady.get(box), more = room(box) - was;
+    if (inUse(box) && more < 0) keep(box, `${was - gap(box)}px`);
+    else if (inUse(box) && more > 0 && !box.parentElement.scrollTop) box.parentElement.scrollTop = more; // once it is scrolled, the browser does it
+    steady.set(box, room(box));
+  }));
+  let pressed = false;
+  const letGo = () => setTimeout(() => pressed || steady.forEach((_was, box) => inUse(box) || keep(box, "")), 60); // not before the click of a press
+  document.addEventListener("focusout", letGo);
+  document.addEventListener("pointerdown", () => (pressed = true), true);
+  for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => { pressed = false; letGo(); }, true);
+  document.addEventListener("focusin", ({ target }) => {
+    const box = target.closest?.(".fp-ibody")?.querySelector(".fp-steady");
+    if (!box || steady.has(box)) return;
+    steady.set(box, room(box));
+    sizes.observe(box);
+  });
+
   // Who comes back from another tab sees what was changed there.
   const back = () => document.querySelectorAll("[data-fp-back]").forEach((one) => one.dispatchEvent(new Event("fpback")));
   addEventListener("focus", back);

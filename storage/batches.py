@@ -16,7 +16,7 @@ from engine.core.errors import NotFound, ParameterInvalid
 from storage.database import now
 from storage.jobs import PUBLIC, JobRow, Json, KeyScope, as_job, cursor_after, cursor_text, read_cursor, select_jobs
 from storage.statements import Statement
-from storage.tables import Batch, Job
+from storage.tables import Batch, Flow, Job
 
 _JOBS = cast("Table", Job.__table__)
 #: Exactly the condition of the index `ix_jobs_waiting`: SQLite uses a partial index only for the same condition.
@@ -235,6 +235,7 @@ class PlaygroundBatchRow(Struct, frozen=True):
     total: int
     created_at: int
     counts: dict[str, int]
+    flow_title: str
 
 
 def find_playground_batch(
@@ -248,7 +249,8 @@ def find_playground_batch(
         return None
     latest = list_batch_runs(session, workspace_id, batch.id)
     counts = Counter(run.job.status for run in latest)
-    return PlaygroundBatchRow(batch.id, batch.total, batch.created_at, dict(counts))
+    title = session.scalar(select(Flow.title).where(Flow.id == batch.flow_id)) or ""
+    return PlaygroundBatchRow(batch.id, batch.total, batch.created_at, dict(counts), title)
 
 
 def list_batch_runs(session: Session, workspace_id: str, batch_id: str) -> list[BatchRun]:

@@ -1,5 +1,6 @@
 // Data from earlier steps: every earlier node with its values as chips to drag, click or press Enter on; searched here, without the server.
 const DRAGGED = "application/x-flowport-reference";
+const NAME = "application/x-flowport-name";
 const shared = (window.fpFields ??= { last: null, data: [] });
 
 const flat = (source) => {
@@ -115,6 +116,7 @@ export default {
     },
     drag(event, one) {
       event.dataTransfer.setData(DRAGGED, one.raw);
+      event.dataTransfer.setData(NAME, one.name);
       event.dataTransfer.setData("text/plain", one.raw);
       event.dataTransfer.effectAllowed = "copy";
       document.body.classList.add("fp-dragging");

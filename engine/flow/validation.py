@@ -25,7 +25,7 @@ from engine.flow.node_type import Catalog, NodeType
 from engine.flow.output_schemas import OutputSchemas, schema_at
 from engine.flow.patterns import STEPS_AT_ONCE, PatternBudget, current_budget
 from engine.flow.payload_check import PATTERN_STEPS
-from engine.flow.reference_labels import binding_in_words, data_names
+from engine.flow.reference_labels import binding_in_words, data_names, in_words
 from engine.flow.references import SYSTEM, BadReference, Reference, find_references, split_text
 from engine.flow.wrong_values import wrong_value
 
@@ -126,6 +126,14 @@ def marks(document: Document, catalog: Catalog, found: Iterable[Problem] | None 
     counts = Counter(problem.node_id for problem in (problems(document, catalog) if found is None else found))
     labels = data_names(document)
     return {node.id: _mark(node, counts[node.id], node.id in graph.parked, catalog, labels) for node in document.nodes}
+
+
+def missing_step(node: Node, reference: Reference, names: Mapping[str, str] | None = None) -> str:
+    """The sentence about data of a step that the document does not have. `names`: what deleted steps were called."""
+    data = in_words(reference, names or {})
+    if names and reference.node_id in names:
+        return f"{node.name} needs “{data}” of a step that was deleted. Choose other data."
+    return f"{node.name} needs “{data}” of a step that is not on the canvas any more. Choose other data."
 
 
 def why_not_connected(document: Document, source: str, target: str, catalog: Catalog) -> str | None:
@@ -339,7 +347,7 @@ def _target_problem(
     if target is None:
         return Problem(
             "bad_reference",
-            f"{node.name} needs data of a step that is not there any more: `{reference}`. Choose other data.",
+            missing_step(node, reference),
             node.id,
             pointer,
         )

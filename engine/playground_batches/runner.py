@@ -47,6 +47,8 @@ from storage.playground_batches import (
 READ_AGAIN_SECONDS = 1.0
 #: Number of characters of a result that are kept for the table.
 SHOWN = 200
+#: Number of fields of a result that the table shows in a column each.
+MOST_FIELDS = 12
 AGAIN = frozenset({"failed", "refused", "cancelled"})
 _ENDED = AGAIN | {"completed"}
 
@@ -60,6 +62,8 @@ class BatchLine:
     state: str = "queued"
     job_id: JobId | None = None
     text: str = ""
+    #: The fields of a result that is a flat object, as text by name; None for another result.
+    fields: Mapping[str, str] | None = None
     seconds: float | None = None
     #: The id of the row in its dataset; None for a listed row.
     dataset_row: int | None = None
@@ -74,6 +78,7 @@ class BatchLine:
         self.state = job.status
         self.seconds = ((job.completed_at or 0) - (job.started_at or job.completed_at or 0)) / 1000
         self.text = _outcome(job, result)[:SHOWN]
+        self.fields = _fields(result) if job.status == "completed" else None
 
 
 class BatchProgress(Struct, frozen=True):
@@ -384,6 +389,14 @@ def _run_row(
         dataset_row=row.dataset_row,
         checked=checked,
     )
+
+
+def _fields(result: Any) -> dict[str, str] | None:
+    if not isinstance(result, dict) or not 1 < len(result) <= MOST_FIELDS:
+        return None
+    if any(isinstance(value, dict | list) for value in result.values()):
+        return None
+    return {str(name): as_text(value)[:SHOWN] for name, value in result.items()}
 
 
 def _outcome(job: JobRow, result: Any) -> str:

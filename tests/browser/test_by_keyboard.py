@@ -40,7 +40,7 @@ def build(keys: Keyboard) -> None:
     keys.press("Enter")
     keys.comes_to("Name")
     keys.write("url")
-    keys.press("Escape")
+    keys.press("Escape", "Escape")  # out of the field, then out of the settings
     keys.comes_to("API Input")
 
     add(keys, "website_mapper", first="Web address")
@@ -48,13 +48,13 @@ def build(keys: Keyboard) -> None:
     keys.write("4")
     keys.reach("Delay", most=12)
     keys.write("0")
-    keys.press("Escape")
+    keys.press("Escape", "Escape")
     keys.comes_to("Website Mapper")
     add(keys, "array_splitter", first="Items")
-    keys.press("Escape")
+    keys.press("Escape", "Escape")
     keys.comes_to("For each item")
     add(keys, "page_scraper", first="Web address")
-    keys.press("Escape")
+    keys.press("Escape", "Escape")
     keys.comes_to("Page Scraper")
 
     add(keys, "prompt", first="Connection")
@@ -69,11 +69,11 @@ def build(keys: Keyboard) -> None:
     page.wait_for_timeout(100)  # CodeMirror ignores Enter in the first 75 ms of a completion list
     keys.press("Enter")
     expect(inspector(page, "Prompt").get_by_role("textbox", name="Prompt")).to_have_text("Sum up Page Scraper › text")
-    keys.press("Escape")
+    keys.press("Escape", "Escape")
     keys.comes_to("Prompt")
 
     add(keys, "array_flatten", first="Value")
-    keys.press("Escape")
+    keys.press("Escape", "Escape")
     keys.comes_to("Collect into a list")
     add(keys, "api_output", first="Return what Collect into a list gives")
     keys.reach("Find data", most=5)
@@ -82,7 +82,7 @@ def build(keys: Keyboard) -> None:
     expect(inspector(page, "API Output").get_by_role("textbox", name="items", exact=True)).to_have_text(
         "Collect into a list › items"
     )
-    keys.press("Escape")
+    keys.press("Escape", "Escape")
     keys.comes_to("API Output")
     expect(page.get_by_role("button", name="No problems")).to_be_visible()
 

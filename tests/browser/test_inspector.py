@@ -127,7 +127,7 @@ def test_data_is_dragged_completed_mapped_and_returned(page: Page, terminal: Ter
     expect(chips).to_have_text(["Read the page › text", "API Input › site"])
     page.keyboard.type(" {{ gone.out.x }}")
     expect(inspector.locator(".fp-chip--bad")).to_have_text("gone › x")
-    expect(inspector).to_contain_text("Summarise needs data of a step that is not there any more")
+    expect(inspector).to_contain_text("Summarise needs “gone › x” of a step that is not on the canvas any more")
 
     # A press on it offers what to use instead.
     inspector.locator(".fp-chip--bad").click()

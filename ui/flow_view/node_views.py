@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from engine.flow.document import Document
 from engine.flow.node_type import GROUPS, NodeType
 from engine.flow.reference_labels import data_names, text_in_words
@@ -25,10 +27,10 @@ def view_of(kind: NodeType) -> NodeTypeView:
     )
 
 
-def names_of(document: Document) -> dict[str, NodeName]:
-    """What chips show of each node, by its id."""
+def names_of(document: Document, deleted: Mapping[str, str] | None = None) -> dict[str, NodeName]:
+    """What chips show of each node, by its id. `deleted`: what nodes were called that are not there any more."""
     called = data_names(document)
-    return {
+    return {node_id: NodeName(label=name, icon="link_off") for node_id, name in (deleted or {}).items()} | {
         node.id: NodeName(label=called[node.id], icon=kind.icon if (kind := CATALOG.get(node.type)) else "help")
         for node in document.nodes
     }

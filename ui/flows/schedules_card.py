@@ -126,6 +126,8 @@ class SchedulesCard:
                 else:
                     words(_("It does not start until you resume it."))
             words(self._source_words(schedule), "fp-t2 fp-s13 fp-wrap-text", tag="div")
+            if self.may:  # above what comes and goes, so that a button stays under the pointer
+                self._draw_verbs(schedule)
             told = (
                 self.flow.live_version is None and (schedule.trouble or {}).get("code") == RefusalCode.FLOW_NOT_DEPLOYED
             )
@@ -134,8 +136,6 @@ class SchedulesCard:
                 text = " ".join(_sentence(trouble.get(part)) for part in ("detail", "remedy") if trouble.get(part))
                 note(text, kind="bad", icon="error", strong=_sentence(trouble.get("title")))
             results_note(self.document, self.seen.datasets, schedule.id)
-            if self.may:
-                self._draw_verbs(schedule)
             if starts:
                 self._draw_history(schedule, starts)
             else:

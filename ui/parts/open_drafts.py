@@ -80,6 +80,8 @@ class OpenDraft:
     users: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     making: asyncio.Lock = field(default_factory=asyncio.Lock)
+    #: What steps that were deleted meanwhile were called, by their ids: other steps may still name them.
+    deleted: dict[str, str] = field(default_factory=dict)
     #: The document from which something was derived last, what else it depends on, and what was derived.
     _derived: tuple[Document, Any, Any] | None = None
 
@@ -226,6 +228,7 @@ class OpenDraft:
 
     async def _store(self, page_session: PageSession, document: Document) -> None:
         self.revision = await page_session.execute(save_draft, self.flow_id, document, self.revision)
+        self._remember_deleted(document)
         self.document = document
         self.saved_at = page_session.app.database.clock.now()
 
@@ -233,10 +236,15 @@ class OpenDraft:
         self._take(await page_session.query(get_draft, self.flow_id))
 
     def _take(self, row: DraftRow) -> None:
-        before = self.document
-        self.document, self.revision, self.saved_at = _document_of(row), row.revision, row.saved_at
+        before, after = self.document, _document_of(row)
+        self._remember_deleted(after)
+        self.document, self.revision, self.saved_at = after, row.revision, row.saved_at
         if moved := difference_ops(before, self.document):
             self._tell(moved, "", "")
+
+    def _remember_deleted(self, after: Document) -> None:
+        kept = {node.id for node in after.nodes}
+        self.deleted |= {node.id: node.name for node in self.document.nodes if node.id not in kept}
 
     def _tell(self, ops: Sequence[Op], client: str, name: str) -> None:
         for listener in list(self.listeners.values()):

@@ -12,7 +12,7 @@ from nicegui import ui
 from engine.actions.flows import UNTITLED, rename_flow
 from engine.core.errors import Problem, VersionConflict
 from engine.flow.called_flows import called_ids
-from engine.flow.document import Document, load_document
+from engine.flow.document import Document, Node, load_document
 from engine.flow.flow_warnings import FlowWarning
 from engine.flow.version_comparison import Comparison, draft_changes
 from storage.flows import FlowRow, get_flow, get_version
@@ -237,16 +237,21 @@ class PlaygroundBar:
         ):
             await self._deploy()
 
-    def show_problems(self, found: Sequence[Problem], warned: Sequence[FlowWarning] = ()) -> None:
-        """Shows the number of problems and warnings on the button and the list behind it.
+    def show_problems(
+        self, found: Sequence[Problem], warned: Sequence[FlowWarning] = (), loose: Sequence[Node] = ()
+    ) -> None:
+        """Shows the number of problems and warnings on the button and the list behind it, and the `loose` steps, which
+        are not connected.
 
         A click on one opens its field; below it stands the button that mends it.
         """
         counted = [plural(len(found), _("problem"), _("problems"))] if found else []
         counted += [plural(len(warned), _("warning"), _("warnings"))] if warned else []
+        if loose and not counted:
+            counted = [_("{steps} not connected").format(steps=plural(len(loose), _("step"), _("steps")))]
         self.problems_button.text = ", ".join(counted) or _("No problems")
-        self.problems_button.props(f"icon=sym_o_{'warning' if found else 'info' if warned else 'check_circle'}")
-        listed = ([with_button(problem, self.draft.document) for problem in found], list(warned))
+        self.problems_button.props(f"icon=sym_o_{'warning' if found else 'info' if counted else 'check_circle'}")
+        listed = ([with_button(problem, self.draft.document) for problem in found], [*warned, *_loose(loose)])
         if listed == self._listed:
             return  # the list may be open
         self._listed = listed
@@ -265,6 +270,10 @@ class PlaygroundBar:
                 words(_("These stop no deployment. Look at them all the same:"), "fp-person fp-t2", tag="p")
             for warning in first_lines(warned, tag="p"):
                 self._draw_found(warning, "info", "fp-warn")
+            if loose:
+                words(_("These stop no deployment, but they do not run:"), "fp-person fp-t2", tag="p")
+            for one in _loose(loose):
+                self._draw_found(one, "info", "fp-warn")
 
     def _draw_found(self, found: FlowWarning, symbol: str, kind: str) -> None:
         item = menu_item(without_marks(found.problem.message), lambda: self.calls.go_to(found.problem), icon=symbol)
@@ -357,3 +366,9 @@ class PlaygroundBar:
 def _mended_together(found: FlowWarning) -> tuple[str, str | None, str]:
     """Returns what is equal for problems that one press mends: code, step and label of the button."""
     return found.problem.code, found.problem.node_id, found.verb
+
+
+def _loose(nodes: Sequence[Node]) -> list[FlowWarning]:
+    """What the list says about steps that are not connected."""
+    said = _("“{name}” is not connected.")
+    return [FlowWarning(Problem("not_connected", said.format(name=one.name), one.id, ""), "") for one in nodes]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from nicegui import background_tasks, ui
@@ -47,6 +47,7 @@ from ui.playground.canvas.steps_list import StepsList
 from ui.playground.inspector.inspector import Inspector
 from ui.playground.next_step_line import Guide, NextStepLine
 from ui.playground.run.panel import PanelCalls, RunPanel
+from ui.playground.state.deleted_steps import name_deleted
 from ui.playground.state.dependencies import FlowDependencies, load_dependencies
 from ui.playground.state.next_step import NextStep, load_past
 
@@ -283,7 +284,8 @@ class PlaygroundPage:
         analysis = self.draft.derive(self.dependencies, self.dependencies.analyse_at_once)
         if not analysis.whole and not self.analysing:
             background_tasks.create(self._analyse_beside(), name="costly patterns of the flow")
-        self.found, self.warned = analysis.problems, analysis.warnings
+        self.found = name_deleted(analysis.problems, document, self.draft.deleted)
+        self.warned = analysis.warnings
         # the document refers to something that was not read yet
         if not self.dependencies.covers(document):
             background_tasks.create(self._read_dependencies(), name="dependencies of the flow")
@@ -292,7 +294,7 @@ class PlaygroundPage:
             self.canvas.set_marks(changed)
         self.shown_marks = fresh
         self._frame_lists(document)
-        self.bar.show_problems(self.found, self.warned)
+        self.bar.show_problems(self.found, self.warned, [one for one in document.nodes if _is_loose(fresh, one.id)])
         self.inspector.show_problems(self.found, self.warned)
         self.inspector.document_changed()
         self.run_panel.document_changed()
@@ -607,3 +609,8 @@ class PlaygroundPage:
         self.run_panel.show_end()
         ui.run_javascript(_LARGE_RUN_PANEL)
         self._saw_result()
+
+
+def _is_loose(marks: Mapping[str, Marks], node_id: str) -> bool:
+    """True for a step that is not connected, which does not run."""
+    return node_id in marks and marks[node_id].get("parked", False)

@@ -222,7 +222,8 @@ class ModelsPage:
                         _("Flows run with the Simulated model until you connect a real one."),
                     ),
                 ):
-                    pass
+                    if self.may:
+                        button(_("Connect a model"), self._begin, icon="add", kind="main")
             for row in self.seen.connections:
                 self.cards[row.name] = ConnectionCard(
                     self.page_session,

@@ -73,7 +73,7 @@ CASES: dict[str, list[Case]] = {
         odd("no field", {}, "1"),
         odd("names and texts of any script", {"größe 你": ODD}, f'"{ODD}"', inputs={"größe 你": "{{ change.out }}"}),
         bad("no reference", Problem("/inputs/a", "`{{ change.out | upper }}` is no value of an earlier step. Choose one under “Data from earlier steps”."), inputs={"a": "{{ change.out | upper }}"}),
-        bad("data of a node that is not there", Problem("/inputs/a", "API Output needs data of a step that is not there any more: `{{ gone.out }}`. Choose other data."), inputs={"a": "{{ gone.out }}"}),
+        bad("data of a node that is not there", Problem("/inputs/a", "API Output needs “gone” of a step that is not on the canvas any more. Choose other data."), inputs={"a": "{{ gone.out }}"}),
     ],
     "set_fields": [
         good("a reference alone keeps its type", {"n": 5, "t": "n is 5"}, 5, inputs={"n": GIVEN, "t": f"n is {GIVEN}"}),
@@ -82,7 +82,7 @@ CASES: dict[str, list[Case]] = {
         odd("data is no template", {"a": ODD}, ODD, inputs={"a": GIVEN}),
         odd("a large list", {"a": MANY}, MANY, inputs={"a": GIVEN}),
         bad("no reference", Problem("/inputs/a", "`{{ 7*7 }}` is no value of an earlier step. Choose one under “Data from earlier steps”."), inputs={"a": "{{ 7*7 }}"}),
-        bad("data of a node that is not there", Problem("/inputs/a/1/b", "Set Fields needs data of a step that is not there any more: `{{ gone.out }}`. Choose other data."), inputs={"a": ["x", {"b": "{{ gone.out }}"}]}),
+        bad("data of a node that is not there", Problem("/inputs/a/1/b", "Set Fields needs “gone” of a step that is not on the canvas any more. Choose other data."), inputs={"a": ["x", {"b": "{{ gone.out }}"}]}),
     ],
     "text_template": [
         good("data in a text", "Hello ANN!", "Ann", inputs={"template": "Hello {{ api_input.out.value | upper }}!"}),

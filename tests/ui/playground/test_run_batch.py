@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import Any
 
 import pytest
 from nicegui import ui
 from nicegui.testing import User
+from nicegui.testing.user_interaction import UserInteraction
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
@@ -112,6 +114,18 @@ async def test_all_samples_are_run_as_jobs_of_one_batch(site: Site, user: User) 
     assert len({run.job.snapshot_id for run in ran}) == 1, "the document is stored once"
     assert site.database.read_now(environments_with_waiting_items) == [], "they take no slot of the plan"
     assert "Dear Ann" in page_text(user)
+    assert user.client is not None
+    opened_rows = [one for one in user.client.elements.values() if one.tag == "tr" and "fp-open" in one.classes]
+    UserInteraction(user, {opened_rows[1]}, None).click()
+    await user.should_see("Row 2 of the batch (Bob).", retries=100)
+
+
+async def test_a_batch_without_a_dataset_says_where_a_list_comes_from(site: Site, user: User) -> None:
+    flow_id = site.flow("Letter", saved=False, file=FLOW)
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await user.should_see("The saved samples (2)", retries=60)
+    await user.should_see("To run over a list of your own, put it into a dataset first")
 
 
 async def test_rows_of_a_dataset_are_run_and_what_failed_is_run_again(site: Site, user: User) -> None:
@@ -132,6 +146,24 @@ async def test_rows_of_a_dataset_are_run_and_what_failed_is_run_again(site: Site
     assert [(run.row, run.job.status) for run in ran] == [(1, "completed"), (2, "failed"), (3, "completed")]
     named(user, "Rows shown").value = "failed"
     assert '{"a": 1}' not in page_text(user).split("Rows of the batch")[-1].split("New batch")[-1]
+
+
+async def test_the_fields_of_flat_results_have_a_column_each(site: Site, user: User) -> None:
+    output = {"id": "api_output", "type": "api_output", "inputs": {"name": "{{ parse_json.out.name }}", "price": "5"}}
+    edges = [*READING["edges"], {"id": "e2", "source": "parse_json", "target": "api_output"}]
+    flow_id = site.flow("Read", saved=False, file={**READING, "nodes": [*READING["nodes"], output], "edges": edges})
+    dataset(site, {"text": '{"name": "Lamp"}'}, {"text": "{broken"})
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await until(lambda: "Start 2 runs" in buttons(user))
+    async with working(site):
+        press(user, "Start 2 runs")
+        await user.should_see("2 of 2 rows", retries=250)
+    assert user.client is not None
+    heads = [one for one in user.client.elements.values() if one.tag == "th"]
+    assert [child.text for one in heads for child in one] == ["Row", "Input", "Status", "Time", "name", "price"]
+    cells = [one for one in user.client.elements.values() if "fp-batch-text" in one.classes]
+    assert [one.props.get("colspan") for one in cells] == [None, None, 2]
 
 
 async def test_a_retry_in_one_tab_takes_no_row_that_completed_by_one_in_another(site: Site, user: User) -> None:
@@ -242,6 +274,7 @@ async def test_the_file_has_a_line_per_row_and_no_formula(site: Site, user: User
         await user.should_see("2 of 2 rows", retries=250)
     path = f"/playground/batches/{newest(site, flow_id).id}/results.csv"
     answer = await user.http_client.get(path)
+    assert re.search(r'filename="read-\d{4}-\d\d-\d\d-\d{4}\.csv"', answer.headers["content-disposition"])
     head, first, second = csv.reader(io.StringIO(answer.text.removeprefix("\ufeff")))
     assert head == ["row", "title", "status", "job_id", "seconds", "cost_usd", "error", "input.text", "result.output"]
     assert (first[0], first[2], first[7], first[8]) == ("1", "completed", '"=1+1"', "'=1+1")

@@ -232,6 +232,21 @@ async def test_a_run_takes_what_was_typed_just_before_it_was_pressed(site: Site,
     assert result == {"output": "Hello Ann"}
 
 
+async def test_enter_in_the_only_field_runs(site: Site, user: User, flow_id: str) -> None:
+    await opened(user, flow_id)
+    press_enter(user)
+    assert not jobs(site), "of two fields it is not known which one is the last"
+    await opened(user, site.flow("Greeting", saved=False))
+    press_enter(user)
+    await until(lambda: len(jobs(site)) == 1)
+
+
+def press_enter(user: User) -> None:
+    """Presses Enter in the form of the input."""
+    around = next(one for one in named(user, "Input").descendants() if "fp-form" in one.classes)
+    UserInteraction(user, {around}, None).trigger("keydown.enter")
+
+
 async def test_errors_of_the_input_stand_at_their_fields(site: Site, user: User, flow_id: str) -> None:
     await opened(user, flow_id)
     field(user, "count").value = "many"

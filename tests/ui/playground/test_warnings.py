@@ -79,6 +79,17 @@ async def test_the_list_of_problems_has_warnings_with_buttons(site: Site, user: 
     assert _role_of_list(user) == "group"  # a menu without an entry is none
 
 
+async def test_a_step_that_is_not_connected_is_told_where_problems_are(site: Site, user: User) -> None:
+    said = {**FLOW["nodes"][2], "inputs": {"template": "{{ api_input.out.text }} {{ api_input.out.lang }}"}}
+    nodes = [FLOW["nodes"][0], said, {"id": "o", "type": "api_output", "label": "API Output"}]
+    edges = [{"id": "e1", "source": "api_input", "target": "a"}]
+    flow_id = site.flow("Loose", saved=False, file={**FLOW, "nodes": nodes, "edges": edges})
+    await opened(user, flow_id)
+    await user.should_see("1 step not connected")
+    choose(user, "“API Output” is not connected.")
+    await user.should_see("Set up", retries=100)
+
+
 def _role_of_list(user: User) -> str:
     assert user.client is not None
     (found,) = (

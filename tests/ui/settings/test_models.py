@@ -72,6 +72,13 @@ def seen(user: User, text: str) -> bool:
     return any(one.visible and all(around.visible for around in one.ancestors()) for one in found)
 
 
+async def test_the_box_that_says_that_none_is_there_has_the_button(user: User) -> None:
+    await user.open(PAGE)
+    await user.should_see("No model connected yet")
+    press(user, "Connect a model")
+    await user.should_see("A new connection")
+
+
 async def test_a_connection_is_added_and_tested_and_its_key_is_never_shown(
     site: Site, user: User, model_server: OpenAIServer
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonpointer
 from nicegui import ui
+from nicegui.events import GenericEventArguments
 
 from ui.forms.row_buttons import RowButtons
 from ui.kit.parts import button, words
@@ -22,17 +23,34 @@ def draw_free(bindings: Bindings) -> None:
     bindings.rows = _Fields(bindings)
 
 
+#: Browser handlers: a chip that is dragged onto the fields makes a field of its own. A chip that is dropped into the text
+#: of one field goes there instead, and does not come here.
+_OVER = """(event) => {
+  if (event.dataTransfer.types.includes("application/x-flowport-reference")) event.preventDefault();
+}"""
+_DROPPED = """(event) => {
+  const raw = event.dataTransfer.getData("application/x-flowport-reference");
+  if (!raw) return;
+  event.preventDefault();
+  emit({ raw, name: event.dataTransfer.getData("application/x-flowport-name") });
+}"""
+
+
 class _Fields:
     """All named inputs of a node."""
 
     def __init__(self, bindings: Bindings) -> None:
         self.bindings = bindings
         self.rows: list[_Field] = []
-        self._place = ui.element("div").classes("fp-stack")
-        self._none = words(_("No fields yet. Drag data here, or add a field for each value."), "fp-t2", tag="p")
-        bindings.offers[""] = ui.element("div")
-        if not bindings.readonly:
-            button(_("Add a field"), self._add, icon="add", small=True).classes("fp-self-start")
+        with ui.element("div").classes("fp-stack fp-freedrop") as around:
+            self._place = ui.element("div").classes("fp-stack")
+            none = _("No fields yet. Click data from earlier steps or drag it here, or add a field for each value.")
+            self._none = words(none, "fp-t2", tag="p")
+            bindings.offers[""] = ui.element("div")
+            if not bindings.readonly:
+                button(_("Add a field"), self._add, icon="add", small=True).classes("fp-self-start")
+                around.on("dragover", js_handler=_OVER)
+                around.on("drop", self._dropped, js_handler=_DROPPED)
         self.put(bindings.inputs)
 
     def put(self, value: Any) -> None:
@@ -60,6 +78,9 @@ class _Fields:
         done = self.told(name)
         self.bindings.drawn()
         return done
+
+    def _dropped(self, event: GenericEventArguments) -> Any:
+        return self.bindings.take(str(event.args["raw"]), str(event.args["name"]))
 
     def trouble_with(self, row: _Field, name: str) -> str:
         """Why the field cannot have this name; "" when it can."""

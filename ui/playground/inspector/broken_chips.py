@@ -22,7 +22,9 @@ def draw_replacements(found: BrokenData, take: Callable[[str], Any]) -> ui.menu:
         if not found.choices:
             words(_("No step before this one has data: connect one."), "fp-person fp-t2", tag="p")
         for at, choice in enumerate(found.choices):
-            item = menu_item(choice.name, lambda raw=choice.raw: take(raw), icon="check" if at == 0 else None)
+            item = menu_item(
+                choice.name, lambda raw=choice.raw: take(raw), icon="check" if at == 0 and found.likely else None
+            )
             with item:
                 words(choice.value or choice.type_word, "fp-t3 fp-cut fp-s12").style("max-width: 200px")
     return menu

@@ -80,7 +80,7 @@ class InputsSection:
         self.bindings = Bindings(
             node,
             self.kind,
-            names_of(self.draft.document),
+            names_of(self.draft.document, self.draft.deleted),
             self._inputs_changed,
             draw_inputs,
             readonly=self.readonly,
@@ -103,7 +103,7 @@ class InputsSection:
             with ui.element("div").classes("fp-lab"):
                 words(_("Data from earlier steps"))
                 words("", "fp-sp")
-                words(_("drag, or Enter"), "fp-t3 fp-s12")
+                words(_("click, or drag"), "fp-t3 fp-s12")
             self.no_data = words(_("Connect a node before this one to use its data here."), "fp-t2", tag="p")
             self.data_list = DataList(on_pick=self._take, on_all=self._show_all)
 
@@ -117,7 +117,7 @@ class InputsSection:
         document = self.draft.document
         self.bindings.broken = broken_finder(document, self.node_id, self.catalog)
         self.bindings.replacements = lambda raw: broken_data(
-            document, self.node_id, raw, self.catalog, self.previews.outputs
+            document, self.node_id, raw, self.catalog, self.previews.outputs, deleted=self.draft.deleted
         )
         self.bindings.show_problems({one.pointer: (one.message, one.blocks_import) for one in problems})
 
@@ -177,7 +177,7 @@ class InputsSection:
             ]
             self.data_list.show([*sources, source_of_run()], more=len(shown) < len(earlier))
             self.no_data.visible, self.data_list.visible = not earlier, bool(earlier)
-        self.bindings.name_nodes(names_of(self.draft.document))
+        self.bindings.name_nodes(names_of(self.draft.document, self.draft.deleted))
         self._show_offers()
         await self.previews.show()
 

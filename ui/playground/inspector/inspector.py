@@ -41,13 +41,22 @@ FIRST_FIELD = """(panel) => {
   const found = panel.querySelectorAll(".fp-ibody :is(input, textarea, [contenteditable=true], button)");
   ([...found].find((one) => !one.disabled && one.checkVisibility()) ?? panel).focus();
 }"""
-#: Browser handler: Escape closes the inspector, unless the key just closed something inside it. The script is constant:
-#: it contains no text of a flow.
+#: Browser handler of the pencil: the label is selected, so that what is typed replaces it.
+_INTO_LABEL = """(event) => {
+  const box = event.target.closest(".fp-ititle").querySelector("input");
+  box.focus();
+  box.select();
+}"""
+#: Browser handler: Escape closes the inspector, unless the key just closed something inside it. In a text field it only
+#: leaves the field. The script is constant: it contains no text of a flow.
 _UNLESS_USED = """(event) => {
   const list = event.target.closest("[role=combobox]"); // Quasar takes every Escape in one, also when its list is closed
   if (list ? list.getAttribute("aria-expanded") === "true" : event.defaultPrevented) return;
-  event.target.blur(); // what is being typed is told first
-  setTimeout(() => emit());
+  const field = event.target;
+  field.blur(); // what is being typed is told first
+  const typed = 'textarea, [contenteditable="true"], input:not([readonly], [type="checkbox"], [type="radio"])';
+  if (field.matches(typed)) field.closest(".fp-insp").focus({ preventScroll: true }); // where the next Escape closes
+  else setTimeout(() => emit());
 }"""
 
 
@@ -89,6 +98,7 @@ class Inspector:
         self.set_up: SetUpTab | None = None
         self.values: ValuesTab | None = None
         self.mapping: EdgeMapping | None = None
+        self.simulated: ui.element | None = None  #: the badge of a node that uses the Simulated model
         self.title: ui.input | None = None  #: None for somebody who may not rename the node
         self._label = ""  #: what was stored when the title was drawn or last followed
         self._drawing = asyncio.Lock()  # a second selection waits until the first is drawn
@@ -187,6 +197,7 @@ class Inspector:
     def show_problems(self, problems: Sequence[Problem], warned: Sequence[FlowWarning]) -> None:
         """Marks the fields that have a problem. Warnings, and problems without a field, are listed above the fields."""
         self.found, self.warned = problems, warned
+        self._draw_simulated()
         if self.set_up is not None:
             self.set_up.show_problems(problems, warned, self.mend)
         if self.mapping is not None:
@@ -221,7 +232,7 @@ class Inspector:
         self.panel.visible = bool(node_id or edge_id)
         self.on_visible(self.panel.visible)
         self.panel.clear()
-        self.set_up = self.values = self.mapping = self.title = None
+        self.set_up = self.values = self.mapping = self.title = self.simulated = None
 
     async def _draw(self, node: Node) -> None:
         kind = CATALOG.get(node.type)
@@ -264,8 +275,8 @@ class Inspector:
                         words(node.name, "fp-b fp-cut").props("aria-hidden=true")
                 with ui.element("div").classes("fp-s12 fp-t3 fp-itype"):
                     words(kind.title if kind else node.type)
-                    if kind and node.config.get("model") == "simulated":
-                        status_badge("simulated")
+                    self.simulated = status_badge("simulated")
+                    self._draw_simulated()
             if self._may_run(kind):
                 icon_button("play_arrow", _("Run this node"), self._run_node)
             if may_edit:
@@ -274,6 +285,12 @@ class Inspector:
                         menu_item(_("Run from here"), self._run_from, icon="resume")
                     menu_item(_("Delete this node"), lambda: self.on_delete(node.id), icon="delete", danger=True)
             icon_button("close", _("Close"), self.on_close)
+
+    def _draw_simulated(self) -> None:
+        """Shows the badge while the node uses the Simulated model, which may be chosen and left while it is shown."""
+        node = self.draft.document.node(self.node_id) if self.node_id else None
+        if self.simulated is not None:
+            self.simulated.visible = node is not None and node.config.get("model") == "simulated"
 
     def _may_run(self, kind: NodeType | None) -> bool:
         return kind is not None and kind.type != "api_input" and self.page_session.may("run flows")
@@ -284,7 +301,7 @@ class Inspector:
         box.props["aria-label"] = _("Label")
         box.on("change", lambda: self._rename(node.id, box.value or ""))
         box.on("keydown.enter", js_handler="(event) => event.target.blur()")
-        icon("edit", "fp-t3", size=16)
+        icon("edit", "fp-t3", size=16).on("click", js_handler=_INTO_LABEL)
         return box
 
     async def _run_node(self) -> None:

@@ -111,7 +111,7 @@ class SetUpTab:
         assert node is not None
         if self.readonly:
             words(asking(self.page_session, _("Editors and owners can change this.")), "fp-hint", tag="p")
-        self.problems_box = ui.element("div").classes("fp-stack").props("role=status")
+        self.problems_box = ui.element("div").classes("fp-stack fp-steady").props("role=status")
         if node.type == "http_request" and not self.readonly:
             paste_button(self.page_session, lambda: self.node, self.edit, self._filled)
         specs = await self._specs()

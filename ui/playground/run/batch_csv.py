@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -10,14 +11,15 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
+from engine.core.clock import Millis
 from engine.flow.references import as_text
 from engine.table_files.writing import MARK, csv_line
-from storage.batches import BatchRun, find_playground_batch, list_batch_runs
+from storage.batches import BatchRun, PlaygroundBatchRow, find_playground_batch, list_batch_runs
 from storage.jobs import find_value
 from storage.playground_batches import list_rows_outside_jobs
 from storage.sessions import find_signed_in
 from ui.access_guard import stranger_answer
-from ui.file_download import Recipient, sent_file
+from ui.file_download import Recipient, csv_named, sent_file
 from ui.page_session import COOKIE, App
 from ui.page_shell import nothing_here
 
@@ -46,7 +48,13 @@ def add_routes(root: FastAPI, app: App) -> None:
         found = await app.database.read(find_playground_batch, workspace_id, batch_id=batch_id)
         if found is None:
             return nothing_here(request)
-        return sent_file(f"{found.id}.csv", _lines(Recipient(app, cookie, workspace_id), batch_id))
+        return sent_file(_file_name(found), _lines(Recipient(app, cookie, workspace_id), batch_id))
+
+
+def _file_name(batch: PlaygroundBatchRow) -> str:
+    """Returns for example `product-price-2026-05-04-0930.csv`: the flow, and when the batch was begun (UTC)."""
+    words = re.sub(r"[^a-z0-9]+", "-", batch.flow_title.casefold()).strip("-")[:60]
+    return csv_named(words or "batch", Millis(batch.created_at))
 
 
 async def _lines(recipient: Recipient, batch_id: str) -> AsyncIterator[str]:

@@ -78,6 +78,15 @@ class BatchSetUp:
             with field.place:
                 box = ui.select(choices, value=self.source, on_change=lambda event: self._choose(event.value))
                 field.control(box.props("outlined dense options-dense").classes("w-full"))
+            with words(
+                _(
+                    "To run over a list of your own, put it into a dataset first, for example from a CSV file that Excel wrote:"
+                )
+                + " ",
+                "fp-hint",
+                tag="p",
+            ):
+                link(_("Datasets"), "/datasets")
             dataset = self.datasets.get(self.source)
             if dataset is not None:
                 self._draw_mapping(dataset, fields)

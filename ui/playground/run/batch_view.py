@@ -16,7 +16,7 @@ from engine.core.errors import BatchRunning, FlowInvalid, Refusal, Unavailable
 from engine.core.ids import JobId
 from engine.flow.contract import samples_of
 from engine.playground_batches.rows import Rows, RowsThatRan
-from engine.playground_batches.runner import AGAIN, BatchLine, BatchRunner
+from engine.playground_batches.runner import AGAIN, MOST_FIELDS, BatchLine, BatchRunner
 from storage.batches import PlaygroundBatchRow, find_playground_batch, list_batch_runs
 from storage.playground_batches import list_rows_outside_jobs
 from ui.kit import feedback
@@ -313,20 +313,21 @@ class BatchView:
         if not page:
             words(_("No row failed.") if self.only_failed else _("The first row is about to begin."), "fp-t2", tag="p")
             return
+        names = _fields_of(page)
         columns = [
             Column(_("Row"), right=True),
             Column(_("Input")),
             Column(_("Status")),
             Column(_("Time"), right=True),
-            Column(_("Result")),
+            *(Column(name) for name in names or [_("Result")]),
         ]
         rows = table(columns, label=_("Rows of the batch"))
         for line in page:
             job_id = line.job_id
             with rows.row(on_open=(lambda job_id=job_id: self.on_open(job_id)) if job_id else None):
-                self._draw_line(rows, line)
+                self._draw_line(rows, line, names)
 
-    def _draw_line(self, rows: TableElement, line: BatchLine) -> None:
+    def _draw_line(self, rows: TableElement, line: BatchLine, names: Sequence[str]) -> None:
         rows.cell(number(line.number, self.reader), "fp-num fp-t2")
         with rows.cell():
             if line.job_id is None:
@@ -337,7 +338,13 @@ class BatchView:
         with rows.cell():
             status_badge(line.state)
         rows.cell(duration(line.seconds, self.reader), "fp-num")
-        with rows.cell("", "fp-batch-text"):
+        if names and line.fields is not None:
+            for name in names:
+                with rows.cell("", "fp-batch-text fp-batch-field"):
+                    words(line.fields.get(name, ""))
+            return
+        with rows.cell("", "fp-batch-text") as whole:
+            whole.props.set_optional("colspan", len(names) or None)
             if line.state in AGAIN:
                 sentence(line.text, tag="span")
             else:
@@ -429,6 +436,14 @@ class BatchView:
     async def _may_run(self) -> bool:
         """Checks the person's permission in the database again; a refusal is shown."""
         return await self.page_session.try_execute(_require_run) is not None
+
+
+def _fields_of(lines: Sequence[BatchLine]) -> list[str]:
+    """The columns of the results on a page: their fields, when every result has fields; else none."""
+    done = [line for line in lines if line.state == "completed"]
+    names = {name: None for line in done for name in line.fields or ()}
+    fits = len(names) <= MOST_FIELDS and all(line.fields is not None for line in done)
+    return list(names) if fits else []
 
 
 def _is_as_shown(batch: BatchRunner, shown: BatchRunner) -> bool:

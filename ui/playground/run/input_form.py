@@ -22,6 +22,16 @@ from ui.parts.open_drafts import OpenDraft
 from ui.playground.run.sample_row import Edit, SampleRow
 from ui.playground.run.samples import Sample, payload_of, place_now
 
+#: Browser handler for Enter in a field of one line: the field tells its value first. The script is constant.
+_RUNS = """(event) => {
+  const box = event.target;
+  if (!box.matches("input:not([readonly], [type=checkbox], [role=combobox])") || event.isComposing) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+  box.blur();
+  box.focus();
+  setTimeout(() => emit());
+}"""
+_ONE_LINE = frozenset({"text", "number", "integer"})
 #: A request has no more values.
 _MOST_COUNTED = 200_000
 
@@ -31,7 +41,8 @@ class InputForm:
 
     `payload` is the input of the next run. Values stay when the fields change or the view is switched. `why_not` tells
     somebody who may not run the flow who may; the form then accepts no changes. `on_change` is called after the person
-    typed or chose another input. An input with very many values is shown as JSON, because boxes for them take long.
+    typed or chose another input, `on_enter` on Enter in the only field, as a browser sends a form of one line. An input
+    with very many values is shown as JSON, because boxes for them take long.
     """
 
     def __init__(
@@ -42,6 +53,7 @@ class InputForm:
         edit: Edit | None,
         on_run_all: Callable[[], Awaitable[None]] | None,
         on_change: Callable[[], None],
+        on_enter: Callable[[], Awaitable[None]] | None = None,
         why_not: str = "",
         keep_file: KeepFile | None = None,
     ) -> None:
@@ -50,6 +62,7 @@ class InputForm:
         self.edit = edit
         self.on_run_all = on_run_all
         self.on_change = on_change
+        self.on_enter = on_enter
         self.why_not = why_not
         self.keep_file = keep_file
         #: True once the person or a job has set the input, so that a sample does not replace it.
@@ -186,6 +199,8 @@ class InputForm:
                     read_only=read_only,
                     keep_file=self.keep_file,
                 )
+                if self.on_enter is not None and len(specs) == 1 and specs[0].kind in _ONE_LINE:
+                    self.form.element.on("keydown.enter", self.on_enter, js_handler=_RUNS)
             else:
                 words(_("This flow takes no input yet. Add an API Input and define its fields."), "fp-t2", tag="p")
 

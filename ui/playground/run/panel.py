@@ -209,6 +209,7 @@ class RunPanel:
                     edit=edit,
                     on_run_all=self._run_samples if may_run else None,
                     on_change=self._input_changed,
+                    on_enter=self.run_clicked if may_run else None,
                     why_not="" if may_run else asking(self.page_session, said),
                     keep_file=file_keeper(self.page_session),
                 )
@@ -239,6 +240,7 @@ class RunPanel:
         self.steps.mark_earlier(
             other_input=self.ran is not None and self.ran != self.input.payload,
             other_flow=self.ran_flow is not None and self._answers_otherwise(self.ran_flow),
+            row=_row_of_batch(self.look),
         )
 
     def _answers_otherwise(self, ran: Document) -> bool:
@@ -327,7 +329,7 @@ class RunPanel:
             self.controls.show(self.look.job, stopping=self._stopping)
 
     def _show(self, look: Look) -> None:
-        self.look = look
+        fresh_run, self.look = self.look is None, look
         fresh = statuses(look, self.draft.document, self.reader)
         changed = {node_id: status for node_id, status in fresh.items() if self.shown.get(node_id) != status}
         if look.job.ended:
@@ -337,6 +339,8 @@ class RunPanel:
             self.calls.status(changed)
         self._tick()
         self.steps.show(look, fresh)
+        if fresh_run:
+            self._mark_earlier()
         if look.job.questions:
             self._show_beside(look, self._look_at_questions, "run panel questions")
         self._show_beside(look, lambda: self.log.follow(look), "run panel log")
@@ -364,3 +368,12 @@ class RunPanel:
         """Shows how the run ended, also while a step of it was chosen."""
         self.controls.tabs.value = "steps"
         self.steps.show_end()
+
+
+def _row_of_batch(look: Look | None) -> str:
+    """Which row of a batch a run is of, in words; "" for another run."""
+    if look is None or look.job.batch_id is None:
+        return ""
+    options = look.job.run_options or {}
+    said = _("Row {number} of the batch").format(number=options.get("row", ""))
+    return f"{said} ({options['title']})" if options.get("title") else said

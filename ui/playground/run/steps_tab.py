@@ -83,10 +83,15 @@ class StepsTab:
         self._show_rows()
         self._show_values()
 
-    def mark_earlier(self, *, other_input: bool, other_flow: bool) -> None:
-        """Says above the steps and the result whether they are those of an input or a flow that was changed since."""
-        self.earlier.visible = other_input or other_flow
-        if other_flow:
+    def mark_earlier(self, *, other_input: bool, other_flow: bool, row: str = "") -> None:
+        """Says above the steps and the result whether they are those of an input or a flow that was changed since, and
+        which `row` of a batch they are of.
+        """
+        self.earlier.visible = bool(other_input or other_flow or row)
+        if row:
+            was = (_("{row}, from before the flow was changed.") if other_flow else _("{row}.")).format(row=row)
+            again = was + " " + _("Press Run to see what the input in the form gives.")
+        elif other_flow:
             again = _("From before the flow was changed. Press Run to see what it gives now.")
             was = _("From before the flow was changed.")
         else:

@@ -198,3 +198,15 @@ async def test_each_chip_makes_a_field_of_its_own(site: Site, user: User, flow_i
     for _time in range(2):
         UserInteraction(user, {chips}, None).trigger("pick", {"raw": CHIP, "name": "site"})
     await until(lambda: list(inputs_of(site, flow_id)) == ["a", "b", "c", "site", "site_2"])
+
+
+async def test_a_chip_that_is_dragged_onto_the_fields_becomes_one(site: Site, user: User) -> None:
+    empty = [{**one, "inputs": {}} if one["id"] == "set_fields" else one for one in FLOW["nodes"]]
+    flow_id = site.flow("No fields", saved=False, file={**FLOW, "nodes": empty})
+    await opened(user, flow_id, "set_fields")
+    await user.should_see("No fields yet.")
+    assert user.client is not None
+    around = next(one for one in user.client.elements.values() if "fp-freedrop" in one.classes)
+    UserInteraction(user, {around}, None).trigger("drop", {"raw": CHIP, "name": "site"})
+    await until(lambda: inputs_of(site, flow_id) == {"site": CHIP})
+    assert name_box(user, "Field name site").value == "site"

@@ -18,7 +18,7 @@ from engine.actions.flows import save_draft
 from engine.actions.jobs import RunOptions, run_in_playground
 from engine.core.ids import FlowId
 from engine.flow.document import Document
-from engine.flow.edits import Op, apply_ops, update_node
+from engine.flow.edits import Op, apply_ops, difference_ops, update_node
 from storage.tables import Job, Step, Value
 from tests.factories import document
 from tests.ui.arrange import choose, draft, page_text, press, until
@@ -176,6 +176,20 @@ async def test_a_broken_chip_is_replaced_by_the_likely_data(site: Site, user: Us
     await told(site, flow_id, lambda flow: "{{ api_input.out.site | upper }}" in str(flow.node("text_template")))
     await until(lambda: not field.props["broken"])
     assert field.text == "Dear {{ api_input.out.site | upper }}"
+
+
+async def test_a_deleted_step_is_called_what_it_was_called(site: Site, user: User) -> None:
+    nodes = [*FLOW["nodes"][:2], {**FLOW["nodes"][2], "inputs": {"template": "{{ page_scraper.out.title }}"}}]
+    flow_id = site.flow("Deleted", saved=False, file={**FLOW, "nodes": nodes})
+    await opened(user, flow_id, "text_template")
+    edges = [{"id": "e3", "source": "api_input", "target": "text_template"}]
+    after = document({**FLOW, "nodes": [nodes[0], nodes[2]], "edges": edges})
+    change(user, 1, "delete", difference_ops(draft(site, flow_id), after))
+    said = "Letter needs “Read the page › title” of a step that was deleted. Choose other data."
+    await user.should_see(said, retries=100)
+    await until(
+        lambda: newest(user, "BindingField", "Template").props["nodes"]["page_scraper"]["label"] == "Read the page"
+    )
 
 
 async def test_the_output_of_a_list_is_shown_item_by_item_and_can_be_returned(

@@ -67,8 +67,12 @@ async def test_a_connection_and_one_of_its_models_are_chosen(site: Site, user: U
     flow_id = prompting(site, "simulated")
     await show(user, flow_id)
     assert "every answer is marked as simulated" in page_text(user)
+    assert user.client is not None
+    head = next(one for one in user.client.elements.values() if "fp-itype" in one.classes)
+    assert [one.visible for one in head] == [True, True], "the type, and the badge"
     named(user, "Connection").value = "=box"
     await kept(site, flow_id, "box:mine")
+    await until(lambda: [one.visible for one in head] == [True, False])
     assert named(user, "Model of the connection").options == ["mine", "a", "b"]
     named(user, "Model of the connection").value = "b"
     await kept(site, flow_id, "box:b")

@@ -49,6 +49,31 @@ def test_the_likeliest_comes_first(raw: str, likely: str) -> None:
     assert found.sentence.startswith("Letter needs “")
 
 
+@pytest.mark.parametrize(
+    ("name", "likely", "first"),
+    [
+        ("name", True, ["Read the page › title"]),
+        ("price", True, ["Find price › count", "Find price › first", "Find price › matches"]),
+        ("can_be_delivered", False, ["Find stock › count", "Find stock › first", "Find stock › matches"]),
+    ],
+)
+def test_after_what_is_alike_comes_what_the_nearest_step_gives(name: str, likely: bool, first: list[str]) -> None:
+    nodes: list[dict[str, Any]] = [
+        {"id": "api_input", "type": "api_input", "config": {"fields": [{"name": "url", "type": "string"}]}},
+        {"id": "page_scraper", "type": "page_scraper", "label": "Read the page"},
+        {"id": "extract_pattern", "type": "extract_pattern", "label": "Find price"},
+        {"id": "extract_pattern_2", "type": "extract_pattern", "label": "Find stock"},
+        {"id": "api_output", "type": "api_output", "label": "API Output"},
+    ]
+    edges = [{"id": f"e{at}", "source": nodes[at]["id"], "target": nodes[at + 1]["id"]} for at in range(len(nodes) - 1)]
+    read = document({"format": 1, "title": "Facts", "nodes": nodes, "edges": edges})
+    raw = "{{ prompt.out." + name + " }}"
+    found = broken_data(read, "api_output", raw, CATALOG, deleted={"prompt": "Pick the facts"})
+    assert found is not None
+    assert ([one.name for one in found.choices[: len(first)]], found.likely) == (first, likely)
+    assert found.sentence == f"API Output needs “Pick the facts › {name}” of a step that was deleted."
+
+
 def test_it_says_that_the_step_was_deleted_and_offers_nothing_where_nothing_runs_before() -> None:
     found = broken_data(flow("a"), "api_input", "{{ gone.out.x }}", CATALOG)
     assert found is not None
