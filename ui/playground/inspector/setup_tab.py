@@ -35,6 +35,7 @@ from ui.playground.inspector.fields_from_example import ask_for_example
 from ui.playground.inspector.inputs_section import Edit, InputsSection
 from ui.playground.inspector.item_field_choice import ItemFieldChoice
 from ui.playground.inspector.model_picker import ModelPicker
+from ui.playground.inspector.pattern_choice import PatternChoice
 from ui.playground.inspector.person_fields import PersonFields
 from ui.playground.inspector.renaming import Rename, with_readers
 from ui.playground.inspector.secret_headers import SecretHeaders
@@ -74,6 +75,7 @@ class SetUpTab:
         self.inputs: InputsSection | None = None
         self.forms: list[Form] = []
         self.failing: Failing | None = None
+        self.pattern_choice: PatternChoice | None = None
         self.secrets = SecretHeaders(page_session, lambda: self.node.inputs.get("url") if self.node else None)
         self.called = CalledFields(page_session, draft, node)
         self.datasets = DatasetChoice(page_session, lambda: self.node)
@@ -136,6 +138,8 @@ class SetUpTab:
         rest = sorted((spec for spec in specs if spec.name not in _FIRST), key=lambda spec: not _is_early(spec))
         if node.type == "api_input" and not self.readonly:
             self._draw_example()
+        if node.type == "extract_pattern":
+            self.pattern_choice = PatternChoice(self._pattern, self._write_pattern, readonly=self.readonly)
         with_fields = [spec for spec in rest if _is_early(spec)]
         self._draw_form(with_fields or rest)
         self.offers_box = ui.element("div").classes("fp-stack").props("role=status")
@@ -268,6 +272,8 @@ class SetUpTab:
                 form.set_value(node.config)
         if self.failing:
             self.failing.follow(node.policy)
+        if self.pattern_choice:
+            self.pattern_choice.follow()
         return True
 
     def focus(self, pointer: str) -> None:
@@ -295,6 +301,14 @@ class SetUpTab:
         self.inputs.preview_soon()
 
     # Settings.
+
+    def _pattern(self) -> str:
+        pattern = self.node.config.get("pattern") if self.node else None
+        return pattern if isinstance(pattern, str) else ""
+
+    def _write_pattern(self, pattern: str) -> None:
+        for form in self.forms:
+            form.write("/pattern", pattern)
 
     async def _specs(self) -> list[FieldSpec]:
         """The fields of the settings, with the model as a choice among the workspace's models."""
@@ -411,6 +425,8 @@ class SetUpTab:
             if self.problems_box.is_deleted:
                 return
             self._reshape_samples()
+            if self.pattern_choice:
+                self.pattern_choice.follow()
             with self.problems_box:
                 await self._another_flow()
                 if self.inputs is not None:
