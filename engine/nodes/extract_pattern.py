@@ -15,6 +15,9 @@ Choose **What to find** above the pattern: a number, an amount after a word, an 
 | `\d+` | digits |
 | `(?P<day>\d{4}-\d{2}-\d{2})` | dates, as an object with `day` |
 
+What was found is text, like `39.90`. To hand it on as a number, choose **As a number** in the three-dot menu of the field that takes
+it, in API Output, Set Fields or Save rows.
+
 What a match is depends on the brackets in the pattern:
 
 * no brackets: the text that was found

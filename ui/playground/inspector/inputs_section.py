@@ -14,6 +14,8 @@ from engine.flow.document import Document, Node
 from engine.flow.edits import Op, update_node
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.output_schemas import OutputSchemas
+from engine.flow.renames import find_rename
+from engine.flow.value_types import types_after, with_type
 from ui.flow_view.canvas_types import NodeName
 from ui.flow_view.node_views import names_of
 from ui.kit.parts import words
@@ -85,6 +87,7 @@ class InputsSection:
             draw_inputs,
             readonly=self.readonly,
             fields=fields,
+            on_type=self._type_changed,
         )
         raw_row.visible = bool(self.bindings.places)
 
@@ -203,7 +206,9 @@ class InputsSection:
         node = self.node
         if node is None or list(inputs.items()) == list(node.inputs.items()):  # their order counts, too
             return
-        op = update_node(node, inputs=inputs)
+        renamed = find_rename(node, node.model_copy(update={"inputs": inputs}))
+        config = types_after(node, inputs, dict([renamed] if renamed else []))
+        op = update_node(node, inputs=inputs, **({} if config == node.config else {"config": config}))
         layout = self.bindings.box.client.layout  # the question stays when another step is selected
         ops = (
             [op]
@@ -212,6 +217,12 @@ class InputsSection:
         )
         await self.edit(ops)
         self.preview_soon()
+
+    async def _type_changed(self, name: str, value_type: str) -> None:
+        node = self.node
+        if node is not None:
+            await self.edit([update_node(node, config=with_type(node, name, value_type))])
+            self.preview_soon()
 
     def _names_of(self, inputs: Mapping[str, Any]) -> list[str]:
         """The names that the designer gave, which are the fields of the output; none where names are fixed."""

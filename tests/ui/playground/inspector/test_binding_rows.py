@@ -11,7 +11,7 @@ from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
 from engine.flow.edits import update_node
-from tests.ui.arrange import draft, press, press_named, until
+from tests.ui.arrange import draft, entries, press, press_named, until
 from tests.ui.conftest import Site
 from tests.ui.playground.inspector.test_inspector import change, newest, opened
 
@@ -198,3 +198,24 @@ async def test_each_chip_makes_a_field_of_its_own(site: Site, user: User, flow_i
     for _time in range(2):
         UserInteraction(user, {chips}, None).trigger("pick", {"raw": CHIP, "name": "site"})
     await until(lambda: list(inputs_of(site, flow_id)) == ["a", "b", "c", "site", "site_2"])
+
+
+async def test_a_value_is_handed_on_as_a_number_and_keeps_that_when_it_is_renamed(
+    site: Site, user: User, flow_id: str
+) -> None:
+    def types() -> Any:
+        node = draft(site, flow_id).node("set_fields")
+        assert node is not None
+        return node.config.get("types")
+
+    await opened(user, flow_id, "set_fields")
+    await user.should_see("Add a field")
+    await user.should_not_see("Handed on as")
+    numbers = [entry for name, entry in entries(user) if name == "As a number"]
+    UserInteraction(user, {numbers[0]}, None).click()
+    await until(lambda: types() == {"a": "number"})
+    await user.should_see("Handed on as a number")
+    rename(user, name_box(user, "Field name a"), "price")
+    await until(lambda: types() == {"price": "number"})
+    press_named(user, "Remove price")
+    await until(lambda: types() is None)
