@@ -648,6 +648,19 @@ async def test_an_older_version_is_viewed_as_what_callers_would_get_in_place_of_
     assert any(text.endswith("by the command line. ") or "by the command line." in text for text in said)
 
 
+async def test_the_live_version_is_viewed_as_what_changed_since_the_version_before(site: Site, user: User) -> None:
+    flow_id = second_version_live(site)
+    await user.open(f"/flows/{flow_id}?tab=versions")
+
+    views = sorted((one for one in user.find(kind=ui.button).elements if one.text == "View"), key=lambda one: one.id)
+    UserInteraction(user, {views[0]}, None).click()  # of version 2, the first in the list
+    await user.should_see("Callers get now: version 2")
+
+    assert _captions(user) == ["Version 1", "Callers get now: version 2"]
+    said = texts(user)
+    assert said.index("Hello api_input › name") < said.index("Hi api_input › name"), "the older one stands first"
+
+
 def _captions(user: User) -> list[str]:
     found = [one for one in user.find(kind=ui.element).elements if one.tag == "figcaption"]
     return [one.text for one in sorted(found, key=lambda one: one.id)]  # type: ignore[attr-defined]
