@@ -239,7 +239,7 @@ class InputsSection:
             return
         ops = ops_of(offer, self.draft.document, self.node_id, self.catalog)
         if await self.edit(ops) and (node := self.node) is not None:
-            self.put(dict(node.inputs))
+            self.follow(node)
 
 
 def _around(document: Document) -> tuple[list[tuple[str, str]], dict[str, NodeName]]:
