@@ -158,7 +158,7 @@ NODE = NodeType(
     icon="auto_awesome",
     synonyms=(
         "ai, gpt, chatgpt, claude, gemini, llm, model, ask, question, summary, summarise, summarize, translate, "
-        "translation, classify, generate, write, rewrite, chat, agent, openai, sentiment, extract, "
+        "translation, classify, generate, write, rewrite, chat, agent, openai, sentiment, extract, facts, "
         "artificial intelligence, picture, image, photo, describe a picture, vision, ocr, scan, audio, sound, "
         "transcribe, speech, video"
     ),

@@ -142,7 +142,6 @@ PHRASES = {
     "pull facts out of a web page": "details-of-a-page",
     "what is the date and place of an event on a page": "details-of-a-page",
     "Lieferzeit und Preis einer Produktseite auslesen": "details-of-a-page",
-    "all products of a shop with their prices": "prices-from-a-shop",
     "get the address and phone number of a company from its website": "contacts-of-a-page",
     "sort customer messages into complaints and questions": "classify-emails",
     "Kundennachrichten in Beschwerden und Fragen sortieren": "classify-emails",
