@@ -33,8 +33,8 @@ _TURNS: Final = {
 }
 #: What a value is handed on as -> the entry of the menu, the line below the field, and the icon of the entry.
 _TYPES: Final = {
-    NUMBER: (_("As a number"), _("Handed on as a number: “39.90 EUR” becomes 39.9."), "123"),
-    YES_NO: (_("As yes or no"), _("Handed on as yes or no: yes when there is something."), "toggle_on"),
+    NUMBER: (_("As a number"), _("Handed on as a number: “39.90 EUR” becomes 39.9."), "looks_one"),
+    YES_NO: (_("As yes or no"), _("Handed on as yes or no: yes when there is something."), "check_circle"),
     "": (_("As it is"), "", "undo"),
 }
 #: Called with the new value.

@@ -196,6 +196,18 @@ def test_the_date_of_the_run_is_among_the_data_and_found_by_everyday_words() -> 
     assert render_template(day, Scope({}, {"timestamp": "2026-11-27T06:30:00.000Z"})) == "2026-11-27"
 
 
+def test_a_preview_shows_what_the_field_is_handed_on_as() -> None:
+    outputs = {"find": {"first": "1.299,00 EUR", "none": None, "words": "call us"}}
+
+    def shown(name: str, value_type: str) -> tuple[str, str]:
+        found = preview_of(f"{{{{ find.out.{name} }}}}", outputs, source=False, value_type=value_type)
+        return found.text, found.trouble
+
+    assert shown("first", "number") == ("1299", "")
+    assert shown("words", "number")[1].startswith("No number was found in “call us”")
+    assert (shown("first", "yes_no"), shown("none", "yes_no")) == (("yes", ""), ("no", ""))
+
+
 def test_a_preview_holds_the_values_of_the_last_run() -> None:
     text = "Hi {{ api_input.out.name | upper }}"
 
