@@ -23,18 +23,7 @@ ANSWER = "text_template"
 SET_FIELDS = "set_fields"
 
 #: Names of fields that hold the text of an answer, the likeliest first.
-ANSWER_NAMES: Final = (
-    "answer",
-    "reply",
-    "response",
-    "text",
-    "message",
-    "body",
-    "content",
-    "result",
-    "output",
-    "summary",
-)
+ANSWER_NAMES: Final = "answer reply response text message body content result output summary"
 
 #: A Condition and one of its ports.
 Side = tuple[str, str]
@@ -317,11 +306,16 @@ def _field_for(names: Sequence[str], known: JsonSchema, given: JsonSchema, other
     wherever it comes from; the last of those that are alike.
     """
     kind: JsonValue = given.get("type")
+    likely = [*reversed(ANSWER_NAMES.split())]
 
     def fits(name: str) -> tuple[bool, int, bool, int]:
-        likely = len(ANSWER_NAMES) - ANSWER_NAMES.index(name) if name in ANSWER_NAMES else 0
         varies = any("{{" in str(one.inputs.get(name, "")) for one in others)
-        return _kind_at(known, name) in (kind, None), likely, varies, names.index(name)
+        return (
+            _kind_at(known, name) in (kind, None),
+            likely.index(name) if name in likely else -1,
+            varies,
+            names.index(name),
+        )
 
     return max(names, key=fits)
 
