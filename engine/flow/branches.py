@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from difflib import SequenceMatcher
+from typing import Final
 
 from pydantic import JsonValue
 
@@ -20,6 +21,9 @@ from engine.flow.references import Reference, split_text
 CONDITION = "condition"
 ANSWER = "text_template"
 SET_FIELDS = "set_fields"
+
+#: Names of fields that hold the text of an answer, the likeliest first.
+ANSWER_NAMES: Final = "answer reply response text message body content result output summary"
 
 #: A Condition and one of its ports.
 Side = tuple[str, str]
@@ -67,13 +71,25 @@ class Branches:
         return [port for port in ("yes", "no") if port not in taken]
 
     def read_on_one_side(self, output: Node, catalog: Catalog) -> Iterator[tuple[Node, str]]:
-        """Yields each Condition of which API Output reads one side only, with that side's port."""
+        """Yields each Condition of which API Output reads one side only, with that side's port. What a First Value takes
+        from a side is read, too.
+        """
         kind = catalog.get(output.type)
-        refs = references_of(output, kind) if kind else ()
-        read = {side for _, one in refs for side in self.only_on.get(one.node_id, ())}
+        names = {one.node_id for _, one in references_of(output, kind)} if kind else set[str]()
+        read = {side for name in names for side in self.only_on.get(name, ())}
+        joined = {side for name in names for side in self._joined(name, catalog)}
         for condition, port in sorted(read):
-            if (condition, other_side(port)) not in read:
+            if (condition, other_side(port)) not in read | joined:
                 yield self.nodes[condition], port
+
+    def _joined(self, node_id: str, catalog: Catalog) -> Iterator[Side]:
+        """Yields the sides whose values callers get of a First Value."""
+        node = self.nodes.get(node_id)
+        if node is None or node.type != FIRST_VALUE:
+            return
+        for edge in self.graph.edges:
+            if edge.target == node_id and not lacks_fields(self, node, self.nodes[edge.source], catalog):
+                yield from self.only_on[edge.source]
 
     def reads_behind(self, condition: str, catalog: Catalog) -> bool:
         """True when API Output reads a node that comes after this Condition."""
@@ -139,7 +155,7 @@ def join_ops(document: Document, catalog: Catalog, condition: str, port: str, *,
     if partner is None:
         return []
     if (joiner := _joiner(branches, side, catalog)) is not None:
-        return _into(joiner, partner)
+        return _into(document, catalog, branches, joiner, partner)
     if branches.output is None:
         final = branches.last_on(side, catalog)
         if final is None or branches.graph.children[final.id]:
@@ -148,10 +164,14 @@ def join_ops(document: Document, catalog: Catalog, condition: str, port: str, *,
             document, catalog, final, partner, [Reference(final.id, "out"), Reference(partner.id, "out")]
         )[1]
     read = {one.node_id for _, one in references_of(branches.output, catalog[branches.output.type])}
+    led = {edge.target for edge in document.edges if edge.source == partner.id}
+    for name in sorted(read & led):  # it leads into a First Value that cannot give callers anything of it
+        if branches.nodes[name].type == FIRST_VALUE and lacks_fields(branches, branches.nodes[name], partner, catalog):
+            return _into(document, catalog, branches, branches.nodes[name], partner)
     if any(side in branches.only_on.get(one, ()) for one in read):
         return _joined_output(document, catalog, branches, side, partner)
     if (joiner := _open_joiner(branches, side, read)) is not None:
-        return _into(joiner, partner)
+        return _into(document, catalog, branches, joiner, partner)
     moved = _moved_answer(document, catalog, branches, side)
     after = apply_ops(document, moved)
     return [*moved, *_joined_output(after, catalog, branches_of(after), side, partner)] if moved else []
@@ -233,13 +253,77 @@ def _joiner(branches: Branches, side: Side, catalog: Catalog) -> Node | None:
     return None
 
 
-def _into(joiner: Node, partner: Node) -> list[Op]:
-    ops: list[Op] = [{"op": "addEdge", "edge": new_edge(partner.id, joiner.id, "out")}]
+def lacks_fields(branches: Branches, joiner: Node, partner: Node, catalog: Catalog) -> bool:
+    """True when callers get fields of a First Value, and none of them of this node, whose data it takes as it is."""
+    names = _fields_read(branches, joiner, catalog)
     values: JsonValue = joiner.inputs.get("values")
+    if not names or (isinstance(values, list) and any(isinstance(one, dict) for one in values)):
+        return False  # a group of fields was made for it
+    given = out_schema(partner, catalog, branches.document)
+    return all(schema_at(given, (name,)) is None for name in names)
+
+
+def _into(document: Document, catalog: Catalog, branches: Branches, joiner: Node, partner: Node) -> list[Op]:
+    """Leads a node into a First Value. Where callers get fields of it that the node does not give, its value becomes the
+    field that is meant for it.
+    """
+    sources = list(dict.fromkeys(edge.source for edge in document.edges if edge.target == joiner.id))
+    ops: list[Op] = []
+    if partner.id not in sources:
+        ops.append({"op": "addEdge", "edge": new_edge(partner.id, joiner.id, "out")})
+    whole = str(Reference(partner.id, "out"))
+    values: JsonValue = joiner.inputs.get("values")
+    lacks = lacks_fields(branches, joiner, partner, catalog)
     if isinstance(values, list) and values:
-        more = [*values, str(Reference(partner.id, "out"))]
-        ops.append(update_node(joiner, inputs={**joiner.inputs, "values": more}))
+        before = [one for one in values if one != whole]
+    elif lacks:
+        before = [str(Reference(source, "out")) for source in sources if source != partner.id]
+    else:
+        return ops
+    value: JsonValue = whole
+    if lacks:
+        others = [edge for edge in document.edges if (edge.source, edge.target) != (partner.id, joiner.id)]
+        known = out_schema(joiner, catalog, document.model_copy(update={"edges": others}))
+        names = _fields_read(branches, joiner, catalog)
+        given = out_schema(partner, catalog, document)
+        field = _field_for(names, known, given, [branches.nodes[one] for one in sources if one != partner.id])
+        value = {name: "" if _kind_at(known, name) == "string" else None for name in names}
+        value[field] = str(Reference(partner.id, "out", _like((field,), given)))
+    ops.append(update_node(joiner, inputs={**joiner.inputs, "values": [*before, value]}))
     return ops
+
+
+def _fields_read(branches: Branches, node: Node, catalog: Catalog) -> list[str]:
+    """The names of the fields of a node that API Output reads; none when it reads the whole of it."""
+    output = branches.output
+    refs = [one for _, one in references_of(output, catalog[output.type]) if one.node_id == node.id] if output else []
+    names = [str(one.path[0]) for one in refs if one.path and isinstance(one.path[0], str)]
+    return list(dict.fromkeys(names)) if len(names) == len(refs) else []
+
+
+def _field_for(names: Sequence[str], known: JsonSchema, given: JsonSchema, others: Sequence[Node]) -> str:
+    """The field that a value of the other side is meant for: of its kind, named like an answer, and not a fixed word
+    wherever it comes from; the last of those that are alike.
+    """
+    kind: JsonValue = given.get("type")
+    likely = [*reversed(ANSWER_NAMES.split())]
+
+    def fits(name: str) -> tuple[bool, int, bool, int]:
+        varies = any("{{" in str(one.inputs.get(name, "")) for one in others)
+        return (
+            _kind_at(known, name) in (kind, None),
+            likely.index(name) if name in likely else -1,
+            varies,
+            names.index(name),
+        )
+
+    return max(names, key=fits)
+
+
+def _kind_at(schema: JsonSchema, name: str) -> JsonValue:
+    """The type of a field; None when it is not known."""
+    found = schema_at(schema, (name,))
+    return found.get("type") if found else None
 
 
 def _joined_output(document: Document, catalog: Catalog, branches: Branches, side: Side, partner: Node) -> list[Op]:

@@ -152,11 +152,14 @@ def _parts_of(asked: str, wanted: list[str], index: _Index, goals: Goals) -> lis
     plain = _words(asked)
     deciding = [goal for goal in goals.goals if goal.decides]
     decides = bool(deciding and _WHEN.intersection(plain) and _WAYS.intersection(plain))
-    found = [
-        _Part(part, _goal_of(meant, wanted, index, goals))
-        for part in _split(asked, ways_only=decides)
-        if (meant := list(index.meanings(part)))
-    ]
+    found: list[_Part] = []
+    for part in _split(asked, ways_only=decides):
+        meant = list(index.meanings(part))
+        before = found[-1].goal if found else None
+        if len(meant) == 1 and before is not None and index.covered(before, meant) == 1:
+            continue  # "into complaints and questions": one more thing of the part before
+        if meant:
+            found.append(_Part(part, _goal_of(meant, wanted, index, goals)))
     if not decides:
         return found if len(found) >= _SEVERAL else []
     goal, score = _ranked(index, deciding, index.meanings(_before_ways(asked)))[0]

@@ -16,6 +16,7 @@ from engine.flow.lists import API_OUTPUT, FLATTEN, SPLITTER, ListScopes
 from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.references import Reference, find_references, split_text
+from engine.flow.value_types import typed_schemas
 
 FIRST_VALUE: Final = "first_value"
 ANYTHING: Final[JsonSchema] = {}
@@ -393,7 +394,7 @@ def returned_schemas(reader: Node, document: Document, catalog: Catalog) -> dict
     a later version adds.
     """
     found = OutputSchemas(document, catalog, with_null=True).returned(reader.inputs, reader)
-    return {name: _opened(schema) for name, schema in found.items()}
+    return {name: _opened(schema) for name, schema in typed_schemas(reader.config, found).items()}
 
 
 def returned_schema(final: Node, document: Document, catalog: Catalog) -> JsonSchema:

@@ -19,6 +19,7 @@ from engine.flow.node_type import Catalog
 from engine.flow.output_schemas import OutputSchemas, schema_at
 from engine.flow.reference_edits import change_references
 from engine.flow.references import Reference, split_text
+from engine.flow.value_types import types_after
 
 #: The node whose inputs are the fields that callers get.
 #: Settings that describe the fields of a node's output, and the parts of a field that describe its inside.
@@ -62,16 +63,17 @@ def rename_ops(before: Document, after: Document, catalog: Catalog, old: str, ne
         if kind is None:
             continue
         changed: dict[str, Any] = {}
-        inputs = change_references(node, kind, renamed)
+        inputs, config = change_references(node, kind, renamed), node.config
         if node.type == API_OUTPUT and _returns(node, old, renamed) and new not in inputs:
             inputs = {new if name == old else name: value for name, value in inputs.items()}
+            config = types_after(node, inputs, {old: new})
         if inputs != node.inputs:
             changed["inputs"] = inputs
         had, has = was.items(node), is_now.items(node)
         if old in had and old not in has and new in has:
-            config = _with_paths(node.config, old, new)
-            if config != node.config:
-                changed["config"] = config
+            config = _with_paths(config, old, new)
+        if config != node.config:
+            changed["config"] = config
         if changed:
             ops.append(update_node(node, **changed))
     return [*ops, *_sample_ops(before, after, old, new)] if ops else []

@@ -57,6 +57,7 @@ from engine.nodes.model_answers import (
     model_problems,
     model_words,
     object_schema,
+    same_texts_warning,
 )
 
 
@@ -121,7 +122,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     files = await files_of(inputs.files, context)
     async with AsyncExitStack() as stack:
         tools = await build_tools(config.tools, context, stack)
-        return await AgentRun(
+        answer = await AgentRun(
             context,
             config.model,
             inputs.instructions,
@@ -131,6 +132,9 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
             object_schema(config.model_dump()["output_fields"]),
             TurnFiles(files),
         ).answer()
+    if config.output_fields and (said := same_texts_warning(answer, config.output_fields, config.model)):
+        context.warn(said)
+    return answer
 
 
 def _check(node: Node, document: Document) -> list[Problem]:

@@ -1,7 +1,8 @@
 """Add a row to a dataset or change one.
 
 Choose a dataset and say what goes into each column. A column that is not there yet is added. For a column with the date, choose
-**This run › date** in the data of earlier steps.
+**This run › date** in the data of earlier steps. A price or amount that was found in a text is kept as text: choose **As a number** in
+the three-dot menu of the column, or **As yes or no**, which gives yes when there is something.
 
 **When the same row is there** says what happens when the dataset has a row with the same value in the **column to compare**,
 like an invoice number or an e-mail address:
@@ -31,6 +32,7 @@ from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.node_context import Json, NodeContext
 from engine.flow.node_type import FreeInputs, NodeConfig, NodeType
+from engine.flow.value_types import ValueType, typed_schemas, typed_values, types_field
 from engine.nodes.known_datasets import dataset_field, no_dataset_yet
 
 MODES = {
@@ -58,6 +60,7 @@ class Config(NodeConfig):
         description="Rows with the same value in it are the same row, like `invoice_number`. Not needed to add another row.",
         json_schema_extra={"widget": "key_column"},
     )
+    types: dict[str, ValueType] = types_field()
 
 
 class Inputs(FreeInputs):
@@ -66,7 +69,7 @@ class Inputs(FreeInputs):
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     """Writes the row and returns what was done."""
-    row = inputs.values
+    row = typed_values(inputs.values, config.types, context.warn) if config.types else inputs.values
     action = await context.datasets.write(
         config.dataset, config.mode, config.key_column, row, context.idempotency_key, context.number_inputs
     )
@@ -100,7 +103,7 @@ def _problem(code: str, message: str, node: Node, pointer: str) -> Problem:
 def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {
         "type": "object",
-        "properties": {name: {} for name in inputs},
+        "properties": typed_schemas(config, {name: {} for name in inputs}),
         "required": list(inputs),
         "title": "Row",
     }
@@ -122,7 +125,7 @@ NODE = NodeType(
     title="Save rows",
     group="io",
     icon="save_alt",
-    synonyms="dataset sink, put into a table, put in a table, table, spreadsheet, store, keep, write a row, insert, update, remember, save, append, database, twice, duplicate, duplicates, same row, date of a row",
+    synonyms="dataset sink, put into a table, put in a table, table, spreadsheet, store, keep, write a row, insert, update, remember, save, append, database, twice, duplicate, duplicates, same row, date of a row, as a number, yes or no",
     config=Config,
     inputs=Inputs,
     run=run,

@@ -1,14 +1,22 @@
 r"""Find numbers, codes or dates in a text.
 
-**Pattern** is a regular expression. Some to begin with:
+Choose **What to find** above the pattern: a number, an amount after a word, an e-mail address, a date. That writes the
+**Pattern** for you, which is a regular expression and can be changed. These are the patterns that the choices write, and some more:
 
 | Pattern | Finds |
 |---|---|
-| `\d+` | digits |
-| `[A-Z]{2}-\d{4}` | codes like `AB-1234` |
+| `(?:\B-)?\d+(?:[.,']\d+)*` | numbers as people write them: 12, 39.90, 1.299,00 |
+| `(?i)price:\s*\D{0,10}?(-?\d+(?:[.,']\d+)*)` | the amount after "price:", capitals or not |
 | `[\w.+-]+@[\w-]+(?:\.[\w-]+)+` | e-mail addresses |
+| `https?://[^\s<>"']*[^\s<>"'.,;:!?)\]]` | web addresses |
+| `\b\d{1,4}[./-]\d{1,2}[./-]\d{2,4}\b` | dates like 2026-01-31 and 31.1.2026 |
+| `[A-Z]{2}-\d{4}` | codes like `AB-1234` |
+| `(?i)in\s+stock` | the words "in stock", capitals or not |
+| `\d+` | digits |
 | `(?P<day>\d{4}-\d{2}-\d{2})` | dates, as an object with `day` |
-| `(?i)price:\s*(\d+\.\d\d)` | the amount after "price:", capitals or not |
+
+What was found is text, like `39.90`. To hand it on as a number, choose **As a number** in the three-dot menu of the field that takes
+it, in API Output, Set Fields or Save rows.
 
 What a match is depends on the brackets in the pattern:
 
@@ -51,7 +59,7 @@ class Config(NodeConfig):
         "",
         max_length=MAX_PATTERN,
         title="Pattern",
-        description="What the text looks like (a regular expression): `\\d+` finds numbers, `[A-Z]{2}-\\d{4}` codes like AB-1234.",
+        description="“What to find” writes it. It can be written by hand, too (a regular expression): `\\d+` finds digits, `[A-Z]{2}-\\d{4}` codes like AB-1234.",
         json_schema_extra={"widget": "code", "example": "[A-Z]{2}-\\d{4}"},
     )
     all: bool = Field(True, title="Find all", description="Switch this off to stop at the first match.")
@@ -114,7 +122,7 @@ def _check(node: Node, document: Document) -> list[Problem]:
         return [
             Problem(
                 "no_pattern",
-                "The pattern is empty: write what to find.",
+                "The pattern is empty: choose what to find.",
                 node.id,
                 "/config/pattern",
                 blocks_import=False,
@@ -163,7 +171,7 @@ NODE = NodeType(
     title="Extract Pattern",
     group="transform",
     icon="manage_search",
-    synonyms="regex, regular expression, find text, phone, phone number, e-mail address, number, search text, match",
+    synonyms="regex, regular expression, find text, pick out, phone, phone number, e-mail, email, mail address, e-mail address, web address, link, number, numbers, price, prices, amount, amounts, date, dates, code, order number, search text, match",
     config=Config,
     inputs=Inputs,
     run=run,

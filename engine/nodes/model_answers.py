@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from engine.core.errors import Problem
 from engine.flow import contract
@@ -14,6 +14,11 @@ from engine.flow.well_formed_fields import well_formed_fields
 from engine.nodes.api_input import FieldRules, FieldType, Format
 
 SIMULATED = "simulated"
+SAME_TEXTS = (
+    "All fields of the answer are the same text: look whether the model understood the task, or choose a stronger one."
+)
+#: The fewest fields that are compared, and the characters from which on two that agree are told.
+_FEWEST, _LONG = 2, 20
 
 
 class AnswerRules(FieldRules):
@@ -84,6 +89,27 @@ OUTPUT_FIELDS: Any = Field(
 def object_schema(fields: Any) -> dict[str, Any] | None:
     """Returns the schema of an answer with these output fields; None without any."""
     return contract.payload_schema(fields, for_output=True) if fields else None
+
+
+def same_texts_warning(value: JsonValue, fields: Sequence[AnswerField], model: str) -> str:
+    """Returns the warning that all text fields of an answer are the same text; "" when they are not.
+
+    A short word counts from three fields on: two may well agree. A choice among words, a default, and what the Simulated
+    model copies do not count.
+    """
+    if not isinstance(value, dict) or model == SIMULATED:
+        return ""
+    texts = [
+        text.strip()
+        for one in fields
+        if one.type == "string"
+        and not one.enum
+        and isinstance(text := value.get(one.name), str)
+        and text != one.default
+    ]
+    if len(texts) < _FEWEST or not texts[0] or any(text != texts[0] for text in texts):
+        return ""
+    return SAME_TEXTS if len(texts) > _FEWEST or len(texts[0]) >= _LONG else ""
 
 
 def is_model(model: Any) -> bool:

@@ -6,6 +6,7 @@ always holds; it is optional.
 Without output fields the answer is the model's text. With **output fields** the answer has these fields: each has a name, a
 type and, best of all, a description that tells the model what belongs there. The answer is checked, and a model whose answer
 does not fit is told what is wrong and asked again, up to **Attempts** times. A field that is not required may be empty.
+When all text fields hold the same text, the step has a warning: the model may not have understood the task.
 
 **Files** shows the model pictures, PDFs, sound or documents: choose a field of the type File of API Input, or a list of files. What
 models take differs:
@@ -57,6 +58,7 @@ from engine.nodes.model_answers import (
     model_problems,
     model_words,
     object_schema,
+    same_texts_warning,
 )
 
 
@@ -136,6 +138,8 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
         context.log(note)
     for warning in reply.warnings:
         context.warn(warning)
+    if config.output_fields and (said := same_texts_warning(reply.value, config.output_fields, config.model)):
+        context.warn(said)
     return reply.value
 
 
@@ -154,7 +158,7 @@ NODE = NodeType(
     icon="auto_awesome",
     synonyms=(
         "ai, gpt, chatgpt, claude, gemini, llm, model, ask, question, summary, summarise, summarize, translate, "
-        "translation, classify, generate, write, rewrite, chat, agent, openai, sentiment, extract, "
+        "translation, classify, generate, write, rewrite, chat, agent, openai, sentiment, extract, facts, "
         "artificial intelligence, picture, image, photo, describe a picture, vision, ocr, scan, audio, sound, "
         "transcribe, speech, video"
     ),

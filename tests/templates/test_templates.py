@@ -98,6 +98,9 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
         and all(one["description"] and one["keywords"] for one in got["pictures"])
         and got["count"] == 3
     ),
+    "details-from-a-page": lambda sent, got: (
+        list(got["details"]) == ["name", "price", "delivery"] and got["source"] == sent["url"]
+    ),
     "details-from-a-text": lambda _sent, got: list(got["details"]) == ["sender", "date", "total"],
     "enrich-rows-of-a-dataset": lambda _sent, got: got["enriched"] == len(got["products"]) == 6,
     "fetch-from-a-service": lambda _sent, got: got["status"] == 200 and len(got["answer"]["items"]) == 11,

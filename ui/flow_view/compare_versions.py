@@ -59,7 +59,9 @@ async def show_version(
 
 
 class VersionDialog:
-    """A dialog that compares one version with another or with the draft: at first with what callers get now."""
+    """A dialog that compares one version with another or with the draft: at first with what callers get now, and that, or
+    any version when nothing is live, with the version before it.
+    """
 
     def __init__(
         self, page_session: PageSession, flow: FlowRow, line: VersionLine, document: Document, draft: Document
@@ -77,7 +79,7 @@ class VersionDialog:
         versions = await self.page_session.query(list_versions, self.flow.id)
         others = {one.number: one for one in versions if one.number != line.number}
         live = self.flow.live_version
-        first = live if live in others else DRAFT
+        first = live if live in others else max((one for one in others if one < line.number), default=DRAFT)
         names = {first: ""} | {DRAFT: _("What is on the canvas")}
         for number, one in others.items():
             names[number] = f"{self._name(number)}{f': {one.note}' if one.note else ''}"[:60]
@@ -119,14 +121,16 @@ class VersionDialog:
         return _("Version {number}").format(number=number)
 
     async def _compare(self, number: int) -> None:
-        """Draws the comparison with what comes first at the left: what callers get now, else the older of the two."""
+        """Draws the comparison with what comes first at the left: the older of the two, but what callers get now before an
+        older version, which can be made live in its place.
+        """
         mine_document, other = content_of(self.document), content_of(self.draft)
         if number != DRAFT:
             mine_document = self.document
             other = load_document((await self.page_session.query(get_version, self.flow.id, number)).document)
         before, after = (self._name(self.line.number), mine_document), (self._name(number), other)
         live = self.flow.live_version
-        if number == live or (number != DRAFT and self.line.number != live and number < self.line.number):
+        if number == live or (number != DRAFT and number < self.line.number):
             before, after = after, before
         self.body.clear()
         with self.body:

@@ -28,7 +28,7 @@ from ui.flows.try_it import roomy
 from ui.forms.form import Field, Form
 from ui.forms.specs import FieldSpec, specs_of_schema
 from ui.kit import feedback
-from ui.kit.parts import button, link, note, words
+from ui.kit.parts import button, link, note, sentence, words
 from ui.kit.text import Reader, _, number, plural, type_word
 from ui.page_session import PageSession
 from ui.page_shell import not_twice, times_of
@@ -395,6 +395,14 @@ def results_note(document: Document, datasets: Sequence[DatasetLine], schedule_i
                 words(", " if at else "")
                 link(one.name, f"/datasets/{one.dataset_id}")
             words(".")
+    else:
+        sentence(
+            _(
+                "To keep the results in a table, add the step Save rows to the flow in the Playground and press Update API. "
+                "It offers what callers get as the columns, with the date of the start."
+            ),
+            "fp-hint",
+        )
     with ui.element("p").classes("fp-hint"):
         words(
             _("The result of each start is found here, under Last starts, and on the page Jobs. No e-mail is sent.")

@@ -51,6 +51,7 @@ SHELVES = {
     ),
     _("Ask a model about a page"): (
         "facts-from-a-page",
+        "details-from-a-page",
         "pick-from-a-page",
         "prices-of-pages",
         "compare-two-pages",

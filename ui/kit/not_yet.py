@@ -42,10 +42,10 @@ NOT_YET: tuple[NotYet, ...] = (
     ),
     NotYet(
         _("No step sends or reads e-mail yet."),
-        _("HTTP Request can call a mail service that has an API."),
+        _("HTTP Request can call a mail service that has an API. Extract Pattern finds e-mail addresses in a text."),
         "/docs/nodes/http_request",
         "email, e-mail, mail, send email, send an email, gmail, outlook, smtp, inbox, newsletter",
-        ("http_request",),
+        ("http_request", "extract_pattern"),
         topic="mail",
     ),
     NotYet(

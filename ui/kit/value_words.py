@@ -57,6 +57,18 @@ def in_short_of_json(text: str, longest: int) -> str:
     return shown if len(shown) <= longest else shown[: longest - 1].rstrip() + "…"
 
 
+def shortened(text: str, longest: int) -> str:
+    """Returns a text on one line of at most this length, cut at the end of a word, with a mark where it was cut."""
+    line = " ".join(text.split())
+    if len(line) <= longest:
+        return line
+    cut = line[: longest - 1]
+    whole, blank, rest = cut.rpartition(" ")
+    if blank and line[longest - 1] != " " and len(rest) < longest // 2:
+        cut = whole
+    return cut.rstrip(" ,.;:") + "…"
+
+
 def as_lines(value: Any) -> list[str]:
     """Returns a value with a name or an item on each line, like an outline; a text with its own lines."""
     return list(_lines(value))

@@ -34,7 +34,7 @@ from ui.kit.frame import show_waiting
 from ui.kit.parts import button, copy_button, icon, link, note, words
 from ui.kit.text import _
 from ui.kit.times import Times
-from ui.kit.value_words import in_short
+from ui.kit.value_words import in_short, shortened
 from ui.page_session import PageSession
 from ui.page_shell import base_address
 from ui.parts.answer_words import THEN, now_words, until_words
@@ -335,5 +335,5 @@ def first_values(question: QuestionRow) -> str:
     apart: `Mill & Sons, 612, GBP`.
     """
     values = {**question.values, **question.answer}
-    short = [in_short(one)[:_SHORT] for one in values.values() if isinstance(one, str | int | float)]
+    short = [shortened(in_short(one), _SHORT) for one in values.values() if isinstance(one, str | int | float)]
     return ", ".join([one for one in short if one][:_FIRST])

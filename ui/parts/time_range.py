@@ -1,9 +1,11 @@
-"""The time range of a list: the last 1 h, 24 h, 7 d or 30 d, or a start and an end in the reader's time zone."""
+"""The time range of a list: the last 1 h, 24 h, 7 d or 30 d, yesterday, or a start and an end. Days and moments are those
+of the reader's time zone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any
 
 from msgspec import Struct
@@ -15,15 +17,19 @@ from ui.kit.text import _
 
 ANY = ""
 OWN = "own"
+YESTERDAY = "yesterday"
 #: Name in the page's address -> label on screen.
 WORDS = {
     ANY: _("Any time"),
     "1h": _("Last hour"),
     "24h": _("Last 24 hours"),
+    YESTERDAY: _("Yesterday"),
     "7d": _("Last 7 days"),
     "30d": _("Last 30 days"),
     OWN: _("From and to"),
 }
+#: The ranges that need no start and end in the address.
+_NAMED = frozenset({*RANGES, YESTERDAY})
 
 
 class Span(Struct, frozen=True):
@@ -39,7 +45,7 @@ class Span(Struct, frozen=True):
     @property
     def choice(self) -> str:
         """The entry of `WORDS` that is chosen."""
-        if self.range in RANGES or self.range == OWN:
+        if self.range and self.range in WORDS:
             return self.range
         return OWN if self.since or self.until else ANY
 
@@ -47,12 +53,15 @@ class Span(Struct, frozen=True):
         """Start and end in milliseconds, both included; None means open."""
         if self.range in RANGES:
             return now - RANGES[self.range][0], None
+        if self.range == YESTERDAY:
+            today = datetime.fromtimestamp(now / 1000, zone).date()
+            return _begin_of(today - timedelta(days=1), zone), _begin_of(today, zone) - 1
         since, until = _moment(self.since, zone), _moment(self.until, zone)
         return since, None if until is None else until + MINUTE - 1
 
     def said(self) -> dict[str, str]:
         """The range as query parameters of an address."""
-        if self.range in RANGES:
+        if self.range in _NAMED:
             return {"range": self.range}
         return {name: value for name, value in (("from", self.since), ("to", self.until)) if value}
 
@@ -60,7 +69,7 @@ class Span(Struct, frozen=True):
 def span_of(said: Any) -> Span:
     """Reads a range from the query of an address; invalid parts are ignored."""
     chosen = str(said.get("range", ""))
-    return Span(chosen if chosen in RANGES else "", _clean(said.get("from", "")), _clean(said.get("to", "")))
+    return Span(chosen if chosen in _NAMED else "", _clean(said.get("from", "")), _clean(said.get("to", "")))
 
 
 def span_choice(span: Span, turn: Callable[[Span], Any]) -> None:
@@ -94,6 +103,10 @@ def _clean(text: Any) -> str:
     except ValueError:
         return ""
     return str(text)[:16]
+
+
+def _begin_of(day: date, zone: tzinfo) -> int:
+    return int(datetime.combine(day, time.min, zone).timestamp() * 1000)
 
 
 def _moment(text: str, zone: tzinfo) -> int | None:

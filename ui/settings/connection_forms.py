@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from nicegui import ui
 
@@ -21,6 +21,9 @@ from ui.forms.form import Field
 from ui.kit.parts import button, link, words
 from ui.kit.text import _
 from ui.page_session import PageSession
+
+#: The provider whose address and model a person was given.
+_ANY_SERVER: Final = "openai_compatible"
 
 
 class ConnectionFormText(TypedDict):
@@ -79,6 +82,8 @@ class ConnectionForm:
         field = self.fields["/provider"] = Field(_("Provider"))
         with field.place:
             titles = {name: provider.title for name, provider in PROVIDERS.items()}
+            own = _("{title} (your company's own, or any other server)").format(title=titles[_ANY_SERVER])
+            titles |= {_ANY_SERVER: own}
             first = self.row.provider if self.row else next(iter(PROVIDERS))
             self.provider = field.control(ui.select(titles, value=first)).props("outlined dense options-dense")
             if self.row is not None:
@@ -153,6 +158,11 @@ class ConnectionForm:
             self._say("named_models", _("Deployments"), "", told)
         else:
             told = _("Models that the provider's list leaves out, one a line.")
+            if kind.name == _ANY_SERVER:
+                told = _(
+                    "The name of the model that you were given, like `{model}`; several are written one a line. Leave it empty "
+                    "to take what the server lists."
+                ).format(model=kind.model_hint)
             self._say("named_models", _("More models"), optional, told)
         self._hint("named_models", kind.model_hint)
         told = _("Further calls wait for their turn. It counts for each worker.")

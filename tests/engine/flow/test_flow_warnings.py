@@ -124,6 +124,41 @@ def test_an_open_branch_joins_the_first_value_that_is_there() -> None:
     assert len([node for node in after.nodes if node.type == "first_value"]) == 1
 
 
+@pytest.mark.parametrize("code", ["open_branch", "one_branch_read"])
+def test_a_branch_puts_its_text_into_the_field_of_the_answer_that_is_meant_for_it(code: str) -> None:
+    led = code == "one_branch_read"  # the text leads into the First Value already, which cannot give its fields
+    before = flow(
+        {
+            "c": condition(),
+            **({"n": text()} if led else {}),
+            "w": {"type": "approval", "inputs": {"title": "Send it?", "values": {"Reply": "{{ api_input.out.text }}"}}},
+            "send": fields(decision="approved", reply="{{ w.out.values.Reply }}", subject="{{ api_input.out.text }}"),
+            "keep": fields(decision="refused", reply="none", subject="none"),
+            "f": {"type": "first_value"},
+            "o": output(
+                decision="{{ f.out.decision }}",
+                reply="{{ f.out.reply }}",
+                subject="{{ f.out.subject }}",
+                decided_by="{{ w.out.by }}",
+            ),
+        },
+        "api_input>c c.yes>w w.approved>send w.refused>keep send>f keep>f f>o" + led * " c.no>n n>f",
+    )
+    assert codes(before) == [code]
+    after = mended(before, code)
+    assert codes(after) == [], "the field that only one side fills needs no other First Value"
+    unready = [one.pointer for one in deploy_problems(after, CATALOG)]
+    assert unready == ([] if led else ["/inputs/template"]), "its text is to be written"
+    (joiner,) = [node for node in after.nodes if node.type == "first_value"]
+    (answer,) = [node for node in after.nodes if node.type == "text_template"]
+    assert joiner.inputs["values"] == [
+        "{{ send.out }}",
+        "{{ keep.out }}",
+        {"decision": "", "reply": f"{{{{ {answer.id}.out }}}}", "subject": ""},
+    ]
+    assert [edge.target for edge in after.edges if edge.source == answer.id] == ["f"]
+
+
 def test_items_that_go_nowhere_in_a_list_are_left_out_on_purpose() -> None:
     nodes = {
         "s": {"type": "array_splitter", "inputs": {"items": "{{ api_input.out.items }}"}},

@@ -136,6 +136,20 @@ PHRASES = {
     "Rechnung auslesen": "read-an-invoice",
     "Rechtschreibung korrigieren": "correct-a-text",
     "kaputte Links finden": "check-links",
+    "get the name, price and whether it can be delivered from a product page address": "details-of-a-page",
+    "name, price and delivery of a product page": "details-of-a-page",
+    "read a product page and give me name and price": "details-of-a-page",
+    "pull facts out of a web page": "details-of-a-page",
+    "what is the date and place of an event on a page": "details-of-a-page",
+    "Lieferzeit und Preis einer Produktseite auslesen": "details-of-a-page",
+    "get the address and phone number of a company from its website": "contacts-of-a-page",
+    "sort customer messages into complaints and questions": "classify-emails",
+    "Kundennachrichten in Beschwerden und Fragen sortieren": "classify-emails",
+    "is a message a complaint or a question": "classify-emails",
+    "sort incoming mail by topic": "classify-emails",
+    "answer complaints politely": "reply-to-a-message",
+    "find order numbers in emails": "find-in-a-text",
+    "turn a PDF invoice into a table row": "sort-invoices",
 }
 #: Wishes that name several things -> the goals that they lead to, the first one first.
 SEVERAL = {
@@ -144,6 +158,12 @@ SEVERAL = {
     "übersetzen und zusammenfassen": ["translate-a-text", "summarise-a-text"],
     "classify emails and write a reply": ["reply-to-a-message", "classify-emails"],
     "read invoices, save them in a table": ["sort-invoices"],
+    "sort customer messages into complaints and questions, write a polite answer for complaints and I approve it first": [
+        "classify-emails",
+        "reply-to-a-message",
+        "ask-before-sending",
+    ],
+    "write a reply to a complaint and let me check it first": ["reply-to-a-message", "ask-before-sending"],
 }
 #: Wishes for an answer and its source, which are one thing.
 WITH_SOURCE = [

@@ -120,7 +120,7 @@ CASES: dict[str, list[Case]] = {
         odd("data is searched as JSON", found("1", "22"), {"a": [1, 22]}, config={"pattern": r"\d+"}, inputs=TEXT),
         odd("letters of every script", found("Grüße", "你好"), "Grüße 你好!", config={"pattern": r"\p{L}+"}, inputs=TEXT),
         odd("more matches than fit", {"count": 10_000}, "a" * 10_005, config={"pattern": "a"}, inputs=TEXT, only=("count",), warns=("There are more matches: only the first 10,000 are here.",)),
-        bad("no pattern", Problem("/config/pattern", "The pattern is empty: write what to find."), "x", inputs=TEXT),
+        bad("no pattern", Problem("/config/pattern", "The pattern is empty: choose what to find."), "x", inputs=TEXT),
         bad("a bracket that is never closed", Problem("/config/pattern", "The pattern cannot be used: a `(` is never closed by `)`."), "x", config={"pattern": "(a"}, inputs=TEXT),
         bad("looking back", Problem("/config/pattern", "The pattern cannot be used: pointing back to an earlier group, like `\\1`, is not available."), "x", config={"pattern": r"(a)\1"}, inputs=TEXT),
         bad("null", Fails("Text has no value.", "The value chosen for it was empty in this run.", "Choose data that is always there, or give the field a default value."), None, config={"pattern": "a"}, inputs=TEXT),

@@ -18,9 +18,21 @@ SHOWN = {
     "digits": ("Room 7, floor 12", ["7", "12"]),
     "codes like `AB-1234`": ("Codes AB-1234 and ab-1234", ["AB-1234"]),
     "e-mail addresses": ("Ask bob@shop.example.com, or a.b+c@x-y.org.", ["bob@shop.example.com", "a.b+c@x-y.org"]),
+    "numbers as people write them: 12, 39.90, 1.299,00": (
+        "12 for 39.90 or 1.299,00 at -5, AB-77.",
+        ["12", "39.90", "1.299,00", "-5", "77"],
+    ),
+    "web addresses": (
+        "See https://a.example/x?y=1, or (http://b.example).",
+        ["https://a.example/x?y=1", "http://b.example"],
+    ),
+    "dates like 2026-01-31 and 31.1.2026": (
+        "From 2026-01-31 to 31.1.2026, 1/31/26.",
+        ["2026-01-31", "31.1.2026", "1/31/26"],
+    ),
+    'the words "in stock", capitals or not': ("In stock: 4", ["In stock"]),
     "dates, as an object with `day`": ("From 2026-01-31 on", [{"day": "2026-01-31"}]),
     'the amount after "price:", capitals or not': ("Price: 12.50, PRICE:3.99", ["12.50", "3.99"]),
-    "numbers": ("Room 7, floor 12", ["7", "12"]),
     "codes like AB-1234": ("Codes AB-1234 and ab-1234", ["AB-1234"]),
 }
 

@@ -7,9 +7,9 @@ ANY = "names of the designer's choosing"
 #: Node type -> (keys of settings, keys of inputs).
 KEYS = {
     "api_input": ("fields samples", ""),
-    "api_output": ("", ANY),
+    "api_output": ("types", ANY),
     "dataset_source": ("dataset take count match rules", ""),
-    "dataset_sink": ("dataset mode key_column", ANY),
+    "dataset_sink": ("dataset mode key_column types", ANY),
     "page_scraper": ("content selector respect_robots use_browser", "url"),
     "website_mapper": (
         "max_depth max_pages same_site include exclude use_sitemap respect_robots delay_seconds max_concurrency",
@@ -29,7 +29,7 @@ KEYS = {
     "merge_lists": ("", "lists"),
     "read_document": ("pages as", "file"),
     "text_template": ("", "template"),
-    "set_fields": ("", ANY),
+    "set_fields": ("types", ANY),
     "parse_json": ("", "text"),
     "extract_pattern": ("pattern all", "text"),
     "condition": ("match may_end", "rules value"),

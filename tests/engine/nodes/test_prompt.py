@@ -1,5 +1,7 @@
 """The Prompt node in a flow, with the scripted model server or the Simulated model."""
 
+import json
+
 import pytest
 
 from engine.flow.document import Document
@@ -8,6 +10,7 @@ from engine.flow.output_schemas import out_schema
 from engine.flow.validation import problems
 from engine.models.client import ModelConnection, ModelRequest, Models, Price, split_model
 from engine.nodes import CATALOG
+from engine.nodes.model_answers import SAME_TEXTS
 from engine.outbound.client import OutboundClient
 from engine.run.plan import compile_plan
 from engine.run.runner import run_flow
@@ -125,6 +128,30 @@ async def test_output_fields_make_an_object(ask, server):
     server.say('{"city": "Paris"}')
     outcome, _ = await ask({"model": "Mine:small", "output_fields": FIELDS}, {"prompt": "Where?"})
     assert outcome.result == {"output": {"city": "Paris", "people": None}}
+
+
+TEXTS = [{"name": name, "type": "string", "required": True} for name in ("name", "price", "stock")]
+LONG = "In stock: 14. A solid piece for every office."
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("fields", "answer", "told"),
+    [
+        (TEXTS, {"name": LONG, "price": LONG, "stock": LONG}, True),
+        (TEXTS, {"name": "Lamp", "price": "Lamp", "stock": " Lamp"}, True),
+        (TEXTS[:2], {"name": LONG, "price": LONG}, True),
+        (TEXTS[:2], {"name": "Lamp", "price": "Lamp"}, False),
+        (TEXTS, {"name": LONG, "price": LONG, "stock": "14"}, False),
+        (TEXTS, {"name": "", "price": "", "stock": ""}, False),
+        ([{**one, "default": "unknown"} for one in TEXTS], dict.fromkeys(("name", "price", "stock"), "unknown"), False),
+        ([*TEXTS[:2], {"name": "n", "type": "integer"}], {"name": LONG, "price": LONG, "n": 2}, True),
+    ],
+)
+async def test_an_answer_with_the_same_text_in_all_fields_has_a_warning(ask, server, fields, answer, told):
+    server.say(json.dumps(answer))
+    _, notebook = await ask({"model": "Mine:small", "output_fields": fields}, {"prompt": "Which?"})
+    assert list(notebook.steps["prompt"].warnings) == [SAME_TEXTS] * told
 
 
 @pytest.mark.process

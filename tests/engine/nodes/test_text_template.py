@@ -107,7 +107,7 @@ PROBLEMS = [
     ("{{ api_input.out.text | 5 }}", "template_error", "Line 1: `5` is no filter"),
     ("{% if x %}{% endif %}", "bad_reference", "{{ x }}"),
     ("{% if api_input.out.nope %}{% endif %}", "unknown_field", "nope"),
-    ("{% if gone.out %}{% endif %}", "bad_reference", "not there"),
+    ("{% if gone.out %}{% endif %}", "bad_reference", "not on the canvas any more"),
     ("one\n{% if true %}", "template_error", "Line 2: `{% if %}` is never closed by `{% endif %}`"),
     ("one\n\n{% include 'x' %}", "template_error", "Line 3: `{% include %}`"),
     ("{% if true %}\n{{ api_input.out.text | nope }}{% endif %}", "template_error", "Line 2: There is no filter `nope`"),

@@ -664,7 +664,7 @@ async def test_a_version_with_very_many_differences_is_viewed_with_the_first_of_
         site.database.write_now(save_version, site.owner, flow_id)
     await user.open(f"/flows/{flow_id}?tab=versions")
 
-    press_named(user, "View version 2")  # compared with the canvas
+    press_named(user, "View version 3")  # compared with the one before
     await user.should_see("4,801 more are not listed.")
     assert texts(user).count("old 198") == 1
     assert "old 199" not in texts(user)
@@ -682,6 +682,19 @@ async def test_of_very_many_versions_the_newest_are_drawn_and_older_ones_at_a_pr
     press(user, "Older versions")
     await until(lambda: "View version 1" in labels(user))
     assert "Older versions" not in texts(user)
+
+
+async def test_the_live_version_is_viewed_as_what_changed_since_the_version_before(site: Site, user: User) -> None:
+    flow_id = second_version_live(site)
+    await user.open(f"/flows/{flow_id}?tab=versions")
+
+    views = sorted((one for one in user.find(kind=ui.button).elements if one.text == "View"), key=lambda one: one.id)
+    UserInteraction(user, {views[0]}, None).click()  # of version 2, the first in the list
+    await user.should_see("Callers get now: version 2")
+
+    assert _captions(user) == ["Version 1", "Callers get now: version 2"]
+    said = texts(user)
+    assert said.index("Hello api_input › name") < said.index("Hi api_input › name"), "the older one stands first"
 
 
 def _captions(user: User) -> list[str]:

@@ -80,6 +80,7 @@ async def test_the_form_begins_with_the_times_that_were_wished_for(site: Site, u
     press(user, "Add a schedule")
     await user.should_see("Every Friday at 08:00, UTC")
     assert "No e-mail is sent." in page_text(user)
+    assert "To keep the results in a table, add the step Save rows" in page_text(user)
     await user.should_not_see("This is a practice page.")
     box(user, "name").value = "https://practice.flowport.example/"
     await user.should_see("This is a practice page.")
@@ -160,6 +161,7 @@ async def test_a_schedule_says_in_which_tables_the_rows_are_found(site: Site, us
     schedule(site, flow_id)
     await user.open(f"/flows/{flow_id}?tab=triggers")
     await user.should_see("Each start saves rows in")
+    await user.should_not_see("To keep the results in a table")
     assert any(one.props.get("href") == f"/datasets/{dataset}" for one in user.find("Daily prices").elements)
 
 

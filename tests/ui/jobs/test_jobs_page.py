@@ -6,8 +6,10 @@ import csv
 import io
 import json
 import threading
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from nicegui import ui
@@ -51,6 +53,7 @@ from tests.ui.playground.test_run_panel import push
 from ui.jobs.refused_calls import RefusedView, load_refused
 from ui.parts.job_words import reason_first
 from ui.parts.refused_answer import stored_answer
+from ui.parts.time_range import span_of
 
 
 @pytest.mark.parametrize(
@@ -224,6 +227,23 @@ async def test_jobs_are_narrowed_by_key_and_time(site: Site, user: User) -> None
     site.clock.offset += 2 * HOUR
     await user.open("/jobs?range=1h")
     assert "No job fits these filters" in page_text(user)
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "begin", "end"),
+    [
+        ("UTC", "2026-11-28T13:00:00+00:00", "2026-11-27T00:00:00+00:00", "2026-11-28T00:00:00+00:00"),
+        ("Europe/Berlin", "2026-11-28T23:30:00+00:00", "2026-11-27T23:00:00+00:00", "2026-11-28T23:00:00+00:00"),
+        ("Europe/Berlin", "2026-10-26T10:00:00+00:00", "2026-10-24T22:00:00+00:00", "2026-10-25T23:00:00+00:00"),
+    ],
+)
+def test_yesterday_is_the_day_before_in_the_time_zone_of_the_person(zone: str, now: str, begin: str, end: str) -> None:
+    def millis(text: str) -> int:
+        return int(datetime.fromisoformat(text).timestamp() * 1000)
+
+    span = span_of({"range": "yesterday"})
+    assert (span.choice, span.said()) == ("yesterday", {"range": "yesterday"})
+    assert span.limits(millis(now), ZoneInfo(zone)) == (millis(begin), millis(end) - 1)
 
 
 async def test_the_filtered_jobs_are_a_csv_file_that_no_spreadsheet_runs(site: Site, user: User) -> None:

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from ui.kit.value_words import Changed, around_difference, as_lines, changed_parts, in_short, in_short_of_json
+from ui.kit.value_words import (
+    Changed,
+    around_difference,
+    as_lines,
+    changed_parts,
+    in_short,
+    in_short_of_json,
+    shortened,
+)
 
 
 @pytest.mark.parametrize(
@@ -78,3 +86,20 @@ def test_a_deep_value_is_said_without_an_error() -> None:
     assert in_short(value)
     assert as_lines(value)
     assert list(changed_parts(value, [{"a": 1}]))
+
+
+@pytest.mark.parametrize(
+    ("text", "longest", "said"),
+    [
+        ("short", 10, "short"),
+        ("two\n lines", 20, "two lines"),
+        ("The lamp arrived broken", 20, "The lamp arrived…"),
+        ("The lamp arrived, broken", 18, "The lamp arrived…"),
+        ("The lamp arrived broken", 17, "The lamp arrived…"),
+        ("x" * 30, 10, "x" * 9 + "…"),
+        ("at https://example.com/a/very/long/address", 20, "at https://example…"),
+    ],
+)
+def test_a_long_text_ends_at_a_word_with_a_mark(text: str, longest: int, said: str) -> None:
+    assert shortened(text, longest) == said
+    assert len(said) <= longest

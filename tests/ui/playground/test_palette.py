@@ -12,7 +12,7 @@ from tests.factories import greeting
 from tests.ui.arrange import draft, until
 from tests.ui.conftest import Site
 from tests.ui.playground.test_warnings import canvas
-from ui.playground.canvas.palette import narrow_to, node_list
+from ui.playground.canvas.palette import kinds_for, narrow_to, node_list
 
 
 async def test_under_each_name_one_line_says_what_the_node_does(site: Site, user: User) -> None:
@@ -63,3 +63,38 @@ async def test_a_click_with_a_step_selected_goes_on_between_it_and_the_next(site
         await until(lambda kind=kind: draft(site, flow_id).node(kind))
         assert {(one.source, one.target) for one in draft(site, flow_id).edges} == ways
         canvas(user).trigger("select", {"nodes": ["sort_limit"], "edges": []})
+
+
+@pytest.mark.parametrize(
+    ("asked", "title"),
+    [
+        ("extract", "Extract Pattern"),
+        ("pattern", "Extract Pattern"),
+        ("price", "Extract Pattern"),
+        ("amount", "Extract Pattern"),
+        ("number", "Extract Pattern"),
+        ("text to number", "Set Fields"),
+    ],
+)
+async def test_the_best_match_stands_first_under_its_group(user: User, asked: str, title: str) -> None:
+    await user.open("/flows")
+    assert user.client is not None
+    with user.client, ui.element("div"):
+        groups = node_list(NODE_TYPES, print)
+    slot = groups[0][0].parent_slot
+    assert slot is not None
+    usual = list(slot.children)
+
+    first = narrow_to(groups, asked)
+
+    assert [kind.title for kind in NODE_TYPES if kind.type == first] == [title]
+    heading, item = [one for one in slot.children if one.visible][:2]
+    assert (item.props["data-type"], heading.tag) == (first, "h2")
+    narrow_to(groups, "")
+    assert slot.children == usual
+
+
+def test_number_finds_the_steps_that_give_one() -> None:
+    found = kinds_for("number", NODE_TYPES)
+    assert {"extract_pattern", "set_fields", "api_output", "dataset_sink"} <= set(found)
+    assert "extract_pattern" in kinds_for("e-mail", NODE_TYPES)

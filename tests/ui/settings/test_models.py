@@ -113,6 +113,16 @@ async def test_the_form_follows_the_provider(site: Site, user: User, provider: s
     assert box(user, named).props["placeholder"] == known.model_hint
 
 
+async def test_a_server_of_ones_own_company_is_found_and_asks_for_the_name_of_its_model(site: Site, user: User) -> None:
+    await user.open(PAGE)
+    press(user, "Add a connection")
+    provider = box(user, "Provider")
+    (own,) = [name for name, words in provider.options.items() if "your company's own" in words]  # type: ignore[attr-defined]
+    provider.value = own
+    assert own == "openai_compatible"
+    await user.should_see("The name of the model that you were given")
+
+
 async def test_what_was_typed_is_still_there_after_looking_at_another_provider(site: Site, user: User) -> None:
     await user.open(PAGE)
     press(user, "Add a connection")

@@ -23,7 +23,7 @@ from storage.questions import QuestionRow, find_question
 from tests.factories import asks_person
 from tests.ui.arrange import accepted, buttons, page_text, press, until
 from tests.ui.conftest import Site
-from ui.parts.question_cards import refused_words
+from ui.parts.question_cards import first_values, refused_words
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -176,6 +176,12 @@ async def test_values_that_had_no_room_are_shown_after_a_press(site: Site, user:
     for _at in range(buttons(user).count("Show the values")):
         press(user, "Show the values")
     assert [one for one in user.find(kind=ui.input).elements if one.value == "Grace"]
+
+
+def test_a_long_value_of_an_answered_question_ends_at_a_word(site: Site) -> None:
+    message = "The lamp arrived broken, I want a refund and a new lamp that is not broken at all"
+    said = first_values(waiting(site, {"message": message, "to": "Ann"}))
+    assert said == "The lamp arrived broken, I want a refund and a new lamp…, Ann"
 
 
 async def test_the_page_of_a_job_asks_and_tells_who_answered(site: Site, user: User) -> None:

@@ -68,8 +68,8 @@ def palette(add: Callable[[str], Any]) -> ui.element:
 def narrow_to(groups: Sequence[Group], text: str | None) -> str | None:
     """Shows the node types that match this text and returns the one that Enter adds, which matches best.
 
-    For what no node does, the nodes that come nearest are shown. Only the first one is a tab stop; the arrow keys reach
-    the others.
+    The best matches come first, each under the name of its group. For what no node does, the nodes that come nearest are
+    shown. Only the first one is a tab stop; the arrow keys reach the others.
     """
     kinds = {kind.type: (kind, item) for _heading, group in groups for kind, item in group}
     found = kinds_for(text or "", [kind for kind, _item in kinds.values()])
@@ -80,7 +80,20 @@ def narrow_to(groups: Sequence[Group], text: str | None) -> str | None:
             item.props["tabindex"] = "0" if kind.type == first else "-1"
             item.classes(add="fp-pi--first") if kind.type == first and text else item.classes(remove="fp-pi--first")
         heading.visible = any(item.visible for _kind, item in group)
+    rank = {kind_type: at for at, kind_type in enumerate(found)} if text else dict[str, int]()
+    in_order = [(heading, sorted(group, key=lambda one: rank.get(one[0].type, len(rank)))) for heading, group in groups]
+    in_order.sort(key=lambda one: rank.get(one[1][0][0].type, len(rank)))
+    _put_in_order([one for heading, group in in_order for one in (heading, *(item for _kind, item in group))])
     return first
+
+
+def _put_in_order(elements: Sequence[ui.element]) -> None:
+    slot = elements[0].parent_slot if elements else None
+    if slot is None or slot.children == list(elements):
+        return
+    for at, one in enumerate(elements):
+        if slot.children[at] is not one:
+            one.move(target_index=at)
 
 
 def kinds_for(text: str, kinds: Sequence[NodeType]) -> list[str]:

@@ -15,7 +15,7 @@ from ui.forms.row_buttons import RowButtons
 from ui.kit.parts import button, words
 from ui.kit.text import _
 from ui.playground.inspector.bindings import Bindings
-from ui.playground.inspector.bound_values import BoundValue, NameBox
+from ui.playground.inspector.bound_values import BoundValue, NameBox, TypeChoice
 
 
 def draw_free(bindings: Bindings) -> None:
@@ -67,6 +67,7 @@ class _Fields:
         for at, (name, one) in enumerate(value.items()):
             row = known.get(name) or self._draw(name, one)
             row.bound.put(one)
+            row.types.show(self.bindings.type_of(name))
             if row.element.parent_slot and row.element.parent_slot.children.index(row.element) != at:
                 row.element.move(target_index=at)
             self.rows.append(row)
@@ -162,8 +163,11 @@ class _Field:
                 if not bindings.readonly:
                     self._buttons = RowButtons(lambda: fields.remove(self), lambda by: fields.move(self, by))
             self.bound = BoundValue(bindings, self._where, name, value, self._told, single=False)
+            self.types = TypeChoice(bindings.type_of(name), lambda kind: bindings.put_type(self.name, kind))
+            if bindings.has_types:
+                self.types.draw()
             with head:
-                self.bound.draw_menu(name)
+                self.bound.draw_menu(name, self.types if bindings.has_types else None)
             self.preview = bindings.previews[name] = ui.element("div")
 
     def number(self, at: int, count: int) -> None:

@@ -12,6 +12,7 @@ from nicegui import ui
 
 from engine.flow.document import Node, unfit
 from engine.flow.node_type import NodeType
+from engine.flow.value_types import type_of
 from ui.flow_view.canvas_types import NodeName
 from ui.kit.parts import button, icon, sentence, words
 from ui.kit.text import _
@@ -73,12 +74,14 @@ class Bindings:
         *,
         readonly: bool = False,
         fields: Sequence[Mapping[str, Any]] | None = None,
+        on_type: Callable[[str, str], Any] | None = None,
     ) -> None:
         self.node = node
         self.kind = kind
         self.nodes = dict(nodes)
         self.inputs: dict[str, Any] = dict(node.inputs)
         self.on_change = on_change
+        self.on_type = on_type
         self._draw = draw
         self.readonly = readonly
         #: The fields of the flow that the node calls, with their types; None for nodes whose inputs have free names.
@@ -98,6 +101,19 @@ class Bindings:
         self.on_drawn: Callable[[], Any] | None = None
         self.box = ui.element("div").classes("fp-stack")
         self.draw()
+
+    @property
+    def has_types(self) -> bool:
+        """True when the node can hand a field on as a number, or as yes or no."""
+        return self.on_type is not None and "types" in self.kind.config.model_fields
+
+    def type_of(self, name: str) -> str:
+        """What a field is handed on as; "" when it stays as it is."""
+        return type_of(self.node.config, name)
+
+    def put_type(self, name: str, value_type: str) -> Any:
+        """Stores what a field is handed on as."""
+        return self.on_type(name, value_type) if self.on_type is not None else None
 
     @property
     def places(self) -> list[Place]:

@@ -14,9 +14,10 @@ import jsonpointer
 from nicegui import ui
 
 from engine.flow.json_values import read_strictly
+from engine.flow.value_types import NUMBER, YES_NO
 from ui.forms.row_buttons import RowButtons
 from ui.forms.values import lines_of, same
-from ui.kit.parts import button, icon_button, menu_button, menu_item
+from ui.kit.parts import button, icon_button, menu_button, menu_item, words
 from ui.kit.text import _
 from ui.playground.inspector.binding_field import BindingField
 from ui.playground.inspector.bindings import Bindings
@@ -30,6 +31,12 @@ _TURNS: Final = {
     LIST: (_("Make it a list"), "format_list_bulleted"),
     GROUP: (_("Make it a group"), "data_object"),
     JSON: (_("Write it as JSON"), "code"),
+}
+#: What a value is handed on as -> the entry of the menu, the line below the field, and the icon of the entry.
+_TYPES: Final = {
+    NUMBER: (_("As a number"), _("Handed on as a number: “39.90 EUR” becomes 39.9."), "looks_one"),
+    YES_NO: (_("As yes or no"), _("Handed on as yes or no: yes when there is something."), "check_circle"),
+    "": (_("As it is"), "", "undo"),
 }
 #: Called with the new value.
 Changed = Callable[[Any], Any]
@@ -100,14 +107,16 @@ class BoundValue:
         if self._field is not None:
             self._field.take_next()
 
-    def draw_menu(self, name: str) -> None:
-        """Draws the menu that turns the value into text, a list, a group or JSON."""
+    def draw_menu(self, name: str, types: TypeChoice | None = None) -> None:
+        """Draws the menu that turns the value into text, a list, a group or JSON; `types`: what it is handed on as."""
         if self.bindings.readonly:
             return
         with menu_button(_("More for {name}").format(name=name), name="more_vert"):
             for kind, (text, symbol) in _TURNS.items():
                 if self._level < LEVELS or kind not in {LIST, GROUP}:
                     menu_item(text, lambda kind=kind: self.turn(kind), icon=symbol)
+            if types is not None:
+                types.draw_entries()
 
     def turn(self, kind: str) -> Any:
         """Gives the value another type. What is written in it stays, as far as the type has room for it."""
@@ -140,6 +149,42 @@ class BoundValue:
     def _told(self, value: Any) -> Any:
         self.value = value
         return self._changed(value)
+
+
+class TypeChoice:
+    """What the value of a field is handed on as: as it is, as a number, or as yes or no.
+
+    `draw` shows it below the field; `draw_entries` draws the entries of the menu. `put` stores the choice.
+    """
+
+    def __init__(self, chosen: str, put: Callable[[str], Any]) -> None:
+        self.chosen, self._put = chosen, put
+        self._said: ui.element | None = None
+
+    def draw(self) -> None:
+        """Draws the line that tells the type, when there is one."""
+        with ui.element("p").classes("fp-hint fp-row") as self._said:
+            self._words = words("")
+        self.show(self.chosen)
+
+    def draw_entries(self) -> None:
+        """Draws an entry for each type into the current menu."""
+        ui.separator()
+        for kind, (text, _told, symbol) in _TYPES.items():
+            menu_item(text, lambda kind=kind: self._choose(kind), icon=symbol)
+
+    def show(self, chosen: str) -> None:
+        """Shows a type that was chosen elsewhere."""
+        self.chosen = chosen
+        if self._said is not None:
+            self._words.text = _TYPES[chosen][1]
+            self._said.visible = bool(chosen)
+
+    def _choose(self, kind: str) -> Any:
+        if kind == self.chosen:
+            return None
+        self.show(kind)
+        return self._put(kind)
 
 
 class BoundList:

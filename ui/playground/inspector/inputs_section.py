@@ -14,6 +14,8 @@ from engine.flow.document import Document, Node
 from engine.flow.edits import Op, update_node
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.output_schemas import OutputSchemas
+from engine.flow.renames import find_rename
+from engine.flow.value_types import types_after, with_type
 from ui.flow_view.canvas_types import NodeName
 from ui.flow_view.node_views import names_of
 from ui.kit.parts import words
@@ -85,6 +87,7 @@ class InputsSection:
             draw_inputs,
             readonly=self.readonly,
             fields=fields,
+            on_type=self._type_changed,
         )
         raw_row.visible = bool(self.bindings.places)
 
@@ -204,7 +207,7 @@ class InputsSection:
         if node is None or list(inputs.items()) == list(node.inputs.items()):  # their order counts, too
             return
         if self._names_of(inputs) == self._names_of(node.inputs):
-            await self.edit([update_node(node, inputs=inputs)])
+            await self.edit([_with_inputs(node, inputs)])
         else:
             await self._rename(dict(node.inputs), inputs)
         self.preview_soon()
@@ -212,7 +215,7 @@ class InputsSection:
     async def _rename(self, before: dict[str, Any], inputs: dict[str, Any]) -> None:
         def make() -> Op | None:
             node = self.node
-            return update_node(node, inputs=brought_up(before, inputs, node.inputs)) if node is not None else None
+            return _with_inputs(node, brought_up(before, inputs, node.inputs)) if node is not None else None
 
         layout = self.bindings.box.client.layout  # the question stays when another step is selected
         ops, asked = await with_readers(lambda: self.draft.document, make, self.catalog, layout)
@@ -220,6 +223,12 @@ class InputsSection:
         node = self.node
         if asked and node is not None and not self.bindings.box.is_deleted:
             self.put(dict(node.inputs))  # with what others have changed while it was asked
+
+    async def _type_changed(self, name: str, value_type: str) -> None:
+        node = self.node
+        if node is not None:
+            await self.edit([update_node(node, config=with_type(node, name, value_type))])
+            self.preview_soon()
 
     def _names_of(self, inputs: Mapping[str, Any]) -> list[str]:
         """The names that the designer gave, which are the fields of the output; none where names are fixed."""
@@ -236,9 +245,16 @@ class InputsSection:
             return
         ops = ops_of(offer, self.draft.document, self.node_id, self.catalog)
         if await self.edit(ops) and (node := self.node) is not None:
-            self.put(dict(node.inputs))
+            self.follow(node)
 
 
 def _around(document: Document) -> tuple[list[tuple[str, str]], dict[str, NodeName]]:
     """The parts of the document that decide which data a node may use and how that data is named."""
     return [(edge.source, edge.target) for edge in document.edges], names_of(document)
+
+
+def _with_inputs(node: Node, inputs: Mapping[str, Any]) -> Op:
+    """Returns the edit that gives a node these inputs; a type chosen for one goes along with its new name."""
+    renamed = find_rename(node, node.model_copy(update={"inputs": dict(inputs)}))
+    config = types_after(node, inputs, dict([renamed] if renamed else []))
+    return update_node(node, inputs=inputs, **({} if config == node.config else {"config": config}))

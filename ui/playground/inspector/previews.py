@@ -12,6 +12,7 @@ from nicegui import background_tasks, ui
 
 from engine.flow.document import Node
 from engine.flow.node_type import NodeType
+from engine.flow.value_types import type_of
 from engine.models.price import Price
 from storage.connections import list_connections, list_prices
 from ui.kit.frame import reader
@@ -72,7 +73,9 @@ class Previews:
                 self._rendered.pop(name, None)
                 box.clear()
                 continue
-            shown = self._rendered[name] = preview_of(value, self.outputs, source=source)
+            shown = self._rendered[name] = preview_of(
+                value, self.outputs, source=source, value_type=type_of(node.config, name)
+            )
             if used:
                 preview(box, shown.text, item=self.item if items > 1 else None, trouble=shown.trouble)
             else:

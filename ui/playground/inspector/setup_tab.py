@@ -37,6 +37,7 @@ from ui.playground.inspector.fields_from_example import ask_for_example
 from ui.playground.inspector.inputs_section import Edit, InputsSection
 from ui.playground.inspector.item_field_choice import ItemFieldChoice
 from ui.playground.inspector.model_picker import ModelPicker
+from ui.playground.inspector.pattern_choice import PatternChoice
 from ui.playground.inspector.person_fields import PersonFields
 from ui.playground.inspector.renaming import NewName, Rename, with_readers
 from ui.playground.inspector.secret_headers import SecretHeaders
@@ -76,6 +77,7 @@ class SetUpTab:
         self.inputs: InputsSection | None = None
         self.forms: list[Form] = []
         self.failing: Failing | None = None
+        self.pattern_choice: PatternChoice | None = None
         self.secrets = SecretHeaders(page_session, lambda: self.node.inputs.get("url") if self.node else None)
         self.called = CalledFields(page_session, draft, node)
         self.datasets = DatasetChoice(page_session, lambda: self.node)
@@ -139,6 +141,8 @@ class SetUpTab:
         rest = sorted((spec for spec in specs if spec.name not in _FIRST), key=lambda spec: not _is_early(spec))
         if node.type == "api_input" and not self.readonly:
             self._draw_example()
+        if node.type == "extract_pattern":
+            self.pattern_choice = PatternChoice(self._pattern, self._write_pattern, readonly=self.readonly)
         with_fields = [spec for spec in rest if _is_early(spec)]
         self._draw_form(with_fields or rest)
         self.offers_box = ui.element("div").classes("fp-stack").props("role=status")
@@ -278,6 +282,8 @@ class SetUpTab:
                 form.set_value(config)
         if self.failing:
             self.failing.follow(node.policy)
+        if self.pattern_choice:
+            self.pattern_choice.follow()
         return True
 
     def focus(self, pointer: str) -> None:
@@ -305,6 +311,14 @@ class SetUpTab:
         self.inputs.preview_soon()
 
     # Settings.
+
+    def _pattern(self) -> str:
+        pattern = self.node.config.get("pattern") if self.node else None
+        return pattern if isinstance(pattern, str) else ""
+
+    def _write_pattern(self, pattern: str) -> None:
+        for form in self.forms:
+            form.write("/pattern", pattern)
 
     async def _specs(self) -> list[FieldSpec]:
         """The fields of the settings, with the model as a choice among the workspace's models."""
@@ -442,6 +456,8 @@ class SetUpTab:
             if asked or held is not None:
                 self.follow()  # what others have changed while it was asked
             self._reshape_samples()
+            if self.pattern_choice:
+                self.pattern_choice.follow()
             with self.problems_box:
                 await self._another_flow()
                 if self.inputs is not None:

@@ -14,6 +14,7 @@ from engine.core.clock import Millis
 from engine.flow.node_context import NodeFailed
 from engine.flow.references import BadReference, Reference, Scope, as_text, find_references, render
 from engine.flow.rules import ALONE, OPERATOR_TITLES, compared_as_text, holds
+from engine.flow.value_types import typed
 from engine.models.connections import ModelConnection, split_model
 from engine.models.price import Price
 from engine.models.prices import find_price
@@ -47,8 +48,10 @@ def nodes_in(value: Any, *, source: bool) -> list[str]:
     return list(dict.fromkeys(one.node_id for one in found if isinstance(one, Reference)))
 
 
-def preview_of(value: Any, outputs: Mapping[str, Any], *, source: bool) -> Preview:
-    """Inserts this data into a value. `source`: the value is a template with filters."""
+def preview_of(value: Any, outputs: Mapping[str, Any], *, source: bool, value_type: str = "") -> Preview:
+    """Inserts this data into a value. `source`: the value is a template with filters; `value_type`: what the field is
+    handed on as.
+    """
     system = {"timestamp": _("(date and time of the run)")}
     scope = Scope({node_id: _whole(output) for node_id, output in outputs.items()}, system)
     try:
@@ -56,6 +59,11 @@ def preview_of(value: Any, outputs: Mapping[str, Any], *, source: bool) -> Previ
         rendered = render_template(value, scope) if is_template else render(value, scope, [])
     except NodeFailed as failure:
         return Preview("", 0, failure.message)
+    if value_type:
+        told: list[str] = []
+        rendered = typed(rendered, value_type, _("The field"), told.append)
+        if told and rendered is None:
+            return Preview("", 0, told[0])
     shown = rendered if isinstance(rendered, str) else _rules(rendered) or in_short(rendered)
     return Preview(shown[:SHOWN], len(as_text(rendered)))
 

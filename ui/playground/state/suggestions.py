@@ -14,8 +14,10 @@ from engine.flow.collecting import row_per_item_ops
 from engine.flow.document import Document
 from engine.flow.edits import Op, update_node
 from engine.flow.node_type import Catalog, NodeType
+from engine.flow.references import SYSTEM, Reference, find_references
+from engine.flow.value_types import type_of
 from ui.kit.text import _, type_word
-from ui.playground.state.available_data import Datum, Source, flat, sources_for
+from ui.playground.state.available_data import Datum, Source, earlier_nodes, flat, sources_for
 
 APPROVAL = "approval"
 #: Inputs in which a person writes a sentence of their own.
@@ -41,6 +43,8 @@ class Suggestion(Struct, frozen=True):
     sentence: str
     inputs: Mapping[str, str]
     items: str = ""
+    #: What the fields are handed on as, by their names (`engine/flow/value_types.py`).
+    types: Mapping[str, str] = {}
 
 
 def ops_of(suggestion: Suggestion, document: Document, node_id: str, catalog: Catalog) -> list[Op]:
@@ -50,7 +54,10 @@ def ops_of(suggestion: Suggestion, document: Document, node_id: str, catalog: Ca
         return []
     if suggestion.items:
         return row_per_item_ops(document, node_id, suggestion.items, suggestion.inputs, catalog)
-    return [update_node(node, inputs={**node.inputs, **suggestion.inputs})]
+    inputs = {**node.inputs, **suggestion.inputs}
+    if suggestion.types:
+        return [update_node(node, inputs=inputs, config={**node.config, "types": dict(suggestion.types)})]
+    return [update_node(node, inputs=inputs)]
 
 
 def suggestions(
@@ -72,7 +79,8 @@ def suggestions(
             return _fields_for_nothing(_("Return"), nearest)
         if nearest and (per_item := _row_per_item(nearest[0])) is not None:
             return [per_item] if per_item.inputs and not source else []
-        return _row_of(nearest, document, catalog, values)
+        answer = [] if source else _row_of_answer(document, node_id)
+        return [*answer, *_row_of(nearest, document, catalog, values)]
     found = []
     for name, info in kind.inputs.model_fields.items():
         if node.inputs.get(name) not in (None, "", [], {}) or not _takes_one(kind, name, info):
@@ -81,6 +89,27 @@ def suggestions(
             sentence = _("Fill {input} with {data}").format(input=info.title or name, data=best[0].label(best[1]))
             found.append(Suggestion(name, sentence, {name: best[1].raw}))
     return found
+
+
+def _row_of_answer(document: Document, node_id: str) -> list[Suggestion]:
+    """Suggests a row of what callers get, with the date of the run; without what comes after the node."""
+    output = next((one for one in document.nodes if one.type == "api_output"), None)
+    known = {*earlier_nodes(document, node_id), SYSTEM}
+    if output is None:
+        return []
+    chosen = {
+        name: value
+        for name, value in list(output.inputs.items())[:_MOST_FIELDS]
+        if isinstance(value, str)
+        and (refs := [one for _, one in find_references(value)])
+        and all(isinstance(one, Reference) and one.node_id in known for one in refs)
+    }
+    if not chosen:
+        return []
+    sentence = _("Keep what callers get, with the date: {chosen}").format(chosen=", ".join(chosen))
+    types = {name: kind for name in chosen if (kind := type_of(output.config, name))}
+    date = {} if "date" in chosen else {"date": str(Reference(SYSTEM, "timestamp"))}
+    return [Suggestion("", sentence, {**date, **chosen}, types=types)]
 
 
 def _row_of(

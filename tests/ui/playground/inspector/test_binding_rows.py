@@ -11,7 +11,7 @@ from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
 from engine.flow.edits import update_node
-from tests.ui.arrange import draft, press, press_named, until
+from tests.ui.arrange import draft, entries, press, press_named, until
 from tests.ui.conftest import Site
 from tests.ui.playground.inspector.test_inspector import change, newest, opened
 
@@ -210,3 +210,24 @@ async def test_a_chip_that_is_dragged_onto_the_fields_becomes_one(site: Site, us
     UserInteraction(user, {around}, None).trigger("drop", {"raw": CHIP, "name": "site"})
     await until(lambda: inputs_of(site, flow_id) == {"site": CHIP})
     assert name_box(user, "Field name site").value == "site"
+
+
+async def test_a_value_is_handed_on_as_a_number_and_keeps_that_when_it_is_renamed(
+    site: Site, user: User, flow_id: str
+) -> None:
+    def types() -> Any:
+        node = draft(site, flow_id).node("set_fields")
+        assert node is not None
+        return node.config.get("types")
+
+    await opened(user, flow_id, "set_fields")
+    await user.should_see("Add a field")
+    await user.should_not_see("Handed on as")
+    numbers = [entry for name, entry in entries(user) if name == "As a number"]
+    UserInteraction(user, {numbers[0]}, None).click()
+    await until(lambda: types() == {"a": "number"})
+    await user.should_see("Handed on as a number")
+    rename(user, name_box(user, "Field name a"), "price")
+    await until(lambda: types() == {"price": "number"})
+    press_named(user, "Remove price")
+    await until(lambda: types() is None)

@@ -24,7 +24,7 @@ from ui.playground.inspector.fields_from_example import draft_from
 from ui.playground.state.available_data import MOST_NESTED, broken_finder, flat, source_of_run, sources_for
 from ui.playground.state.point_at_value import places_for, return_ops, unreturned_fields, use_ops
 from ui.playground.state.preview import nodes_in, preview_of, price_of, tokens_in
-from ui.playground.state.suggestions import suggestions
+from ui.playground.state.suggestions import ops_of, suggestions
 
 
 def reader(**more: dict[str, Any]) -> Document:
@@ -161,6 +161,32 @@ def test_save_rows_in_a_list_is_offered_what_the_step_before_gives_not_what_the_
     assert of("api_input>s s>k") == [{"name": "{{ s.out.name }}"}]
 
 
+def test_save_rows_is_offered_what_callers_get_first_with_the_date_and_as_its_types() -> None:
+    nodes = [
+        {"id": "api_input", "type": "api_input", "config": {"fields": [{"name": "text", "type": "string"}]}},
+        {"id": "find", "type": "extract_pattern", "inputs": {"text": "{{ api_input.out.text }}"}},
+        {"id": "k", "type": "dataset_sink"},
+        {"id": "late", "type": "text_template", "inputs": {"template": "x"}},
+        {
+            "id": "o",
+            "type": "api_output",
+            "inputs": {"price": "{{ find.out.first }}", "note": "{{ late.out }}", "fixed": "x"},
+            "config": {"types": {"price": "number"}},
+        },
+    ]
+    lines = [("api_input", "find"), ("find", "k"), ("k", "late"), ("late", "o")]
+    edges = [{"id": f"e{at}", "source": one, "target": two} for at, (one, two) in enumerate(lines)]
+    flow = document({"format": 1, "title": "x", "nodes": nodes, "edges": edges})
+    first, second = suggestions(flow, "k", CATALOG)
+    assert first.sentence == "Keep what callers get, with the date: price"
+    assert second.sentence.startswith("Keep matches, count, first of")
+    (op,) = ops_of(first, flow, "k", CATALOG)
+    assert op["after"] == {
+        "inputs": {"date": "{{ system.timestamp }}", "price": "{{ find.out.first }}"},
+        "config": {"types": {"price": "number"}},
+    }
+
+
 def test_the_date_of_the_run_is_among_the_data_and_found_by_everyday_words() -> None:
     (date,) = source_of_run().data
     assert readable(f"Prices of {date.raw}", reader()) == "Prices of This run › date"
@@ -168,6 +194,18 @@ def test_the_date_of_the_run_is_among_the_data_and_found_by_everyday_words() -> 
     assert preview_of(date.raw, {}, source=False).text == "(date and time of the run)"
     day = '{{ system.timestamp | split("T") | first }}'
     assert render_template(day, Scope({}, {"timestamp": "2026-11-27T06:30:00.000Z"})) == "2026-11-27"
+
+
+def test_a_preview_shows_what_the_field_is_handed_on_as() -> None:
+    outputs = {"find": {"first": "1.299,00 EUR", "none": None, "words": "call us"}}
+
+    def shown(name: str, value_type: str) -> tuple[str, str]:
+        found = preview_of(f"{{{{ find.out.{name} }}}}", outputs, source=False, value_type=value_type)
+        return found.text, found.trouble
+
+    assert shown("first", "number") == ("1299", "")
+    assert shown("words", "number")[1].startswith("No number was found in “call us”")
+    assert (shown("first", "yes_no"), shown("none", "yes_no")) == (("yes", ""), ("no", ""))
 
 
 def test_a_preview_holds_the_values_of_the_last_run() -> None:

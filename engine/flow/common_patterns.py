@@ -1,0 +1,115 @@
+"""The patterns that people choose by what they find, for Extract Pattern: `pattern_for` writes one, `choice_of` reads it back.
+
+A flow keeps the pattern alone, so a choice is recognised by the pattern that it writes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal
+
+from msgspec import Struct
+
+Kind = Literal["number", "amount_after", "words", "email", "address", "date", "code", "own"]
+
+#: A number as people write it, with points, commas or apostrophes inside: 12, 39.90, 1.299,00, 1,299.00, 1'299.
+_AMOUNT: Final = r"\d+(?:[.,']\d+)*"
+#: What each choice that asks nothing finds. A minus belongs to a number only where no letter or digit stands before it.
+_FIXED: Final[dict[Kind, str]] = {
+    "number": rf"(?:\B-)?{_AMOUNT}",
+    "email": r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
+    "address": r"""https?://[^\s<>"']*[^\s<>"'.,;:!?)\]]""",
+    "date": r"\b\d{1,4}[./-]\d{1,2}[./-]\d{2,4}\b",
+}
+#: Capitals and small letters alike.
+_ANY_CASE: Final = "(?i)"
+#: After the word: blanks, then a currency or a few other signs, then the amount.
+_THEN_AMOUNT: Final = rf"\s*\D{{0,10}}?(-?{_AMOUNT})"
+_BLANK: Final = r"\s+"
+_SIGNS: Final = frozenset("\\.+*?()|[]{}^$")
+_CODE_PART: Final = re.compile(r"(\[A-Z\]|\[a-z\]|\\d)(?:\{(\d{1,2})\})?|\\(\W)|([^\\\[\](){}.+*?|^$])")
+_LETTERS: Final = {"[A-Z]": "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "[a-z]": "abcdefghijklmnopqrstuvwxyz", r"\d": "1234567890"}
+
+
+class Choice(Struct, frozen=True):
+    """What is to be found. `words`: the word before the amount, the words themselves, or an example of the code."""
+
+    kind: Kind
+    words: str = ""
+
+
+def pattern_for(choice: Choice) -> str:
+    """Returns the pattern of a choice; "" when it lacks its words, and for a pattern of one's own."""
+    words = choice.words.split()
+    if choice.kind in _FIXED:
+        return _FIXED[choice.kind]
+    if not words:
+        return ""
+    if choice.kind == "code":
+        return _like(" ".join(words))
+    said = _BLANK.join(_literally(word) for word in words)
+    return {"amount_after": f"{_ANY_CASE}{said}{_THEN_AMOUNT}", "words": f"{_ANY_CASE}{said}"}.get(choice.kind, "")
+
+
+def choice_of(pattern: str) -> Choice:
+    """Returns the choice that writes this pattern; a pattern of one's own when there is none."""
+    for kind, fixed in _FIXED.items():
+        if pattern == fixed:
+            return Choice(kind)
+    inside = pattern.removeprefix(_ANY_CASE)
+    guesses = [
+        Choice("amount_after", _plain(inside.removesuffix(_THEN_AMOUNT))),
+        Choice("words", _plain(inside)),
+        Choice("code", _example(pattern)),
+    ]
+    return next((one for one in guesses if one.words and pattern_for(one) == pattern), Choice("own"))
+
+
+def _literally(word: str) -> str:
+    return "".join(f"\\{letter}" if letter in _SIGNS else letter for letter in word)
+
+
+def _plain(text: str) -> str:
+    """The words of an escaped text."""
+    letters: list[str] = []
+    escaped = False
+    for letter in text.replace(_BLANK, " "):
+        if letter == "\\" and not escaped:
+            escaped = True
+            continue
+        letters.append(letter)
+        escaped = False
+    return "".join(letters)
+
+
+def _like(example: str) -> str:
+    """The pattern of all texts that look like this one: the same kinds of letters and digits at the same places."""
+    parts: list[tuple[str, int]] = []
+    for letter in example:
+        kind = next((one for one, letters in _LETTERS.items() if letter in letters), _literally(letter))
+        if parts and parts[-1][0] == kind and kind in _LETTERS:
+            parts[-1] = (kind, parts[-1][1] + 1)
+        else:
+            parts.append((kind, 1))
+    if not any(kind in _LETTERS for kind, _ in parts):
+        return ""
+    return "".join(f"{kind}{{{count}}}" if count > 1 else kind for kind, count in parts)
+
+
+def _example(pattern: str) -> str:
+    """An example of a code: the first letters and digits in their order; "" when the pattern is another one."""
+    example, at, used = "", 0, dict.fromkeys(_LETTERS, 0)
+    while at < len(pattern):
+        part = _CODE_PART.match(pattern, at)
+        if part is None:
+            return ""
+        kind, count, escaped, letter = part.groups()
+        if kind:
+            for _ in range(int(count or 1)):
+                letters = _LETTERS[kind]
+                example += letters[used[kind] % len(letters)]
+                used[kind] += 1
+        else:
+            example += escaped or letter
+        at = part.end()
+    return example

@@ -1,0 +1,167 @@
+"""Fields whose value is handed on as a number, or as yes or no: what is written as text becomes a value of that type.
+
+The nodes whose fields have free names (API Output, Set Fields, Save rows) keep the types in their setting `types`, by the
+name of the field, as a binding has no room for one. A name that no field has is ignored.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+
+from pydantic import Field, JsonValue
+
+from engine.flow.document import Node
+from engine.flow.node_context import Json, JsonSchema
+
+ValueType = Literal["number", "yes_no"]
+NUMBER: Final = "number"
+YES_NO: Final = "yes_no"
+#: The schema of a field of each type. A text without a number gives null.
+SCHEMAS: Final[Mapping[str, JsonSchema]] = {NUMBER: {"type": ["number", "null"]}, YES_NO: {"type": "boolean"}}
+
+#: Texts that say no, in small letters.
+_NO: Final = frozenset({"", "no", "false", "0"})
+_LONGEST: Final = 40
+_SHOWN: Final = 40
+#: Digits, in groups of three with blanks or apostrophes between them or not, then points and commas with digits.
+_DIGITS: Final = re.compile(
+    r"(?:[0-9]{1,3}+(?:[ \u00a0\u202f'\u2019][0-9]{3}(?![0-9]))++|[0-9]++)(?:[.,][0-9]++)*+(?:[eE][+-]?+[0-9]++)?+"
+)
+_GROUP: Final = 3
+_LARGEST_WHOLE: Final = 2**63
+
+
+def types_field() -> Any:  # noqa: ANN401 - the type of the setting, as of `Field`
+    """Returns the setting `types` of a node whose fields have free names. The form has a menu at each field for it."""
+    return Field(
+        default_factory=dict[str, ValueType],
+        title="Types",
+        description="Fields that are handed on as a number (`number`) or as yes or no (`yes_no`), by their names.",
+        json_schema_extra={"widget": "hidden"},
+    )
+
+
+def type_of(config: Mapping[str, Any], name: str) -> str:
+    """Returns the type of a field by the settings of its node, which may be invalid; "" when it stays as it is."""
+    types: JsonValue = config.get("types")
+    found = types.get(name) if isinstance(types, dict) else None
+    return found if isinstance(found, str) and found in SCHEMAS else ""
+
+
+def typed_schemas(config: Mapping[str, Any], schemas: Mapping[str, JsonSchema]) -> dict[str, JsonSchema]:
+    """Returns the schemas of the fields of a node, with those of its types."""
+    return {name: SCHEMAS.get(type_of(config, name), schema) for name, schema in schemas.items()}
+
+
+def with_type(node: Node, name: str, value_type: str) -> dict[str, Any]:
+    """Returns the settings of a node in which a field has a type; "" leaves its value as it is."""
+    types = {one: found for one in node.inputs if (found := type_of(node.config, one)) and one != name}
+    return _with_types(node, {**types, name: value_type} if value_type else types)
+
+
+def types_after(node: Node, inputs: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the settings of a node that gets these inputs: a renamed field keeps its type, a removed one loses it.
+
+    `renamed`: old name -> new name.
+    """
+    if not node.config.get("types"):
+        return dict(node.config)
+    found = {renamed.get(one, one): kind for one in node.inputs if (kind := type_of(node.config, one))}
+    return _with_types(node, {one: kind for one, kind in found.items() if one in inputs})
+
+
+def _with_types(node: Node, types: Mapping[str, str]) -> dict[str, Any]:
+    rest = {key: value for key, value in node.config.items() if key != "types"}
+    return {**rest, "types": dict(types)} if types else rest
+
+
+def typed_values(values: dict[str, Json], types: Mapping[str, str], warn: Callable[[str], object]) -> dict[str, Json]:
+    """Returns the values with those that have a type as it. What is doubtful or is no number is told to `warn`."""
+    return {name: typed(value, types[name], name, warn) if name in types else value for name, value in values.items()}
+
+
+def typed(value: Json, value_type: str, name: str, warn: Callable[[str], object]) -> Json:
+    """Returns one value as a number or as yes or no."""
+    return as_yes_no(value) if value_type == YES_NO else _as_number(value, name, warn)
+
+
+def as_yes_no(value: Json) -> bool:
+    """Returns no for nothing, for 0 and for a text like “no”; yes for everything else."""
+    return value.strip().lower() not in _NO if isinstance(value, str) else bool(value)
+
+
+def _as_number(value: Json, name: str, warn: Callable[[str], object]) -> int | float | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    if not isinstance(value, str):
+        warn(f"`{name}` is no text and no number, so it is empty.")
+        return None
+    found, doubt = number_in(value)
+    shown = " ".join(value[: 2 * _SHOWN].split())[:_SHOWN]
+    if found is None:
+        warn(f"No number was found in “{shown}”, so `{name}` is empty.")
+    elif doubt:
+        warn(f"“{shown}” was taken as the number {found} for `{name}`: {doubt}.")
+    return found
+
+
+def number_in(text: str) -> tuple[int | float | None, str]:
+    """Returns the first number in a text that people write, and what is doubtful about it.
+
+    `1.299,00` and `1,299.00` are both 1299. With one mark and three digits behind it, a comma parts thousands and a point
+    the decimals, and that is doubtful.
+    """
+    match = _DIGITS.search(text)
+    if match is None or len(match.group()) > _LONGEST:
+        return None, ""
+    number, doubt = _read(match.group())
+    if number is None:
+        return None, ""
+    before = text[: match.start()][-2:]
+    if before[-1:] in {"-", "\u2212"} and not before[:-1].isalnum():
+        number = -number
+    if not doubt and _DIGITS.search(text, match.end()):
+        doubt = "it is the first of several"
+    return number, doubt
+
+
+def _read(written: str) -> tuple[int | float | None, str]:
+    """Reads digits with their marks; None for what is no number, like a date."""
+    if "e" in written.lower():
+        try:
+            return _short(float(written)), ""
+        except ValueError:
+            return None, ""
+    digits = written
+    for blank in " \u00a0\u202f'\u2019":
+        digits = digits.replace(blank, "")
+    marks = [letter for letter in digits if letter in ".,"]
+    if not marks:
+        return _short(int(digits)), ""
+    last = marks[-1]
+    whole, _, after = digits.rpartition(last)
+    groups = whole.replace(",", ".").split(".")
+    grouped = len(groups[0]) <= _GROUP and all(len(one) == _GROUP for one in groups[1:])
+    if len(marks) > 1 and marks.count(last) == len(marks):  # 1.299.000
+        return (_short(int("".join([*groups, after]))), "") if grouped and len(after) == _GROUP else (None, "")
+    if marks.count(last) > 1 or (len(marks) > 1 and not grouped):
+        return None, ""
+    may_group = len(marks) == 1 and digits == written and len(after) == _GROUP and grouped and not whole.startswith("0")
+    if may_group and last == ",":
+        return _short(int(whole + after)), "the comma may also part the decimals"
+    doubt = "the point may also part thousands" if may_group else ""
+    return _short(float(f"{''.join(groups)}.{after}")), doubt
+
+
+def _short(number: float) -> int | float | None:
+    """Returns a whole number without decimals, as far as it can be kept exactly."""
+    if not math.isfinite(number):
+        return None
+    if abs(number) >= _LARGEST_WHOLE:
+        return float(number)
+    return int(number) if number == int(number) else number

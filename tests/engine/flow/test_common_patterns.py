@@ -1,0 +1,50 @@
+"""The patterns that are chosen by what they find."""
+
+import pytest
+
+from engine.flow.common_patterns import Choice, choice_of, pattern_for
+from engine.flow.patterns import read_pattern
+from engine.nodes.extract_pattern import find
+
+TEXT = "Desk lamp (DL-2041)\nPrice: EUR 1.299,00\nWas 1,499.00. In stock: 14, since 2026-11-02. Ask a.b@shop.example or https://shop.example/x."
+
+
+@pytest.mark.parametrize(
+    ("choice", "first"),
+    [
+        (Choice("number"), "2041"),
+        (Choice("amount_after", "price:"), "1.299,00"),
+        (Choice("amount_after", "was"), "1,499.00"),
+        (Choice("amount_after", "in stock:"), "14"),
+        (Choice("words", "in  Stock"), "In stock"),
+        (Choice("words", "(dl-2041)"), "(DL-2041)"),
+        (Choice("email"), "a.b@shop.example"),
+        (Choice("address"), "https://shop.example/x"),
+        (Choice("date"), "2026-11-02"),
+        (Choice("code", "AB-1234"), "DL-2041"),
+    ],
+)
+def test_a_choice_finds_what_it_names_and_is_known_by_its_pattern(choice, first):
+    pattern = pattern_for(choice)
+    found, _more = find(read_pattern(pattern), TEXT, 10)
+    assert found[0] == first
+    again = choice_of(pattern)
+    assert again.kind == choice.kind
+    assert pattern_for(again) == pattern
+
+
+@pytest.mark.parametrize("kind", ["amount_after", "words", "code"])
+def test_a_choice_without_its_words_writes_nothing(kind):
+    assert pattern_for(Choice(kind, "  ")) == ""
+
+
+def test_a_code_is_told_by_the_signs_of_its_example():
+    assert pattern_for(Choice("code", "AB-1234")) == r"[A-Z]{2}-\d{4}"
+    assert pattern_for(Choice("code", "x.7")) == r"[a-z]\.\d"
+    assert pattern_for(Choice("code", "--")) == ""
+    assert choice_of(r"[A-Z]{2}-\d{4}") == Choice("code", "AB-1234")
+
+
+@pytest.mark.parametrize("pattern", ["", "(", "(?i)", "a|b", r"(\d+) (\w+)", "(?i)x.*y", r"\d+", "\\"])
+def test_other_patterns_are_ones_own(pattern):
+    assert choice_of(pattern) == Choice("own")
