@@ -108,9 +108,14 @@ async def test_a_page_from_right_to_left_keeps_the_order_of_its_words() -> None:
         await read_it("terms.pdf", made.hebrew_pdf(*HEBREW), "tables")
 
 
-async def test_a_line_from_right_to_left_on_another_page_keeps_the_order_of_its_words() -> None:
-    lines = ("A QUOTE FROM A BOOK OF ANOTHER COUNTRY"[::-1], HEBREW[0])
-    assert (await read_it("quote.pdf", made.hebrew_pdf(*lines), "markdown"))["markdown"].endswith(HEBREW[0])
+@pytest.mark.parametrize("line", [
+    HEBREW[0], 'הנכ"ל והסמנכ"ל', "מְדִינִיּוּת הַחֲזָרוֹת", "سُلْطَةٌ كَبِيرَةٌ", "(ניתן) להחזיר, כל מוצר.",
+])  # fmt: skip
+async def test_a_line_from_right_to_left_on_another_page_keeps_the_order_of_its_words(line: str) -> None:
+    lines = ("A QUOTE FROM A BOOK OF ANOTHER COUNTRY, WITH MORE WORDS"[::-1], line)
+    found = await read_it("quote.pdf", made.hebrew_pdf(*lines), "markdown")
+    assert found["text"].split("\n")[-1] == found["markdown"].split("\n")[-1] == found["layout"].split("\n")[-1].strip()
+    assert {*line} - {*"()"} == {*found["markdown"].split("\n")[-1]} - {*"()"}
 
 
 async def test_pages_of_a_pdf_come_out_as_pictures() -> None:
