@@ -68,6 +68,16 @@ class RowPage(Struct, frozen=True):
     total: int
 
 
+class ShownValues(Struct, frozen=True):
+    """How values are shown, for a search in what the reader sees. `text(column, value)`: the value as it is shown.
+
+    `parts`: the JSON text of each row with a value that is shown with the searched text holds one of these.
+    """
+
+    text: Callable[[str, Any], str]
+    parts: tuple[str, ...]
+
+
 class RowsChanged(Exception):
     """The rows of a dataset were replaced while they were read page by page, or a column of them is gone."""
 
@@ -177,11 +187,10 @@ def page_of_rows(
     offset: int,
     limit: int,
     search: str = "",
-    shown: Callable[[str, Any], str] | None = None,
+    shown: ShownValues | None = None,
 ) -> RowPage:
-    """Returns one page of rows. `search`: only rows with a value that contains this text, ignoring case.
-
-    `shown(column, value)`: a value as the reader sees it, which is searched, too.
+    """Returns one page of rows. `search`: only rows with a value that contains this text, ignoring case, as it is stored
+    or as it is `shown`.
     """
     if search.strip():
         return _found(session, workspace_id, dataset_id, search.strip().casefold(), offset, limit, shown)
@@ -224,7 +233,7 @@ def _found(
     wanted: str,
     offset: int,
     limit: int,
-    shown: Callable[[str, Any], str] | None,
+    shown: ShownValues | None,
 ) -> RowPage:
     raw = json.dumps(wanted, ensure_ascii=False)[1:-1]
     rows: list[RowLine] = []
@@ -240,11 +249,13 @@ def _found(
     for row_id, text in texts:
         folded = text.casefold()
         # skips most rows without parsing them; 0.2 escaped letters in rows that were changed
-        if shown is None and raw not in folded and wanted not in folded and "\\u" not in folded:
+        stored = raw in folded or wanted in folded or "\\u" in folded
+        seen = shown if shown is not None and any(part in folded for part in shown.parts) else None
+        if not stored and seen is None:
             continue
         data = json.loads(text)
-        if not any(wanted in _as_words(value) for value in data.values()) and not (
-            shown is not None and any(wanted in shown(name, value) for name, value in data.items())
+        if not (stored and any(wanted in _as_words(value) for value in data.values())) and not (
+            seen is not None and any(wanted in seen.text(name, value) for name, value in data.items())
         ):
             continue
         if offset <= total < offset + limit:

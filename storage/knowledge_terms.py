@@ -24,7 +24,9 @@ _UNSPACED = (
 )
 _RUN = re.compile(f"[{_UNSPACED}]+")
 _TERM = re.compile(f"[{_UNSPACED}]+|[^\\W_{_UNSPACED}]+")
-_UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff]")
+_UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff]++")
+#: Those between words: U+200B is where a line may break, and U+FEFF where files were put together.
+_BETWEEN_WORDS = frozenset("\u200b\ufeff")
 _SHARP_S = re.compile("ß|ss")
 #: At so many places of a word, from its beginning on, ß and ss are exchanged: 16 spellings.
 _MOST_SHARP_S = 4
@@ -69,9 +71,22 @@ class Term(Struct, frozen=True):
 
 def composed(text: str) -> str:
     """Returns a text with each letter and its accents as one character, without signs that are not seen and stand inside
-    of words, like soft hyphens. Those that join letters and emoji stay.
+    of words, like soft hyphens, and with a blank for those between words. Those that join letters and emoji stay.
     """
-    return unicodedata.normalize("NFC", _UNSEEN.sub("", text))
+    return unicodedata.normalize("NFC", _UNSEEN.sub(_blank_or_nothing, text))
+
+
+def _blank_or_nothing(unseen: re.Match[str]) -> str:
+    """Returns a blank for signs between words; none beside another blank, and none between letters that are written
+    without spaces, which are found as pairs, and are typed without such signs.
+    """
+    before, after = (
+        unseen.string[max(unseen.start() - 1, 0) : unseen.start()],
+        unseen.string[unseen.end() : unseen.end() + 1],
+    )
+    if _BETWEEN_WORDS.isdisjoint(unseen[0]) or not before.strip() or not after.strip():
+        return ""
+    return "" if _RUN.match(before) and _RUN.match(after) else " "
 
 
 def small(text: str) -> str:

@@ -380,4 +380,4 @@ def _text_of(value: str, payload: Any) -> str:
 def _why_text(payload: Any, front: str = "") -> str:
     if not changes_in_javascript(payload):
         return ""
-    return f"{front}// JSON as text: an object would round its whole numbers, or lose a field named __proto__.\n"
+    return f"{front}// JSON as text: an object would change its large numbers, or lose a field named __proto__.\n"

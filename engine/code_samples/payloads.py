@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 
 from msgspec import Struct
 
+from engine.core.lone_surrogates import whole_utf8, without_lone_surrogates
 from engine.flow.file_values import KIND_ENDINGS, is_file_value, is_web_file, map_files, sent_files, takes_files
 
 #: The kind of response: one JSON value, one JSON value per line, server-sent events, or no body.
@@ -16,6 +17,9 @@ Answers = Literal["json", "lines", "events", "nothing"]
 _MARK = "@@file:"
 #: `Number.MAX_SAFE_INTEGER`.
 _LARGEST_IN_JAVASCRIPT = 2**53 - 1
+#: JavaScript writes numbers below this without an exponent. The API takes whole numbers of 64 bits, and larger ones only
+#: with one.
+_WITH_EXPONENT = 1e21
 
 
 class SampleCall(Struct, frozen=True):
@@ -63,18 +67,20 @@ def has_files(payload: Any) -> bool:
 
 
 def as_json(payload: Any) -> str:
-    """Returns the payload as indented JSON, with a mark (see `marks`) for each file."""
-    return json.dumps(payload, ensure_ascii=False, indent=2, default=_mark)
+    """Returns the payload as indented JSON that can be encoded, with a mark (see `marks`) for each file."""
+    return without_lone_surrogates(json.dumps(payload, ensure_ascii=False, indent=2, default=_mark))
 
 
 def changes_in_javascript(payload: Any) -> bool:
-    """True when an object of JavaScript cannot hold the payload as it is: it rounds whole numbers beyond 2^53, and takes a
-    field named `__proto__` for something else.
+    """True when an object of JavaScript does not send the payload as it is: it rounds whole numbers beyond 2^53, writes
+    1e19 with all its digits, which the API refuses, and takes a field named `__proto__` for something else.
     """
     if isinstance(payload, dict):
         return "__proto__" in payload or any(map(changes_in_javascript, payload.values()))
     if isinstance(payload, list):
         return any(map(changes_in_javascript, payload))
+    if isinstance(payload, float):
+        return 2**63 <= abs(payload) < _WITH_EXPONENT
     return isinstance(payload, int) and abs(payload) > _LARGEST_IN_JAVASCRIPT
 
 
@@ -87,7 +93,7 @@ def marks(payload: Any) -> list[tuple[str, str]]:
 
 
 def _mark(file: FileToSend) -> str:
-    return f"{_MARK}{file.name.encode().hex()}@@"
+    return f"{_MARK}{whole_utf8(file.name).hex()}@@"
 
 
 def _file_name(field: Mapping[str, Any]) -> str:

@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 from urllib.parse import urlsplit
 
+from engine.core.lone_surrogates import without_lone_surrogates
+
 YOUR_KEY = "YOUR_API_KEY"
 #: The files that the samples of an upload and of a download name.
 UPLOADED, DOWNLOADED = "report.pdf", "download"
 
 
 def shell_word(text: str) -> str:
-    """Quotes any text as one shell word; in double quotes where that is safe, because they are easier to read."""
+    """Quotes any text as one shell word that can be encoded; in double quotes where that is safe, because they are easier
+    to read.
+    """
+    text = without_lone_surrogates(text)
     if any(letter in text for letter in "\"$`\\!'\n"):
         return "'" + text.replace("'", "'\\''") + "'"
     return f'"{text}"'
 
 
 def quoted(text: str) -> str:
-    """Quotes any text for Python and JavaScript."""
-    return json.dumps(text, ensure_ascii=False)
+    """Quotes any text for Python and JavaScript, so that it can be encoded."""
+    return without_lone_surrogates(json.dumps(text, ensure_ascii=False))
 
 
 def question_of(url: str) -> tuple[str, str]:

@@ -234,6 +234,11 @@ def is_leftward(letter: str) -> bool:
     return letter > "\u0590" and unicodedata.bidirectional(letter) in {"R", "AL"}
 
 
+def is_mark(letter: str) -> bool:
+    """True for signs above, below or in a letter, as vowel signs of Hebrew and Arabic."""
+    return letter > "\u02ff" and unicodedata.bidirectional(letter) == "NSM"
+
+
 def _is_prose(lines: list[Line]) -> bool:
     cells = [cell for line in lines for cell in line.cells]
     return sum(len(cell.text) for cell in cells) / max(len(cells), 1) > _PROSE

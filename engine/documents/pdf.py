@@ -12,7 +12,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from engine.documents.document import Page, Read, Unreadable, Wish, counted, cut_note, too_many_note
-from engine.documents.page_layout import PageLayout, Piece, is_leftward, is_right_to_left
+from engine.documents.page_layout import PageLayout, Piece, is_leftward, is_mark, is_right_to_left
 from engine.documents.rows import table_of
 
 MEDIA_TYPE = "application/pdf"
@@ -134,6 +134,7 @@ def _pieces(page: pypdfium2.PdfTextPage) -> list[Piece]:
     """Returns the words of the page: characters that stand side by side, with the height of their font."""
     pieces: list[Piece] = []
     word: list[str] = []
+    is_leftwards = False
     left = right = bottom = top = 0.0
     box = pdfium.FS_RECTF()
     there = ctypes.byref(box)
@@ -143,18 +144,28 @@ def _pieces(page: pypdfium2.PdfTextPage) -> list[Piece]:
         if code in _NO_CHARACTERS or not (space or pdfium.FPDFText_GetLooseCharBox(page, place, there)):
             continue
         height = top - bottom
+        letter = chr(code)
+        if is_leftward(letter):
+            is_leftwards = True
+        # vowel signs stand above or below their letter, wherever their boxes are
         if word and (
             space
-            or not -height < (left - box.right if is_leftward(chr(code)) else box.left - right) < 0.17 * height
-            or abs(box.top + box.bottom - top - bottom) > height / 2
+            or not (
+                is_mark(letter)
+                or (
+                    -height < (left - box.right if is_leftwards else box.left - right) < 0.17 * height
+                    and abs(box.top + box.bottom - top - bottom) <= height / 2
+                )
+            )
         ):
             pieces.append(Piece(left, right, bottom, max(top, bottom + 1), "".join(word), len(pieces)))
             word = []
+            is_leftwards = is_leftward(letter)
         if space:
             continue
         if not word:
             left, right, bottom, top = box.left, box.right, box.bottom, box.top
-        word.append(chr(code))
+        word.append(letter)
         left, right = min(left, box.left), max(right, box.right)
     if word:
         pieces.append(Piece(left, right, bottom, max(top, bottom + 1), "".join(word), len(pieces)))

@@ -7,6 +7,8 @@ import io
 import posixpath
 import re
 import zipfile
+from collections.abc import Mapping
+from typing import NamedTuple
 from xml.parsers import expat
 
 import mammoth
@@ -26,8 +28,14 @@ _MATH = (
 #: Elements around text that mammoth leaves out with their text; it reads what stands in a `w:smartTag`.
 _AROUND = frozenset({"fldSimple", "dir", "bdo"})
 _LEFT_OUT = re.compile(rb"[<:](?:fldSimple|dir|bdo|oMath)[\s/>]")
-#: What a part of a formula begins with, so that ½ does not become 12.
-_BEFORE = {"den": "/", "sup": "^", "sub": "_", "rad": "√"}
+#: What is written before a part of a formula, so that ½ does not become 12.
+_BEFORE = {"den": "/", "sup": "^", "sub": "_", "lim": "_"}
+#: What is written between parts of the same name, by the whole and the part.
+_BETWEEN = {("mr", "e"): ", ", ("m", "mr"): "; ", ("eqArr", "e"): "; "}
+#: Parts of a formula that a letter or digit behind them would become one with.
+_WHOLES = frozenset({"f", "func", "limLow", "limUpp", "nary", "rad", "sSub", "sSubSup", "sSup"})
+#: Characters of a part of a formula that are remembered: longer parts are no single sign.
+_KNOWN = 40
 _WITH_TEXT = ("document", "footnotes", "endnotes")
 
 
@@ -78,24 +86,111 @@ def _whole(content: bytes, archive: Archive) -> bytes:
 
 
 def _unwrapped(root: etree._Element) -> bytes:
-    for node in list(root.iter(etree.Element)):
+    formulas: dict[etree._Element, _Part] = {}
+    for node in reversed(list(root.iter(etree.Element))):  # the parts of a formula before the whole
         name = etree.QName(node)
         if name.namespace in _MATH:
-            _unwrap_math(node, name.localname)
+            formulas[node] = _unwrap_math(node, name.localname, formulas)
         elif name.localname in _AROUND and name.namespace:
             node.tag = f"{{{name.namespace}}}smartTag"
     return etree.tostring(root, encoding="UTF-8", xml_declaration=True)
 
 
-def _unwrap_math(node: etree._Element, name: str) -> None:
-    if name.endswith("Pr"):
-        return
+class _Part(NamedTuple):
+    """A part of a formula, with the beginning of its text and the last character. `closed`: brackets stand around it."""
+
+    name: str
+    text: str = ""
+    last: str = ""
+    closed: bool = False
+
+    @property
+    def is_number(self) -> bool:
+        return self.text.replace(".", "").replace(",", "").isdecimal()
+
+
+def _unwrap_math(node: etree._Element, name: str, formulas: Mapping[etree._Element, _Part]) -> _Part:
+    """Makes a part of a formula one that mammoth reads, and writes its parts on one line: `(a+b)/(c+d)`, `√(x+1)`."""
+    parent = node.getparent()
+    if name.endswith("Pr") or (parent is not None and parent.tag.endswith("Pr")):
+        return _Part(name)  # how the part looks
     node.tag = f"{{{_WORD}}}{name if name in {'r', 't'} else 'smartTag'}"
+    if name in {"r", "t"}:
+        text = "".join(node.itertext())
+        return _Part(name, text[:_KNOWN], text[-1:])
+    parts = [(one, part) for one in node if (part := _part_of(one, formulas)).text]
+    text, last = "", ""
+    begins, ends = _ends_of(node, name, with_degree=any(part.name == "deg" for _, part in parts))
+    earlier = _Part("")
+    for one, part in parts:
+        front = _front(name, part, earlier, node)
+        bare = part.closed or not _wants_brackets(name, part, root=begins == "√")
+        if not front and part.text[0].isalnum() and last.isalnum() and (earlier.name in _WHOLES or part.name == "f"):
+            front = " "
+        before, after = front + ("" if bare else "("), ("" if bare else ")") + ("; " if part.name == "deg" else "")
+        if before:
+            one.addprevious(_run(before))
+        if after:
+            one.addnext(_run(after))
+        text = f"{text}{before}{part.text}{after}"[:_KNOWN]
+        last, earlier = after[-1:] or part.last, part
+    if begins:
+        node.insert(0, _run(begins))
+    if ends:
+        node.append(_run(ends))
+    closed = bool(begins and ends) or (len(parts) == 1 and parts[0][1].closed)
+    return _Part(name, f"{begins}{text}{ends}"[:_KNOWN], ends or last, closed)
+
+
+def _part_of(node: etree._Element, formulas: Mapping[etree._Element, _Part]) -> _Part:
+    """Returns a part of a formula; a part that is none, like a change that is tracked, by its text."""
+    if node in formulas or not isinstance(node.tag, str):
+        return formulas.get(node, _Part(""))
+    text = "".join(node.itertext()).strip()
+    return _Part("", text[:_KNOWN], text[-1:])
+
+
+def _ends_of(node: etree._Element, name: str, *, with_degree: bool) -> tuple[str, str]:
+    """Returns what a part begins and ends with."""
     if name == "d":
-        node.insert(0, _run("("))
-        node.append(_run(")"))
-    elif name in _BEFORE and len(node):
-        node.insert(0, _run(_BEFORE[name]))
+        return _sign_of(node, "begChr", "("), _sign_of(node, "endChr", ")")
+    if name == "nary":
+        return _sign_of(node, "chr", "∫"), ""
+    if name == "rad":
+        return ("root(", ")") if with_degree else ("√", "")
+    return "", ""
+
+
+def _front(whole: str, part: _Part, earlier: _Part, node: etree._Element) -> str:
+    """Returns what stands before a part of `whole`, whose part `earlier` stands before it."""
+    if whole == "limUpp" and part.name == "lim":
+        return "^"
+    if whole in {"func", "nary"} and part.name == "e" and not part.closed:
+        return " "
+    if earlier.name != part.name:
+        return _BEFORE.get(part.name, "")
+    return _sign_of(node, "sepChr", "|") if (whole, part.name) == ("d", "e") else _BETWEEN.get((whole, part.name), "")
+
+
+def _wants_brackets(whole: str, part: _Part, *, root: bool) -> bool:
+    """True when a part of `whole` would become another formula without brackets."""
+    if len(part.text) == 1 or part.is_number:
+        return False
+    if part.name in {"num", "den", "sup"} or (part.name == "e" and root):
+        return True
+    return (part.name in {"sub", "lim"} or (whole in {"sSub", "sSubSup", "sSup"} and part.name == "e")) and (
+        not part.text.isalnum()
+    )
+
+
+def _sign_of(node: etree._Element, name: str, usual: str) -> str:
+    """Returns a sign that the properties of a part name, or the usual one."""
+    for properties in node:
+        if isinstance(properties.tag, str) and properties.tag.endswith("Pr"):
+            for one in properties:
+                if isinstance(one.tag, str) and etree.QName(one).localname == name:
+                    return next((value for key, value in one.attrib.items() if key.endswith("}val")), usual)
+    return usual
 
 
 def _run(text: str) -> etree._Element:

@@ -44,6 +44,8 @@ _PAGE_SECONDS = 30.0
 _NAME_CHARS = 300
 #: What the parts of a file are called; those of others are pages.
 _PLACES = {"pptx": "slide", "xlsx": "sheet", "xls": "sheet", "ods": "sheet"}
+#: What stands in the Markdown of each table with several columns.
+_TABLE = "\n| --- | --- |"
 #: A link of Markdown: its address tells nothing about the text, but its words would be found.
 _LINK = re.compile(r"\[([^\[\]]{0,500}+)\]\([^()\s]{0,2000}+\)")
 
@@ -121,10 +123,10 @@ async def _read_file(file: FileContent, tools: Tools) -> AsyncIterator[Found | N
     if len(read["pages"]) > 1:
         word = _PLACES.get(ending, "page")
         parts = tuple((f"{word} {one['number']}", one["text"]) for one in read["pages"] if one["text"].strip())
-    elif (
-        read["media_type"] == "application/pdf"
-    ):  # its layout is guessed; its text has the words in the order of reading
-        parts = (("page 1", read["text"]),)
+    elif read["media_type"] == "application/pdf":
+        # its layout is guessed, and its text has the words in the order of reading; that of a table may be drawn column
+        # by column, so that only its rows tell what belongs together
+        parts = (("page 1", read["markdown"] if _TABLE in read["markdown"] else read["text"]),)
     else:
         parts = (("", _LINK.sub(r"\1", read["markdown"] or read["text"])),)
     if not any(text.strip() for _, text in parts):

@@ -88,7 +88,8 @@ class ServerSession:
         self._task: asyncio.Task[None] | None = None
         #: The status of the server's last answer to what was sent to it.
         self._status = 200
-        #: Tells that the server has ended the session, and that it took a request of the call before.
+        #: Tells that the server has ended the session, and that it took a request of the call before; both only of the
+        #: session and the call that are served now.
         self._ended = self._taken = False
 
     @property
@@ -230,6 +231,7 @@ class ServerSession:
                 self._taken = True
 
         self._status = 200
+        self._ended = self._taken = False
         # the session keeps limits of its own
         async with self._outbound.client(headers=self._address.headers(), silence_seconds=None) as http:
             http.event_hooks = {"request": [], "response": [note_status]}

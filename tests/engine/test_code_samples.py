@@ -680,6 +680,21 @@ def test_curl_sends_a_long_payload_with_a_file(made: Any, endpoint: Endpoint, tm
     assert endpoint.submits[1:] == [{**payload, "document": "file_1"}]
 
 
+@pytest.mark.parametrize("made", [code_examples, one_call_examples, call_examples])
+def test_half_of_a_character_stands_as_its_replacement_in_every_sample(made: Any) -> None:
+    # the sample of a call uploads no file
+    file = "a\ud800.txt" if made is call_examples else FileToSend("a\ud800.txt")
+    payload = {"text": "x\ud800", "na\udc00me": [file]}
+    address = "https://flows.example/public/v1/flows/execute/flow_1"
+    examples = call_examples("POST", address, body=payload) if made is call_examples else made(address, payload)
+    for text in (examples.curl, examples.python, examples.javascript, first_call(address, payload)):
+        text.encode()
+        assert "x\ufffd" in text
+        assert "na\ufffdme" in text
+        assert "a\ufffd.txt" in text
+        assert "@@" not in text
+
+
 @pytest.mark.process
 def test_without_curl_the_code_for_curl_ends_at_once(endpoint: Endpoint, tmp_path: Path):
     text = code_examples(endpoint.address, PAYLOAD).curl.replace("$(curl ", "$(no_such_curl ")
@@ -694,7 +709,8 @@ def test_without_curl_the_code_for_curl_ends_at_once(endpoint: Endpoint, tmp_pat
     {"order_id": 2**53 + 1, "low": -(2**63), "text": "`${1 + 1}` \\ \\n \"q\" \n it's", "deep": [{"n": 2**63 - 1}]},
     {"__proto__": {"b": 1}, "a": 1},
     {"deep": [{"__proto__": "p"}]},
-    {"largest": 2**53 - 1, "lowest": -(2**53) + 1, "exponent": 1e300},
+    {"large": [1e19, -1.5e20]},
+    {"largest": 2**53 - 1, "lowest": -(2**53) + 1, "exponent": 1e300, "next": 1e21, "short": 1e18},
 ])  # fmt: skip
 @pytest.mark.parametrize("made", [code_examples, one_call_examples, call_examples])
 @pytest.mark.process
@@ -710,6 +726,8 @@ def test_javascript_sends_numbers_and_names_as_they_are(payload: Any, made: Any,
 
     assert done.returncode == 0, done.stderr
     assert endpoint.submits[1:] == [payload]
+    # the API refuses a longer one
+    assert not [one for one in endpoint.submits[1].get("large", ()) if isinstance(one, int) and abs(one) >= 2**63]
     assert ("JSON as text" in examples.javascript) is ("largest" not in payload)
 
 

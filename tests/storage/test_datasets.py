@@ -19,6 +19,7 @@ from storage.dataset_columns import drop_columns_of
 from storage.dataset_keys import OUT_OF_USE, find_by_value, key_text
 from storage.datasets import (
     CHUNK,
+    ShownValues,
     each_row,
     find_dataset,
     find_key_column,
@@ -191,6 +192,26 @@ def test_pages_and_search_count_what_fits(world: World) -> None:
         assert ([row.data["n"] for row in page.rows], page.total) == (found, total), text
     assert world.read(page_of_rows, "ws_other", dataset_id, offset=0, limit=2).total == 0
     assert world.read(page_of_rows, "ws_other", dataset_id, offset=0, limit=2, search="word").total == 0
+
+
+def test_only_rows_with_the_digits_of_a_search_are_read_as_they_are_shown(world: World) -> None:
+    dataset_id = add(world, [*NUMBERS, {"n": 1480.5}])
+    seen: list[Any] = []
+
+    def shown(_name: str, value: Any) -> str:
+        seen.append(value)
+        return f"{value:,.2f}"
+
+    page = world.read(
+        page_of_rows,
+        world.workspace_id,
+        dataset_id,
+        offset=0,
+        limit=2,
+        search="1,480.50",
+        shown=ShownValues(shown, ("1480.5,", "1480.5}")),
+    )
+    assert ([row.data for row in page.rows], page.total, seen) == ([{"n": 1480.5}], 1, [1480.5])
 
 
 @pytest.mark.parametrize("changed_by", ["this release", "0.2"])

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from storage.datasets import ColumnLine, DatasetLine
+from storage.datasets import ColumnLine, DatasetLine, ShownValues
 from ui.kit.text import Reader, _, number, plural, size, type_word
 
 #: Most characters that a cell shows; the row's form shows the whole value.
 SHOWN = 120
 #: A table of fewer bytes is shown without its size.
 _WORTH_TELLING = 1024
+#: Numbers from here on are written as they are stored: `float` has no two places for them.
+_TOO_LARGE = 1e15
 TYPES = {kind: type_word(kind) for kind in ("string", "number", "integer", "boolean", "array", "object")}
 
 
@@ -47,30 +49,52 @@ def two_places(values: Iterable[Any]) -> bool:
 
 
 def number_text(value: Any, reader: Reader, *, two: bool) -> str:
-    """The text of a cell in a column of numbers: `1,480.00` with `two` places."""
-    if two and isinstance(value, int | float) and not isinstance(value, bool):
+    """The text of a cell in a column of numbers: `1,480.00` with `two` places, unless it is very large."""
+    if two and _may_have_two_places(value):
         return number(value, reader, places=2)
     return cell_text(value, reader)
 
 
-def shown_numbers(columns: Sequence[ColumnLine], search: str, reader: Reader) -> Callable[[str, Any], str] | None:
-    """Returns what gives the text of a number in its cell, for a search that may be one; None for other searches."""
+def shown_numbers(columns: Sequence[ColumnLine], search: str, reader: Reader) -> ShownValues | None:
+    """Returns how the numbers are shown in their cells, for a search that may be one; None for other searches."""
     marks = {reader.thousands, reader.decimal}
     if not marks & set(search) or not set(search.removeprefix("-")) <= {*"0123456789", *marks}:
         return None
     numbers = {one.name for one in columns if one.type == "number"}
+    if not numbers:
+        return None
+
+    places = search.rpartition(reader.decimal)[2] if reader.decimal in search else ""
+    hundredths = int(places) if len(places) == 2 and places.isdecimal() else None
 
     def shown(name: str, value: Any) -> str:
-        if name not in numbers or not _has_two_places(value):
+        if name not in numbers or not _may_have_two_places(value):
+            return ""
+        if hundredths is not None and round(abs(value) % 1 * 100) != hundredths:  # far quicker than the text
+            return ""
+        if round(value, 2) != value:
             return ""
         text = number_text(value, reader, two=True)
         return f"{text} {text.replace(reader.thousands, '')}"  # nobody has to type what only groups the digits
 
-    return shown
+    return ShownValues(shown, _stored_parts(search, reader))
 
 
-def _has_two_places(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and round(value, 2) == value
+def _stored_parts(search: str, reader: Reader) -> tuple[str, ...]:
+    """Returns what of a number stands in the JSON text of a row when it is shown with the searched text in two places: its
+    digits without thousands and last zeros.
+    """
+    whole, _point, places = search.replace(reader.thousands, "").partition(reader.decimal)
+    kept = places.rstrip("0")
+    stored = f"{whole}.{kept}" if kept else whole
+    if len(places) < 2:
+        return (stored,)
+    # both places are there, so the number ends
+    return (f"{stored},", f"{stored}}}") if kept else (f"{stored},", f"{stored}}}", f"{stored}.0")
+
+
+def _may_have_two_places(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _TOO_LARGE
 
 
 def rows_word(count: int, reader: Reader) -> str:

@@ -108,9 +108,14 @@ async def test_a_page_from_right_to_left_keeps_the_order_of_its_words() -> None:
         await read_it("terms.pdf", made.hebrew_pdf(*HEBREW), "tables")
 
 
-async def test_a_line_from_right_to_left_on_another_page_keeps_the_order_of_its_words() -> None:
-    lines = ("A QUOTE FROM A BOOK OF ANOTHER COUNTRY"[::-1], HEBREW[0])
-    assert (await read_it("quote.pdf", made.hebrew_pdf(*lines), "markdown"))["markdown"].endswith(HEBREW[0])
+@pytest.mark.parametrize("line", [
+    HEBREW[0], 'הנכ"ל והסמנכ"ל', "מְדִינִיּוּת הַחֲזָרוֹת", "سُلْطَةٌ كَبِيرَةٌ", "(ניתן) להחזיר, כל מוצר.",
+])  # fmt: skip
+async def test_a_line_from_right_to_left_on_another_page_keeps_the_order_of_its_words(line: str) -> None:
+    lines = ("A QUOTE FROM A BOOK OF ANOTHER COUNTRY, WITH MORE WORDS"[::-1], line)
+    found = await read_it("quote.pdf", made.hebrew_pdf(*lines), "markdown")
+    assert found["text"].split("\n")[-1] == found["markdown"].split("\n")[-1] == found["layout"].split("\n")[-1].strip()
+    assert {*line} - {*"()"} == {*found["markdown"].split("\n")[-1]} - {*"()"}
 
 
 async def test_pages_of_a_pdf_come_out_as_pictures() -> None:
@@ -178,6 +183,10 @@ def formula(text: str) -> str:
     return f"<m:r><m:t>{text}</m:t></m:r>"
 
 
+def fraction(above: str, below: str) -> str:
+    return f"<m:f><m:num>{formula(above)}</m:num><m:den>{formula(below)}</m:den></m:f>"
+
+
 @pytest.mark.parametrize(
     ("inside", "text"),
     [
@@ -189,6 +198,27 @@ def formula(text: str) -> str:
          "</m:sup></m:sSup></m:oMath>"), "it is E=mc^2"),
         ((f"<m:oMathPara><m:oMath><m:f><m:num>{formula('1')}</m:num><m:den><m:d><m:e>{formula('a+b')}</m:e></m:d></m:den>"
          "</m:f></m:oMath></m:oMathPara>"), "1/(a+b)"),
+        (f"<m:oMath>{fraction('a+b', 'c+d')}</m:oMath>", "(a+b)/(c+d)"),
+        (f"<m:oMath>{formula('2')}{fraction('1', '2')}{formula('x')}</m:oMath>", "2 1/2 x"),
+        (f"<m:oMath>{fraction('12', '3.5')}</m:oMath>", "12/3.5"),
+        (f"<m:oMath><m:sSup><m:e>{formula('2')}</m:e><m:sup>{formula('n+1')}</m:sup></m:sSup></m:oMath>", "2^(n+1)"),
+        (f"<m:oMath><m:sSup><m:e>{fraction('a', 'b')}</m:e><m:sup>{fraction('1', '2')}</m:sup></m:sSup></m:oMath>",
+         "(a/b)^(1/2)"),
+        (f"<m:oMath><m:sSub><m:e>{formula('x')}</m:e><m:sub>{formula('max')}</m:sub></m:sSub>{formula('y')}</m:oMath>",
+         "x_max y"),
+        (f"<m:oMath><m:rad><m:radPr/><m:deg/><m:e>{formula('x+1')}</m:e></m:rad></m:oMath>", "√(x+1)"),
+        (f"<m:oMath><m:rad><m:radPr/><m:deg>{formula('3')}</m:deg><m:e>{formula('x+1')}</m:e></m:rad></m:oMath>",
+         "root(3; x+1)"),
+        ((f"<m:oMath><m:d><m:dPr><m:begChr m:val='['/><m:sepChr m:val=','/><m:endChr m:val=')'/></m:dPr>"
+          f"<m:e>{formula('x')}</m:e><m:e>{formula('y')}</m:e></m:d></m:oMath>"), "[x,y)"),
+        (f"<m:oMath><m:d><m:dPr><m:begChr m:val='{{'/><m:endChr m:val=''/></m:dPr><m:e>{formula('x')}</m:e></m:d></m:oMath>",
+         "{x"),
+        ((f"<m:oMath><m:nary><m:naryPr><m:chr m:val='∑'/></m:naryPr><m:sub>{formula('i=1')}</m:sub>"
+          f"<m:sup>{formula('n')}</m:sup><m:e>{formula('i')}</m:e></m:nary></m:oMath>"), "∑_(i=1)^n i"),
+        ((f"<m:oMath><m:d><m:e><m:m><m:mr><m:e>{formula('1')}</m:e><m:e>{formula('2')}</m:e></m:mr>"
+          f"<m:mr><m:e>{formula('3')}</m:e><m:e>{formula('4')}</m:e></m:mr></m:m></m:e></m:d></m:oMath>"), "(1, 2; 3, 4)"),
+        ((f"<m:oMath><m:sSup><m:e>{formula('x')}</m:e><m:sup><w:ins w:id='1'>{formula('2')}</w:ins></m:sup></m:sSup>"
+          "</m:oMath>"), "x^2"),
     ],
 )  # fmt: skip
 async def test_text_in_fields_and_formulas_of_word_is_read(inside: str, text: str) -> None:

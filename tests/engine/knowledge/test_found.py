@@ -144,11 +144,14 @@ async def test_a_word_is_found_in_all_its_spellings(
 
 #: A text as files hold it, and a word of it as people type it.
 UNSEEN = [
-    ("Die Donau\u00addampf\u200bschiff\u2060fahrt\ufeff", "Donaudampfschifffahrt", "donaudampfschifffahrt"),
+    ("Die Donau\u00addampf\u00adschiff\u2060fahrt\ufeff", "Donaudampfschifffahrt", "donaudampfschifffahrt"),
     (unicodedata.normalize("NFD", "Die Gebühr beträgt drei Euro."), "Gebühr", "gebühr"),
     ("Die Gebühr beträgt drei Euro.", unicodedata.normalize("NFD", "Gebühr"), "gebühr"),
     ("Die Donaudampfschifffahrt", "Donau\u00addampf\u00adschiff\u00adfahrt", "donaudampfschifffahrt"),
     ("ราคา\u200bสินค้า", "คาสิน", "าส"),
+    ("Die Vereinbarung\u200b\u00adgilt ab Mai", "gilt", "gilt"),
+    ("Die Vereinbarung\u200bgilt ab Mai", "Vereinbarung", "vereinbarung"),
+    ("\ufeffThe last line\ufeffNext line", "next", "next"),
 ]
 
 
@@ -172,4 +175,5 @@ def test_only_texts_that_are_stored_in_another_way_count_as_changed() -> None:
         return cut_document(Found("file", "prices", (("", text),)), 1_000).hash
 
     assert hash_of("Gebühr 👩\u200d🚀") == "5d7f41a2e72043e542ff70c1c5f89aa8dfa1e4e583d44ee944857d528c6d63cc"
+    assert hash_of("\ufeffPrices \u200bof\u200b\n\ufeffbread") == hash_of("Prices of\nbread")
     assert hash_of("Ge\u00adbu\u0308hr 👩\u200d🚀") == hash_of("Gebühr 👩\u200d🚀") != hash_of("Gebühr 👩🚀")

@@ -403,11 +403,17 @@ async def test_documents_are_read_apart_with_their_pages(
     give(world, ada, made, "broken.pdf", b"%PDF-1.4 nothing")
     give(world, ada, made, "short.pdf", a_pdf("Only one page"))
     left, right = (
-        [(x, 700 - 14 * at, 10, f"{word} {at}") for at in range(3)] for x, word in ((57, "Left"), (300, "Right"))
+        [(x, 700 - 14 * at, 10, f"{word} column goes on in its line number {at}.") for at in range(3)]
+        for x, word in ((57, "Left"), (300, "Right"))
     )
     give(world, ada, made, "columns.pdf", pdf([*left, *right]))
+    goods, costs = (
+        [(x, 700 - 14 * at, 10, text) for at, text in enumerate(texts)]
+        for x, texts in ((57, ("Rye bread", "Roll")), (300, ("3.20", "0.80")))
+    )
+    give(world, ada, made, "prices.pdf", pdf([*goods, *costs]))
     await read_all(indexer)
-    terms, us, broken, short, columns = sources(world, made)
+    terms, us, broken, short, columns, prices = sources(world, made)
 
     def places(source_id: str) -> list[tuple[str, str]]:
         pieces, _ = world.read(
@@ -417,7 +423,9 @@ async def test_documents_are_read_apart_with_their_pages(
 
     assert places(terms.id) == [("page 1", "Returns within 30 days"), ("page 2", "Delivery is free")]
     assert places(short.id) == [("page 1", "Only one page")]
-    assert places(columns.id) == [("page 1", "Left 0\nLeft 1\nLeft 2\nRight 0\nRight 1\nRight 2")]
+    lines = [f"{word} column goes on in its line number {at}." for word in ("Left", "Right") for at in range(3)]
+    assert places(columns.id) == [("page 1", "\n".join(lines))]
+    assert places(prices.id) == [("page 1", "| Rye bread | 3.20 |\n| --- | --- |\n| Roll | 0.80 |")]
     assert places(us.id)[0][0] == ""
     assert "We bake." in texts(world, us.id)
     assert broken.state == "failed"

@@ -29,10 +29,12 @@ class _WithSessions(LocalServer):
 
     def __init__(self, ends: int, *, in_json: bool) -> None:
         super().__init__()
-        self.ends, self.in_json, self.known_for_one_call = ends, in_json, False
+        self.ends, self.in_json, self.known_for_one_call, self.gone = ends, in_json, False, False
         self.begun, self.made, self.known = 0, [], set[str]()
 
     def reply(self, seen: Seen) -> Reply:
+        if self.gone:
+            return Reply(404)
         if seen.method != "POST":
             return Reply(405 if seen.method == "GET" else 200)
         asked = seen.json
@@ -84,6 +86,18 @@ async def test_a_server_that_ends_every_session_is_told_so_and_another_call_trie
                 await session.call("note", {"text": "two"}, 60)
             assert await session.call("note", {"text": "three"}, 60) == "written"
     assert (server.made, server.begun) == (["one", "three"], 3)
+    await outbound.aclose()
+
+
+async def test_a_server_that_is_gone_is_told_so_by_every_call() -> None:
+    outbound = OutboundClient(OutboundRules(parse_allow_list("127.0.0.1")))
+    with _WithSessions(0, in_json=True) as server:
+        async with opened(outbound, ServerAddress("shop", server.origin + "/mcp")) as session:
+            await session.call("note", {"text": "one"}, 60)
+            server.gone = True
+            for text in ("two", "three"):
+                with pytest.raises(NodeFailed, match="There is no MCP server at the address of “shop”"):
+                    await session.call("note", {"text": text}, 60)
     await outbound.aclose()
 
 

@@ -16,12 +16,20 @@ from engine.actions.datasets import add_dataset, delete_dataset, import_rows, re
 from engine.actions.flows import create_flow
 from engine.actions.workspaces import create_workspace
 from storage.dataset_changes import checked_rows
-from storage.datasets import DatasetLine, find_dataset, get_dataset, list_datasets, page_of_rows
+from storage.datasets import (
+    ColumnLine,
+    DatasetLine,
+    as_json,
+    find_dataset,
+    get_dataset,
+    list_datasets,
+    page_of_rows,
+)
 from tests.factories import document, greeting, person
 from tests.ui.arrange import buttons, choose, entries, newest_button, page_text, press, texts, until
 from tests.ui.conftest import Site
-from ui.datasets.words import cell_text, sum_line
-from ui.kit.text import ENGLISH
+from ui.datasets.words import cell_text, number_text, shown_numbers, sum_line
+from ui.kit.text import ENGLISH, Reader
 
 BREAD: list[dict[str, Any]] = [
     {"name": "Rye", "price": 3.2, "organic": True, "tags": ["dark"]},
@@ -143,14 +151,46 @@ async def test_a_search_counts_what_it_finds(site: Site, user: User) -> None:
         ("480.5", "1 row found"),
         ("3.20", "2 rows found"),
         ("4.00", "1 row found"),
+        ("0.00", "No row has this text"),
     ],
 )
 async def test_a_number_is_found_as_it_is_shown(site: Site, user: User, search: str, found: str) -> None:
-    rows = [{"p": 1480.5, "n": 1}, {"p": 3.2, "n": 4}, {"p": 4, "n": 4}, {"p": -3.2, "n": 480}]
+    rows = [{"p": 1480.5, "n": 1}, {"p": 3.2, "n": 4}, {"p": 4, "n": 4}, {"p": -3.2, "n": 480}, {"p": 10**400, "n": 4}]
     await user.open(f"/datasets/{add(site, 'Prices', rows)}")
     assert {"1,480.50", "3.20", "4.00"} <= set(texts(user))
     user.find("Search in all rows").type(search)
     await user.should_see(found, retries=100)
+
+
+@pytest.mark.parametrize("reader", [ENGLISH, Reader(".", ","), Reader("\u202f", ",")])
+def test_every_part_of_a_number_as_it_is_shown_is_found_in_its_row(reader: Reader) -> None:
+    columns = [ColumnLine("p", "number")]
+    for value in (
+        0,
+        4,
+        4.0,
+        -3.2,
+        0.05,
+        -0.0,
+        10.01,
+        20.2,
+        1480.5,
+        1480,
+        1000000,
+        1234567.89,
+        -12000.07,
+        123456789012.3,
+    ):
+        text = number_text(value, reader, two=True)
+        for written in {text, text.replace(reader.thousands, "")}:
+            parts = {written[at:to] for at in range(len(written)) for to in range(at + 1, len(written) + 1)}
+            for searched in {one.strip() for one in parts}:
+                shown = shown_numbers(columns, searched, reader)
+                if shown is None:
+                    continue
+                assert searched in shown.text("p", value), (value, searched)
+                for row in ({"p": value}, {"p": value, "q": 1}):
+                    assert any(part in as_json(row) for part in shown.parts), (row, searched)
 
 
 async def test_a_cell_opens_its_row_in_a_form_by_type_and_saves_only_what_changed(site: Site, user: User) -> None:
