@@ -83,6 +83,13 @@ def _no_such_address(request: Request) -> Refusal:
     if (meant or path) in {"/public", BASE}:
         remedy = f"Call {BASE}/flows for the flows of your key; /docs describes every call"
         return NoSuchAddress("All addresses of the public API begin like this one, and none ends here", remedy=remedy)
+    with_id = path.replace("//", "/id/", 1)
+    if (
+        with_id != path
+        and path.startswith(BASE)
+        and any(route.path_regex.match(with_id) for route in request.app.routes)
+    ):
+        return NoSuchAddress("An id is missing in the address", remedy="Write it between the two slashes")
     if meant is not None and any(route.path_regex.match(meant) for route in request.app.routes):
         return NoSuchAddress("It is nearly an address of the public API", remedy=f"Call {meant[:200]}")
     return NoSuchAddress("The public API has no such call; /public/v1/openapi.json lists them all")

@@ -106,6 +106,15 @@ async def test_an_address_that_is_nearly_right_is_told_the_right_one(house: Hous
     assert problem.detail.endswith(f"Call {meant}")
 
 
+@pytest.mark.parametrize("asked", ["flows/execute//batch", "jobs//cancel", "batches//results"])
+async def test_an_address_whose_id_is_empty_says_so(house: House, asked: str):
+    response = await house.client.post(f"{SERVER}/public/v1/{asked}", json={})
+
+    assert response.status_code == 404
+    detail = ProblemDetails.model_validate(response.json()).detail
+    assert detail == "An id is missing in the address. Write it between the two slashes"
+
+
 async def test_a_call_with_a_key_beside_the_api_is_answered_by_the_api(house: House):
     front = app._front(house.api.state.context.settings, house.database, house.api, FastAPI())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url=SERVER) as client:
