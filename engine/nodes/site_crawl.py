@@ -321,7 +321,9 @@ class Crawl:
             if failure.passing:
                 self._miss(failure.message)
             waiting = []
-        waiting = waiting or [start._replace(url=urljoin(start.url, "/sitemap.xml"))]
+        # nothing says that the site has this one, and many sites answer 403 for what is not there
+        guessed = "" if waiting else urljoin(start.url, "/sitemap.xml")
+        waiting = waiting or [start._replace(url=guessed)]
         asked: set[str] = set()
         pages: list[_Link] = []
         limit = asyncio.timeout(_SITEMAP_SECONDS)
@@ -330,7 +332,7 @@ class Crawl:
                 while waiting and len(asked) < _MOST_SITEMAPS and len(pages) < 20 * self.limits.pages:
                     if (sitemap := waiting.pop(0)).url not in asked:
                         asked.add(sitemap.url)
-                        more, found = await self._read_sitemap(sitemap)
+                        more, found = await self._read_sitemap(sitemap, is_named=sitemap.url != guessed)
                         waiting += more
                         pages += found
         except TimeoutError:
@@ -340,14 +342,14 @@ class Crawl:
             self.context.log(f"Sitemap: it was not read in full within {_SITEMAP_SECONDS:g} seconds.")
         return pages
 
-    async def _read_sitemap(self, link: _Link) -> tuple[list[_Link], list[_Link]]:
-        """Returns the further sitemaps and the pages that a sitemap lists."""
+    async def _read_sitemap(self, link: _Link, *, is_named: bool) -> tuple[list[_Link], list[_Link]]:
+        """Returns the further sitemaps and the pages that a sitemap lists. `is_named`: by robots.txt or another sitemap."""
         http, may_pass = self.context.http, False
         try:
             async with http.turn(link.url, delay_seconds=self._delay, at_once=self.limits.at_once):
                 answer = await http.request("GET", link.url, timeout_seconds=_PAGE_SECONDS, reach=link.reach)
             if answer.status != 200:
-                may_pass = answer.status >= 400 and answer.status not in _NOT_THERE
+                may_pass = is_named and answer.status >= 400 and answer.status not in _NOT_THERE
                 raise status_failure(answer, link.url)
         except NodeFailed as failure:
             if failure.passing or may_pass:

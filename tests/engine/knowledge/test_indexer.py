@@ -518,13 +518,39 @@ async def test_pages_that_could_not_be_looked_for_stay(
 
 
 @pytest.mark.process
+async def test_a_site_that_answers_403_for_what_is_not_there_loses_its_deleted_pages(
+    world: World, ada: Principal, made: str, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "DELAY_SECONDS", 0.0)
+    denied = Page("<Error><Code>AccessDenied</Code></Error>", 403, "application/xml")
+    pages = {"/": a_page("Start", "/a", "/b"), "/a": a_page("A"), "/b": a_page("B")}
+    with WebSite({**pages, "/robots.txt": denied, "/sitemap.xml": denied}) as site:
+        allowed = parse_allow_list(site.origin.removeprefix("http://"))
+        tools = Tools(world.database, OutboundClient(OutboundRules(allow=tuple(allowed))), Sandbox(1))
+        indexer = Indexer(tools, model, "boot_here")  # type: ignore[arg-type]
+        source_id = world.write(add_site, ada, made, site.at("/"))
+        await read_all(indexer)
+        (source,) = sources(world, made)
+        assert (source.state, source.documents, source.problems) == ("ready", 3, ())
+        site.pages |= {"/b": denied, "/": a_page("Start", "/a")}
+        world.write(read_again, ada, source_id)
+        await read_all(indexer)
+        (source,) = sources(world, made)
+        assert (source.state, source.documents, source.problems) == ("ready", 2, ())
+        await tools.sandbox.close()
+        await tools.outbound.aclose()
+    check_index(world)
+
+
+@pytest.mark.process
 async def test_pages_that_are_refused_for_a_time_stay(
     world: World, ada: Principal, made: str, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "DELAY_SECONDS", 0.0)
     pages = {"/": a_page("Start", "/help", "/staff", "/news"), "/help": a_page("Help", "/help/a", "/help/b")}
     pages |= {"/help/a": a_page("A", "/help/a/deep"), "/help/b": a_page("B"), "/news": a_page("News")}
-    with WebSite({**pages, "/staff": Page("", 401)}) as site:
+    with WebSite({**pages, "/staff": Page("", 401), "/maps.xml": Page("", 404)}) as site:
+        site.pages["/robots.txt"] = f"Sitemap: {site.at('/maps.xml')}"
         allowed = parse_allow_list(site.origin.removeprefix("http://"))
         tools = Tools(world.database, OutboundClient(OutboundRules(allow=tuple(allowed))), Sandbox(1))
         indexer = Indexer(tools, model, "boot_here")  # type: ignore[arg-type]
@@ -544,11 +570,11 @@ async def test_pages_that_are_refused_for_a_time_stay(
             documents, told = await read()
             assert (documents, told[0].endswith(stays)) == (5, True)
             assert f"/help` answered {status}" in told[0]
-        site.pages["/help"], site.pages["/sitemap.xml"] = pages["/help"], Page("", 403)
+        site.pages["/help"], site.pages["/maps.xml"] = pages["/help"], Page("", 403)
         documents, told = await read()
         assert (documents, told[0].endswith(stays)) == (5, True)
-        assert "/sitemap.xml` answered 403" in told[0]
-        site.pages["/sitemap.xml"], site.pages["/help/b"] = Page("", 404), Page("", 403)
+        assert "/maps.xml` answered 403" in told[0]
+        site.pages["/maps.xml"], site.pages["/help/b"] = Page("", 404), Page("", 403)
         site.pages["/"] = a_page("Start", "/help", "/staff")
         documents, told = await read()
         assert documents == 4, "what is linked no more is removed: no page is known from those that were never shown"
