@@ -586,6 +586,38 @@ async def test_pages_that_are_refused_for_a_time_stay(
     check_index(world)
 
 
+@pytest.mark.process
+async def test_pages_that_lead_elsewhere_or_became_files_are_not_refused(
+    world: World, ada: Principal, made: str, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "DELAY_SECONDS", 0.0)
+    moved = ["/careers", "/intranet", "/manual"]
+    pages = {one: a_page(one[1:], f"{one}/deep") for one in moved} | {"/news": a_page("News")}
+    with WebSite({"/": Page("No programs", 403)}) as other, WebSite({**pages, "/": a_page("/", *pages)}) as site:
+        elsewhere = other.at("/").replace("127.0.0.1", "localhost")
+        hosts = "\n".join(one.removeprefix("http://").rstrip("/") for one in (site.origin, elsewhere))
+        tools = Tools(world.database, OutboundClient(OutboundRules(allow=tuple(parse_allow_list(hosts)))), Sandbox(1))
+        indexer = Indexer(tools, model, "boot_here")  # type: ignore[arg-type]
+        source_id = world.write(add_site, ada, made, site.at("/"))
+
+        async def read() -> tuple[int, list[str]]:
+            await read_all(indexer)
+            (source,) = sources(world, made)
+            world.write(read_again, ada, source_id)
+            return source.documents, [one["message"] for one in source.problems if one["name"] != site.at("/")]
+
+        assert (await read())[0] == 5
+        site.pages["/"] = a_page("Start", *moved)
+        site.pages["/careers"] = Page.redirect(elsewhere)
+        site.pages["/intranet"] = Page.redirect("http://10.1.2.3/")
+        site.pages["/manual"] = Page(b"%PDF" + b"x" * (11 << 20), content_type="application/pdf")
+        assert await read() == (1, [])
+        assert texts(world, source_id)[0].startswith("Start")
+        await tools.sandbox.close()
+        await tools.outbound.aclose()
+    check_index(world)
+
+
 async def test_without_an_answer_of_the_model_the_words_are_found(
     world: World, ada: Principal, made: str, indexer: Indexer, model: Model
 ) -> None:
