@@ -220,14 +220,19 @@ def claim_next(
 ) -> Task | None:
     """Gives the next source that is due to a worker; None when there is none. First come those to remove, then those that
     somebody waits for, then those that are read again by themselves; of each, those of workspaces of which none is being
-    read, and the one that is due for longest.
+    read (for a website only websites count, for the others only others), and the one that is due for longest.
 
     `under_way`: sources that this worker still reads, although they were taken from it. A second reading would have the
     same owner, and the writes of both could not be told apart. `read`, `remove`: what the worker has room for; `sites`: also
     for a website.
     """
     other = aliased(KnowledgeSource)
-    is_served = exists().where(other.workspace_id == KnowledgeSource.workspace_id, other.state == "working")
+    # a website may take an hour and has a place of its own, so only other websites wait for it
+    is_served = exists().where(
+        other.workspace_id == KnowledgeSource.workspace_id,
+        other.state == "working",
+        (other.kind == "site") == (KnowledgeSource.kind == "site"),
+    )
     row = session.scalars(
         _due(session, under_way, read=read, remove=remove, sites=sites)
         .order_by(

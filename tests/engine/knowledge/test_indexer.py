@@ -245,6 +245,25 @@ async def test_a_workspace_of_which_nothing_is_read_comes_first(world: World, ad
     assert claimed(world, 4) == ["0.example", "bob.example", "1.example", "2.example"]
 
 
+async def test_a_website_that_is_read_puts_back_no_other_source_of_its_workspace(
+    world: World, ada: Principal, made: str, clock: MovedClock
+) -> None:
+    world.write(add_site, ada, made, "a.example")
+    assert claimed(world, 1) == ["a.example"]
+    bob = person(world.write(add_workspace), name="Bob")
+    bobs = world.write(add_collection, bob, "Bob")
+    for who, where, name in ((ada, made, "ada"), (bob, bobs, "bob 0"), (bob, bobs, "bob 1"), (ada, made, "ada 1")):
+        clock.offset += 1
+        give(world, who, where, f"{name}.txt", b"Some words.")
+    clock.offset += 1
+    world.write(add_site, ada, made, "b.example")
+    clock.offset += 1
+    world.write(add_site, bob, bobs, "bob.example")
+    others = claimed(world, 4, sites=False)
+    assert others == ["ada.txt", "bob 0.txt", "bob 1.txt", "ada 1.txt"]
+    assert claimed(world, 2) == ["bob.example", "b.example"]
+
+
 async def test_one_website_at_most_is_read_at_a_time(
     world: World, ada: Principal, made: str, indexer: Indexer, model: Model
 ) -> None:
