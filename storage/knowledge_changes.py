@@ -20,7 +20,7 @@ from storage.files import drop_uses
 from storage.knowledge import Kind, SourceLine, source_line
 from storage.knowledge_terms import IndexedPiece
 from storage.knowledge_word_index import add_words, remove_words
-from storage.statements import is_sqlite
+from storage.statements import Statement, is_sqlite
 from storage.tables_knowledge import (
     KnowledgeCollection,
     KnowledgeContent,
@@ -39,6 +39,8 @@ RECEIPT_MS = 4 * DAY
 MOST_PROBLEMS = 50
 #: How often a source is read again -> the time between, in milliseconds.
 AGAIN = {"hourly": HOUR, "daily": DAY, "weekly": 7 * DAY, "monthly": 30 * DAY}
+
+_MOVE = Statement("update knowledge_documents set key = :key where id = :id and source_id = :source_id")
 
 
 class Lost(Exception):
@@ -574,12 +576,7 @@ def clear_documents(session: Session, source_id: str, owner: str | None, documen
 def move_documents(session: Session, source_id: str, owner: str, moves: Sequence[tuple[int, str]]) -> None:
     """Gives documents (id, new key) of a source another key. Their pieces, words and vectors stay as they are."""
     _owned(session, source_id, owner)
-    for document_id, key in moves:
-        session.execute(
-            update(KnowledgeDocument)
-            .where(KnowledgeDocument.id == document_id, KnowledgeDocument.source_id == source_id)
-            .values(key=key)
-        )
+    _MOVE.run(session, *({"id": document_id, "source_id": source_id, "key": key} for document_id, key in moves))
 
 
 def end_source(

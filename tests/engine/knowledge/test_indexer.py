@@ -8,7 +8,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from engine.actions.datasets import (
     add_dataset,
@@ -52,7 +52,7 @@ from storage.dataset_changes import checked_rows
 from storage.datasets import CHUNK, list_row_ids, list_rows
 from storage.files import list_uses
 from storage.knowledge import SourceLine, list_collections, list_sources, page_of_pieces
-from storage.knowledge_changes import claim_next, end_source
+from storage.knowledge_changes import claim_next, end_source, known_documents, move_documents
 from storage.tables_knowledge import KnowledgeSource
 from tests.engine.documents.made_files import pdf
 from tests.engine.jobs.world import World, add_workspace
@@ -169,6 +169,26 @@ async def test_the_same_table_imported_again_costs_only_what_is_new(
     assert {int(one) for one in keys} == set(world.read(list_row_ids, ada.workspace_id, dataset))
     assert "name: Loaf 229\nmade of: rye" in await found(world, made, "loaf 229", model)
     check_index(world)
+
+
+async def test_documents_are_taken_over_together(world: World, ada: Principal, made: str, indexer: Indexer) -> None:
+    dataset = world.write(add_dataset, ada, "Goods")
+    world.write(import_rows, ada, dataset, checked_rows([{"name": f"Loaf {at}"} for at in range(indexing.SLICE)]))
+    source_id = world.write(add_dataset_rows, ada, made, dataset)
+    await read_all(indexer)
+    known = world.read(known_documents, source_id)
+    moves = [(one.id, f"{int(key) + 10_000}") for key, one in known.items()]
+    sent: list[Any] = []
+
+    def move(session: Any) -> None:
+        session.get_one(KnowledgeSource, source_id).owner = "boot_here"
+        session.flush()
+        event.listen(session, "do_orm_execute", sent.append)
+        move_documents(session, source_id, "boot_here", moves)
+
+    world.write(move)
+    assert {one.id: key for key, one in world.read(known_documents, source_id).items()} == dict(moves)
+    assert len(sent) <= 3, "all others wait for this write"
 
 
 async def test_rows_that_are_replaced_while_they_are_read_are_all_of_one_table(
