@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
+from engine.actions import knowledge as actions
 from engine.actions.datasets import (
     add_dataset,
     add_row,
@@ -889,6 +890,44 @@ async def test_a_full_workspace_takes_no_more(
     world.write(add_site, ada, made, PRACTICE)
     await read_all(indexer)
     assert sources(world, made)[1].message.startswith("The workspace holds its most: 5 pieces")
+
+
+async def test_in_a_full_workspace_a_file_makes_way_for_the_one_that_replaces_it(
+    world: World, ada: Principal, made: str, indexer: Indexer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (indexing, actions):
+        monkeypatch.setattr(module, "MAX_PIECES", 3)
+    source_id = give(world, ada, made, "terms.md", b"# 1\n\nOld.\n\n# 2\n\nOld.\n\n# 3\n\nOld.")
+    await read_all(indexer)
+    with pytest.raises(TooLarge, match="The workspace holds its most"):
+        give(world, ada, made, "other.md", b"Other.")
+    give(world, ada, made, "terms.md", b"# 1\n\nNew.\n\n# 2\n\nNew.\n\n# 3\n\nNew.\n\n# 4\n\nNew.")
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.state, texts(world, source_id)) == ("ready", ["New."] * 4)
+    check_index(world)
+
+
+async def test_a_file_without_room_leaves_the_one_that_it_replaces(
+    world: World, ada: Principal, made: str, indexer: Indexer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source_id = give(world, ada, made, "terms.md", b"Old.")
+    await read_all(indexer)
+    first = world.read(list_uses, "collection", source_id)
+    world.write(add_text, ada, made, "Five", "\n\n".join(f"# {at}\n\ntext" for at in range(5)))
+    with monkeypatch.context() as full, pytest.raises(TooLarge, match="The workspace holds its most"):
+        full.setattr(actions, "MAX_PIECES", 5)
+        give(world, ada, made, "terms.md", b"# 1\n\nNew.\n\n# 2\n\nNew.")
+    assert sources(world, made)[0].state == "ready"
+    assert world.read(list_uses, "collection", source_id) == first
+    give(world, ada, made, "terms.md", b"# 1\n\nNew.\n\n# 2\n\nNew.")
+    monkeypatch.setattr(indexing, "MAX_PIECES", 5)  # others were faster
+    await read_all(indexer)
+    assert sources(world, made)[0].message == (
+        "The workspace holds its most: 5 pieces or 200 million characters of text. Remove what is not needed, or add"
+        " less. What was read of it before can still be found."
+    )
+    assert texts(world, source_id) == ["Old."]
 
 
 async def test_in_a_full_workspace_what_is_gone_goes_and_makes_room(
