@@ -73,6 +73,7 @@ class KnownDocument(Struct, frozen=True):
     hash: str
     model: str
     pieces: int
+    chars: int
 
 
 class Progress(Struct, frozen=True):
@@ -674,6 +675,7 @@ def _known(session: Session, source_id: str, *only: Any) -> Iterable[Any]:
             KnowledgeDocument.hash,
             KnowledgeDocument.model,
             KnowledgeDocument.piece_count,
+            KnowledgeDocument.char_count,
         ).where(KnowledgeDocument.source_id == source_id, *only)
     )
 

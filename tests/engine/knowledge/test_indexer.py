@@ -39,6 +39,8 @@ from engine.actions.principal import Principal
 from engine.core.clock import DAY, MovedClock
 from engine.core.errors import Conflict, Invalid, TooLarge
 from engine.files.intake import incoming_of
+from engine.flow.node_context import NodeFailed
+from engine.jobs.worker import knowledge as worker_knowledge
 from engine.jobs.worker.knowledge import WorkspaceKnowledge
 from engine.jobs.worker_locks import reclaim_of
 from engine.knowledge import indexer as indexing
@@ -827,6 +829,20 @@ async def test_what_a_step_adds_while_its_collection_is_read_anew_stays(
     check_index(world)
 
 
+async def test_in_a_full_workspace_a_text_makes_way_for_the_one_of_the_same_source(
+    world: World, made: str, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_knowledge, "MAX_PIECES", 2)
+    for at, text_ in enumerate(("# 1\n\nOld.\n\n# 2\n\nOld.", "# 1\n\nOld.\n\n# 2\n\nOld.", "New.", "Newest.")):
+        await step(world, f"job_{at}:add:", model).add(made, text_, "Terms")
+    with pytest.raises(NodeFailed, match="The workspace holds its most"):
+        await step(world, "job_9:add:", model).add(made, "# 1\n\nMore.\n\n# 2\n\nMore.", "Others")
+    monkeypatch.setattr(worker_knowledge, "MAX_PIECES", 0)
+    assert (await step(world, "job_10:add:", model).add(made, "Newest.", "Terms"))["action"] == "unchanged"
+    (source,) = sources(world, made)
+    assert texts(world, source.id) == ["Newest."]
+
+
 async def test_a_step_that_waited_for_the_former_model_asks_the_new_one(
     world: World, ada: Principal, made: str, model: Model
 ) -> None:
@@ -915,9 +931,10 @@ async def test_a_file_without_room_leaves_the_one_that_it_replaces(
     await read_all(indexer)
     first = world.read(list_uses, "collection", source_id)
     world.write(add_text, ada, made, "Five", "\n\n".join(f"# {at}\n\ntext" for at in range(5)))
-    with monkeypatch.context() as full, pytest.raises(TooLarge, match="The workspace holds its most"):
+    with monkeypatch.context() as full:
         full.setattr(actions, "MAX_PIECES", 5)
-        give(world, ada, made, "terms.md", b"# 1\n\nNew.\n\n# 2\n\nNew.")
+        with pytest.raises(TooLarge, match="The workspace holds its most"):
+            give(world, ada, made, "terms.md", b"# 1\n\nNew.\n\n# 2\n\nNew.")
     assert sources(world, made)[0].state == "ready"
     assert world.read(list_uses, "collection", source_id) == first
     give(world, ada, made, "terms.md", b"# 1\n\nNew.\n\n# 2\n\nNew.")
