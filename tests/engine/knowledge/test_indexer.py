@@ -255,9 +255,10 @@ async def test_what_somebody_waits_for_comes_before_what_is_read_again_by_itself
     world.write(add_site, ada, made, "new.example")
     clock.offset += 1
     world.write(read_again, ada, a.id)
+    assert [one.next_at for one in sources(world, made) if one.state == "waiting"] == [None, None]
     names = ["new.example", "a.example", "b.example"]
     assert claimed(world, 4) == names, "those that wait by how long they do, then what is due"
-    assert [one.next_at for one in sources(world, made) if one.state == "waiting"] == []
+    assert [(one.state, one.next_at) for one in sources(world, made)] == [("working", None)] * 3
 
 
 async def test_a_workspace_of_which_nothing_is_read_comes_first(world: World, ada: Principal, made: str) -> None:
