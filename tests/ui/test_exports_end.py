@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from nicegui.testing import User
 
-from engine.actions.datasets import add_dataset, delete_dataset, import_rows, rename_column
+from engine.actions.datasets import add_dataset, delete_dataset, delete_rows, import_rows, rename_column
 from engine.actions.files import upload_by_person
 from engine.actions.members import sign_out
 from engine.actions.playground_batches import begin_playground_batch, run_in_batch
@@ -17,7 +17,7 @@ from engine.backups.backups import new_name
 from engine.backups.work_folders import backups_folder
 from engine.files.intake import incoming_of
 from storage.dataset_changes import checked_rows
-from storage.datasets import CHUNK
+from storage.datasets import CHUNK, list_row_ids
 from storage.members import list_people
 from storage.tables import User as UserRow
 from tests.factories import document, greeting
@@ -210,3 +210,19 @@ async def test_a_table_that_is_another_one_meanwhile_breaks_off(
     assert not is_whole
     assert (f"first {CHUNK - 1}" in cut, cut != whole and whole.startswith(cut)) == (True, True)
     assert (LATE in cut, f"first {CHUNK}" in cut) == (False, False)
+
+
+@pytest.mark.parametrize("ending", ["csv", "json"])
+async def test_a_table_that_loses_a_row_that_was_sent_comes_to_its_end(site: Site, user: User, ending: str) -> None:
+    dataset_id = site.database.write_now(add_dataset, site.owner, "Goods")
+    many = checked_rows([{"name": f"first {number}"} for number in range(CHUNK + 1)])
+    site.database.write_now(import_rows, site.owner, dataset_id, many)
+    last_sent = site.database.read_now(list_row_ids, site.workspace_id, dataset_id)[CHUNK - 1]
+    path = f"/datasets/{dataset_id}/export.{ending}"
+    cookie = user.http_client.cookies["flowport_session"]
+    whole, _ = await sent(site, cookie, path, lambda: None)
+
+    def delete() -> None:
+        assert site.database.write_now(delete_rows, site.owner, dataset_id, [last_sent]) == 1
+
+    assert await sent(site, cookie, path, delete, after=PIECES_WITH_A_ROW[ending]) == (whole, True)
