@@ -138,21 +138,24 @@ def list_rows(
 
 def list_rows_on(session: Session, workspace_id: str, dataset: DatasetLine, *, after: int = 0) -> list[RowLine]:
     """Returns the same as `list_rows`, for a reader that takes the rows of one table page by page. Raises RowsChanged when
-    the next rows are not those of `dataset` as it was then: the last row that was read is gone, or a column is. Rows and
-    columns that were added are no other table.
+    the next rows are not those of `dataset` as it was then: none of the rows that were read is left, or a column is gone.
+    Rows and columns that were added, and single rows that were deleted, are no other table.
     """
     now = find_dataset(session, workspace_id, dataset.id)
     if now is None or not set(dataset.column_names) <= set(now.column_names):
         raise RowsChanged
-    if after and not has_row(session, dataset.id, after):
+    if after and not goes_on_after(session, dataset.id, after):
         raise RowsChanged
     return list_rows(session, workspace_id, dataset.id, after=after)
 
 
-def has_row(session: Session, dataset_id: str, row_id: int) -> bool:
-    """True when a dataset has the row with this id. None of the rows that were there before an import with Replace is."""
-    wanted = select(DatasetRow.id).where(DatasetRow.id == row_id, DatasetRow.dataset_id == dataset_id)
-    return session.scalar(wanted) is not None
+def goes_on_after(session: Session, dataset_id: str, row_id: int) -> bool:
+    """True when the rows after this id are of the table of which the rows up to it were read: one of those is left. An
+    import with Replace leaves none, and gives larger ids to all of its rows.
+    """
+    mine = select(DatasetRow.id).where(DatasetRow.dataset_id == dataset_id)
+    row_itself, row_before = mine.where(DatasetRow.id == row_id), mine.where(DatasetRow.id < row_id).limit(1)
+    return session.scalar(row_itself) is not None or session.scalar(row_before) is not None
 
 
 def list_row_ids(session: Session, workspace_id: str, dataset_id: str) -> list[int]:

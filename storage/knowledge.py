@@ -30,7 +30,7 @@ MAX_CHARS = 200_000_000
 
 class SourceLine(Struct, frozen=True):
     """A source of a collection. Times are milliseconds; `cost_nanos` None: unknown. `next_at`: when it is read again by
-    itself; None while it waits.
+    itself; None while it waits or is read, whose end sets it.
     """
 
     id: str
@@ -357,7 +357,7 @@ def source_line(row: KnowledgeSource) -> SourceLine:
         row.input_tokens,
         row.cost_nanos,
         row.again,
-        None if row.state == "waiting" else row.next_at,
+        None if row.state in {"waiting", "working"} else row.next_at,
         row.created_at,
         row.indexed_at,
         row.stop_requested,

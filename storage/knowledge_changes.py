@@ -20,7 +20,7 @@ from storage.files import drop_uses
 from storage.knowledge import Kind, SourceLine, source_line
 from storage.knowledge_terms import IndexedPiece
 from storage.knowledge_word_index import add_words, remove_words
-from storage.statements import is_sqlite
+from storage.statements import Statement, is_sqlite
 from storage.tables_knowledge import (
     KnowledgeCollection,
     KnowledgeContent,
@@ -39,6 +39,8 @@ RECEIPT_MS = 4 * DAY
 MOST_PROBLEMS = 50
 #: How often a source is read again -> the time between, in milliseconds.
 AGAIN = {"hourly": HOUR, "daily": DAY, "weekly": 7 * DAY, "monthly": 30 * DAY}
+
+_MOVE = Statement("update knowledge_documents set key = :key where id = :id and source_id = :source_id")
 
 
 class Lost(Exception):
@@ -71,6 +73,7 @@ class KnownDocument(Struct, frozen=True):
     hash: str
     model: str
     pieces: int
+    chars: int
 
 
 class Progress(Struct, frozen=True):
@@ -220,14 +223,19 @@ def claim_next(
 ) -> Task | None:
     """Gives the next source that is due to a worker; None when there is none. First come those to remove, then those that
     somebody waits for, then those that are read again by themselves; of each, those of workspaces of which none is being
-    read, and the one that is due for longest.
+    read (for a website only websites count, for the others only others), and the one that is due for longest.
 
     `under_way`: sources that this worker still reads, although they were taken from it. A second reading would have the
     same owner, and the writes of both could not be told apart. `read`, `remove`: what the worker has room for; `sites`: also
     for a website.
     """
     other = aliased(KnowledgeSource)
-    is_served = exists().where(other.workspace_id == KnowledgeSource.workspace_id, other.state == "working")
+    # a website may take an hour and has a place of its own, so only other websites wait for it
+    is_served = exists().where(
+        other.workspace_id == KnowledgeSource.workspace_id,
+        other.state == "working",
+        (other.kind == "site") == (KnowledgeSource.kind == "site"),
+    )
     row = session.scalars(
         _due(session, under_way, read=read, remove=remove, sites=sites)
         .order_by(
@@ -569,12 +577,7 @@ def clear_documents(session: Session, source_id: str, owner: str | None, documen
 def move_documents(session: Session, source_id: str, owner: str, moves: Sequence[tuple[int, str]]) -> None:
     """Gives documents (id, new key) of a source another key. Their pieces, words and vectors stay as they are."""
     _owned(session, source_id, owner)
-    for document_id, key in moves:
-        session.execute(
-            update(KnowledgeDocument)
-            .where(KnowledgeDocument.id == document_id, KnowledgeDocument.source_id == source_id)
-            .values(key=key)
-        )
+    _MOVE.run(session, *({"id": document_id, "source_id": source_id, "key": key} for document_id, key in moves))
 
 
 def end_source(
@@ -672,6 +675,7 @@ def _known(session: Session, source_id: str, *only: Any) -> Iterable[Any]:
             KnowledgeDocument.hash,
             KnowledgeDocument.model,
             KnowledgeDocument.piece_count,
+            KnowledgeDocument.char_count,
         ).where(KnowledgeDocument.source_id == source_id, *only)
     )
 

@@ -176,6 +176,7 @@ def add_file(session: Session, principal: Principal, collection_id: str, incomin
     if earlier is None:
         source_id = _add(session, principal, collection, "file", name, {})
     else:
+        _require_room(session, principal, earlier)
         source_id = earlier.id
         add_entry(session, principal, "add source", source_id, f"{collection.name}: {_WHAT['file']} {name}, anew")
         drop_uses(session, "collection", source_id)
@@ -321,19 +322,28 @@ def _add(
             f"“{name}” has {len(content) / (1 << 20):,.1f} MiB; {MAX_TEXT >> 20} MiB are taken",
             remedy="Add it in several parts, or as a file.",
         )
-    room = read_room(session, principal.workspace_id)
-    if room.sources >= MAX_SOURCES or room.pieces >= MAX_PIECES or room.chars >= MAX_CHARS:
-        raise TooLarge(
-            f"The workspace holds its most: {MAX_SOURCES:,} sources, {MAX_PIECES:,} pieces or"
-            f" {MAX_CHARS // 1_000_000} million characters",
-            remedy="Delete sources that are not needed any more.",
-        )
+    _require_room(session, principal)
     name = " ".join(name.split())[:MAX_SOURCE_NAME] or _WHAT[kind]
     source = insert_source(session, collection, kind, name, settings, principal.name, content)
     add_entry(session, principal, "add source", source.id, f"{collection.name}: {_WHAT[kind]} {name}")
     if content is not None and len(content) <= AT_ONCE_CHARS and not collection.model:
         _index_now(session, source, content, collection.piece_chars)
     return source.id
+
+
+def _require_room(session: Session, principal: Principal, earlier: KnowledgeSource | None = None) -> None:
+    """Raises TooLarge when the workspace holds its most. `earlier`: a source whose content is replaced and makes way."""
+    room = read_room(session, principal.workspace_id)
+    if earlier is None:
+        is_full = room.sources >= MAX_SOURCES or room.pieces >= MAX_PIECES or room.chars >= MAX_CHARS
+    else:
+        is_full = room.pieces - earlier.piece_count >= MAX_PIECES or room.chars - earlier.char_count >= MAX_CHARS
+    if is_full:
+        raise TooLarge(
+            f"The workspace holds its most: {MAX_SOURCES:,} sources, {MAX_PIECES:,} pieces or"
+            f" {MAX_CHARS // 1_000_000} million characters",
+            remedy="Delete sources that are not needed any more.",
+        )
 
 
 def _index_now(session: Session, source: KnowledgeSource, content: bytes, piece_chars: int) -> None:

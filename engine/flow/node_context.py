@@ -53,8 +53,8 @@ class NodeFailed(Exception):
 
 class DatasetPage(Protocol):
     """Some rows of a dataset in order, the characters of their JSON text, the id after which the next rows start, and
-    the name and the columns of the dataset. `goes_on`: the row after which they start is still there; all rows of an
-    import with Replace are others.
+    the name and the columns of the dataset. `goes_on`: a row before them is still there; all rows of an import with
+    Replace are others.
     """
 
     @property

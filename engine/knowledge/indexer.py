@@ -285,8 +285,10 @@ class Indexer:
         """Stores a group of documents with their vectors; while the workspace is full, those that need no more room."""
         if not group:
             return
-        room = await self._database.read(read_room, run.task.workspace_id)
-        if room.pieces >= MAX_PIECES or room.chars >= MAX_CHARS:
+        room, source = await self._database.read(read_room, run.task.workspace_id), run.task.source
+        # what was read of a text or file before makes way for it, as if it were deleted first
+        own = (source.pieces, source.chars) if source.kind in {"text", "file"} else (0, 0)
+        if room.pieces - own[0] >= MAX_PIECES or room.chars - own[1] >= MAX_CHARS:
             fitting = [one for one in group if (known := run.known.get(one.key)) and len(one.pieces) <= known.pieces]
             run.full = run.full or len(fitting) < len(group)
             group = fitting
@@ -392,7 +394,7 @@ def _outcome(run: _Run) -> tuple[str, str]:
     if run.full:
         return "failed", (
             f"The workspace holds its most: {MAX_PIECES:,} pieces or {MAX_CHARS // 1_000_000} million characters of text."
-            " Remove what is not needed, or add less."
+            f" Remove what is not needed, or add less.{_what_stays(run)}"
         )
     if run.trouble:
         return "failed", f"Its words can be found, its meaning cannot: {run.trouble}"
@@ -402,8 +404,13 @@ def _outcome(run: _Run) -> tuple[str, str]:
 
 
 def _not_read(run: _Run, error: NodeFailed | Refusal) -> str:
+    return f"{_sentence(error)}{_what_stays(run)}"
+
+
+def _what_stays(run: _Run) -> str:
+    """Returns what is told of a file beside why it was not read: its source may hold the one that it replaces."""
     stays = run.task.source.kind == "file" and any(known.pieces for known in run.known.values())
-    return f"{_sentence(error)} What was read of it before can still be found." if stays else _sentence(error)
+    return " What was read of it before can still be found." if stays else ""
 
 
 def _sentence(error: NodeFailed | Refusal) -> str:

@@ -74,7 +74,9 @@ class _Link(NamedTuple):
 
 
 class _Visit(Struct, frozen=True):
-    """The result for one address. `url` is the address it led to, also `led_to` for one with an error status."""
+    """The result for one address. `url` is the address it led to, also `led_to` for one with an error status. `refused`: a
+    server of the searched sites answered so.
+    """
 
     fate: Fate
     url: str
@@ -96,8 +98,8 @@ class Crawl:
         self.missed = ""
         #: The addresses that answered that nothing is there.
         self.gone: set[str] = set()
-        #: `page_key` -> why, of the pages that were refused, which is not to say that nothing is there. They are not in the
-        #: result, and `missed` does not tell of what they link to: many sites have pages that are never shown.
+        #: `page_key` -> why, of the pages that the site refused, which is not to say that nothing is there. They are not in
+        #: the result, and `missed` does not tell of what they link to: many sites have pages that are never shown.
         self.refused: dict[str, str] = {}
         #: Those of `refused` whose links would have been followed.
         self.not_followed: set[str] = set()
@@ -233,13 +235,13 @@ class Crawl:
                 await asyncio.sleep(pause)
                 answer = await self._ask(link, delay)
         except NodeFailed as failure:
-            fate: Fate = "broken" if failure.passing else "closed"
-            return _Visit(fate, url, why=failure.message, refused=fate == "closed")
+            return _Visit("broken" if failure.passing else "closed", url, why=failure.message)
         if answer.status >= 400:
             failure = status_failure(answer, url)
-            gone = answer.status in _NOT_THERE
-            fate = "gone" if gone else "broken" if failure.passing else "closed"
-            return _Visit(fate, url, why=failure.message, led_to=canonical(answer.url) or url, refused=fate == "closed")
+            gone, led_to = answer.status in _NOT_THERE, canonical(answer.url) or url
+            fate: Fate = "gone" if gone else "broken" if failure.passing else "closed"
+            refused = fate == "closed" and (not self.limits.same_site or site_of(led_to) == self._site)
+            return _Visit(fate, url, why=failure.message, led_to=led_to, refused=refused)
         led_to = canonical(answer.url)
         if led_to is None or not _is_page(answer):
             return _Visit("file", url, why=f"it is a file of the type {answer.content_type[:60] or 'unknown'}")
@@ -321,7 +323,9 @@ class Crawl:
             if failure.passing:
                 self._miss(failure.message)
             waiting = []
-        waiting = waiting or [start._replace(url=urljoin(start.url, "/sitemap.xml"))]
+        # nothing says that the site has this one, and many sites answer 403 for what is not there
+        guessed = "" if waiting else urljoin(start.url, "/sitemap.xml")
+        waiting = waiting or [start._replace(url=guessed)]
         asked: set[str] = set()
         pages: list[_Link] = []
         limit = asyncio.timeout(_SITEMAP_SECONDS)
@@ -330,7 +334,7 @@ class Crawl:
                 while waiting and len(asked) < _MOST_SITEMAPS and len(pages) < 20 * self.limits.pages:
                     if (sitemap := waiting.pop(0)).url not in asked:
                         asked.add(sitemap.url)
-                        more, found = await self._read_sitemap(sitemap)
+                        more, found = await self._read_sitemap(sitemap, is_named=sitemap.url != guessed)
                         waiting += more
                         pages += found
         except TimeoutError:
@@ -340,14 +344,14 @@ class Crawl:
             self.context.log(f"Sitemap: it was not read in full within {_SITEMAP_SECONDS:g} seconds.")
         return pages
 
-    async def _read_sitemap(self, link: _Link) -> tuple[list[_Link], list[_Link]]:
-        """Returns the further sitemaps and the pages that a sitemap lists."""
+    async def _read_sitemap(self, link: _Link, *, is_named: bool) -> tuple[list[_Link], list[_Link]]:
+        """Returns the further sitemaps and the pages that a sitemap lists. `is_named`: by robots.txt or another sitemap."""
         http, may_pass = self.context.http, False
         try:
             async with http.turn(link.url, delay_seconds=self._delay, at_once=self.limits.at_once):
                 answer = await http.request("GET", link.url, timeout_seconds=_PAGE_SECONDS, reach=link.reach)
             if answer.status != 200:
-                may_pass = answer.status >= 400 and answer.status not in _NOT_THERE
+                may_pass = is_named and answer.status >= 400 and answer.status not in _NOT_THERE
                 raise status_failure(answer, link.url)
         except NodeFailed as failure:
             if failure.passing or may_pass:

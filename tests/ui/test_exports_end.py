@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from nicegui.testing import User
 
-from engine.actions.datasets import add_dataset, delete_dataset, import_rows, rename_column
+from engine.actions.datasets import add_dataset, delete_dataset, delete_rows, import_rows, rename_column
 from engine.actions.files import upload_by_person
 from engine.actions.members import sign_out
 from engine.actions.playground_batches import begin_playground_batch, run_in_batch
@@ -17,7 +17,7 @@ from engine.backups.backups import new_name
 from engine.backups.work_folders import backups_folder
 from engine.files.intake import incoming_of
 from storage.dataset_changes import checked_rows
-from storage.datasets import CHUNK
+from storage.datasets import CHUNK, list_row_ids
 from storage.members import list_people
 from storage.tables import User as UserRow
 from tests.factories import document, greeting
@@ -72,10 +72,11 @@ def backup(site: Site) -> tuple[str, Callable[[], Any]]:
 
 
 async def sent(
-    site: Site, cookie: str, path: str, after_first: Callable[[], Any], byte_range: str = ""
+    site: Site, cookie: str, path: str, meanwhile: Callable[[], Any], byte_range: str = "", after: int = 1
 ) -> tuple[str, bool]:
-    """Returns the file, or the part of it that `byte_range` asks for, during which `after_first` is called once: when its first piece was sent; and whether the
-    response came to its end, without which a server closes the connection and a browser says that the download failed.
+    """Returns the file, or the part of it that `byte_range` asks for, during which `meanwhile` is called once: when its
+    first piece was sent, or as many as `after` says; and whether the response came to its end, without which a server
+    closes the connection and a browser says that the download failed.
     """
     scope = {
         "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "http_version": "1.1", "method": "GET",
@@ -102,8 +103,8 @@ async def sent(
         is_whole = not message.get("more_body", False)
         if message["body"]:
             pieces.append(message["body"])
-            if len(pieces) == 1:
-                after_first()
+            if len(pieces) == after:
+                meanwhile()
 
     await site.root(scope, receive, send)
     return b"".join(pieces).decode(), is_whole
@@ -179,6 +180,10 @@ async def test_what_is_for_owners_breaks_off_for_somebody_who_is_no_owner_any_mo
     assert len(cut.splitlines()) <= most_lines
 
 
+#: The pieces of a file of rows up to the first one that holds rows: a CSV file begins with its columns.
+PIECES_WITH_A_ROW = {"csv": 2, "json": 1}
+
+
 @pytest.mark.parametrize("ending", ["csv", "json"])
 @pytest.mark.parametrize("change", ["replaced", "renamed", "deleted"])
 async def test_a_table_that_is_another_one_meanwhile_breaks_off(
@@ -190,7 +195,8 @@ async def test_a_table_that_is_another_one_meanwhile_breaks_off(
 
     def changed() -> None:
         if change == "replaced":
-            site.database.write_now(import_rows, site.owner, dataset_id, checked_rows([{"name": LATE}]), "replace")
+            new = checked_rows([{"name": LATE, "price": 1}])
+            site.database.write_now(import_rows, site.owner, dataset_id, new, "replace")
         elif change == "renamed":
             site.database.write_now(rename_column, site.owner, dataset_id, "name", LATE)
         else:
@@ -200,6 +206,23 @@ async def test_a_table_that_is_another_one_meanwhile_breaks_off(
     cookie = user.http_client.cookies["flowport_session"]
     whole, is_whole = await sent(site, cookie, path, lambda: None)
     assert (is_whole, f"first {CHUNK}" in whole) == (True, True)
-    cut, is_whole = await sent(site, cookie, path, changed)
+    cut, is_whole = await sent(site, cookie, path, changed, after=PIECES_WITH_A_ROW[ending])
     assert not is_whole
+    assert (f"first {CHUNK - 1}" in cut, cut != whole and whole.startswith(cut)) == (True, True)
     assert (LATE in cut, f"first {CHUNK}" in cut) == (False, False)
+
+
+@pytest.mark.parametrize("ending", ["csv", "json"])
+async def test_a_table_that_loses_a_row_that_was_sent_comes_to_its_end(site: Site, user: User, ending: str) -> None:
+    dataset_id = site.database.write_now(add_dataset, site.owner, "Goods")
+    many = checked_rows([{"name": f"first {number}"} for number in range(CHUNK + 1)])
+    site.database.write_now(import_rows, site.owner, dataset_id, many)
+    last_sent = site.database.read_now(list_row_ids, site.workspace_id, dataset_id)[CHUNK - 1]
+    path = f"/datasets/{dataset_id}/export.{ending}"
+    cookie = user.http_client.cookies["flowport_session"]
+    whole, _ = await sent(site, cookie, path, lambda: None)
+
+    def delete() -> None:
+        assert site.database.write_now(delete_rows, site.owner, dataset_id, [last_sent]) == 1
+
+    assert await sent(site, cookie, path, delete, after=PIECES_WITH_A_ROW[ending]) == (whole, True)

@@ -14,13 +14,13 @@ from engine.core.json_text import json_text
 from engine.flow.node_context import Json, NodeFailed
 from storage.database import Database
 from storage.dataset_changes import Mode, Written, write_from_step
-from storage.datasets import Row, get_dataset, has_row, list_sized_rows
+from storage.datasets import Row, get_dataset, goes_on_after, list_sized_rows
 from storage.files import add_read, list_shared, names_files
 
 
 class RowsRead(Struct, frozen=True):
     """Some rows in order. `after`: the id of the last one; `size`: the characters of the rows' JSON text; `name` and
-    `columns`: those of the dataset; `goes_on`: the row behind which they stand is still there.
+    `columns`: those of the dataset; `goes_on`: of the rows before them one is still there.
     """
 
     rows: list[Row]
@@ -95,7 +95,7 @@ def _next_rows(
         rows[-1].id if rows else after,
         dataset.name,
         dataset.column_names,
-        not after or has_row(session, dataset.id, after),
+        not after or goes_on_after(session, dataset.id, after),
     )
     if not job_id or not names_files(session, "dataset", dataset.id):
         return read, ()

@@ -168,18 +168,21 @@ def _add(
     model = line.model
     if (collection.model or "", collection.piece_chars) != (model, line.piece_chars):
         return None
+    source = find_source_named(session, collection.id, "flow", ADDED)
+    known = None if source is None else find_document(session, source.id, document.key)
+    is_same = known is not None and known.hash == document.hash and known.model == (model if vectors else "")
     room = read_room(session, workspace_id)
-    if room.pieces + len(document.pieces) > MAX_PIECES or room.chars + len(text) > MAX_CHARS:
+    pieces, chars = (known.pieces, known.chars) if known else (0, 0)  # it makes way for this text
+    is_full = room.pieces - pieces + len(document.pieces) > MAX_PIECES or room.chars - chars + len(text) > MAX_CHARS
+    if is_full and not is_same:
         raise TooLarge(
             f"The workspace holds its most: {MAX_PIECES:,} pieces or {MAX_CHARS // 1_000_000} million characters",
             remedy="Delete sources on the page Knowledge that are not needed any more.",
         )
-    source = find_source_named(session, collection.id, "flow", ADDED)
     if source is None:
         source = insert_source(session, collection, "flow", ADDED, {}, "a flow")
         source.state = "ready"
-    known = find_document(session, source.id, document.key)
-    if known is not None and known.hash == document.hash and known.model == (model if vectors else ""):
+    if is_same:
         action = "unchanged"
     else:
         action = "added" if known is None else "replaced"

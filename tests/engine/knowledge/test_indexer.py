@@ -8,8 +8,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
+from engine.actions import knowledge as actions
 from engine.actions.datasets import (
     add_dataset,
     add_row,
@@ -38,6 +39,8 @@ from engine.actions.principal import Principal
 from engine.core.clock import DAY, MovedClock
 from engine.core.errors import Conflict, Invalid, TooLarge
 from engine.files.intake import incoming_of
+from engine.flow.node_context import NodeFailed
+from engine.jobs.worker import knowledge as worker_knowledge
 from engine.jobs.worker.knowledge import WorkspaceKnowledge
 from engine.jobs.worker_locks import reclaim_of
 from engine.knowledge import indexer as indexing
@@ -52,7 +55,7 @@ from storage.dataset_changes import checked_rows
 from storage.datasets import CHUNK, list_row_ids, list_rows
 from storage.files import list_uses
 from storage.knowledge import SourceLine, list_collections, list_sources, page_of_pieces
-from storage.knowledge_changes import claim_next, end_source
+from storage.knowledge_changes import claim_next, end_source, known_documents, move_documents
 from storage.tables_knowledge import KnowledgeSource
 from tests.engine.documents.made_files import pdf
 from tests.engine.jobs.world import World, add_workspace
@@ -171,6 +174,26 @@ async def test_the_same_table_imported_again_costs_only_what_is_new(
     check_index(world)
 
 
+async def test_documents_are_taken_over_together(world: World, ada: Principal, made: str, indexer: Indexer) -> None:
+    dataset = world.write(add_dataset, ada, "Goods")
+    world.write(import_rows, ada, dataset, checked_rows([{"name": f"Loaf {at}"} for at in range(indexing.SLICE)]))
+    source_id = world.write(add_dataset_rows, ada, made, dataset)
+    await read_all(indexer)
+    known = world.read(known_documents, source_id)
+    moves = [(one.id, f"{int(key) + 10_000}") for key, one in known.items()]
+    sent: list[Any] = []
+
+    def move(session: Any) -> None:
+        session.get_one(KnowledgeSource, source_id).owner = "boot_here"
+        session.flush()
+        event.listen(session, "do_orm_execute", sent.append)
+        move_documents(session, source_id, "boot_here", moves)
+
+    world.write(move)
+    assert {one.id: key for key, one in world.read(known_documents, source_id).items()} == dict(moves)
+    assert len(sent) <= 3, "all others wait for this write"
+
+
 async def test_rows_that_are_replaced_while_they_are_read_are_all_of_one_table(
     world: World, ada: Principal, made: str, indexer: Indexer, model: Model
 ) -> None:
@@ -232,9 +255,10 @@ async def test_what_somebody_waits_for_comes_before_what_is_read_again_by_itself
     world.write(add_site, ada, made, "new.example")
     clock.offset += 1
     world.write(read_again, ada, a.id)
+    assert [one.next_at for one in sources(world, made) if one.state == "waiting"] == [None, None]
     names = ["new.example", "a.example", "b.example"]
     assert claimed(world, 4) == names, "those that wait by how long they do, then what is due"
-    assert [one.next_at for one in sources(world, made) if one.state == "waiting"] == []
+    assert [(one.state, one.next_at) for one in sources(world, made)] == [("working", None)] * 3
 
 
 async def test_a_workspace_of_which_nothing_is_read_comes_first(world: World, ada: Principal, made: str) -> None:
@@ -243,6 +267,25 @@ async def test_a_workspace_of_which_nothing_is_read_comes_first(world: World, ad
     bob = person(world.write(add_workspace), name="Bob")
     world.write(add_site, bob, world.write(add_collection, bob, "Bob"), "bob.example")
     assert claimed(world, 4) == ["0.example", "bob.example", "1.example", "2.example"]
+
+
+async def test_a_website_that_is_read_puts_back_no_other_source_of_its_workspace(
+    world: World, ada: Principal, made: str, clock: MovedClock
+) -> None:
+    world.write(add_site, ada, made, "a.example")
+    assert claimed(world, 1) == ["a.example"]
+    bob = person(world.write(add_workspace), name="Bob")
+    bobs = world.write(add_collection, bob, "Bob")
+    for who, where, name in ((ada, made, "ada"), (bob, bobs, "bob 0"), (bob, bobs, "bob 1"), (ada, made, "ada 1")):
+        clock.offset += 1
+        give(world, who, where, f"{name}.txt", b"Some words.")
+    clock.offset += 1
+    world.write(add_site, ada, made, "b.example")
+    clock.offset += 1
+    world.write(add_site, bob, bobs, "bob.example")
+    others = claimed(world, 4, sites=False)
+    assert others == ["ada.txt", "bob 0.txt", "bob 1.txt", "ada 1.txt"]
+    assert claimed(world, 2) == ["bob.example", "b.example"]
 
 
 async def test_one_website_at_most_is_read_at_a_time(
@@ -526,13 +569,39 @@ async def test_pages_that_could_not_be_looked_for_stay(
 
 
 @pytest.mark.process
+async def test_a_site_that_answers_403_for_what_is_not_there_loses_its_deleted_pages(
+    world: World, ada: Principal, made: str, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "DELAY_SECONDS", 0.0)
+    denied = Page("<Error><Code>AccessDenied</Code></Error>", 403, "application/xml")
+    pages = {"/": a_page("Start", "/a", "/b"), "/a": a_page("A"), "/b": a_page("B")}
+    with WebSite({**pages, "/robots.txt": denied, "/sitemap.xml": denied}) as site:
+        allowed = parse_allow_list(site.origin.removeprefix("http://"))
+        tools = Tools(world.database, OutboundClient(OutboundRules(allow=tuple(allowed))), Sandbox(1))
+        indexer = Indexer(tools, model, "boot_here")  # type: ignore[arg-type]
+        source_id = world.write(add_site, ada, made, site.at("/"))
+        await read_all(indexer)
+        (source,) = sources(world, made)
+        assert (source.state, source.documents, source.problems) == ("ready", 3, ())
+        site.pages |= {"/b": denied, "/": a_page("Start", "/a")}
+        world.write(read_again, ada, source_id)
+        await read_all(indexer)
+        (source,) = sources(world, made)
+        assert (source.state, source.documents, source.problems) == ("ready", 2, ())
+        await tools.sandbox.close()
+        await tools.outbound.aclose()
+    check_index(world)
+
+
+@pytest.mark.process
 async def test_pages_that_are_refused_for_a_time_stay(
     world: World, ada: Principal, made: str, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "DELAY_SECONDS", 0.0)
     pages = {"/": a_page("Start", "/help", "/staff", "/news"), "/help": a_page("Help", "/help/a", "/help/b")}
     pages |= {"/help/a": a_page("A", "/help/a/deep"), "/help/b": a_page("B"), "/news": a_page("News")}
-    with WebSite({**pages, "/staff": Page("", 401)}) as site:
+    with WebSite({**pages, "/staff": Page("", 401), "/maps.xml": Page("", 404)}) as site:
+        site.pages["/robots.txt"] = f"Sitemap: {site.at('/maps.xml')}"
         allowed = parse_allow_list(site.origin.removeprefix("http://"))
         tools = Tools(world.database, OutboundClient(OutboundRules(allow=tuple(allowed))), Sandbox(1))
         indexer = Indexer(tools, model, "boot_here")  # type: ignore[arg-type]
@@ -552,17 +621,49 @@ async def test_pages_that_are_refused_for_a_time_stay(
             documents, told = await read()
             assert (documents, told[0].endswith(stays)) == (5, True)
             assert f"/help` answered {status}" in told[0]
-        site.pages["/help"], site.pages["/sitemap.xml"] = pages["/help"], Page("", 403)
+        site.pages["/help"], site.pages["/maps.xml"] = pages["/help"], Page("", 403)
         documents, told = await read()
         assert (documents, told[0].endswith(stays)) == (5, True)
-        assert "/sitemap.xml` answered 403" in told[0]
-        site.pages["/sitemap.xml"], site.pages["/help/b"] = Page("", 404), Page("", 403)
+        assert "/maps.xml` answered 403" in told[0]
+        site.pages["/maps.xml"], site.pages["/help/b"] = Page("", 404), Page("", 403)
         site.pages["/"] = a_page("Start", "/help", "/staff")
         documents, told = await read()
         assert documents == 4, "what is linked no more is removed: no page is known from those that were never shown"
         assert "/help/b` answered 403" in told[0]
         site.pages["/help"] = Page("", 410)
         assert (await read())[0] == 1
+        await tools.sandbox.close()
+        await tools.outbound.aclose()
+    check_index(world)
+
+
+@pytest.mark.process
+async def test_pages_that_lead_elsewhere_or_became_files_are_not_refused(
+    world: World, ada: Principal, made: str, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "DELAY_SECONDS", 0.0)
+    moved = ["/careers", "/intranet", "/manual"]
+    pages = {one: a_page(one[1:], f"{one}/deep") for one in moved} | {"/news": a_page("News")}
+    with WebSite({"/": Page("No programs", 403)}) as other, WebSite({**pages, "/": a_page("/", *pages)}) as site:
+        elsewhere = other.at("/").replace("127.0.0.1", "localhost")
+        hosts = "\n".join(one.removeprefix("http://").rstrip("/") for one in (site.origin, elsewhere))
+        tools = Tools(world.database, OutboundClient(OutboundRules(allow=tuple(parse_allow_list(hosts)))), Sandbox(1))
+        indexer = Indexer(tools, model, "boot_here")  # type: ignore[arg-type]
+        source_id = world.write(add_site, ada, made, site.at("/"))
+
+        async def read() -> tuple[int, list[str]]:
+            await read_all(indexer)
+            (source,) = sources(world, made)
+            world.write(read_again, ada, source_id)
+            return source.documents, [one["message"] for one in source.problems if one["name"] != site.at("/")]
+
+        assert (await read())[0] == 5
+        site.pages["/"] = a_page("Start", *moved)
+        site.pages["/careers"] = Page.redirect(elsewhere)
+        site.pages["/intranet"] = Page.redirect("http://10.1.2.3/")
+        site.pages["/manual"] = Page(b"%PDF" + b"x" * (11 << 20), content_type="application/pdf")
+        assert await read() == (1, [])
+        assert texts(world, source_id)[0].startswith("Start")
         await tools.sandbox.close()
         await tools.outbound.aclose()
     check_index(world)
@@ -737,6 +838,20 @@ async def test_what_a_step_adds_while_its_collection_is_read_anew_stays(
     check_index(world)
 
 
+async def test_in_a_full_workspace_a_text_makes_way_for_the_one_of_the_same_source(
+    world: World, made: str, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_knowledge, "MAX_PIECES", 2)
+    for at, text_ in enumerate(("# 1\n\nOld.\n\n# 2\n\nOld.", "# 1\n\nOld.\n\n# 2\n\nOld.", "New.", "Newest.")):
+        await step(world, f"job_{at}:add:", model).add(made, text_, "Terms")
+    with pytest.raises(NodeFailed, match="The workspace holds its most"):
+        await step(world, "job_9:add:", model).add(made, "# 1\n\nMore.\n\n# 2\n\nMore.", "Others")
+    monkeypatch.setattr(worker_knowledge, "MAX_PIECES", 0)
+    assert (await step(world, "job_10:add:", model).add(made, "Newest.", "Terms"))["action"] == "unchanged"
+    (source,) = sources(world, made)
+    assert texts(world, source.id) == ["Newest."]
+
+
 async def test_a_step_that_waited_for_the_former_model_asks_the_new_one(
     world: World, ada: Principal, made: str, model: Model
 ) -> None:
@@ -800,6 +915,45 @@ async def test_a_full_workspace_takes_no_more(
     world.write(add_site, ada, made, PRACTICE)
     await read_all(indexer)
     assert sources(world, made)[1].message.startswith("The workspace holds its most: 5 pieces")
+
+
+async def test_in_a_full_workspace_a_file_makes_way_for_the_one_that_replaces_it(
+    world: World, ada: Principal, made: str, indexer: Indexer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (indexing, actions):
+        monkeypatch.setattr(module, "MAX_PIECES", 3)
+    source_id = give(world, ada, made, "terms.md", b"# 1\n\nOld.\n\n# 2\n\nOld.\n\n# 3\n\nOld.")
+    await read_all(indexer)
+    with pytest.raises(TooLarge, match="The workspace holds its most"):
+        give(world, ada, made, "other.md", b"Other.")
+    give(world, ada, made, "terms.md", b"# 1\n\nNew.\n\n# 2\n\nNew.\n\n# 3\n\nNew.\n\n# 4\n\nNew.")
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.state, texts(world, source_id)) == ("ready", ["New."] * 4)
+    check_index(world)
+
+
+async def test_a_file_without_room_leaves_the_one_that_it_replaces(
+    world: World, ada: Principal, made: str, indexer: Indexer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source_id = give(world, ada, made, "terms.md", b"Old.")
+    await read_all(indexer)
+    first = world.read(list_uses, "collection", source_id)
+    world.write(add_text, ada, made, "Five", "\n\n".join(f"# {at}\n\ntext" for at in range(5)))
+    with monkeypatch.context() as full:
+        full.setattr(actions, "MAX_PIECES", 5)
+        with pytest.raises(TooLarge, match="The workspace holds its most"):
+            give(world, ada, made, "terms.md", b"# 1\n\nNew.\n\n# 2\n\nNew.")
+    assert sources(world, made)[0].state == "ready"
+    assert world.read(list_uses, "collection", source_id) == first
+    give(world, ada, made, "terms.md", b"# 1\n\nNew.\n\n# 2\n\nNew.")
+    monkeypatch.setattr(indexing, "MAX_PIECES", 5)  # others were faster
+    await read_all(indexer)
+    assert sources(world, made)[0].message == (
+        "The workspace holds its most: 5 pieces or 200 million characters of text. Remove what is not needed, or add"
+        " less. What was read of it before can still be found."
+    )
+    assert texts(world, source_id) == ["Old."]
 
 
 async def test_in_a_full_workspace_what_is_gone_goes_and_makes_room(

@@ -190,6 +190,15 @@ async def test_rows_and_columns_that_are_added_meanwhile_are_no_other_table(worl
     assert len(await run_node("dataset_source", {"dataset": dataset}, {}, context)) == CHUNK + 2
 
 
+async def test_the_last_row_of_a_page_that_is_deleted_meanwhile_is_no_other_table(world: World) -> None:
+    dataset = add(world, [{"v": number} for number in range(CHUNK + 1)])
+    last = world.read(list_row_ids, world.workspace_id, dataset)[CHUNK - 1]
+    changing = Changing(world, lambda: world.write(delete_rows, person(world.workspace_id), dataset, [last]))
+    context = Alone(datasets=changing, idempotency_key="job:node:")
+    rows = await run_node("dataset_source", {"dataset": dataset}, {}, context)
+    assert [row["v"] for row in rows] == list(range(CHUNK + 1)), "it was not begun anew"
+
+
 async def test_a_dataset_is_found_by_name_and_a_missing_one_is_told(world: World, goods: str) -> None:
     name = next(one.name for one in world.read(known_datasets, world.workspace_id) if one.id == goods)
     assert len(await take(world, name)) == 3
