@@ -40,7 +40,7 @@ async def recorded() -> Recorded:
 
 @pytest.fixture
 async def writes(recorded: Recorded) -> JoinedWrites:
-    return JoinedWrites(recorded, asyncio.get_running_loop())
+    return JoinedWrites(recorded, asyncio.get_running_loop(), recorded.close)
 
 
 async def test_a_body_that_follows_at_once_is_sent_with_the_head(writes: JoinedWrites, recorded: Recorded) -> None:
@@ -83,7 +83,7 @@ async def test_what_waits_is_sent_before_the_end_and_not_after_it(writes: Joined
     assert (recorded.sent, writes.is_closing()) == ([HEAD], True)
 
     cut = Recorded()
-    late = JoinedWrites(cut, asyncio.get_running_loop())
+    late = JoinedWrites(cut, asyncio.get_running_loop(), cut.close)
     late.write(HEAD)
     cut.close()  # the client is gone
     await asyncio.sleep(0)
