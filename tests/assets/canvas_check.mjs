@@ -167,6 +167,23 @@ test("a key held down for long is one step with one operation for each part and 
   assert.equal(history.count.undo, 0);
 });
 
+test("an undo beside another person's change leaves the inputs in their order", () => {
+  const order = (before, after, theirs) => {
+    const document = new FlowDocument(), history = new History();
+    document.load({ nodes: [{ id: "o", type: "api_output", label: "", position: { x: 0, y: 0 }, config: {}, inputs: before }] });
+    const ops = document.settle([{ op: "updateNode", id: "o", after: { inputs: after } }]);
+    document.apply(ops), history.remember(ops);
+    document.apply([{ op: "updateNode", id: "o", after: { inputs: theirs } }]);
+    document.apply(history.undo((list) => document.settle(list, { mine: true, types: TYPES })));
+    return JSON.stringify(document.nodes.get("o").inputs);
+  };
+  assert.equal(order({ a: 1, b: 2, c: 3 }, { x: 1, b: 2, c: 3 }, { x: 1, b: 2, c: 4 }), '{"a":1,"b":2,"c":4}');
+  assert.equal(order({ a: 1, b: 2, c: 3 }, { a: 1, x: 2, c: 3 }, { z: 1, x: 2, c: 3, d: 4 }), '{"z":1,"b":2,"c":3,"d":4}');
+  assert.equal(order({ a: 1, b: 2, c: 3 }, { a: 1, c: 3 }, { a: 1, c: 4 }), '{"a":1,"b":2,"c":4}');
+  assert.equal(order({ a: 1, b: 2 }, { a: 1, b: 2, c: 3 }, { d: 0, a: 5, b: 2, c: 3 }), '{"d":0,"a":5,"b":2}');
+  assert.equal(order({ a: 1, b: 2 }, { x: 1, b: 2 }, { x: 5, b: 2 }), '{"a":1,"x":5,"b":2}');
+});
+
 test("in a longer break what asks the server for each change cannot be used, in a short one it can", async () => {
   const field = { isConnected: true, closest: () => panel, focus: () => (page.activeElement = field) };
   const panel = { inert: false }, page = { body: {}, activeElement: field, querySelectorAll: () => [panel] };
