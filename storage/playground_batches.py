@@ -169,6 +169,12 @@ def find_job_of_row(session: Session, workspace_id: str, batch_id: str, row: int
     )
 
 
+def is_kept(session: Session, batch_id: str) -> bool:
+    """False once a batch is forgotten. The caller has checked the batch's workspace."""
+    query = select(PlaygroundBatch.batch_id).where(PlaygroundBatch.batch_id == batch_id)
+    return session.scalar(query) is not None
+
+
 def find_newest_batch(session: Session, workspace_id: str, flow_id: str) -> StoredBatch | None:
     """Returns the newest batch of a flow with a stored state; None when there is none."""
     newest_first = Batch.created_at.desc(), Batch.id.desc()

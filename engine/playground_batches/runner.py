@@ -20,7 +20,15 @@ from sqlalchemy.orm import Session
 from engine.actions.jobs import CheckedInput, check_beside
 from engine.actions.playground_batches import PlaygroundBatch, run_in_batch
 from engine.actions.principal import Principal
-from engine.core.errors import BatchRunning, JobNotCancellable, NotAllowed, NotFound, Refusal, Unavailable
+from engine.core.errors import (
+    BatchDataGone,
+    BatchRunning,
+    JobNotCancellable,
+    NotAllowed,
+    NotFound,
+    Refusal,
+    Unavailable,
+)
 from engine.core.ids import JobId, WorkspaceId
 from engine.flow.dataset_payloads import PayloadRoom
 from engine.flow.references import as_text
@@ -38,6 +46,7 @@ from storage.playground_batches import (
     count_jobs,
     find_job_of_row,
     has_open_batch,
+    is_kept,
     store_again,
     store_batch_state,
     store_end,
@@ -193,7 +202,7 @@ class BatchRunner:
         """Queues the rows that failed, were refused or cancelled, and no others; the caller starts `go` again.
 
         False when there are none, or when another runner of this batch has run rows since this one was built. Raises
-        BatchRunning while a batch of the flow has rows to run.
+        BatchRunning while a batch of the flow has rows to run, and BatchDataGone.
         """
         failed = [line for line in self.lines if line.state in AGAIN]
         if not self.over or not failed:
@@ -403,9 +412,13 @@ def _identity(number: int, dataset_row: int | None) -> tuple[str, int]:
 def _store_again(
     session: Session, batch: PlaygroundBatch, user_id: str, rows: Sequence[RowOutsideJobs], jobs: int
 ) -> bool:
-    """Stores that these rows wait to run again, unless the batch has not `jobs` jobs any more. Raises BatchRunning."""
+    """Stores that these rows wait to run again, unless the batch has not `jobs` jobs any more. Raises BatchRunning, and
+    BatchDataGone.
+    """
     if has_open_batch(session, batch.flow_id):
         raise BatchRunning
+    if not is_kept(session, batch.id):
+        raise BatchDataGone
     if count_jobs(session, batch.id) != jobs:
         return False
     store_again(session, batch.id, user_id, rows)

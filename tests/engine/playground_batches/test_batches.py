@@ -18,7 +18,7 @@ from engine.actions.members import ensure_owner
 from engine.actions.playground_batches import begin_playground_batch
 from engine.actions.principal import Principal
 from engine.core.clock import DAY, SECOND, MovedClock
-from engine.core.errors import BatchRunning, StorageUnavailable
+from engine.core.errors import BatchDataGone, BatchRunning, StorageUnavailable
 from engine.core.ids import WorkspaceId
 from engine.flow.document import Document
 from engine.jobs.server.erasing import finish_erasing
@@ -656,6 +656,18 @@ async def test_what_is_kept_for_a_batch_goes_with_the_values_of_its_runs(world: 
     assert count(world, Snapshot) == count(world, PlaygroundBatch) == 1, "the other run is shown with it"
     world.database.write_now(remove_values, [first], 10_000)
     assert count(world, Snapshot) == count(world, PlaygroundBatch) == 0
+
+
+async def test_a_retry_of_a_batch_whose_data_are_gone_is_refused(world: World, servers: Servers) -> None:
+    batch = servers.begin(listed("{", "{"))
+    async with working(world):
+        await until(lambda: servers.batches.running(servers.flow_id) is None)
+    expire(world, servers)
+    with pytest.raises(BatchDataGone) as refused:
+        await batch.retry_failed(servers.owner.actor)
+    assert str(refused.value) == (
+        "The data of this batch are not kept any more, so none of its rows can run again. Run the rows as a new batch."
+    )
 
 
 async def test_a_batch_waits_when_whoever_started_it_was_disabled(world: World, servers: Servers) -> None:
