@@ -157,6 +157,24 @@ def count_jobs(session: Session, batch_id: str) -> int:
     return session.scalar(select(func.count()).select_from(Job).where(Job.batch_id == batch_id)) or 0
 
 
+def find_job_of_row(session: Session, workspace_id: str, batch_id: str, row: int) -> str | None:
+    """Returns the id of the newest job of a row; None when it has none, or waits to run again."""
+    if session.get(PlaygroundBatchRow, (batch_id, row)) is not None:
+        return None
+    return session.scalar(
+        select(Job.id)
+        .where(Job.batch_id == batch_id, Job.workspace_id == workspace_id, Job.run_options["row"].as_integer() == row)
+        .order_by(Job.created_at.desc(), Job.id.desc())
+        .limit(1)
+    )
+
+
+def is_kept(session: Session, batch_id: str) -> bool:
+    """False once a batch is forgotten. The caller has checked the batch's workspace."""
+    query = select(PlaygroundBatch.batch_id).where(PlaygroundBatch.batch_id == batch_id)
+    return session.scalar(query) is not None
+
+
 def find_newest_batch(session: Session, workspace_id: str, flow_id: str) -> StoredBatch | None:
     """Returns the newest batch of a flow with a stored state; None when there is none."""
     newest_first = Batch.created_at.desc(), Batch.id.desc()

@@ -17,6 +17,7 @@ Refusal
 │   ├── VersionConflict         somebody saved a newer version meanwhile
 │   ├── JobNotCancellable       the job is completed or failed
 │   ├── BatchNotCancellable     its items had ended before it was cancelled
+│   ├── BatchDataGone           no row of this Playground batch can run again
 │   ├── BatchRunning            a flow has one Playground batch at a time
 │   ├── JobNotEnded             it, or a run made again from it, has not ended
 │   ├── HookPaused              the webhook takes no calls at the moment
@@ -253,6 +254,12 @@ class BatchRunning(Conflict):
     """A batch of this flow is running."""
 
     remedy = "Stop it before you start another."
+
+
+class BatchDataGone(Conflict):
+    """The data of this batch are not kept any more, so none of its rows can run again."""
+
+    remedy = "Run the rows as a new batch."
 
 
 class QuestionClosed(Conflict):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,7 +20,15 @@ from sqlalchemy.orm import Session
 from engine.actions.jobs import CheckedInput, check_beside
 from engine.actions.playground_batches import PlaygroundBatch, run_in_batch
 from engine.actions.principal import Principal
-from engine.core.errors import BatchRunning, JobNotCancellable, NotAllowed, NotFound, Refusal, Unavailable
+from engine.core.errors import (
+    BatchDataGone,
+    BatchRunning,
+    JobNotCancellable,
+    NotAllowed,
+    NotFound,
+    Refusal,
+    Unavailable,
+)
 from engine.core.ids import JobId, WorkspaceId
 from engine.flow.dataset_payloads import PayloadRoom
 from engine.flow.references import as_text
@@ -36,15 +44,19 @@ from storage.playground_batches import (
     BatchState,
     RowOutsideJobs,
     count_jobs,
+    find_job_of_row,
     has_open_batch,
+    is_kept,
     store_again,
     store_batch_state,
     store_end,
     store_row,
 )
 
-#: The pause before the end of a row is read again after it could not be read, in seconds.
-READ_AGAIN_SECONDS = 1.0
+T = TypeVar("T")
+
+#: The pause before what could not be read or stored is tried again, in seconds.
+TRY_AGAIN_SECONDS = 1.0
 #: Number of characters of a result that are kept for the table.
 SHOWN = 200
 #: Number of fields of a result that the table shows in a column each.
@@ -145,8 +157,7 @@ class BatchRunner:
             for _slot in range(min(PLAYGROUND_SLOTS, max(1, self.rows.total))):
                 group.create_task(self._work())
         self._stop_clock()
-        async with self._changing:
-            await self._end("stopped" if self.state == "stopping" else "ended", closed=self.closed)
+        await _patiently(self._finish)
 
     async def pause(self, trouble: str = "") -> None:
         """Starts no further rows; rows that are running continue."""
@@ -191,7 +202,7 @@ class BatchRunner:
         """Queues the rows that failed, were refused or cancelled, and no others; the caller starts `go` again.
 
         False when there are none, or when another runner of this batch has run rows since this one was built. Raises
-        BatchRunning while a batch of the flow has rows to run.
+        BatchRunning while a batch of the flow has rows to run, and BatchDataGone.
         """
         failed = [line for line in self.lines if line.state in AGAIN]
         if not self.over or not failed:
@@ -230,6 +241,10 @@ class BatchRunner:
         self.user_id = user_id
         self._show(state, trouble, closed=closed)
 
+    async def _finish(self) -> None:
+        async with self._changing:
+            await self._end("stopped" if self.state == "stopping" else "ended", closed=self.closed)
+
     async def _end(self, state: BatchState, trouble: str = "", *, closed: bool) -> None:
         """Ends the batch. Rows that wait for their job, to run again, are cancelled, so that a retry takes them."""
         waiting = [line for line in self.lines if line.job_id is None and not line.ended]
@@ -262,22 +277,32 @@ class BatchRunner:
     async def _next(self) -> tuple[BatchLine, BatchInputRow | None] | None:
         """Returns the next row, failed rows that are run again first. None at the end and after a stop."""
         async with self._turn:
-            await self._may_go.wait()
-            if self.state == "stopping":
-                return None
-            if self._again:
-                line = self._again.pop(0)
-                source = self.rows.source
-                return line, await source.again(self.database, self.batch.workspace_id, line.number, line.dataset_row)
-            if self.closed:
-                return None
-            row = await self._next_new()
-            if row is None:
-                return None
-            line = BatchLine(row.number, row.title, dataset_row=row.dataset_row)
-            self.lines.append(line)
-            self._numbers.add(line.number)
-            return line, row
+            return await _patiently(self._take_next)
+
+    async def _take_next(self) -> tuple[BatchLine, BatchInputRow | None] | None:
+        await self._may_go.wait()
+        if self.state == "stopping":
+            return None
+        if self._again:
+            return await self._take_again(self._again.pop(0))
+        if self.closed:
+            return None
+        row = await self._next_new()
+        if row is None:
+            return None
+        line = BatchLine(row.number, row.title, dataset_row=row.dataset_row)
+        self.lines.append(line)
+        self._begun.add(_identity(row.number, row.dataset_row))
+        self._numbers.add(line.number)
+        return line, row
+
+    async def _take_again(self, line: BatchLine) -> tuple[BatchLine, BatchInputRow | None]:
+        source = self.rows.source
+        try:
+            return line, await source.again(self.database, self.batch.workspace_id, line.number, line.dataset_row)
+        except Unavailable:
+            self._again.insert(0, line)
+            raise
 
     async def _next_new(self) -> BatchInputRow | None:
         """Returns the next row of the source that has not begun.
@@ -286,9 +311,13 @@ class BatchRunner:
         """
         if self._each is None:
             self._each = self.rows.each(self.database, self.batch.workspace_id)
-        while (row := await anext(self._each, None)) is not None:
-            if _identity(row.number, row.dataset_row) not in self._begun:
-                return replace(row, number=max(self._numbers) + 1) if row.number in self._numbers else row
+        try:
+            while (row := await anext(self._each, None)) is not None:
+                if _identity(row.number, row.dataset_row) not in self._begun:
+                    return replace(row, number=max(self._numbers) + 1) if row.number in self._numbers else row
+        except Unavailable:
+            self._each = None  # one that failed yields nothing more
+            raise
         return None
 
     async def _run(self, line: BatchLine, row: BatchInputRow | None) -> None:
@@ -303,16 +332,29 @@ class BatchRunner:
             self.jobs += 1
         except NotAllowed:
             self._again.insert(0, line)
-            await self.pause("Whoever started it may not run flows any more.")
+            await _patiently(lambda: self.pause("Whoever started it may not run flows any more."))
             return
+        except Unavailable:
+            line.job_id = await _patiently(lambda: self._find_job(line), pause_first=True)
+            if line.job_id is None:
+                self._again.insert(0, line)
+                return
+            self.jobs += 1
         except Refusal as refusal:
             reasons = [f"`{error.pointer}` {error.detail}" for error in refusal.errors]
             await self._refuse(line, "; ".join(reasons) or f"{refusal.title}. {refusal.detail}".strip())
             return
         self.change += 1
         if self.state == "stopping":  # the batch was stopped while this job was being submitted
-            await self._cancel(line.job_id)
+            job_id = line.job_id
+            await _patiently(lambda: self._cancel(job_id))
         await self._wait(line)
+
+    async def _find_job(self, line: BatchLine) -> JobId | None:
+        """Returns the job of a row whose storing was not answered: it may be stored all the same, and runs once."""
+        batch = self.batch
+        found = await self.database.read(find_job_of_row, batch.workspace_id, batch.id, line.number)
+        return None if found is None else JobId(found)
 
     async def _wait(self, line: BatchLine) -> None:
         if line.job_id is None:
@@ -322,21 +364,17 @@ class BatchRunner:
         self.change += 1
 
     async def _read_end(self, job_id: JobId) -> tuple[JobRow, Any]:
-        """Returns the job with its result once it has ended, however long a person takes to answer what it asks. While the
-        database cannot be read, it tries again.
-        """
-        while True:
-            try:
-                job = await wait_for_end(self.database, self.waiters, self.batch.workspace_id, job_id, math.inf)
-                return job, await self.database.read(
-                    read_value, job_id, "result"
-                ) if job.status == "completed" else None
-            except Unavailable:
-                await asyncio.sleep(READ_AGAIN_SECONDS)
+        """Returns the job with its result once it has ended, however long a person takes to answer what it asks."""
+
+        async def read() -> tuple[JobRow, Any]:
+            job = await wait_for_end(self.database, self.waiters, self.batch.workspace_id, job_id, math.inf)
+            return job, await self.database.read(read_value, job_id, "result") if job.status == "completed" else None
+
+        return await _patiently(read)
 
     async def _refuse(self, line: BatchLine, text: str) -> None:
         row = RowOutsideJobs(line.number, "refused", line.title, text[:SHOWN], line.dataset_row)
-        await self.database.write(store_row, self.batch.id, row)
+        await _patiently(lambda: self.database.write(store_row, self.batch.id, row))
         line.state, line.text = row.state, row.text
         self._ended += 1
         self.change += 1
@@ -344,6 +382,19 @@ class BatchRunner:
     async def _cancel(self, job_id: JobId) -> None:
         with contextlib.suppress(JobNotCancellable, NotFound):  # the run may have ended by itself
             await self.database.write(cancel_job, self.batch.workspace_id, job_id)
+
+
+async def _patiently(work: Callable[[], Awaitable[T]], *, pause_first: bool = False) -> T:
+    """Returns what `work` returns. While the database cannot be read or written, it tries again; so `work` may be done
+    twice.
+    """
+    if pause_first:
+        await asyncio.sleep(TRY_AGAIN_SECONDS)
+    while True:
+        try:
+            return await work()
+        except Unavailable:
+            await asyncio.sleep(TRY_AGAIN_SECONDS)
 
 
 def _check_size(payload: Mapping[str, Any]) -> None:
@@ -361,9 +412,13 @@ def _identity(number: int, dataset_row: int | None) -> tuple[str, int]:
 def _store_again(
     session: Session, batch: PlaygroundBatch, user_id: str, rows: Sequence[RowOutsideJobs], jobs: int
 ) -> bool:
-    """Stores that these rows wait to run again, unless the batch has not `jobs` jobs any more. Raises BatchRunning."""
+    """Stores that these rows wait to run again, unless the batch has not `jobs` jobs any more. Raises BatchRunning, and
+    BatchDataGone.
+    """
     if has_open_batch(session, batch.flow_id):
         raise BatchRunning
+    if not is_kept(session, batch.id):
+        raise BatchDataGone
     if count_jobs(session, batch.id) != jobs:
         return False
     store_again(session, batch.id, user_id, rows)

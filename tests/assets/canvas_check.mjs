@@ -135,6 +135,55 @@ test("an undo takes back what this tab changed in settings and inputs, and leave
   assert.equal(back("undo"), null);
 });
 
+test("a key held down for long is one step with one operation for each part and property", () => {
+  const document = new FlowDocument(), history = new History(), ids = Array.from({ length: 121 }, (_, at) => `n${at}`);
+  document.load({ nodes: ids.map((id) => ({ id, type: "prompt", label: id, position: { x: 0, y: 0 }, config: {}, inputs: {} })) });
+  const change = (parts, field, value) => {
+    const ops = document.settle(parts.map((id) => ({ op: "updateNode", id, after: { [field]: value } })));
+    document.apply(ops), history.remember(ops, "held");
+  };
+  const back = (way) => {
+    const ops = history[way]((list) => document.settle(list, { mine: true, types: TYPES }));
+    document.apply(ops);
+    return ops;
+  };
+  for (let step = 1; step <= 100; step++) change(ids, "position", { x: 0, y: 20 * step });
+  assert.equal(back("undo").length, 121);
+  assert.ok(ids.every((id) => same(document.nodes.get(id).position, { x: 0, y: 0 })));
+  assert.equal(back("redo").length, 121);
+  assert.equal(document.nodes.get("n5").position.y, 2000);
+
+  // What somebody else changed in between is not taken back, and what went there and back leaves no step.
+  history.forget();
+  change(["n0"], "config", { mine: 1 });
+  document.apply([{ op: "updateNode", id: "n0", after: { config: { mine: 1, theirs: 1 } } }]);
+  change(["n0"], "config", { mine: 2, theirs: 1 });
+  change(["n0"], "config", { mine: 3, theirs: 1 });
+  change(["n0"], "label", "Mine");
+  assert.equal(back("undo").length, 3);
+  assert.deepEqual([document.nodes.get("n0").config, document.nodes.get("n0").label], [{ theirs: 1 }, "n0"]);
+  history.forget();
+  for (const y of [2020, 2000]) change(ids, "position", { x: 0, y });
+  assert.equal(history.count.undo, 0);
+});
+
+test("an undo beside another person's change leaves the inputs in their order", () => {
+  const order = (before, after, theirs) => {
+    const document = new FlowDocument(), history = new History();
+    document.load({ nodes: [{ id: "o", type: "api_output", label: "", position: { x: 0, y: 0 }, config: {}, inputs: before }] });
+    const ops = document.settle([{ op: "updateNode", id: "o", after: { inputs: after } }]);
+    document.apply(ops), history.remember(ops);
+    document.apply([{ op: "updateNode", id: "o", after: { inputs: theirs } }]);
+    document.apply(history.undo((list) => document.settle(list, { mine: true, types: TYPES })));
+    return JSON.stringify(document.nodes.get("o").inputs);
+  };
+  assert.equal(order({ a: 1, b: 2, c: 3 }, { x: 1, b: 2, c: 3 }, { x: 1, b: 2, c: 4 }), '{"a":1,"b":2,"c":4}');
+  assert.equal(order({ a: 1, b: 2, c: 3 }, { a: 1, x: 2, c: 3 }, { z: 1, x: 2, c: 3, d: 4 }), '{"z":1,"b":2,"c":3,"d":4}');
+  assert.equal(order({ a: 1, b: 2, c: 3 }, { a: 1, c: 3 }, { a: 1, c: 4 }), '{"a":1,"b":2,"c":4}');
+  assert.equal(order({ a: 1, b: 2 }, { a: 1, b: 2, c: 3 }, { d: 0, a: 5, b: 2, c: 3 }), '{"d":0,"a":5,"b":2}');
+  assert.equal(order({ a: 1, b: 2 }, { x: 1, b: 2 }, { x: 5, b: 2 }), '{"a":1,"x":5,"b":2}');
+});
+
 test("in a longer break what asks the server for each change cannot be used, in a short one it can", async () => {
   const field = { isConnected: true, closest: () => panel, focus: () => (page.activeElement = field) };
   const panel = { inert: false }, page = { body: {}, activeElement: field, querySelectorAll: () => [panel] };

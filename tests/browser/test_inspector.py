@@ -187,3 +187,27 @@ def test_the_cursor_stays_where_it_was_put_after_a_field_was_renamed(page: Page,
     page.keyboard.press("End")
     page.keyboard.type("4")
     expect(inspector.locator(".fp-binding .cm-content")).to_have_text(["1", "2", "34"])
+
+
+def test_enter_renames_a_field_to_all_that_was_typed_and_the_box_stays_in_use(page: Page, terminal: Terminal) -> None:
+    flow_id = terminal.made(FLOW)
+    page.goto(f"/playground/{flow_id}?node=api_input")
+    page.locator("[data-loaded=true]").wait_for()
+    inspector = page.get_by_role("complementary", name="API Input")
+    inspector.get_by_text("site", exact=True).first.click()
+    box = inspector.get_by_role("textbox", name="Name").first
+    box.click()
+    page.keyboard.press("End")
+    page.keyboard.type("_add")
+    page.wait_for_timeout(400)  # a pause in which what is typed so far is sent
+    page.keyboard.type("ress")
+    page.keyboard.press("Enter")
+    page.keyboard.type("es")
+    question = page.get_by_role("dialog")
+    expect(question).to_contain_text("Rename “site” to “site_address” where it is used, too?")
+    question.get_by_role("button", name="Rename it everywhere").click()
+    expect(question).to_contain_text("Rename “site_address” to “site_addresses” where it is used, too?")
+    question.get_by_role("button", name="Rename it everywhere").click()
+    expect(question).to_have_count(0)
+    expect(box).to_have_value("site_addresses")
+    expect(box).to_be_focused()

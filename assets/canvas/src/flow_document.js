@@ -110,15 +110,21 @@ export class FlowDocument {
   }
 }
 
-/** What stands here, with the keys that went from `before` to `after`, but for those somebody else has changed since. */
+/**
+ * What stands here, with the keys that went from `before` to `after`, but for those somebody else has changed since. The
+ * order stays, as an answer has its fields in it: a key that comes takes the place of the one that goes for it.
+ */
 function turned(now, before, after) {
-  const value = { ...now };
-  for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) {
-    if (same(before[key], after[key]) || !same(now[key], before[key])) continue;
-    if (key in after) value[key] = after[key];
-    else delete value[key];
+  const mine = (key) => !same(before[key], after[key]) && same(now[key], before[key]);
+  const goes = (key) => mine(key) && !Object.hasOwn(after, key);
+  const keys = Object.keys(now), was = Object.keys(before), wanted = Object.keys(after);
+  for (const [at, key] of wanted.entries()) {
+    if (!mine(key) || keys.includes(key)) continue;
+    const place = keys.indexOf(was[at]);
+    if (place >= 0 && goes(was[at])) keys[place] = key;
+    else keys.splice(1 + keys.indexOf(wanted.slice(0, at).reverse().find((one) => keys.includes(one))), 0, key);
   }
-  return value;
+  return Object.fromEntries(keys.filter((key) => !goes(key)).map((key) => [key, mine(key) ? after[key] : now[key]]));
 }
 
 const withoutNulls = (part) => {

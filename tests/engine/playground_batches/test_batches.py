@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from engine.actions.members import ensure_owner
 from engine.actions.playground_batches import begin_playground_batch
 from engine.actions.principal import Principal
 from engine.core.clock import DAY, SECOND, MovedClock
-from engine.core.errors import BatchRunning, StorageUnavailable
+from engine.core.errors import BatchDataGone, BatchRunning, StorageUnavailable
 from engine.core.ids import WorkspaceId
 from engine.flow.document import Document
 from engine.jobs.server.erasing import finish_erasing
@@ -37,7 +38,7 @@ from storage.retention import remove_jobs, remove_values
 from storage.tables import Base, Batch, DatasetRow, Job, PlaygroundBatch, PlaygroundBatchRow, Snapshot, User
 from tests.engine.jobs.world import World, open_world
 from tests.logical_time import LogicalClock, LogicalLoop, pass_time
-from tests.stored import failing
+from tests.stored import failing, fill_disk, free_disk
 
 READING = Document.model_validate(
     {
@@ -459,6 +460,122 @@ async def test_a_batch_goes_on_when_the_end_of_a_row_could_not_be_read_for_a_mom
     assert (batch.state, [line.state for line in batch.lines]) == ("ended", ["cancelled"] * 4)
 
 
+@pytest.mark.parametrize("part", ["", "DELETE FROM playground_batch_rows", "UPDATE playground_batches"])
+async def test_a_batch_goes_on_when_nothing_could_be_stored_for_a_moment(
+    world: World, servers: Servers, part: str
+) -> None:
+    batch = servers.begin(Rows(ListedRows([("A", {}), *((text, {"text": text}) for text in "123456")])))
+    async with contextlib.AsyncExitStack() as later:
+        with failing(world.database.write_engine, part) as failed:
+            if part.startswith("UPDATE"):
+                await later.enter_async_context(working(world))
+            await until(lambda: len(failed) > 4)
+            assert servers.batches.running(servers.flow_id) is batch
+        if not part.startswith("UPDATE"):
+            await later.enter_async_context(working(world))
+        await until(lambda: batch.over)
+    assert [(line.title, line.state) for line in batch.lines] == [
+        ("A", "refused"),
+        *((text, "completed") for text in "123456"),
+    ]
+    assert len(servers.jobs()) == 6
+    stored = await servers.batches.as_stored(world.workspace_id, servers.flow_id)
+    assert stored is not None
+    assert (stored.state, len(stored.lines)) == ("ended", 7)
+
+
+async def test_a_refused_row_is_stored_once_the_disk_has_room(world: World, servers: Servers) -> None:
+    batch = servers.begin(Rows(ListedRows([("A" * 100_000, {})])))
+    world.database.write_now(fill_disk)
+    await pass_time(10)
+    assert (batch.state, [line.state for line in batch.lines]) == ("running", ["queued"])
+    assert servers.batches.running(servers.flow_id) is batch
+    world.database.write_now(free_disk)
+    await until(lambda: batch.over)
+    assert (batch.state, [line.state for line in batch.lines]) == ("ended", ["refused"])
+
+
+async def test_a_batch_can_be_stopped_once_what_could_not_be_stored_can_be(world: World, servers: Servers) -> None:
+    batch = servers.begin(listed(*"123456"))
+    with failing(world.database.write_engine, "DELETE FROM playground_batch_rows") as failed:
+        await until(lambda: len(failed) > 4)
+        await batch.pause()
+    await pass_time(10)
+    assert servers.jobs() == [], "a paused batch begins no row"
+    await batch.stop()
+    await until(lambda: servers.batches.running(servers.flow_id) is None)
+    assert (batch.state, {line.state for line in batch.lines}) == ("stopped", {"cancelled"})
+    assert await batch.retry_failed(servers.owner.actor)
+    servers.batches.run(batch)
+    async with working(world):
+        await until(lambda: batch.over)
+    assert {line.state for line in batch.lines} == {"completed"}
+
+
+async def test_a_batch_goes_on_when_its_rows_could_not_be_read_for_a_moment(
+    world: World, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.playground_batches.rows.PAGE", 4)
+    database = world.database
+    dataset_id = database.write_now(add_dataset, servers.owner, "Texts")
+    texts = [str(number) for number in range(10)]
+    database.write_now(import_rows, servers.owner, dataset_id, checked_rows([{"text": text} for text in texts]))
+    source = DatasetRows(dataset_id, [{"name": "text", "type": "string", "required": True}], {"text": "text"}, 10)
+    batch = servers.begin(Rows(source))
+    await until(lambda: len(servers.jobs()) == 4)
+    async with working(world):
+        with failing(database.read_engine, "FROM dataset_rows") as failed:
+            await until(lambda: len(failed) > 2)
+        await until(lambda: batch.over)
+    assert servers.ran(batch) == [(number, text, "completed") for number, text in enumerate(texts, 1)]
+    assert len(servers.jobs()) == 10
+
+
+@pytest.mark.sqlite("a commit that the disk did not take for sure")
+@pytest.mark.parametrize("retried", [False, True])
+async def test_a_row_whose_job_was_stored_without_an_answer_runs_once(
+    world: World, servers: Servers, monkeypatch: pytest.MonkeyPatch, retried: bool
+) -> None:
+    def refuse(_descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    database, before = world.database, 0
+    batch = servers.begin(listed(*["{bad"] * 4))
+    if retried:
+        async with working(world):
+            await until(lambda: servers.batches.running(servers.flow_id) is None)
+        before = 4
+        assert await batch.retry_failed(servers.owner.actor)
+        servers.batches.run(batch)
+    with (
+        contextlib.closing(sqlite3.connect(database.url.removeprefix("sqlite:///"))) as reader,
+        monkeypatch.context() as disk,
+    ):
+        reader.execute("begin")
+        reader.execute("select * from jobs").fetchall()  # it keeps the log from being begun anew
+        disk.setattr("storage.log_sync._sync_data", refuse)
+        disk.setattr("storage.log_sync._BUSY_SECONDS", 0.01)
+        await until(lambda: len(servers.jobs()) == before + 4)
+        await pass_time(5)
+    assert len(servers.jobs()) == before + 4
+    async with working(world):
+        await until(lambda: batch.over)
+    assert [line.state for line in batch.lines] == ["failed"] * 4
+    assert len(servers.jobs()) == batch.jobs == before + 4
+
+
+async def test_a_row_that_could_not_run_again_for_a_moment_does_so_then(world: World, servers: Servers) -> None:
+    batch = servers.begin(listed("{bad", "{bad"))
+    async with working(world):
+        await until(lambda: servers.batches.running(servers.flow_id) is None)
+        assert await batch.retry_failed(servers.owner.actor)
+        with failing(world.database.write_engine, "DELETE FROM playground_batch_rows") as failed:
+            servers.batches.run(batch)
+            await until(lambda: len(failed) > 2)
+        await until(lambda: batch.over)
+    assert len(servers.jobs()) == batch.jobs == 4
+
+
 def expire(world: World, servers: Servers) -> None:
     """Removes the values of all jobs, as retention does."""
     world.database.write_now(remove_values, [job.id for job in servers.jobs()], 10_000)
@@ -539,6 +656,18 @@ async def test_what_is_kept_for_a_batch_goes_with_the_values_of_its_runs(world: 
     assert count(world, Snapshot) == count(world, PlaygroundBatch) == 1, "the other run is shown with it"
     world.database.write_now(remove_values, [first], 10_000)
     assert count(world, Snapshot) == count(world, PlaygroundBatch) == 0
+
+
+async def test_a_retry_of_a_batch_whose_data_are_gone_is_refused(world: World, servers: Servers) -> None:
+    batch = servers.begin(listed("{", "{"))
+    async with working(world):
+        await until(lambda: servers.batches.running(servers.flow_id) is None)
+    expire(world, servers)
+    with pytest.raises(BatchDataGone) as refused:
+        await batch.retry_failed(servers.owner.actor)
+    assert str(refused.value) == (
+        "The data of this batch are not kept any more, so none of its rows can run again. Run the rows as a new batch."
+    )
 
 
 async def test_a_batch_waits_when_whoever_started_it_was_disabled(world: World, servers: Servers) -> None:

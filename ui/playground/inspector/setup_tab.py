@@ -49,6 +49,16 @@ from ui.playground.state.point_at_value import return_ops, unreturned_fields
 
 #: Settings that are shown above the inputs; the others are shown below.
 _FIRST = frozenset({"model", "method", "dataset", "collection", "flow_id"})
+#: Browser handler: Enter in a box of one line leaves it for a moment, so that what was typed last is sent before the name
+#: counts as typed. The script is constant.
+_LEAVE = """(event) => {
+  const box = event.target;
+  if (!box.matches("input:not([readonly], [type=checkbox], [role=combobox])") || event.isComposing) return;
+  box.blur();
+  box.focus();
+}"""
+#: Browser handler: a box that is left by a script sends its text only after the script.
+_WAS_LEFT = "() => setTimeout(() => emit())"
 
 
 class SetUpTab:
@@ -358,8 +368,8 @@ class SetUpTab:
                 read_only=self.readonly,
                 titles=titles | dict(self.tools.flows),
             )
-            form.element.on("focusout", self._settle, [])
-            form.element.on("keydown.enter", self._settle, [])
+            form.element.on("focusout", self._settle, js_handler=_WAS_LEFT)
+            form.element.on("keydown.enter", js_handler=_LEAVE)
             self.forms.append(form)
 
     def _config_changed(self, pointer: str, new: Any) -> None:
@@ -399,6 +409,16 @@ class SetUpTab:
         if held is not None and held is not self._asked_name:
             self._asked_name = held
             self._edit_soon(lambda node: _renamed(node, held), is_rename=True)
+
+    def _go_on_typing(self, held: NewName, *, done: bool) -> None:
+        """Goes on with what was typed while it was asked: it renames the field that has the name asked about now."""
+        typed = self._held
+        if typed is held:
+            self._held = None
+        elif done and typed is not None and typed.pointer == held.pointer:
+            self._held = NewName(typed.pointer, held.new, typed.new) if typed.new != held.new else None
+            if typed is self._asked_name:  # the box was left before the answer
+                self._settle()
 
     async def _edit_input(self, ops: Sequence[Op]) -> Any:
         done = await self.edit(ops)
@@ -448,9 +468,9 @@ class SetUpTab:
                     op = make()
                     ops = [op] if op is not None else []
                 with layout:
-                    await self.edit(ops)
-            if is_rename and self._held is held:
-                self._held = None
+                    done = bool(await self.edit(ops)) and bool(ops)
+            if is_rename and held is not None:
+                self._go_on_typing(held, done=done)
             if self.problems_box.is_deleted:
                 return
             if asked or held is not None:

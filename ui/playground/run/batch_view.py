@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.playground_batches import begin_playground_batch
 from engine.actions.principal import Principal, require_may
-from engine.core.errors import BatchRunning, FlowInvalid, Refusal, Unavailable
+from engine.core.errors import BatchDataGone, BatchRunning, FlowInvalid, Refusal, Unavailable
 from engine.core.ids import JobId
 from engine.flow.contract import samples_of
 from engine.playground_batches.rows import Rows, RowsThatRan
@@ -414,7 +414,7 @@ class BatchView:
             return
         try:
             done = _is_as_shown(batch, shown) and await self._run_again(batch)
-        except BatchRunning as refusal:
+        except (BatchDataGone, BatchRunning) as refusal:
             feedback.refused(refusal)
             await self.show()
             return

@@ -101,6 +101,27 @@ async def test_a_field_of_api_input_is_asked_about_once_when_its_name_is_typed(
     )
 
 
+@pytest.mark.parametrize("left", ["before the answer", "after it"])
+async def test_what_is_typed_while_it_is_asked_renames_the_field_once_more(site: Site, user: User, left: str) -> None:
+    flow_id = await opened(site, user, "api_input")
+    await type_name(user, "headl")
+    await user.should_see("Rename “title” to “headl” where it is used, too?")
+    box = name_box(user, "headl")
+    box.set_value("headline")
+    if left == "before the answer":
+        leave_box(user, box)
+    press(user, "Rename it everywhere")
+    await until(lambda: names(site, flow_id) == ["headl"])
+    if left == "after it":
+        await until(lambda: template(site, flow_id).startswith("{{ api_input.out.headl | upper }}"))
+        assert name_box(user, "headline") is box, "the box keeps what was typed"
+        leave_box(user, box)
+    await user.should_see("Rename “headl” to “headline” where it is used, too?")
+    press(user, "Rename it everywhere")
+    await until(lambda: names(site, flow_id) == ["headline"])
+    await until(lambda: template(site, flow_id).startswith("{{ api_input.out.headline | upper }}"))
+
+
 async def test_a_name_that_comes_back_is_no_rename(site: Site, user: User) -> None:
     flow_id = await opened(site, user, "api_input")
     await type_name(user, "titl", "title")
