@@ -105,6 +105,10 @@ UNDRAWN_ICONS = """async () => {
 #: Waits for two frames, after which a change of size or colours is drawn.
 DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
+#: The pointer of a new page is at 0, 0, where the button Search stands until the styles are there: its tooltip opens and
+#: closes again. A tooltip is no part of a page.
+NO_TOOLTIP = "() => !document.querySelector('[id^=q-portal--tooltip]')"
+
 
 def findings(page: Page, layer: str | None = None) -> list[str]:
     """What axe finds in both colour schemes and both sizes, and undrawn icons, without opening the page again.
@@ -116,6 +120,7 @@ def findings(page: Page, layer: str | None = None) -> list[str]:
     if not page.evaluate("'axe' in window"):  # a page that was checked before has the script already
         page.add_style_tag(content=STILL)
         page.evaluate(AXE_SCRIPT)
+    page.wait_for_function(NO_TOOLTIP)
     found: list[str] = page.evaluate(UNDRAWN_ICONS)
     for number, (size, scheme, rules) in enumerate(LOOKS):
         page.set_viewport_size(size)
