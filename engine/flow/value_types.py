@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, Literal
 
 from pydantic import Field, JsonValue
@@ -69,6 +69,15 @@ def with_type(node: Node, name: str, value_type: str) -> dict[str, Any]:
     """Returns the settings of a node in which a field has a type; "" leaves its value as it is."""
     types = {one: found for one in node.inputs if (found := type_of(node.config, one)) and one != name}
     return _with_types(node, {**types, name: value_type} if value_type else types)
+
+
+def without_types(node: Node, names: Collection[str]) -> dict[str, Any]:
+    """Returns the settings of a node whose fields of these names stay as they are."""
+    if not node.config.get("types"):
+        return dict(node.config)
+    return _with_types(
+        node, {one: kind for one in node.inputs if (kind := type_of(node.config, one)) and one not in names}
+    )
 
 
 def types_after(node: Node, inputs: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
