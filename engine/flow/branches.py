@@ -72,14 +72,19 @@ class Branches:
 
     def read_on_one_side(self, output: Node, catalog: Catalog) -> Iterator[tuple[Node, str]]:
         """Yields each Condition of which API Output reads one side only, with that side's port. What a First Value takes
-        from a side is read, too.
+        from the other side is read in the stead of the nodes that lead to it.
         """
         kind = catalog.get(output.type)
         names = {one.node_id for _, one in references_of(output, kind)} if kind else set[str]()
         read = {side for name in names for side in self.only_on.get(name, ())}
-        joined = {side for name in names for side in self._joined(name, catalog)}
+        joined = {name: frozenset(self._joined(name, catalog)) for name in names}
         for condition, port in sorted(read):
-            if (condition, other_side(port)) not in read | joined:
+            other = (condition, other_side(port))
+            joiners = [name for name, sides in joined.items() if other in sides]
+            alone = [name for name in names if (condition, port) in self.only_on.get(name, ())]
+            if other not in read and not all(
+                any(self.graph.is_ancestor(name, joiner) for joiner in joiners) for name in alone
+            ):
                 yield self.nodes[condition], port
 
     def _joined(self, node_id: str, catalog: Catalog) -> Iterator[Side]:
