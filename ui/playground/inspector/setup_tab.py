@@ -100,6 +100,7 @@ class SetUpTab:
         self._offered: tuple[list[str], list[str]] = [], []
         self._listed: tuple[object, ...] = ((), (), ())
         self._editing = asyncio.Lock()  # edits wait while it is asked about a rename
+        self._waiting = 0  # edits that are not made yet
         self.models = ModelPicker(page_session, draft.flow_id)
 
     @property
@@ -282,8 +283,7 @@ class SetUpTab:
                 form.set_value(config)
         if self.failing:
             self.failing.follow(node.policy)
-        if self.pattern_choice:
-            self.pattern_choice.follow()
+        self._follow_pattern()
         return True
 
     def focus(self, pointer: str) -> None:
@@ -315,6 +315,11 @@ class SetUpTab:
     def _pattern(self) -> str:
         pattern = self.node.config.get("pattern") if self.node else None
         return pattern if isinstance(pattern, str) else ""
+
+    def _follow_pattern(self) -> None:
+        """Shows the choice that writes the pattern. While an edit waits, the pattern is older than the words typed."""
+        if self.pattern_choice and not self._waiting:
+            self.pattern_choice.follow()
 
     def _write_pattern(self, pattern: str) -> None:
         for form in self.forms:
@@ -440,15 +445,18 @@ class SetUpTab:
             return change(node) if node is not None else None
 
         async def edit() -> None:
-            async with self._editing:
-                asked = False
-                if is_rename:
-                    ops, asked = await with_readers(lambda: self.draft.document, make, self.catalog, layout)
-                else:
-                    op = make()
-                    ops = [op] if op is not None else []
-                with layout:
-                    await self.edit(ops)
+            try:
+                async with self._editing:
+                    asked = False
+                    if is_rename:
+                        ops, asked = await with_readers(lambda: self.draft.document, make, self.catalog, layout)
+                    else:
+                        op = make()
+                        ops = [op] if op is not None else []
+                    with layout:
+                        await self.edit(ops)
+            finally:
+                self._waiting -= 1
             if is_rename and self._held is held:
                 self._held = None
             if self.problems_box.is_deleted:
@@ -456,13 +464,13 @@ class SetUpTab:
             if asked or held is not None:
                 self.follow()  # what others have changed while it was asked
             self._reshape_samples()
-            if self.pattern_choice:
-                self.pattern_choice.follow()
+            self._follow_pattern()
             with self.problems_box:
                 await self._another_flow()
                 if self.inputs is not None:
                     self.inputs.preview_soon()
 
+        self._waiting += 1
         held = self._held
         layout = self.problems_box.client.layout  # the question stays when another step is selected
         background_tasks.create(edit(), name="inspector edit")
