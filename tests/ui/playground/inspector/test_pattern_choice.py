@@ -91,3 +91,13 @@ async def test_words_that_are_typed_while_an_edit_is_stored_stay(
     stored.release()
     await until(lambda: str(pattern_of(site, flow_id)).startswith(r"(?i)price:\s*"))
     assert shown == ["pri", "price:"]
+
+    begun.clear()
+    words.value = "pri"
+    await begun.wait()
+    words.value = "price:"  # as it was before the edit that waits
+    stored.release()
+    await until(lambda: str(pattern_of(site, flow_id)).startswith(r"(?i)pri\s*"))
+    stored.release()
+    await until(lambda: str(pattern_of(site, flow_id)).startswith(r"(?i)price:\s*"))
+    assert shown == ["pri", "price:"] * 2
