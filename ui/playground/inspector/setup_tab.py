@@ -384,7 +384,7 @@ class SetUpTab:
             self._held = None
         op = _set(node, name, value)
         if op is None and not self._waiting:
-            return  # an edit that waits may change it
+            return  # while an edit waits, it may change the setting to another value
         if op is not None and pointer.endswith("/name") and Rename(self.draft.document, op, self.catalog):
             # other steps read the old name: the edit waits until the new one is typed
             self._held = NewName(pointer, get_at(node.config, pointer), get_at(op["after"]["config"], pointer))

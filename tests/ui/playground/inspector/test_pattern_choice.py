@@ -81,7 +81,7 @@ async def test_words_that_are_typed_while_an_edit_is_stored_stay(
         return await store(draft, *args)
 
     monkeypatch.setattr(OpenDraft, "_store", held)
-    shown: list[str] = []
+    shown: list[str | None] = []
     words.on_value_change(lambda event: shown.append(event.value))
     words.value = "pri"
     await begun.wait()
