@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import jsonpointer
@@ -445,18 +446,15 @@ class SetUpTab:
             return change(node) if node is not None else None
 
         async def edit() -> None:
-            try:
-                async with self._editing:
-                    asked = False
-                    if is_rename:
-                        ops, asked = await with_readers(lambda: self.draft.document, make, self.catalog, layout)
-                    else:
-                        op = make()
-                        ops = [op] if op is not None else []
-                    with layout:
-                        await self.edit(ops)
-            finally:
-                self._waiting -= 1
+            async with self._turn():
+                asked = False
+                if is_rename:
+                    ops, asked = await with_readers(lambda: self.draft.document, make, self.catalog, layout)
+                else:
+                    op = make()
+                    ops = [op] if op is not None else []
+                with layout:
+                    await self.edit(ops)
             if is_rename and self._held is held:
                 self._held = None
             if self.problems_box.is_deleted:
@@ -474,6 +472,15 @@ class SetUpTab:
         held = self._held
         layout = self.problems_box.client.layout  # the question stays when another step is selected
         background_tasks.create(edit(), name="inspector edit")
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """The turn of an edit among those that wait."""
+        try:
+            async with self._editing:
+                yield
+        finally:
+            self._waiting -= 1
 
     async def _another_flow(self) -> None:
         """Draws the fields of the newly chosen flow in place of the previous one's."""
