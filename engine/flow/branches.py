@@ -16,7 +16,7 @@ from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog
 from engine.flow.output_schemas import FIRST_VALUE, out_schema, schema_at
 from engine.flow.reference_edits import change_references, references_of
-from engine.flow.references import Reference, split_text
+from engine.flow.references import Reference, find_references, split_text
 
 CONDITION = "condition"
 ANSWER = "text_template"
@@ -72,14 +72,19 @@ class Branches:
 
     def read_on_one_side(self, output: Node, catalog: Catalog) -> Iterator[tuple[Node, str]]:
         """Yields each Condition of which API Output reads one side only, with that side's port. What a First Value takes
-        from a side is read, too.
+        from the other side is read in the stead of the nodes that lead to it.
         """
         kind = catalog.get(output.type)
         names = {one.node_id for _, one in references_of(output, kind)} if kind else set[str]()
         read = {side for name in names for side in self.only_on.get(name, ())}
-        joined = {side for name in names for side in self._joined(name, catalog)}
+        joined = {name: frozenset(self._joined(name, catalog)) for name in names}
         for condition, port in sorted(read):
-            if (condition, other_side(port)) not in read | joined:
+            other = (condition, other_side(port))
+            joiners = [name for name, sides in joined.items() if other in sides]
+            alone = [name for name in names if (condition, port) in self.only_on.get(name, ())]
+            if other not in read and not all(
+                any(self.graph.is_ancestor(name, joiner) for joiner in joiners) for name in alone
+            ):
                 yield self.nodes[condition], port
 
     def _joined(self, node_id: str, catalog: Catalog) -> Iterator[Side]:
@@ -257,10 +262,18 @@ def lacks_fields(branches: Branches, joiner: Node, partner: Node, catalog: Catal
     """True when callers get fields of a First Value, and none of them of this node, whose data it takes as it is."""
     names = _fields_read(branches, joiner, catalog)
     values: JsonValue = joiner.inputs.get("values")
-    if not names or (isinstance(values, list) and any(isinstance(one, dict) for one in values)):
+    if not names or (isinstance(values, list) and any(_is_there_with(branches, one, partner) for one in values)):
         return False  # a group of fields was made for it
     given = out_schema(partner, catalog, branches.document)
     return all(schema_at(given, (name,)) is None for name in names)
+
+
+def _is_there_with(branches: Branches, value: JsonValue, partner: Node) -> bool:
+    """True for a group of fields that is there whenever this node has run."""
+    if not isinstance(value, dict):
+        return False
+    used = [one.node_id for _at, one in find_references(value, "") if isinstance(one, Reference)]
+    return all(one == partner.id or branches.graph.is_ancestor(one, partner.id) for one in used)
 
 
 def _into(document: Document, catalog: Catalog, branches: Branches, joiner: Node, partner: Node) -> list[Op]:

@@ -7,17 +7,19 @@ The operations are one edit, so that one undo takes them back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from engine.flow.document import Document, Node
+from engine.flow.document import Document, Edge, Node
 from engine.flow.edits import Op, add_node, apply_ops, new_edge, update_node
 from engine.flow.graph import Graph
 from engine.flow.lists import API_OUTPUT, FLATTEN, SPLITTER, ListScopes
 from engine.flow.node_context import Json
-from engine.flow.node_type import Catalog
+from engine.flow.node_type import Catalog, NodeType
 from engine.flow.references import Reference, find_references
+from engine.flow.value_types import type_of, without_types
 
 SINK = "dataset_sink"
+SET_FIELDS = "set_fields"
 
 
 def may_collect_before(document: Document, node_id: str) -> bool:
@@ -38,12 +40,12 @@ def collect_before_ops(document: Document, node_id: str, catalog: Catalog) -> li
     edges = [edge for edge in document.edges if edge.target == node_id and scopes.gives[edge.source]]
     if not edges:
         return []
-    collect_id, ops = add_node(document, kind, catalog, between=edges[0].id)
-    for edge in edges[1:]:
-        ops.append({"op": "removeEdge", "edge": edge.model_dump()})
-        ops.append({"op": "addEdge", "edge": new_edge(edge.source, collect_id, edge.source_port)})
+    collect_id, ops = _put_before(document, kind, catalog, edges)
     per_item = [name for name in output.inputs if _uses(output, name, scopes)]
-    value = _together(output, per_item) if per_item else given_by(document.node(edges[0].source))
+    value: Json = given_by(document.node(edges[0].source))
+    if per_item:
+        value, typing = _together(apply_ops(document, ops), output, per_item, collect_id, catalog)
+        ops += typing
     after = apply_ops(document, ops)
     collect, answering = after.node(collect_id), after.node(node_id)
     assert collect is not None
@@ -52,35 +54,42 @@ def collect_before_ops(document: Document, node_id: str, catalog: Catalog) -> li
     return [
         *ops,
         update_node(collect, inputs={"value": value}, config=config),
-        update_node(answering, inputs=_answer(output, per_item, collect_id)),
+        _answering(answering, per_item, collect_id),
     ]
 
 
 def may_answer_collected(document: Document, node_id: str) -> bool:
     """True when API Output uses data of single items though “Collect into a list” stands between."""
-    return bool(answer_collected_ops(document, node_id))
+    return _collected(document, node_id) is not None
 
 
-def answer_collected_ops(document: Document, node_id: str) -> list[Op]:
+def answer_collected_ops(document: Document, node_id: str, catalog: Catalog) -> list[Op]:
     """Returns the operations with which API Output answers with the collected list instead of data of single items.
 
     While “Collect into a list” has no value of its own, it collects that data.
     """
+    found = _collected(document, node_id)
+    if found is None:
+        return []
+    output, per_item, collect = found
+    ops: list[Op] = []
+    if collect.inputs.get("value") in (None, ""):
+        value, ops = _together(document, output, per_item, collect.id, catalog)
+        ops.append(update_node(collect, inputs={**collect.inputs, "value": value}))
+    return [*ops, _answering(output, per_item, collect.id)]
+
+
+def _collected(document: Document, node_id: str) -> tuple[Node, list[str], Node] | None:
+    """Returns API Output, its fields that use data of single items, and the “Collect into a list” that stands between."""
     read = _read(document, node_id, inside=False)
     if read is None:
-        return []
+        return None
     output, scopes = read
     graph = Graph(document)
     nodes = {node.id: node for node in document.nodes}
     ended = [one for one in reversed(graph.ancestors(node_id)) if nodes[one].type == FLATTEN and scopes.closes(one)]
     per_item = [name for name in output.inputs if _uses(output, name, scopes)]
-    if not ended or not per_item:
-        return []
-    collect = nodes[ended[0]]
-    ops: list[Op] = []
-    if collect.inputs.get("value") in (None, ""):
-        ops.append(update_node(collect, inputs={**collect.inputs, "value": _together(output, per_item)}))
-    return [*ops, update_node(output, inputs=_answer(output, per_item, collect.id))]
+    return (output, per_item, nodes[ended[0]]) if ended and per_item else None
 
 
 def row_per_item_ops(
@@ -95,10 +104,7 @@ def row_per_item_ops(
     edges = [edge for edge in document.edges if edge.target == node_id]
     if each is None or collect is None or not edges:
         return []
-    each_id, ops = add_node(document, each, catalog, between=edges[0].id)
-    for edge in edges[1:]:
-        ops.append({"op": "removeEdge", "edge": edge.model_dump()})
-        ops.append({"op": "addEdge", "edge": new_edge(edge.source, each_id, edge.source_port)})
+    each_id, ops = _put_before(document, each, catalog, edges)
     after = apply_ops(document, ops)
     splitter, sink = after.node(each_id), after.node(node_id)
     assert splitter is not None
@@ -144,9 +150,40 @@ def _uses(output: Node, name: str, scopes: ListScopes) -> bool:
     return any(isinstance(one, Reference) and bool(scopes.gives.get(one.node_id)) for _at, one in found)
 
 
-def _together(output: Node, names: list[str]) -> Json:
-    """Returns what is collected per item: the only value, or all of them by name."""
-    return output.inputs[names[0]] if len(names) == 1 else {name: output.inputs[name] for name in names}
+def _put_before(document: Document, kind: NodeType, catalog: Catalog, edges: Sequence[Edge]) -> tuple[str, list[Op]]:
+    """Returns the id and the operations of a node in the middle of these connections into one node."""
+    node_id, ops = add_node(document, kind, catalog, between=edges[0].id)
+    for edge in edges[1:]:
+        ops.append({"op": "removeEdge", "edge": edge.model_dump()})
+        ops.append({"op": "addEdge", "edge": new_edge(edge.source, node_id, edge.source_port)})
+    return node_id, ops
+
+
+def _together(
+    document: Document, output: Node, names: list[str], collect_id: str, catalog: Catalog
+) -> tuple[Json, list[Op]]:
+    """Returns what is collected per item: the only value, or all of them by name.
+
+    Values that API Output hands on as a type get it in a Set Fields before “Collect into a list”, whose operations come
+    with it: the list that API Output answers with is no number.
+    """
+    types = {name: found for name in names if (found := type_of(output.config, name))}
+    kind, edges = catalog.get(SET_FIELDS), [edge for edge in document.edges if edge.target == collect_id]
+    if not types or kind is None or not edges:
+        return output.inputs[names[0]] if len(names) == 1 else {name: output.inputs[name] for name in names}, []
+    made_id, ops = _put_before(document, kind, catalog, edges)
+    made = apply_ops(document, ops).node(made_id)
+    assert made is not None
+    values = {name: output.inputs[name] for name in names}
+    ops.append(update_node(made, inputs=values, config={**made.config, "types": types}))
+    return str(Reference(made_id, "out", (names[0],) if len(names) == 1 else ())), ops
+
+
+def _answering(output: Node, per_item: list[str], collect_id: str) -> Op:
+    """Returns the edit by which API Output answers with the list, which has none of the types of what it stands for."""
+    config = without_types(output, per_item)
+    inputs = _answer(output, per_item, collect_id)
+    return update_node(output, inputs=inputs, **({} if config == output.config else {"config": config}))
 
 
 def _answer(output: Node, per_item: list[str], collect_id: str) -> dict[str, Json]:

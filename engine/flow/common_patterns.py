@@ -12,20 +12,24 @@ from msgspec import Struct
 
 Kind = Literal["number", "amount_after", "words", "email", "address", "date", "code", "own"]
 
-#: A number as people write it, with points, commas or apostrophes inside: 12, 39.90, 1.299,00, 1,299.00, 1'299.
-_AMOUNT: Final = r"\d+(?:[.,']\d+)*"
+#: A number as people write it, with points, commas or apostrophes inside, or in groups of three: 12, 39.90, 1.299,00,
+#: 1,299.00, 1'299, 1 299,00.
+_AMOUNT: Final = r"(?:\d{1,3}(?:[ \x{00a0}\x{202f}'\x{2019}]\d{3})+|\d+)(?:[.,']\d+)*"
+#: No digit follows. RE2 cannot look ahead, so a letter may be taken, too: what is found stands in brackets before it.
+_END: Final = r"(?:\b|\D)"
 #: What each choice that asks nothing finds. A minus belongs to a number only where no letter or digit stands before it.
 _FIXED: Final[dict[Kind, str]] = {
-    "number": rf"(?:\B-)?{_AMOUNT}",
+    "number": rf"((?:\B-)?{_AMOUNT}){_END}",
     "email": r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
     "address": r"""https?://[^\s<>"']*[^\s<>"'.,;:!?)\]]""",
-    "date": r"\b\d{1,4}[./-]\d{1,2}[./-]\d{2,4}\b",
+    "date": r"\b(\d{1,4}[./-]\d{1,2}[./-]\d{2,4})(?:\b|T)",
 }
 #: Capitals and small letters alike.
 _ANY_CASE: Final = "(?i)"
 #: After the word: blanks, then a currency or a few other signs, then the amount.
-_THEN_AMOUNT: Final = rf"\s*\D{{0,10}}?(-?{_AMOUNT})"
-_BLANK: Final = r"\s+"
+_THEN_AMOUNT: Final = rf"\s*\D{{0,10}}?(-?{_AMOUNT}){_END}"
+#: Web pages write blanks that no line breaks at, too.
+_BLANK: Final = r"[\s\x{00a0}]+"
 _SIGNS: Final = frozenset("\\.+*?()|[]{}^$")
 _CODE_PART: Final = re.compile(r"(\[A-Z\]|\[a-z\]|\\d)(?:\{(\d{1,2})\})?|\\(\W)|([^\\\[\](){}.+*?|^$])")
 _LETTERS: Final = {"[A-Z]": "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "[a-z]": "abcdefghijklmnopqrstuvwxyz", r"\d": "1234567890"}

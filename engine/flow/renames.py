@@ -43,6 +43,13 @@ def find_rename(before: Node, after: Node) -> tuple[str, str] | None:
     return found[0]
 
 
+def with_inputs(node: Node, inputs: Mapping[str, Any]) -> Op:
+    """Returns the edit that gives a node these inputs; a type chosen for one goes along with its new name."""
+    renamed = find_rename(node, node.model_copy(update={"inputs": dict(inputs)}))
+    config = types_after(node, inputs, dict([renamed] if renamed else []))
+    return update_node(node, inputs=inputs, **({} if config == node.config else {"config": config}))
+
+
 def rename_ops(before: Document, after: Document, catalog: Catalog, old: str, new: str) -> list[Op]:
     """Returns the operations that rename the field in every node that reads it. `after` has the renamed field."""
     was, is_now = _Schemas(before, catalog), _Schemas(after, catalog)

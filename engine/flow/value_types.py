@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, Literal
 
 from pydantic import Field, JsonValue
@@ -25,11 +25,20 @@ SCHEMAS: Final[Mapping[str, JsonSchema]] = {NUMBER: {"type": ["number", "null"]}
 #: Texts that say no, in small letters.
 _NO: Final = frozenset({"", "no", "false", "0"})
 _LONGEST: Final = 40
+#: The letters of a text among which a number is searched.
+_SEARCHED: Final = 100_000
 _SHOWN: Final = 40
-#: Digits, in groups of three with blanks or apostrophes between them or not, then points and commas with digits.
+#: Digits, in groups of three with blanks or apostrophes between them or not, then points and commas with digits. A number
+#: may begin with its mark, like `.5`, where no word, mark, closing bracket or quotation mark stands before that.
 _DIGITS: Final = re.compile(
-    r"(?:[0-9]{1,3}+(?:[ \u00a0\u202f'\u2019][0-9]{3}(?![0-9]))++|[0-9]++)(?:[.,][0-9]++)*+(?:[eE][+-]?+[0-9]++)?+"
+    r"(?:[0-9]{1,3}+(?:[ \u00a0\u202f'\u2019][0-9]{3}(?![0-9]))++|[0-9]++|(?<![\w.,)\]\"'\u2019\u201d%])[.,][0-9]++)"
+    r"(?:[.,][0-9]++)*+(?:[eE][+-]?+[0-9]++)?+"
 )
+_BLANKS: Final = " \u00a0\u202f"
+_CURRENCIES: Final = "$\u20ac\u00a3\u00a5\u20b9\u20a9\u20bd\u20ba\u20b4\u20ab\u20aa\u20a6\u20b1\u0e3f"
+_MINUS: Final = ("-", "\u2212", "\u2013")
+#: The letters before and behind a number that may tell that it is a negative one.
+_AROUND: Final = 8
 _GROUP: Final = 3
 _LARGEST_WHOLE: Final = 2**63
 
@@ -60,6 +69,15 @@ def with_type(node: Node, name: str, value_type: str) -> dict[str, Any]:
     """Returns the settings of a node in which a field has a type; "" leaves its value as it is."""
     types = {one: found for one in node.inputs if (found := type_of(node.config, one)) and one != name}
     return _with_types(node, {**types, name: value_type} if value_type else types)
+
+
+def without_types(node: Node, names: Collection[str]) -> dict[str, Any]:
+    """Returns the settings of a node whose fields of these names stay as they are."""
+    if not node.config.get("types"):
+        return dict(node.config)
+    return _with_types(
+        node, {one: kind for one in node.inputs if (kind := type_of(node.config, one)) and one not in names}
+    )
 
 
 def types_after(node: Node, inputs: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
@@ -116,18 +134,39 @@ def number_in(text: str) -> tuple[int | float | None, str]:
     `1.299,00` and `1,299.00` are both 1299. With one mark and three digits behind it, a comma parts thousands and a point
     the decimals, and that is doubtful.
     """
-    match = _DIGITS.search(text)
-    if match is None or len(match.group()) > _LONGEST:
+    searched = text[:_SEARCHED]
+    match = _DIGITS.search(searched)
+    if match is None or len(match.group()) > _LONGEST or (match.end() == _SEARCHED < len(text)):
         return None, ""
     number, doubt = _read(match.group())
     if number is None:
         return None, ""
-    before = text[: match.start()][-2:]
-    if before[-1:] in {"-", "\u2212"} and not before[:-1].isalnum():
+    minus, unsure = _minus(searched[: match.start()], searched[match.end() :][:_AROUND])
+    if minus:
         number = -number
-    if not doubt and _DIGITS.search(text, match.end()):
+    if not doubt and not unsure and _DIGITS.search(searched, match.end()):
         doubt = "it is the first of several"
-    return number, doubt
+    return number, doubt or unsure
+
+
+def _minus(before: str, after: str) -> tuple[bool, str]:
+    """Tells by what stands around a number whether it is a negative one, and what is doubtful about that.
+
+    A minus stands directly before the number, or before its currency: `-5`, `-€ 39.90`. Before a blank it is a dash.
+    """
+    near = before[-_AROUND:]
+    bare = near.rstrip(_BLANKS)
+    signs = bare.rstrip(_CURRENCIES)
+    if signs.endswith(_MINUS) and (signs == near or signs != bare):
+        return not signs[:-1][-1:].isalnum(), ""
+    start = before[:_AROUND].strip(_BLANKS + _CURRENCIES) if len(before) <= _AROUND else ""
+    if start in _MINUS:
+        return False, "the minus before it stands apart"
+    if after.startswith(_MINUS) and not after[1:2].isalnum():
+        return False, "a minus stands behind it"
+    if start == "(" and ")" in after:
+        return False, "it stands in brackets, as some write negative numbers"
+    return False, ""
 
 
 def _read(written: str) -> tuple[int | float | None, str]:
@@ -137,7 +176,7 @@ def _read(written: str) -> tuple[int | float | None, str]:
             return _short(float(written)), ""
         except ValueError:
             return None, ""
-    digits = written
+    digits = f"0{written}" if written[0] in ".," else written
     for blank in " \u00a0\u202f'\u2019":
         digits = digits.replace(blank, "")
     marks = [letter for letter in digits if letter in ".,"]
@@ -146,7 +185,7 @@ def _read(written: str) -> tuple[int | float | None, str]:
     last = marks[-1]
     whole, _, after = digits.rpartition(last)
     groups = whole.replace(",", ".").split(".")
-    grouped = len(groups[0]) <= _GROUP and all(len(one) == _GROUP for one in groups[1:])
+    grouped = groups[0] != "0" and len(groups[0]) <= _GROUP and all(len(one) == _GROUP for one in groups[1:])
     if len(marks) > 1 and marks.count(last) == len(marks):  # 1.299.000
         return (_short(int("".join([*groups, after]))), "") if grouped and len(after) == _GROUP else (None, "")
     if marks.count(last) > 1 or (len(marks) > 1 and not grouped):

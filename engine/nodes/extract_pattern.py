@@ -5,13 +5,13 @@ Choose **What to find** above the pattern: a number, an amount after a word, an 
 
 | Pattern | Finds |
 |---|---|
-| `(?:\B-)?\d+(?:[.,']\d+)*` | numbers as people write them: 12, 39.90, 1.299,00 |
-| `(?i)price:\s*\D{0,10}?(-?\d+(?:[.,']\d+)*)` | the amount after "price:", capitals or not |
+| `((?:\B-)?(?:\d{1,3}(?:[ \x{00a0}\x{202f}'\x{2019}]\d{3})+\|\d+)(?:[.,']\d+)*)(?:\b\|\D)` | numbers as people write them: 12, 39.90, 1.299,00, 1 299 |
+| `(?i)price:\s*\D{0,10}?(-?(?:\d{1,3}(?:[ \x{00a0}\x{202f}'\x{2019}]\d{3})+\|\d+)(?:[.,']\d+)*)(?:\b\|\D)` | the amount after "price:", capitals or not |
 | `[\w.+-]+@[\w-]+(?:\.[\w-]+)+` | e-mail addresses |
 | `https?://[^\s<>"']*[^\s<>"'.,;:!?)\]]` | web addresses |
-| `\b\d{1,4}[./-]\d{1,2}[./-]\d{2,4}\b` | dates like 2026-01-31 and 31.1.2026 |
+| `\b(\d{1,4}[./-]\d{1,2}[./-]\d{2,4})(?:\b\|T)` | dates like 2026-01-31 and 31.1.2026 |
 | `[A-Z]{2}-\d{4}` | codes like `AB-1234` |
-| `(?i)in\s+stock` | the words "in stock", capitals or not |
+| `(?i)in[\s\x{00a0}]+stock` | the words "in stock", capitals or not |
 | `\d+` | digits |
 | `(?P<day>\d{4}-\d{2}-\d{2})` | dates, as an object with `day` |
 

@@ -21,6 +21,7 @@ from engine.flow.edits import Op, update_node
 from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.validation import without_parked
+from engine.flow.value_types import types_after
 
 TYPES = ("dataset_source", "dataset_sink")
 #: How alike two names of columns are when one is likely the other, from 0 to 1.
@@ -167,7 +168,8 @@ def fill_other_column(node: Node, name: str, column: str) -> Op:
     """Returns the edit by which a Save rows fills another column with what it had for a name."""
     inputs = {column if key == name else key: value for key, value in node.inputs.items()}
     key = node.config.get("key_column")
-    return update_node(node, inputs=inputs, config={**node.config, **({"key_column": column} if key == name else {})})
+    config = types_after(node, inputs, {name: column})
+    return update_node(node, inputs=inputs, config={**config, **({"key_column": column} if key == name else {})})
 
 
 def with_datasets(catalog: Catalog, known: Iterable[KnownDataset]) -> Catalog:

@@ -37,7 +37,7 @@ def ops_to_mend(problem: Problem, document: Document, catalog: Catalog) -> list[
     if problem.code == "final_in_list":
         return collect_before_ops(document, problem.node_id or "", catalog)
     if problem.code == "across_list":
-        return answer_collected_ops(document, problem.node_id or "")
+        return answer_collected_ops(document, problem.node_id or "", catalog)
     return mending_ops(document, catalog, problem)
 
 

@@ -19,6 +19,7 @@ from engine.flow.document import Document, load_document
 from engine.flow.edits import Op, difference_ops
 from engine.flow.flow_warnings import FlowWarning
 from engine.flow.output_schemas import binding_schema
+from engine.flow.value_types import typed_schemas
 from engine.nodes.known_datasets import fill_other_column, find_known
 from storage.datasets import ColumnType
 from storage.flows import FlowRow, list_flows
@@ -490,7 +491,8 @@ class PlaygroundPage:
         name = problem.pointer.removeprefix("/inputs/")
         if node is None or dataset is None or name not in node.inputs:
             return
-        kinds = binding_schema(node.inputs[name], self.draft.document, self.dependencies.catalog).get("type")
+        given = binding_schema(node.inputs[name], self.draft.document, self.dependencies.catalog)
+        kinds = typed_schemas(node.config, {name: given})[name].get("type")
         kinds = [kinds] if isinstance(kinds, str) else kinds or ()
         kind: ColumnType = next((one for one in get_args(ColumnType) if one in kinds), "string")
         with feedback.refusals_told() as outcome:

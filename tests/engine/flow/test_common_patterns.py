@@ -4,6 +4,7 @@ import pytest
 
 from engine.flow.common_patterns import Choice, choice_of, pattern_for
 from engine.flow.patterns import read_pattern
+from engine.nodes import extract_pattern
 from engine.nodes.extract_pattern import find
 
 TEXT = "Desk lamp (DL-2041)\nPrice: EUR 1.299,00\nWas 1,499.00. In stock: 14, since 2026-11-02. Ask a.b@shop.example or https://shop.example/x."
@@ -31,6 +32,27 @@ def test_a_choice_finds_what_it_names_and_is_known_by_its_pattern(choice, first)
     again = choice_of(pattern)
     assert again.kind == choice.kind
     assert pattern_for(again) == pattern
+
+
+@pytest.mark.parametrize(
+    ("choice", "text", "found"),
+    [
+        (Choice("number"), "1 299,00 kr", ["1 299,00"]),
+        (Choice("number"), "1\u00a0299kr, 2\u202f000 or 1\u2019299.50", ["1\u00a0299", "2\u202f000", "1\u2019299.50"]),
+        (Choice("number"), "1 2995, -5, 1-3", ["1", "2995", "-5", "1", "3"]),
+        (Choice("amount_after", "our price"), "Our\u00a0price: 1\u00a0299,00 \u20ac", ["1\u00a0299,00"]),
+        (Choice("words", "in stock"), "In\u00a0stock", ["In\u00a0stock"]),
+        (Choice("date"), "2026-01-31T10:00:00Z, 1.2.2026", ["2026-01-31", "1.2.2026"]),
+    ],
+)
+def test_texts_of_several_countries_and_of_web_pages_are_found(choice, text, found):
+    assert find(read_pattern(pattern_for(choice)), text, 10)[0] == found
+
+
+def test_the_page_of_the_node_shows_the_patterns_of_the_choices():
+    for choice in (Choice("number"), Choice("amount_after", "price:"), Choice("words", "in stock"), Choice("date")):
+        shown = pattern_for(choice).replace("|", "\\|")
+        assert f"`{shown}`" in str(extract_pattern.__doc__)
 
 
 @pytest.mark.parametrize("kind", ["amount_after", "words", "code"])

@@ -159,6 +159,62 @@ def test_a_branch_puts_its_text_into_the_field_of_the_answer_that_is_meant_for_i
     assert [edge.target for edge in after.edges if edge.source == answer.id] == ["f"]
 
 
+def test_the_text_of_each_branch_gets_a_group_of_fields_of_its_own() -> None:
+    before = flow(
+        {
+            "c": condition(),
+            "d": {**condition(), "label": "Order?"},
+            "a": fields(category="refund", reply="{{ api_input.out.text }}"),
+            "f": {"type": "first_value"},
+            "o": output(category="{{ f.out.category }}", reply="{{ f.out.reply }}"),
+        },
+        "api_input>c c.yes>d d.yes>a a>f f>o",
+    )
+    assert codes(before) == ["open_branch", "open_branch"]
+    after = mended(mended(before, "open_branch"), "open_branch")
+    assert codes(after) == []
+    joiner = after.node("f")
+    assert joiner is not None
+    assert joiner.inputs["values"] == [
+        "{{ a.out }}",
+        {"category": "", "reply": "{{ text_template.out }}"},
+        {"category": "", "reply": "{{ text_template_2.out }}"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("group", "told"),
+    [({"reply": "{{ t.out }}"}, False), ({"reply": "Hello"}, False), ({"reply": "{{ a.out.reply }}"}, True)],
+)
+def test_a_group_of_fields_is_for_the_branch_with_which_it_is_there(group: dict[str, str], told: bool) -> None:
+    nodes = {
+        "c": condition(),
+        "a": fields(reply="x"),
+        "t": text(),
+        "f": {"type": "first_value", "inputs": {"values": [group, "{{ a.out }}", "{{ t.out }}"]}},
+        "o": output(reply="{{ f.out.reply }}", same="{{ a.out.reply }}"),
+    }
+    found = flow(nodes, "api_input>c c.yes>a a>f c.no>t t>f f>o")
+    assert codes(found) == (["one_branch_read"] if told else [])
+
+
+def test_what_only_one_branch_gives_is_told_beside_a_value_of_both() -> None:
+    before = flow(
+        {
+            "c": condition(),
+            "a": text("yes text"),
+            "k1": fields(kind="refund"),
+            "k2": fields(kind="other"),
+            "f": {"type": "first_value"},
+            "o": output(kind="{{ f.out.kind }}", answer="{{ a.out }}"),
+        },
+        "api_input>c c.yes>k1 k1>a a>o c.no>k2 k1>f k2>f f>o",
+    )
+    (warning,) = flow_warnings(before, CATALOG)
+    assert (warning.problem.code, warning.problem.pointer) == ("one_branch_read", "/inputs/answer")
+    assert codes(mended(before, "one_branch_read")) == []
+
+
 def test_items_that_go_nowhere_in_a_list_are_left_out_on_purpose() -> None:
     nodes = {
         "s": {"type": "array_splitter", "inputs": {"items": "{{ api_input.out.items }}"}},

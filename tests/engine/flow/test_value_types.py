@@ -22,6 +22,14 @@ from tests.engine.nodes.one_node import Alone, problems_of, run_node
         ("12'000.50", 12000.5),
         ("-5", -5),
         ("\u22125 °C", -5),
+        ("-$12.50", -12.5),
+        ("\u2212\u20ac 39,90", -39.9),
+        ("$-5", -5),
+        ("Lamp - \u20ac39.90", 39.9),
+        ("$.99", 0.99),
+        ("-.5", -0.5),
+        ("Lamp,5", 5),
+        (".12.2026", None),
         ("AB-1234", 1234),
         ("0,125", 0.125),
         ("49,90", 49.9),
@@ -42,12 +50,28 @@ def test_the_number_in_a_text_that_people_write(text, number):
 
 
 @pytest.mark.parametrize(
-    ("text", "number"), [("1,299", 1299), ("1.299", 1.299), ("39.90 (was 49.90)", 39.9), ("2026-01-31", 2026)]
+    ("text", "number"),
+    [
+        ("1,299", 1299),
+        ("1.299", 1.299),
+        ("39.90 (was 49.90)", 39.9),
+        ("2026-01-31", 2026),
+        ("12.50-", 12.5),
+        ("(12.50)", 12.5),
+        ("(\u20ac 12.50 )", 12.5),
+        ("- 5", 5),
+    ],
 )
 def test_a_doubtful_number_says_so(text, number):
     found, doubt = number_in(text)
     assert found == number
     assert doubt
+
+
+def test_a_number_is_searched_in_the_first_letters_of_a_long_text():
+    assert number_in("x" * 99_990 + " 12.5") == (12.5, "")
+    assert number_in("x" * 99_998 + "1234") == (None, ""), "it may go on"
+    assert number_in("x" * 200_000 + "12") == (None, "")
 
 
 def test_yes_when_there_is_something():

@@ -18,9 +18,9 @@ SHOWN = {
     "digits": ("Room 7, floor 12", ["7", "12"]),
     "codes like `AB-1234`": ("Codes AB-1234 and ab-1234", ["AB-1234"]),
     "e-mail addresses": ("Ask bob@shop.example.com, or a.b+c@x-y.org.", ["bob@shop.example.com", "a.b+c@x-y.org"]),
-    "numbers as people write them: 12, 39.90, 1.299,00": (
-        "12 for 39.90 or 1.299,00 at -5, AB-77.",
-        ["12", "39.90", "1.299,00", "-5", "77"],
+    "numbers as people write them: 12, 39.90, 1.299,00, 1 299": (
+        "12 for 39.90 or 1.299,00 at -5, AB-77. 1 299kr.",
+        ["12", "39.90", "1.299,00", "-5", "77", "1 299"],
     ),
     "web addresses": (
         "See https://a.example/x?y=1, or (http://b.example).",
@@ -42,7 +42,10 @@ def shown_patterns():
     kind = CATALOG["extract_pattern"]
     said = kind.config.model_fields["pattern"].description
     return [
-        *re.findall(r"^\| `(.+?)` \| (.+) \|$", kind.help, re.MULTILINE),
+        *(
+            (one.replace(r"\|", "|"), finds)
+            for one, finds in re.findall(r"^\| `(.+?)` \| (.+) \|$", kind.help, re.MULTILINE)
+        ),
         *re.findall(r"`([^`]+)`(?: finds)? ([^,.]+)", said.partition(": ")[2]),
     ]
 

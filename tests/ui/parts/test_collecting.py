@@ -6,9 +6,11 @@ import pytest
 
 from engine.core.errors import Problem
 from engine.flow.collecting import may_collect_before
+from engine.flow.contract import result_schema
 from engine.flow.document import Document
 from engine.flow.edits import apply_ops, invert
 from engine.flow.flow_warnings import flow_warnings
+from engine.flow.output_schemas import out_schema
 from engine.flow.validation import deploy_problems
 from engine.nodes import CATALOG
 from tests.engine.flow.test_flow_warnings import codes, mended, output
@@ -125,10 +127,39 @@ def test_the_fields_that_use_single_items_are_told_by_name_and_mended_together()
 
 def test_what_is_collected_already_stays() -> None:
     own = {**COLLECT, "inputs": {"value": "{{ a.out }}"}}
-    before = made({"s": EACH, "a": SAID, "f": own, "o": output(**BOTH)}, "api_input>s s>a a>f f>o", PICTURES)
-    collect = pressed(before, "across_list").node("f")
+    answer = {**output(**BOTH), "config": {"types": {"keywords": "number"}}}
+    before = made({"s": EACH, "a": SAID, "f": own, "o": answer}, "api_input>s s>a a>f f>o", PICTURES)
+    after = pressed(before, "across_list")
+    collect, answering = after.node("f"), after.node("o")
     assert collect is not None
+    assert answering is not None
     assert collect.inputs == {"value": "{{ a.out }}"}
+    assert answering.config == {}
+
+
+@pytest.mark.parametrize("code", ["final_in_list", "across_list"])
+@pytest.mark.parametrize("names", [["keywords"], ["description", "keywords"]])
+def test_what_is_handed_on_as_a_type_is_so_in_each_item_of_the_list(code: str, names: list[str]) -> None:
+    types = {"types": {"keywords": "number", "left": "yes_no"}}
+    said = {name: BOTH[name] for name in names}
+    answer = {**output(**said, left="x"), "config": types}
+    between, edges = ({"f": COLLECT}, "a>f f>o") if code == "across_list" else ({}, "a>o")
+    before = made({"s": EACH, "a": SAID, **between, "o": answer}, f"api_input>s s>a {edges}", PICTURES)
+
+    after = pressed(before, code)
+
+    fields, answering = after.node("set_fields"), after.node("o")
+    assert fields is not None
+    assert answering is not None
+    assert (fields.inputs, fields.config) == (said, {"types": {"keywords": "number"}})
+    assert answering.config == {"types": {"left": "yes_no"}}
+    item = {"type": ["number", "null"]}
+    if len(names) > 1:
+        item = out_schema(fields, CATALOG, after)
+        assert item["properties"]["keywords"] == {"type": ["number", "null"]}
+    listed = next(name for name in answering.inputs if name != "left")
+    assert result_schema(after, CATALOG)["properties"][listed]["items"] == item
+    assert deploy_problems(after, CATALOG) == []
 
 
 def test_without_a_collect_between_there_is_no_button() -> None:

@@ -158,11 +158,21 @@ async def test_a_dataset_that_is_gone_is_told_and_keeps_its_place(
     assert config_of(site, flow_id, "rows") == {"dataset": named}
 
 
-async def test_a_column_that_the_dataset_lacks_is_told_and_added_with_one_press(site: Site, user: User) -> None:
+@pytest.mark.parametrize(
+    ("written", "types", "column"),
+    [
+        ("integer", {}, "integer"),
+        ("string", {"types": {"stock": "number"}}, "number"),
+        ("string", {"types": {"stock": "yes_no"}}, "boolean"),
+    ],
+)
+async def test_a_column_that_the_dataset_lacks_is_told_and_added_with_one_press(
+    site: Site, user: User, written: str, types: dict[str, Any], column: str
+) -> None:
     goods = add(site)
     nodes = [
-        {"id": "api_input", "type": "api_input", "config": {"fields": [{"name": "count", "type": "integer"}]}},
-        {"id": "sink", "type": "dataset_sink", "label": "Keep it", "config": {"dataset": goods},
+        {"id": "api_input", "type": "api_input", "config": {"fields": [{"name": "count", "type": written}]}},
+        {"id": "sink", "type": "dataset_sink", "label": "Keep it", "config": {"dataset": goods, **types},
          "inputs": {"sku": "B-2", "price": 2, "stock": "{{ api_input.out.count }}"}},
     ]  # fmt: skip
     edges = [{"id": "e1", "source": "api_input", "target": "sink"}]
@@ -178,7 +188,7 @@ async def test_a_column_that_the_dataset_lacks_is_told_and_added_with_one_press(
     assert [(one.name, one.type) for one in dataset.columns] == [
         ("sku", "string"),
         ("price", "number"),
-        ("stock", "integer"),
+        ("stock", column),
     ]
 
 
@@ -188,9 +198,10 @@ async def test_after_a_rename_the_new_column_comes_first_and_is_filled_with_one_
 ) -> None:
     goods = add(site)
     mode = {"mode": "upsert", "key_column": "price"} if meant == "price" else {}
+    typed = {"types": {meant: "number"}}
     nodes = [
         {"id": "api_input", "type": "api_input", "config": {"fields": [{"name": "count", "type": "integer"}]}},
-        {"id": "sink", "type": "dataset_sink", "label": "Keep it", "config": {"dataset": goods, **mode},
+        {"id": "sink", "type": "dataset_sink", "label": "Keep it", "config": {"dataset": goods, **mode, **typed},
          "inputs": {"sku": "B-2", meant: "{{ api_input.out.count }}", **({"more": 1} if meant == "number" else {})}},
     ]  # fmt: skip
     edges = [{"id": "e1", "source": "api_input", "target": "sink"}]
@@ -205,7 +216,7 @@ async def test_after_a_rename_the_new_column_comes_first_and_is_filled_with_one_
 
     press(user, f"Fill “{new}” instead")
 
-    await eventually(user, site, flow_id, "sink", {"key_column": new})
+    await eventually(user, site, flow_id, "sink", {"key_column": new, "types": {new: "number"}})
     node = draft(site, flow_id).node("sink")
     assert node is not None
     assert node.inputs == {"sku": "B-2", new: "{{ api_input.out.count }}"}

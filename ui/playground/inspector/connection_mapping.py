@@ -16,6 +16,7 @@ from engine.flow.document import Edge, Node
 from engine.flow.edits import Op, update_node
 from engine.flow.node_type import Catalog
 from engine.flow.output_schemas import out_schema
+from engine.flow.renames import with_inputs
 from engine.nodes import CATALOG
 from ui.flow_view.node_views import names_of
 from ui.kit import feedback
@@ -172,13 +173,13 @@ class EdgeMapping:
         if CATALOG[target.type].free_form and list(inputs) != list(target.inputs):
             await self._rename(self.bindings, dict(target.inputs), inputs)
         else:
-            await self.edit([update_node(target, inputs=inputs)])
+            await self.edit([with_inputs(target, inputs)])
         self._show_around()
 
     async def _rename(self, bindings: Bindings, before: dict[str, Any], inputs: dict[str, Any]) -> None:
         def make() -> Op | None:
             target = self.target
-            return update_node(target, inputs=brought_up(before, inputs, target.inputs)) if target is not None else None
+            return with_inputs(target, brought_up(before, inputs, target.inputs)) if target is not None else None
 
         layout = bindings.box.client.layout  # the question stays when something else is selected
         ops, asked = await with_readers(lambda: self.draft.document, make, self.catalog, layout)

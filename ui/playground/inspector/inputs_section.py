@@ -14,8 +14,8 @@ from engine.flow.document import Document, Node
 from engine.flow.edits import Op, update_node
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.output_schemas import OutputSchemas
-from engine.flow.renames import find_rename
-from engine.flow.value_types import types_after, with_type
+from engine.flow.renames import with_inputs
+from engine.flow.value_types import with_type
 from ui.flow_view.canvas_types import NodeName
 from ui.flow_view.node_views import names_of
 from ui.kit.parts import words
@@ -207,7 +207,7 @@ class InputsSection:
         if node is None or list(inputs.items()) == list(node.inputs.items()):  # their order counts, too
             return
         if self._names_of(inputs) == self._names_of(node.inputs):
-            await self.edit([_with_inputs(node, inputs)])
+            await self.edit([with_inputs(node, inputs)])
         else:
             await self._rename(dict(node.inputs), inputs)
         self.preview_soon()
@@ -215,7 +215,7 @@ class InputsSection:
     async def _rename(self, before: dict[str, Any], inputs: dict[str, Any]) -> None:
         def make() -> Op | None:
             node = self.node
-            return _with_inputs(node, brought_up(before, inputs, node.inputs)) if node is not None else None
+            return with_inputs(node, brought_up(before, inputs, node.inputs)) if node is not None else None
 
         layout = self.bindings.box.client.layout  # the question stays when another step is selected
         ops, asked = await with_readers(lambda: self.draft.document, make, self.catalog, layout)
@@ -251,10 +251,3 @@ class InputsSection:
 def _around(document: Document) -> tuple[list[tuple[str, str]], dict[str, NodeName]]:
     """The parts of the document that decide which data a node may use and how that data is named."""
     return [(edge.source, edge.target) for edge in document.edges], names_of(document)
-
-
-def _with_inputs(node: Node, inputs: Mapping[str, Any]) -> Op:
-    """Returns the edit that gives a node these inputs; a type chosen for one goes along with its new name."""
-    renamed = find_rename(node, node.model_copy(update={"inputs": dict(inputs)}))
-    config = types_after(node, inputs, dict([renamed] if renamed else []))
-    return update_node(node, inputs=inputs, **({} if config == node.config else {"config": config}))

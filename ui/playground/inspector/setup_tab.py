@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import jsonpointer
@@ -110,6 +111,7 @@ class SetUpTab:
         self._offered: tuple[list[str], list[str]] = [], []
         self._listed: tuple[object, ...] = ((), (), ())
         self._editing = asyncio.Lock()  # edits wait while it is asked about a rename
+        self._waiting = 0  # edits that are not made yet
         self.models = ModelPicker(page_session, draft.flow_id)
 
     @property
@@ -292,8 +294,7 @@ class SetUpTab:
                 form.set_value(config)
         if self.failing:
             self.failing.follow(node.policy)
-        if self.pattern_choice:
-            self.pattern_choice.follow()
+        self._follow_pattern()
         return True
 
     def focus(self, pointer: str) -> None:
@@ -325,6 +326,11 @@ class SetUpTab:
     def _pattern(self) -> str:
         pattern = self.node.config.get("pattern") if self.node else None
         return pattern if isinstance(pattern, str) else ""
+
+    def _follow_pattern(self) -> None:
+        """Shows the choice that writes the pattern. While an edit waits, the pattern is older than the words typed."""
+        if self.pattern_choice and not self._waiting:
+            self.pattern_choice.follow()
 
     def _write_pattern(self, pattern: str) -> None:
         for form in self.forms:
@@ -388,9 +394,9 @@ class SetUpTab:
         else:
             self._held = None
         op = _set(node, name, value)
-        if op is None:
-            return
-        if pointer.endswith("/name") and Rename(self.draft.document, op, self.catalog):
+        if op is None and not self._waiting:
+            return  # while an edit waits, it may change the setting to another value
+        if op is not None and pointer.endswith("/name") and Rename(self.draft.document, op, self.catalog):
             # other steps read the old name: the edit waits until the new one is typed
             self._held = NewName(pointer, get_at(node.config, pointer), get_at(op["after"]["config"], pointer))
             return
@@ -460,7 +466,7 @@ class SetUpTab:
             return change(node) if node is not None else None
 
         async def edit() -> None:
-            async with self._editing:
+            async with self._turn():
                 asked = False
                 if is_rename:
                     ops, asked = await with_readers(lambda: self.draft.document, make, self.catalog, layout)
@@ -476,16 +482,25 @@ class SetUpTab:
             if asked or held is not None:
                 self.follow()  # what others have changed while it was asked
             self._reshape_samples()
-            if self.pattern_choice:
-                self.pattern_choice.follow()
+            self._follow_pattern()
             with self.problems_box:
                 await self._another_flow()
                 if self.inputs is not None:
                     self.inputs.preview_soon()
 
+        self._waiting += 1
         held = self._held
         layout = self.problems_box.client.layout  # the question stays when another step is selected
         background_tasks.create(edit(), name="inspector edit")
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """The turn of an edit among those that wait."""
+        try:
+            async with self._editing:
+                yield
+        finally:
+            self._waiting -= 1
 
     async def _another_flow(self) -> None:
         """Draws the fields of the newly chosen flow in place of the previous one's."""

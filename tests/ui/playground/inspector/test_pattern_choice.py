@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, TypeVar
 
 import pytest
@@ -11,6 +12,7 @@ from nicegui.testing import User
 from tests.ui.arrange import draft, until
 from tests.ui.conftest import Site
 from tests.ui.playground.inspector.test_inspector import opened
+from ui.parts.open_drafts import OpenDraft
 
 E = TypeVar("E", bound=ui.element)
 FLOW: dict[str, Any] = {
@@ -62,3 +64,40 @@ async def test_a_choice_writes_the_pattern_and_a_written_one_is_recognised(
     pattern.value = "a|b"
     await until(lambda: choice.value == "own")
     assert pattern_of(site, flow_id) == "a|b"
+
+
+async def test_words_that_are_typed_while_an_edit_is_stored_stay(
+    site: Site, user: User, flow_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await opened(user, flow_id, "find")
+    one_of(user, ui.select, "Choose, or write a pattern").value = "amount_after"
+    words = one_of(user, ui.input, "price:")
+    stored, store = asyncio.Semaphore(0), OpenDraft._store
+    begun = asyncio.Event()
+
+    async def held(draft: OpenDraft, *args: Any) -> Any:
+        begun.set()
+        await stored.acquire()
+        return await store(draft, *args)
+
+    monkeypatch.setattr(OpenDraft, "_store", held)
+    shown: list[str | None] = []
+    words.on_value_change(lambda event: shown.append(event.value))
+    words.value = "pri"
+    await begun.wait()
+    words.value = "price:"
+    stored.release()
+    await until(lambda: str(pattern_of(site, flow_id)).startswith(r"(?i)pri\s*"))
+    stored.release()
+    await until(lambda: str(pattern_of(site, flow_id)).startswith(r"(?i)price:\s*"))
+    assert shown == ["pri", "price:"]
+
+    begun.clear()
+    words.value = "pri"
+    await begun.wait()
+    words.value = "price:"  # as it was before the edit that waits
+    stored.release()
+    await until(lambda: str(pattern_of(site, flow_id)).startswith(r"(?i)pri\s*"))
+    stored.release()
+    await until(lambda: str(pattern_of(site, flow_id)).startswith(r"(?i)price:\s*"))
+    assert shown == ["pri", "price:"] * 2

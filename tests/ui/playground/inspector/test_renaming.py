@@ -20,7 +20,13 @@ FLOW: dict[str, Any] = {
     "title": "Renamed",
     "nodes": [
         {"id": "api_input", "type": "api_input", "label": "API Input", "config": {"fields": [{"name": "title"}]}},
-        {"id": "set_fields", "type": "set_fields", "label": "Sort it", "inputs": {"kind": "{{ api_input.out.title }}"}},
+        {
+            "id": "set_fields",
+            "type": "set_fields",
+            "label": "Sort it",
+            "inputs": {"kind": "{{ api_input.out.title }}"},
+            "config": {"types": {"kind": "number"}},
+        },
         {
             "id": "text_template",
             "type": "text_template",
@@ -154,6 +160,9 @@ async def test_a_field_is_asked_about_in_the_mapping_of_a_connection_too(site: S
     await user.should_see("Rename “kind” to “sort” where it is used, too?")
     press(user, "Rename it everywhere")
     await until(lambda: template(site, flow_id) == "{{ api_input.out.title | upper }} {{ set_fields.out.sort }}")
+    node = draft(site, flow_id).node("set_fields")
+    assert node is not None
+    assert node.config == {"types": {"sort": "number"}}
 
 
 async def elsewhere(user: User, flow_id: str, site: Site, op: Op) -> None:
