@@ -136,17 +136,17 @@ def list_rows(
     return _lines(session, _owned_rows(workspace_id, dataset_id).where(DatasetRow.id > after).limit(limit))
 
 
-def list_rows_on(session: Session, workspace_id: str, dataset: DatasetLine, *, after: int = 0) -> list[RowLine]:
+def list_rows_on(session: Session, workspace_id: str, seen: DatasetLine, *, after: int = 0) -> list[RowLine]:
     """Returns the same as `list_rows`, for a reader that takes the rows of one table page by page. Raises RowsChanged when
-    the next rows are not those of `dataset` as it was then: none of the rows that were read is left, or a column is gone.
+    the next rows are not those of `seen` as it was then: none of the rows that were read is left, or a column is gone.
     Rows and columns that were added, and single rows that were deleted, are no other table.
     """
-    now = find_dataset(session, workspace_id, dataset.id)
-    if now is None or not set(dataset.column_names) <= set(now.column_names):
+    now = find_dataset(session, workspace_id, seen.id)
+    if now is None or not set(seen.column_names) <= set(now.column_names):
         raise RowsChanged
-    if after and not goes_on_after(session, dataset.id, after):
+    if after and not goes_on_after(session, seen.id, after):
         raise RowsChanged
-    return list_rows(session, workspace_id, dataset.id, after=after)
+    return list_rows(session, workspace_id, seen.id, after=after)
 
 
 def goes_on_after(session: Session, dataset_id: str, row_id: int) -> bool:

@@ -193,6 +193,7 @@ READS = {
     "files.check_room",
     "files.get_callers_file",
     "flows.find_version_of_draft",
+    "keys.find_try_key",
     "sign_in_limits.is_audited",
     "jobs.clean_payload",
     "links.get_link",
