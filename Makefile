@@ -28,9 +28,9 @@ INSIDE := $(PYTEST) -n 2 --dist worksteal -m "not process and not browser and no
 # Pages that are drawn, attacks and random histories take two thirds of that, and are left to `make test`.
 QUICK := $(INSIDE) $(QUICK_CPU) $(foreach folder,ui security storage/monitoring,--ignore=tests/$(folder))
 # More at once than there are cores: tests that start processes wait for them, and browsers for the server. `make test`
-# runs these two side by side; the tests of processes wait most, so they have three.
+# runs these two side by side; the tests of processes wait most, so they have four.
 BY_FILE := --dist loadfile --no-loadscope-reorder
-PROCESS := $(PYTEST) -n 3 $(BY_FILE) -m "process and not alone and not browser and not slow and not chaos" --cpu-budget $(PROCESS_CPU)
+PROCESS := $(PYTEST) -n 4 $(BY_FILE) -m "process and not alone and not browser and not slow and not chaos" --cpu-budget $(PROCESS_CPU)
 BROWSER := $(PYTEST) tests/browser -n 2 $(BY_FILE) -m "browser and not slow and not chaos" --cpu-budget $(BROWSER_CPU)
 # Attacks are held to how fast the server answers an innocent caller meanwhile, so only waiting tests run beside them.
 ATTACKS := $(PYTEST) tests/security -n 3 $(BY_FILE) -m "process and alone and not slow and not chaos" --cpu-budget $(ATTACKS_CPU)
