@@ -398,9 +398,8 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         answered = self._own_cycle and self.cycle.response_complete and not self.cycle.keep_alive
         if answered and not self._deaf and not self.transport.is_closing():
             self.transport.write_eof()
-            self.loop.call_later(
-                REST_SECONDS, self.transport.close
-            )  # deadlines are not looked at while the server stops
+            # `look` checks no deadlines while the server stops
+            self.loop.call_later(REST_SECONDS, self.transport.close)
         else:
             self.transport.close()
 

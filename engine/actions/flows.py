@@ -272,7 +272,9 @@ def delete_flow(
     session: Session, principal: Principal, flow_id: str, if_used: Literal["refuse", "delete"] = "delete"
 ) -> None:
     """Undeploys the flow and removes it from the library, with its draft, schedules and webhooks. Its jobs are kept until
-    their retention ends, and the versions until then. `if_used`: what to do when other flows call it; `refuse` raises Conflict then.
+    their retention ends, and the versions until then.
+
+    `if_used`: what to do when other flows call it; `refuse` raises Conflict then.
     """
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)

@@ -89,7 +89,8 @@ def renew_setup_token(session: Session, workspace_id: str) -> str | None:
 def new_reset_token(session: Session, workspace_id: str | None, email: str) -> str:
     """Creates a token that resets the password of an account, and removes the account's second factor.
 
-    `workspace_id` None: of any workspace, as an e-mail address has one account on a server. Raises NotFound, and Conflict for a disabled person, who could not use it.
+    `workspace_id` None: of any workspace, as an e-mail address has one account on a server. Raises NotFound, and Conflict
+    for a disabled person, who could not use it.
     Only for the server's terminal, whose user has full access to the database anyway.
     """
     user = find_user(session, email.strip().lower())
