@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from engine.flow.branches import SET_FIELDS
 from engine.flow.document import Document, Edge, Node
 from engine.flow.edits import Op, add_node, apply_ops, new_edge, update_node
 from engine.flow.graph import Graph
@@ -19,7 +20,6 @@ from engine.flow.references import Reference, find_references
 from engine.flow.value_types import type_of, without_types
 
 SINK = "dataset_sink"
-SET_FIELDS = "set_fields"
 
 
 def may_collect_before(document: Document, node_id: str) -> bool:

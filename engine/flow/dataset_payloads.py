@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from engine.core.body_limits import MAX_BODY_BYTES
 from engine.core.errors import TooLarge
 from engine.core.json_text import json_bytes
+from engine.flow.document import fits_64_bits
 from engine.flow.references import as_text
 
 
@@ -68,7 +69,7 @@ def fitted(value: JsonValue, kind: str) -> JsonValue:
     if kind == "string":
         return value if isinstance(value, str) or value is None else as_text(value)
     if not isinstance(value, str):
-        if kind == "integer" and isinstance(value, float) and value.is_integer() and -(2**63) <= value < 2**63:
+        if kind == "integer" and isinstance(value, float) and value.is_integer() and fits_64_bits(int(value)):
             return int(value)
         return value
     text = value.strip()

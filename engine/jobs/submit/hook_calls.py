@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import jsonpointer
 from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy.orm import Session
@@ -190,7 +191,7 @@ def _explained(refusal: PayloadInvalid, hook: HookRow) -> PayloadInvalid:
 
 
 def _source_words(hook: HookRow, pointer: str) -> str:
-    name = pointer.strip("/").split("/")[0].replace("~1", "/").replace("~0", "~")
+    name = jsonpointer.unescape(pointer.strip("/").split("/")[0])
     source = hook.mapping.get(name) or {"from": "body", "path": [name]}
     match source["from"]:
         case "all":
