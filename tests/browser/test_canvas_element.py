@@ -291,16 +291,20 @@ def test_moving_is_one_small_message_and_can_be_undone(tab):
     canvas.settles(lambda: canvas.place("prompt"), (520, 0))
 
 
-def test_deleting_takes_connections_along_and_undo_brings_all_back(tab):
+def test_deleting_joins_the_neighbours_and_one_undo_brings_all_back(tab):
     canvas = tab(CHAIN)
     canvas.node("scraper").click()
     assert canvas.heard("select", nodes=["scraper"])
     canvas.page.keyboard.press("Delete")
     expect(canvas.nodes).to_have_count(3)
-    expect(canvas.edges).to_have_count(0)
+    expect(canvas.edges).to_have_count(1)
+    expect(canvas.root.get_by_role("status")).to_have_text("Deleted. API Input and Summarise are connected now.")
+    ends = [(edge["source"], edge["target"]) for edge in CHAIN["edges"]]
+    canvas.settles(lambda: [(e["source"], e["target"]) for e in canvas.document()["edges"]], [("api_input", "prompt")])
     canvas.page.keyboard.press("Control+z")
     expect(canvas.edges).to_have_count(2)
-    canvas.settles(lambda: (len(canvas.document()["nodes"]), len(canvas.document()["edges"])), (4, 2))
+    canvas.settles(lambda: sorted((e["source"], e["target"]) for e in canvas.document()["edges"]), sorted(ends))
+    canvas.settles(lambda: len(canvas.document()["nodes"]), 4)
     canvas.page.mouse.click(*canvas.middle_of("scraper-prompt"))
     assert canvas.heard("select", edges=["scraper-prompt"])
     canvas.page.keyboard.press("Backspace")
