@@ -74,6 +74,8 @@ class BatchView:
         self.start = not_twice(self._start)
         self.batches = page_session.app.batches
         self.batch: BatchRunner | None = None
+        #: The id of the dataset that the page was opened for: the set-up is shown with it, and no batch that is over.
+        self.wanted: str | None = None
         self.page = 0
         self.only_failed = False
         self._drawn: tuple[int, str] | None = None
@@ -88,7 +90,7 @@ class BatchView:
     async def show(self) -> None:
         """Called when the tab is opened."""
         self.batch = await self.batches.newest(self.page_session.person.workspace_id, self.draft.flow_id)
-        if self.batch is None:
+        if self.batch is None or (self.wanted and self.batch.over):
             await self._draw_set_up()
         else:
             self._draw_batch()
@@ -120,6 +122,7 @@ class BatchView:
                 words(asking(self.page_session, said), "fp-t2", tag="p")
                 return
             set_up = BatchSetUp(self.page_session, self.draft, self.reader, on_start=self.start, ran=ran)
+            set_up.source, self.wanted = self.wanted, None
         await set_up.draw()
 
     async def _rows_that_ran(self, batch: BatchRunner) -> RowsThatRan | None:
