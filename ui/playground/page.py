@@ -38,6 +38,7 @@ from ui.page_shell import every
 from ui.parts.ask_owners import asking
 from ui.parts.mending import ops_to_mend
 from ui.parts.open_drafts import Drafts, OpenDraft
+from ui.parts.written_rows import writes_before_a_run
 from ui.playground.bar import BarCalls, PlaygroundBar
 from ui.playground.canvas.canvas_events import CanvasEvents
 from ui.playground.canvas.empty_canvas import Blank
@@ -299,6 +300,8 @@ class PlaygroundPage:
         self.inspector.show_problems(self.found, self.warned)
         self.inspector.document_changed()
         self.run_panel.document_changed()
+        called, known = self.dependencies.calls.inner, self.dependencies.datasets
+        self.run_panel.input.say_writes(writes_before_a_run(document, called, known))
         self.blank.draw(empty=not document.nodes)
         self._remember()
         self._draw_steps()
