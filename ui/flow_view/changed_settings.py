@@ -125,7 +125,7 @@ def _group_in_words(value: Mapping[str, Any], spec: FieldSpec, names: Names) -> 
     said = [
         f"{field.inverted or field.title}: {_in_words(value[name], field, names)}"
         for name, field in sorted(fields.items(), key=lambda one: one[0] != "name")
-        if value.get(name) not in (None, "", field.default)
+        if value.get(name) not in (None, "") and (name == "type" or value[name] != field.default)
     ]
     return ", ".join(said)
 

@@ -53,12 +53,14 @@ def said(kind: str, before: dict[str, Any], after: dict[str, Any]) -> list[str]:
                 "fields": [
                     {"name": "a", "type": "string", "format": "uri", "required": True},
                     {"name": "b", "type": "array", "items": {"type": "integer"}},
+                    {"name": "c", "type": "string"},
                 ]
             },
             [
                 "Fields › a › Format: - -> Web address",
                 "Fields › a › Required: no -> yes",
                 "Fields › b: - -> Name: b, Type: List, Items: Type: Whole number",
+                "Fields › c: - -> Name: c, Type: Text",
             ],
         ),
         (
