@@ -74,7 +74,7 @@ async def run_over(page_session: PageSession, dataset: DatasetLine) -> None:
                 box = ui.select(names, value=flows[0].id, with_input=len(flows) > _MOST_WITHOUT_SEARCH)
                 field.control(box.props("outlined dense options-dense").classes("w-full"))
         with ui.element("div").classes("fp-acts"):
-            button(_("Cancel") if box else _("Close"), dialog.close, kind="quiet")
+            button(_("Close") if box is None else _("Cancel"), dialog.close, kind="quiet")
             if box is not None:
                 button(_("Open the flow"), lambda: dialog.submit(box.value), kind="main")
     if flow_id := await answer_of(dialog):

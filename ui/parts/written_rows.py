@@ -136,4 +136,4 @@ def writing_words(names: Sequence[str], *, one_row: bool) -> str:
     said = (
         _("Running here writes a row to {tables} too.") if one_row else _("Running here writes rows to {tables} too.")
     )
-    return said.format(tables=_(" and ").join(f"“{name}”" for name in names))
+    return said.format(tables=", ".join(f"“{name}”" for name in names))

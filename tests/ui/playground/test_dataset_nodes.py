@@ -276,7 +276,7 @@ KNOWN = (KnownDataset("d1", "Prices", {}), KnownDataset("d2", "Shops", {}))
             [SINK, SINK.model_copy(update={"id": "other", "config": {"dataset": "Shops"}})],
             [("api_input", "sink"), ("api_input", "other")],
             {},
-            "Running here writes rows to “Prices” and “Shops” too.",
+            "Running here writes rows to “Prices”, “Shops” too.",
         ),
         (
             [Node(id="call_flow", type="call_flow")],
