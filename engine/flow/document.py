@@ -81,10 +81,13 @@ class Policy(Part):
         title="Tries again",
         description="How often to try again when the fault may pass: no connection, no answer in time, a busy service.",
     )
-    on_error: Literal["fail", "skip", "use_default"] = Field(
+    on_error: Literal["fail", "use_default", "skip"] = Field(
         default="fail",
         title="If it fails",
         description="Stop the run, leave this step out, or go on with a value that you choose.",
+        json_schema_extra={
+            "words": {"fail": "Stop the job", "use_default": "Use a default value", "skip": "Skip this step"}
+        },
     )
     default: Any = Field(
         default=None, title="Default value", description="What later steps get instead when this step fails."

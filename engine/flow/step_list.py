@@ -2,7 +2,7 @@
 
 On the canvas a new node is connected to one node; in a list it is inserted between two steps. So these edits reconnect
 nodes: what came after a step comes after a step that is inserted behind it, and the neighbours of a removed step are
-connected.
+connected where only one connection can be meant. The canvas does the same (`joinsWithout` in `flow_document.js`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from engine.flow.document import Document, Edge, Node, Position
 from engine.flow.edits import Op, add_node, apply_ops, connect_ops, new_edge, paste_ops, with_room
 from engine.flow.graph import Graph
 from engine.flow.layout import STEP_X, with_places
-from engine.flow.lists import ListScopes
+from engine.flow.lists import FLATTEN, SPLITTER, ListScopes
 from engine.flow.node_type import Catalog, NodeType
 
 #: A node id and the output port of that node that leads to another step.
@@ -104,17 +104,18 @@ def insert_before(document: Document, kind: NodeType, catalog: Catalog, before: 
     return new_id, with_room(document, ops, new_id, catalog)
 
 
-def take_out(document: Document, node_id: str, catalog: Catalog) -> list[Op]:
-    """Returns the operations that remove a step and connect what led to it with what came after it."""
+def take_out(document: Document, node_id: str) -> list[Op]:
+    """Returns the operations that remove a step. Its neighbours are connected where only one connection can be meant."""
     node = document.node(node_id)
     if node is None:
         return []
-    return [*_disconnect(document, node_id, catalog), {"op": "removeNode", "node": node.model_dump()}]
+    ops = [*_disconnect(document, node_id), {"op": "removeNode", "node": node.model_dump()}]
+    return ops if _leaves_no_gap(document, node) else [op for op in ops if op["op"] != "addEdge"]
 
 
 def move_after(document: Document, node_id: str, after: str, catalog: Catalog, port: str | None = None) -> list[Op]:
     """Returns the operations that move a step behind `after` and connect its former neighbours."""
-    ops = _disconnect(document, node_id, catalog)
+    ops = _disconnect(document, node_id)
     freed = apply_ops(document, ops)
     ports = _ports(document, after, catalog)
     if after == node_id or not ports:
@@ -234,7 +235,7 @@ def _neighbour(document: Document, node_id: str, by: int) -> str | None:
     return ids[at] if 0 <= at < len(ids) else None
 
 
-def _disconnect(document: Document, node_id: str, catalog: Catalog) -> list[Op]:
+def _disconnect(document: Document, node_id: str) -> list[Op]:
     """Returns the operations that remove the connections of a step and connect its neighbours."""
     leading = [edge for edge in document.edges if edge.target == node_id]
     leaving = [edge for edge in document.edges if edge.source == node_id]
@@ -247,6 +248,13 @@ def _disconnect(document: Document, node_id: str, catalog: Catalog) -> list[Op]:
                 joined.add(way)
                 ops.append({"op": "addEdge", "edge": new_edge(before.source, behind.target, before.source_port)})
     return ops
+
+
+def _leaves_no_gap(document: Document, node: Node) -> bool:
+    """True for a step with one connection in and one out that is no way of a branch, and that begins and ends no list."""
+    leading = sum(edge.target == node.id for edge in document.edges)
+    ports = [edge.source_port for edge in document.edges if edge.source == node.id]
+    return leading == 1 and ports == ["out"] and node.type not in {SPLITTER, FLATTEN}
 
 
 def _put_behind(document: Document, node_id: str, way: Way, catalog: Catalog) -> list[Op]:

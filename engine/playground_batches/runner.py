@@ -446,16 +446,21 @@ def _run_row(
     )
 
 
+def answer_of(result: Any) -> Any:
+    """Returns what a flow gave: of one without an API Output the value itself, which its result has under `output`."""
+    return result["output"] if isinstance(result, dict) and set(result) == {"output"} else result
+
+
 def _fields(result: Any) -> dict[str, str] | None:
-    if not isinstance(result, dict) or not 1 < len(result) <= MOST_FIELDS:
+    answer = answer_of(result)
+    if not isinstance(answer, dict) or not 1 < len(answer) <= MOST_FIELDS:
         return None
-    if any(isinstance(value, dict | list) for value in result.values()):
+    if any(isinstance(value, dict | list) for value in answer.values()):
         return None
-    return {str(name): as_text(value)[:SHOWN] for name, value in result.items()}
+    return {str(name): as_text(value)[:SHOWN] for name, value in answer.items()}
 
 
 def _outcome(job: JobRow, result: Any) -> str:
     if job.status == "failed" and job.error:
         return str(job.error.get("message", ""))
-    value = result.get("output") if isinstance(result, dict) and set(result) == {"output"} else result
-    return as_text(value)
+    return as_text(answer_of(result))

@@ -31,7 +31,7 @@ globalThis.sessionStorage = keep();
 
 const src = new URL("../../assets/canvas/src/", import.meta.url);
 const load = (name) => import(new URL(name, src));
-const { FlowDocument, inverse, same } = await load("flow_document.js");
+const { FlowDocument, inverse, joinsWithout, same } = await load("flow_document.js");
 const { History } = await load("history.js");
 const { search } = await load("searching.js");
 const { connection } = await load("connection.js");
@@ -282,6 +282,30 @@ test("a selection is lined up and spread out on the grid", () => {
   assert.deepEqual(ys("bottom"), [200, 200, 200]);
   assert.deepEqual(xs("across"), [0, 300, 600]);
   assert.deepEqual(ys("down"), [0, 200, 100]);
+});
+
+test("the neighbours of removed nodes are connected where only one connection can be meant", () => {
+  const flow = (types, ...edges) => {
+    const document = new FlowDocument();
+    document.load({
+      nodes: Object.entries(types).map(([id, type]) => ({ id, type, position: { x: 0, y: 0 } })),
+      edges: edges.map((edge, number) => { const [from, target] = edge.split(" "), [source, source_port] = from.split("."); return { id: `e${number}`, source, source_port, target }; }),
+    });
+    return document;
+  };
+  const joins = (document, ...ids) => joinsWithout(document, ids).map(({ source, source_port, target }) => `${source}.${source_port} ${target}`);
+  const row = flow({ a: "api_input", b: "prompt", c: "prompt", d: "prompt" }, "a b", "b c", "c d");
+  assert.deepEqual(joins(row, "b"), ["a.out c"]);
+  assert.deepEqual(joins(row, "b", "c"), ["a.out d"]);
+  assert.deepEqual(joins(row, "c", "b"), ["a.out d"]);
+  assert.deepEqual(joins(row, "a", "d"), []);
+  const fork = flow({ a: "api_input", q: "condition", y: "prompt", n: "prompt", z: "prompt" }, "a q", "q.yes y", "q.no n", "y z", "n z");
+  assert.deepEqual(joins(fork, "y"), ["q.yes z"]);
+  assert.deepEqual(joins(fork, "q"), []);
+  assert.deepEqual(joins(fork, "z"), []);
+  assert.deepEqual(joins(flow({ a: "prompt", q: "condition", y: "prompt" }, "a q", "q.yes y"), "q"), []);
+  const list = flow({ a: "api_input", s: "array_splitter", p: "prompt", f: "array_flatten", o: "api_output" }, "a s", "s p", "p f", "f o");
+  assert.deepEqual([joins(list, "s"), joins(list, "p"), joins(list, "f"), joins(list, "s", "p", "f")], [[], ["s.out f"], [], []]);
 });
 
 test("a place offers only what fits there", () => {

@@ -108,6 +108,8 @@ class DatasetDetailPage:
         with button(_("Export"), icon="download").props("aria-haspopup=menu"), drop_menu(_("Export")):
             menu_item(_("Export as CSV"), lambda: dataset_actions.export(self.dataset, "csv"), icon="download")
             menu_item(_("Export as JSON"), lambda: dataset_actions.export(self.dataset, "json"), icon="download")
+        if self.page_session.may("run flows"):
+            button(_("Run a flow over these rows"), self._run_over, icon="play_arrow")
         if self.may_edit:
             button(_("Import"), self._import, icon="upload")
             button(_("Add a row"), self._add, icon="add", kind="main")
@@ -275,6 +277,9 @@ class DatasetDetailPage:
     async def _import(self) -> None:
         if await import_file(self.page_session, self.dataset):
             await self._look()
+
+    async def _run_over(self) -> None:
+        await dataset_actions.run_over(self.page_session, self.dataset)
 
     async def _rename(self) -> None:
         if await dataset_actions.rename(self.page_session, self.dataset):

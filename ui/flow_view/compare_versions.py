@@ -11,7 +11,7 @@ from nicegui import ui
 
 from engine.actions.principal import COMMAND_LINE
 from engine.flow.caller_changes import caller_changes
-from engine.flow.document import Document, Node, Policy, load_document, with_huge_integers_as_text
+from engine.flow.document import Document, load_document, with_huge_integers_as_text
 from engine.flow.layout import with_places
 from engine.flow.version_comparison import (
     Comparison,
@@ -24,6 +24,7 @@ from engine.flow.version_comparison import (
 from engine.nodes import CATALOG
 from storage.flows import FlowRow, VersionLine, get_version, list_versions
 from ui.flow_view.canvas_types import NodeTraffic, Traffic
+from ui.flow_view.changed_settings import ChangedSetting, Names, changed_settings, read_names
 from ui.flow_view.flow_canvas import FlowCanvas
 from ui.flow_view.node_views import NODE_VIEWS, readable
 from ui.kit.answer import answer_of
@@ -31,7 +32,7 @@ from ui.kit.feedback import open_page
 from ui.kit.long_lists import MOST_LINES, first_lines, tell_left_out
 from ui.kit.parts import button, icon, sentence, status_badge, words
 from ui.kit.text import _, plural
-from ui.kit.value_words import Changed, around_difference, changed_parts, in_short
+from ui.kit.value_words import around_difference
 from ui.page_session import PageSession
 from ui.page_shell import times_of
 
@@ -128,17 +129,19 @@ class VersionDialog:
         if number != DRAFT:
             mine_document = self.document
             other = load_document((await self.page_session.query(get_version, self.flow.id, number)).document)
+        names = await self.page_session.query(read_names)
         before, after = (self._name(self.line.number), mine_document), (self._name(number), other)
         live = self.flow.live_version
         if number == live or (number != DRAFT and number < self.line.number):
             before, after = after, before
         self.body.clear()
         with self.body:
-            draw_beside(before, after)
+            draw_beside(before, after, names)
 
 
 async def show_difference(page_session: PageSession, flow: FlowRow, live: Document, draft: Document) -> bool:
     """Shows the live version beside the draft. True when the person decides to deploy the draft."""
+    names = await page_session.query(read_names)
     with open_page().layout, ui.dialog().props(_STILL) as dialog, ui.card().classes("fp-dlg fp-dlg--version"):
         title = _("The draft differs from what is live")
         dialog.props["aria-label"] = title
@@ -151,7 +154,7 @@ async def show_difference(page_session: PageSession, flow: FlowRow, live: Docume
         with ui.element("div").classes("fp-beside-body").props("tabindex=0 role=region") as body:
             body.props["aria-label"] = _("What differs")
             name = _("Callers get now: version {number}").format(number=flow.live_version)
-            draw_beside((name, content_of(live)), (_("What is on the canvas"), content_of(draft)))
+            draw_beside((name, content_of(live)), (_("What is on the canvas"), content_of(draft)), names)
         with ui.element("div").classes("fp-acts"):
             button(_("Close"), dialog.close, kind="quiet")
             if page_session.may("deploy"):
@@ -164,8 +167,10 @@ def by_whom(name: str) -> str:
     return _("the command line") if name == COMMAND_LINE else name
 
 
-def draw_beside(before: tuple[str, Document], after: tuple[str, Document]) -> Comparison:
-    """Draws two named documents: their graphs, their settings, and the changes of the API from one to the other."""
+def draw_beside(before: tuple[str, Document], after: tuple[str, Document], names: Names) -> Comparison:
+    """Draws two named documents: their graphs, their settings, and the changes of the API from one to the other. `names`:
+    what settings name by their ids.
+    """
     (old_name, old), (new_name, new) = before, after
     comparison = compare_documents(old, new)
     kinds: dict[str, Kind] = {change.node_id: change.kind for change in comparison.nodes}
@@ -190,7 +195,7 @@ def draw_beside(before: tuple[str, Document], after: tuple[str, Document]) -> Co
     with ui.element("ul").classes("fp-changes"):
         left = MOST_LINES
         for change in comparison.nodes:
-            left -= _draw_change(change, old, new, left)
+            left -= _draw_change(change, old, new, names, left)
         for (source, target), said in edges[: max(0, left)]:
             words(said.format(source=source, target=target), tag="li")
         tell_left_out(len(edges) - left)
@@ -233,43 +238,28 @@ def _marked(node_ids: Sequence[str], kinds: Mapping[str, Kind]) -> Traffic:
     return Traffic(kind="changes", title=count, total="", empty="", nodes=nodes)
 
 
-def _draw_change(change: NodeChange, old: Document, new: Document, most: int) -> int:
+def _draw_change(change: NodeChange, old: Document, new: Document, names: Names, most: int) -> int:
     """Draws a change of a node in at most this many lines, and returns how many it has."""
-    parts = [
-        (difference.where, part)
-        for difference in change.differences
-        for part in changed_parts(difference.before, difference.after)
-    ]
+    parts = list(changed_settings(change, new.node(change.node_id), names))
     if most > 0:
         with ui.element("li"):
             _draw_parts(change, parts[: most - 1], old, new)
     return 1 + len(parts)
 
 
-def _draw_parts(change: NodeChange, parts: Sequence[tuple[str, Changed]], old: Document, new: Document) -> None:
+def _draw_parts(change: NodeChange, parts: Sequence[ChangedSetting], old: Document, new: Document) -> None:
     said = {"added": _("was added"), "removed": _("was removed"), "changed": _("changed")}[change.kind]
     with ui.element("span"):
         words(change.name, "fp-b")
         words(f" {said}")
-    node = new.node(change.node_id)
-    for where, part in parts:
-        before, after = around_difference(_shown(part.before, old), _shown(part.after, new), LONGEST_SHOWN)
+    for part in parts:
         with ui.element("div").classes("fp-s12"):
-            words(" › ".join([_setting(node, where), *part.path]), "fp-t2 fp-b")
+            if part.sentence:
+                words(part.sentence)
+                continue
+            before, after = around_difference(readable(part.before, old), readable(part.after, new), LONGEST_SHOWN)
+            words(part.name, "fp-t2 fp-b")
             words(before or _("(empty)"), "fp-was")
             icon("arrow_forward", "fp-t3", size=14)
             words(f" {_('to')} ", "fp-hide")
             words(after or _("(empty)"), "fp-is")
-
-
-def _setting(node: Node | None, where: str) -> str:
-    """The name of a setting as its form shows it."""
-    part, _slash, name = where.partition("/")
-    kind = CATALOG.get(node.type) if node is not None else None
-    model = {"config": kind.config, "inputs": kind.inputs, "policy": Policy}.get(part) if kind is not None else None
-    field = model.model_fields.get(name) if model is not None else None
-    return (field.title if field is not None else None) or name or part
-
-
-def _shown(value: Any, document: Document) -> str:
-    return readable(in_short(value), document)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nicegui import ui
 
 from engine.actions.datasets import PRACTICE, take_out_rows
 from engine.core.environments import Environment
-from engine.flow.document import Document
+from engine.flow.document import Document, Node
+from engine.flow.graph import Graph
+from engine.flow.lists import ListScopes
+from engine.flow.validation import without_parked
 from engine.nodes.known_datasets import Named, find_known
 from storage.dataset_writes import TableWritten, list_added_rows, list_job_writes
 from storage.jobs import JobRow
@@ -111,3 +114,26 @@ def tables_of(document: Document, known: Sequence[Named]) -> list[TableWritten]:
     named = [node.config.get("dataset") for node in document.nodes if node.type == "dataset_sink"]
     found = {one.id: one for name in named if (one := find_known(known, name)) is not None}
     return [TableWritten(one.id, one.name) for one in found.values()]
+
+
+def writes_before_a_run(document: Document, inner: Mapping[str, Node], known: Sequence[Named]) -> str:
+    """Says in which tables a run of this flow would save rows; "" when in none. `inner`: the nodes of called flows, by the
+    names of their steps, like `call_flow.save`.
+    """
+    runs = without_parked(document)
+    names = {node.id for node in runs.nodes}
+    called = [node for name, node in inner.items() if name.partition(".")[0] in names]
+    tables = tables_of(runs.model_copy(update={"nodes": (*runs.nodes, *called)}), known)
+    if not tables:
+        return ""
+    around = ListScopes(runs, Graph(runs)).around
+    saving = [node for node in [*runs.nodes, *called] if node.type == "dataset_sink"]
+    return writing_words([one.name for one in tables], one_row=len(saving) == 1 and not around.get(saving[0].id))
+
+
+def writing_words(names: Sequence[str], *, one_row: bool) -> str:
+    """`Running here writes a row to “Invoices” too.`"""
+    said = (
+        _("Running here writes a row to {tables} too.") if one_row else _("Running here writes rows to {tables} too.")
+    )
+    return said.format(tables=", ".join(f"“{name}”" for name in names))

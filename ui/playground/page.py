@@ -38,6 +38,7 @@ from ui.page_shell import every
 from ui.parts.ask_owners import asking
 from ui.parts.mending import ops_to_mend
 from ui.parts.open_drafts import Drafts, OpenDraft
+from ui.parts.written_rows import writes_before_a_run
 from ui.playground.bar import BarCalls, PlaygroundBar
 from ui.playground.canvas.canvas_events import CanvasEvents
 from ui.playground.canvas.empty_canvas import Blank
@@ -141,9 +142,9 @@ class PlaygroundPage:
         self.next_hidden = next_hidden
         self.guide: Guide | None = None
 
-    async def build(self, *, select: str, job: str, field: str = "") -> None:
+    async def build(self, *, select: str, job: str, field: str = "", dataset: str = "") -> None:
         """Builds the page, with the node `select` selected, the keyboard focus in its field with the JSON pointer
-        `field`, and the input of the job `job` filled in.
+        `field`, the input of the job `job` filled in, and a batch over the rows of `dataset` offered.
         """
         ui.context.client.on_delete(lambda: self.drafts.leave(self.draft, self.client_id))
         ui.add_head_html(_STYLE)
@@ -152,7 +153,7 @@ class PlaygroundPage:
         self.flows = [] if self.page_session.may("edit flows") else await self.page_session.query(list_flows)
         given = await self.page_session.query(run_of_job, self.draft.flow_id, job) if job else None
         past = await self.page_session.query(load_past, self.draft.flow_id)  # no query once there are timers: `every`
-        self.first_selection, self.first_field = select, field
+        self.first_selection, self.first_field, self.first_dataset = select, field, dataset
         with (
             frame(
                 self.first_flow.title,
@@ -299,6 +300,8 @@ class PlaygroundPage:
         self.inspector.show_problems(self.found, self.warned)
         self.inspector.document_changed()
         self.run_panel.document_changed()
+        called, known = self.dependencies.calls.inner, self.dependencies.datasets
+        self.run_panel.input.say_writes(writes_before_a_run(document, called, known))
         self.blank.draw(empty=not document.nodes)
         self._remember()
         self._draw_steps()
@@ -355,8 +358,8 @@ class PlaygroundPage:
     # Events of the canvas.
 
     async def canvas_loaded(self) -> None:
-        """Sends all marks and the last run to a canvas that just loaded, and opens the node that the page's address
-        names.
+        """Sends all marks and the last run to a canvas that just loaded, and opens the node, and the batch, that the page's
+        address names.
         """
         self.shown_marks = {}
         self.shown_frames = []
@@ -366,6 +369,10 @@ class PlaygroundPage:
             self.canvas.focus_node(self.first_selection)
             await self.open_node(self.first_selection, tab="set_up" if self.first_field else None)
             self.inspector.focus(self.first_field)
+        if self.first_dataset:
+            self.run_panel.offer_batch(self.first_dataset)
+            self.canvas.client.run_javascript(_LARGE_RUN_PANEL)
+            self.first_dataset = ""
 
     async def _show_last_run(self) -> None:
         """Shows the run that the panel shows, or before the first one of this page the newest one of the flow."""

@@ -48,7 +48,9 @@ def register(app: App) -> None:
         return RedirectResponse(f"/playground/{flow_id}")
 
     @page_at("/playground/{flow_id}", reconnect_timeout=RECONNECT_SECONDS)
-    async def open_flow(request: Request, flow_id: str, node: str = "", job: str = "", field: str = "") -> None:
+    async def open_flow(
+        request: Request, flow_id: str, node: str = "", job: str = "", field: str = "", dataset: str = ""
+    ) -> None:
         page_session = await open_page_session(app, request)
         try:
             flow = await page_session.query(get_flow, flow_id)
@@ -65,7 +67,7 @@ def register(app: App) -> None:
             as_steps=request.cookies.get(STEPS_COOKIE) == "1",
             next_hidden=request.cookies.get(NEXT_COOKIE) == "0",
         )
-        await page.build(select=node, job=job, field=field)
+        await page.build(select=node, job=job, field=field, dataset=dataset)
 
 
 def _draw_nothing_here(page_session: PageSession) -> None:

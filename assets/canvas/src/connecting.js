@@ -4,7 +4,7 @@ import { refusal } from "./flow_document.js";
 
 const SHOWN_MS = 6000;
 const A_CLICK_PX = 12;
-const newEdgeId = () => `e_${Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+export const newEdgeId = () => `e_${Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 
 export function connecting({ flow, editor, types, readonly, emit, say, plus }) {
   const refused = shallowRef(null);

@@ -159,3 +159,20 @@ export function refusal(document, types, { source, source_port: port = "out", ta
   }
   return null;
 }
+
+const OF_LISTS = new Set(["array_splitter", "array_flatten"]); // without one, what follows gets a list in place of an item
+
+/**
+ * The connections that close the gaps of removed nodes, as { source, source_port, target }: of each that has one connection
+ * in and one out which is no way of a branch. `take_out` in step_list.py does the same.
+ */
+export function joinsWithout(document, ids) {
+  let edges = [...document.edges.values()];
+  for (const id of ids) {
+    const [into, out] = ["target", "source"].map((end) => edges.filter((edge) => edge[end] === id));
+    edges = edges.filter((edge) => !into.includes(edge) && !out.includes(edge));
+    if (into.length === 1 && out.length === 1 && (out[0].source_port ?? "out") === "out" && !OF_LISTS.has(document.nodes.get(id)?.type))
+      edges.push({ source: into[0].source, source_port: into[0].source_port ?? "out", target: out[0].target });
+  }
+  return edges.filter(({ id }) => !id);
+}

@@ -1,7 +1,9 @@
 // What a person can do on the canvas, once, for keys, menus, tools and the page.
 import { nextTick } from "vue";
 import { aligned } from "./aligning.js";
+import { newEdgeId } from "./connecting.js";
 import { isNote, noteElement, noteId } from "./editor.js";
+import { joinsWithout } from "./flow_document.js";
 import { arranged, notesBeside } from "./layout.js";
 import { GRID, snapped } from "./measures.js";
 
@@ -10,6 +12,7 @@ const SMALLEST = { width: 120, height: 40 };
 
 export function verbsOf({ props, flow, editor, view, root, emit, editable, say, tell, selected, focus, adds, joins, finds, types, menu, shortcuts, writing, hovered }) {
   const { document: drawing } = editor;
+  const nameOf = (id) => drawing.nodes.get(id).label || types()[drawing.nodes.get(id).type]?.title || id;
   const elementsOf = (ids) => ids.map((id) => flow.findNode(id) ?? flow.findNode(noteElement(id))).filter(Boolean);
 
   function selectNodes(ids) {
@@ -46,7 +49,10 @@ export function verbsOf({ props, flow, editor, view, root, emit, editable, say, 
     const removed = (ids, kind, parts) => ids.filter((id) => parts.has(id)).map((id) => ({ op: `remove${kind}`, [kind.toLowerCase()]: parts.get(id) }));
     const { nodes, edges, notes } = about(here);
     const inside = root.value?.contains(document.activeElement);
-    editor.change("delete", [...removed(edges, "Edge", drawing.edges), ...removed(nodes, "Node", drawing.nodes), ...removed(notes, "Note", drawing.notes)]);
+    const joins = joinsWithout(drawing, nodes).map((edge) => ({ op: "addEdge", edge: { id: newEdgeId(), ...edge } }));
+    const done = editor.change("delete", [...removed(edges, "Edge", drawing.edges), ...removed(nodes, "Node", drawing.nodes), ...removed(notes, "Note", drawing.notes), ...joins]);
+    const joined = done.filter(({ op }) => op === "addEdge").map(({ edge }) => `${nameOf(edge.source)} and ${nameOf(edge.target)} are connected now.`);
+    if (joined.length) say(["Deleted.", ...joined].join(" "));
     flow.nodesSelectionActive.value = false;
     if (inside) nextTick(() => root.value?.contains(document.activeElement) || root.value?.focus({ preventScroll: true }));
   }
@@ -97,8 +103,7 @@ export function verbsOf({ props, flow, editor, view, root, emit, editable, say, 
     if (!all.length) return say("No connections here.");
     const at = all.findIndex(({ id }) => id === edges[0]), edge = all[at < 0 ? (by > 0 ? 0 : all.length - 1) : (at + by + all.length) % all.length];
     selectEdge(edge.id);
-    const name = (id) => drawing.nodes.get(id).label || types()[drawing.nodes.get(id).type]?.title || id;
-    say(`Connection from ${name(edge.source)} to ${name(edge.target)}. Delete removes it, N adds a node in it.`);
+    say(`Connection from ${nameOf(edge.source)} to ${nameOf(edge.target)}. Delete removes it, N adds a node in it.`);
   }
   function addHere(here) {
     if (!editable()) return;

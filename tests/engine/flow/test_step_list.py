@@ -114,8 +114,29 @@ def test_an_api_input_is_put_in_front_of_the_first_step():
 
 
 def test_taking_a_step_out_closes_the_gap():
-    assert joined(apply_ops(CHAIN, take_out(CHAIN, "b", CATALOG))) == {"a c"}
-    assert joined(apply_ops(FORK, take_out(FORK, "y", CATALOG))) == {"a q", "q.yes z", "q.no n", "n z"}
+    assert joined(apply_ops(CHAIN, take_out(CHAIN, "b"))) == {"a c"}
+    assert joined(apply_ops(FORK, take_out(FORK, "y"))) == {"a q", "q.yes z", "q.no n", "n z"}
+
+
+@pytest.mark.parametrize(
+    ("document", "gone", "left"),
+    [
+        (FORK, "q", {"y z", "n z"}),  # a branch
+        (FORK, "z", {"a q", "q.yes y", "q.no n"}),
+        (flow("a q", "q.yes y", a="api_input", q="condition", y="prompt"), "q", set()),
+        (flow("a c", "b c", "c d", a="prompt", b="prompt", c="prompt", d="prompt"), "c", set()),
+        (flow("a b", "b c", "b d", a="prompt", b="prompt", c="prompt", d="prompt"), "b", set()),
+        (LIST, "s", {"p f", "f o"}),  # its neighbours would get the list in place of an item
+        (LIST, "f", {"a s", "s p"}),
+    ],
+)
+def test_neighbours_are_not_connected_where_it_is_not_plain_what_is_meant(document, gone, left):
+    assert joined(apply_ops(document, take_out(document, gone))) == left
+
+
+def test_neighbours_that_are_connected_already_are_not_connected_twice():
+    both = flow("a b", "b c", "a c", a="api_input", b="prompt", c="prompt")
+    assert joined(apply_ops(both, take_out(both, "b"))) == {"a c"}
 
 
 def test_steps_change_places():
@@ -185,7 +206,7 @@ def edit(verb: str, document: Document, node_id: str) -> list[Op]:
         case "before":
             return insert_before(document, CATALOG["prompt"], CATALOG, node_id)[1]
         case "out":
-            return take_out(document, node_id, CATALOG)
+            return take_out(document, node_id)
         case "up":
             return move_up(document, node_id, CATALOG)
         case "down":

@@ -547,3 +547,32 @@ def test_a_list_of_texts_is_shown_in_words() -> None:
     assert cell_text(["describe", "picture", 3, True], ENGLISH) == "describe, picture, 3, Yes"
     assert cell_text([], ENGLISH) == "[]"
     assert cell_text([{"a": 1}], ENGLISH) == '[{"a": 1}]'
+
+
+async def test_a_flow_is_run_over_the_rows_of_a_dataset(site: Site, user: User) -> None:
+    dataset_id, flow_id = add(site), site.flow("Greet")
+    await user.open(f"/datasets/{dataset_id}")
+    press(user, "Run a flow over these rows")
+    await user.should_see("It runs once for each row.", retries=100)
+    press(user, "Open the flow")
+    await user.should_see("Press Run", retries=100)
+    assert user.client is not None
+    canvas = next(one for one in user.client.elements.values() if type(one).__name__ == "EditableCanvas")
+    UserInteraction(user, {canvas}, None).trigger("ready", {"flowId": flow_id, "seq": 0, "kept": 0})
+    await until(lambda: "Start 2 runs" in buttons(user))
+    chosen = [one.value for one in user.client.elements.values() if isinstance(one, ui.select)]
+    assert dataset_id in chosen
+    assert "name" in chosen, "the column for the field of the same name"
+
+
+async def test_without_rows_or_flows_it_is_said_what_to_do_first(site: Site, user: User) -> None:
+    empty, full = add(site, "Readers", []), add(site)
+    await user.open(f"/datasets/{full}")
+    press(user, "Run a flow over these rows")
+    await user.should_see("There is no flow yet that could run.", retries=100)
+    assert "Open the flow" not in buttons(user)
+    site.flow("Greet")
+    await user.open(f"/datasets/{empty}")
+    press(user, "Run a flow over these rows")
+    await user.should_see("There are no rows yet. Add a row or import a file", retries=100)
+    assert "Open the flow" not in buttons(user)

@@ -13,12 +13,14 @@ from nicegui.testing.user_interaction import UserInteraction
 
 from engine.actions.datasets import add_column, add_dataset, delete_dataset, import_rows, rename_column, rename_dataset
 from engine.actions.deployments import warnings_before_deploy
-from engine.flow.document import Document
+from engine.flow.document import Document, Edge, Node
 from engine.flow.edits import apply_ops, update_node
+from engine.nodes.known_datasets import KnownDataset
 from storage.dataset_changes import checked_rows
 from storage.datasets import list_datasets
 from tests.ui.arrange import buttons, draft, newest_button, page_text, press, texts, until
 from tests.ui.conftest import Site
+from ui.parts.written_rows import writes_before_a_run
 
 
 def add(site: Site, name: str = "Goods") -> str:
@@ -251,3 +253,43 @@ async def test_a_dataset_made_known_elsewhere_changes_what_the_page_says(site: S
     site.database.write_now(delete_dataset, site.owner, goods, "delete")
     assert newest_button(user, "New dataset").enabled
     await open_node(user, flow_id, "rows", "A dataset that is gone")
+
+
+async def test_before_a_run_it_is_said_which_tables_it_writes_into(site: Site, user: User) -> None:
+    read, written = add(site), add(site, "Prices")
+    await open_node(user, flow(site, {"dataset": read}, {"dataset": written}), "sink", "Column to compare")
+    assert texts(user).count("Running here writes rows to “Prices” too.") == 2, "in the Run panel and beside the step"
+    await open_node(user, flow(site, {"dataset": read}), "rows", "Take")
+    assert "Running here" not in page_text(user)
+
+
+SINK = Node(id="sink", type="dataset_sink", config={"dataset": "d1"})
+KNOWN = (KnownDataset("d1", "Prices", {}), KnownDataset("d2", "Shops", {}))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "edges", "inner", "said"),
+    [
+        ([SINK], [("api_input", "sink")], {}, "Running here writes a row to “Prices” too."),
+        ([SINK], [], {}, ""),  # it is not connected, so it does not run
+        (
+            [SINK, SINK.model_copy(update={"id": "other", "config": {"dataset": "Shops"}})],
+            [("api_input", "sink"), ("api_input", "other")],
+            {},
+            "Running here writes rows to “Prices”, “Shops” too.",
+        ),
+        (
+            [Node(id="call_flow", type="call_flow")],
+            [("api_input", "call_flow")],
+            {"call_flow.sink": SINK},
+            "Running here writes a row to “Prices” too.",
+        ),
+        ([Node(id="gone", type="prompt")], [("api_input", "gone")], {"call_flow.sink": SINK}, ""),
+    ],
+)
+def test_what_a_run_would_write_is_told_of_the_steps_that_run(nodes, edges, inner, said):
+    document = Document(
+        nodes=(Node(id="api_input", type="api_input"), *nodes),
+        edges=tuple(Edge(id=f"e{at}", source=one, target=other) for at, (one, other) in enumerate(edges)),
+    )
+    assert writes_before_a_run(document, inner, KNOWN) == said

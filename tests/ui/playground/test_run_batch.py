@@ -276,13 +276,40 @@ async def test_the_file_has_a_line_per_row_and_no_formula(site: Site, user: User
     answer = await user.http_client.get(path)
     assert re.search(r'filename="read-\d{4}-\d\d-\d\d-\d{4}\.csv"', answer.headers["content-disposition"])
     head, first, second = csv.reader(io.StringIO(answer.text.removeprefix("\ufeff")))
-    assert head == ["row", "title", "status", "job_id", "seconds", "cost_usd", "error", "input.text", "result.output"]
-    assert (first[0], first[2], first[7], first[8]) == ("1", "completed", '"=1+1"', "'=1+1")
-    assert (second[2], second[8]) == ("failed", "")
-    assert "no valid JSON" in second[6]
+    assert head == ["text", "output", "Status", "Error", "Row", "Title", "Job", "Seconds", "Cost in USD"]
+    assert first[:5] == ['"=1+1"', "'=1+1", "Completed", "", "1"]
+    assert second[:3] == ["{broken", "", "Failed"]
+    assert "no valid JSON" in second[3]
     assert (await user.http_client.get("/playground/batches/batch_x/results.csv")).status_code == 404
     async with site.browser() as stranger:
         assert (await stranger.get(path)).status_code in {302, 303, 401}
+
+
+async def test_table_and_file_keep_the_order_of_the_input(site: Site, user: User) -> None:
+    fields = [{"name": name, "type": "string"} for name in ("shop", "price", "Row")]
+    given = {name: f"{{{{ api_input.out.{name} }}}}" for name in ("price", "shop")}
+    nodes = [
+        {"id": "api_input", "type": "api_input", "config": {"fields": fields}},
+        {"id": "set_fields", "type": "set_fields", "inputs": {"source": "here", **given, "extra": "more"}},
+    ]
+    edges = [{"id": "e1", "source": "api_input", "target": "set_fields"}]
+    flow_id = site.flow("Prices", saved=False, file={"format": 1, "title": "Prices", "nodes": nodes, "edges": edges})
+    dataset(site, {"shop": "A", "price": "", "Row": "r"}, {"shop": "B", "price": "12", "Row": "s"})
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await until(lambda: "Start 2 runs" in buttons(user))
+    async with working(site):
+        press(user, "Start 2 runs")
+        await user.should_see("2 of 2 rows", retries=250)
+    assert user.client is not None
+    shown = page_text(user).splitlines()
+    at = shown.index("extra")
+    assert shown[at - 4 : at + 1] == ["Time", "shop", "price", "source", "extra"]
+    answer = await user.http_client.get(f"/playground/batches/{newest(site, flow_id).id}/results.csv")
+    head, first, second = csv.reader(io.StringIO(answer.text.removeprefix("\ufeff")))
+    assert head[:9] == ["shop", "price", "Row", "result.shop", "result.price", "source", "extra", "Status", "Error"]
+    assert head[9] == "run.Row"
+    assert [first[:3], second[:3]] == [["A", "", "r"], ["B", "12", "s"]]
 
 
 async def test_the_file_has_one_line_for_a_row_that_did_not_run_again(site: Site, user: User) -> None:
@@ -299,8 +326,8 @@ async def test_the_file_has_one_line_for_a_row_that_did_not_run_again(site: Site
     press(user, "Stop the batch")
     await until(lambda: "Retry failed (6)" in buttons(user))
     answer = await user.http_client.get(f"/playground/batches/{newest(site, flow_id).id}/results.csv")
-    _head, *rows = csv.reader(io.StringIO(answer.text.removeprefix("\ufeff")))
-    assert sorted((row[0], row[2]) for row in rows) == [(str(number), "cancelled") for number in range(1, 7)]
+    rows = csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff")))
+    assert sorted((row["Row"], row["Status"]) for row in rows) == [(str(number), "Cancelled") for number in range(1, 7)]
 
 
 async def test_a_late_row_gives_the_file_its_columns_too(site: Site, user: User) -> None:
@@ -326,8 +353,8 @@ async def test_a_late_row_gives_the_file_its_columns_too(site: Site, user: User)
     site.database.write_now(repeat_the_first)
     answer = await user.http_client.get(f"/playground/batches/{batch_id}/results.csv")
     head, *rows = csv.reader(io.StringIO(answer.text.removeprefix("\ufeff")))
-    assert head[-1] == "result.output"
-    assert [row[-1] for row in rows if row[-1]] == ["fine"]
+    assert head[:2] == ["text", "output"]
+    assert [row[1] for row in rows if row[1]] == ["fine"]
     assert len(rows) == 254
 
 

@@ -15,6 +15,7 @@ from engine.flow.document import Document, Position
 from engine.flow.edits import EditRefused, Op, add_node, add_note, connect_ops, paste_ops
 from engine.flow.flow_warnings import flow_warnings
 from engine.flow.layout import with_places
+from engine.flow.step_list import take_out
 from engine.nodes import CATALOG
 from storage.connections import list_connections
 from storage.traffic import sum_by_node
@@ -25,6 +26,7 @@ from ui.kit.text import _, plural
 from ui.page_session import PageSession
 from ui.parts.open_drafts import OpenDraft, TooLargeToSend, Turn
 from ui.playground.canvas.canvas_element import EditableCanvas
+from ui.playground.canvas.step_actions import connected_words
 from ui.playground.inspector.connection_mapping import offer_to_fill
 from ui.playground.state.edit_conflicts import MyFields, Overwritten, put_back
 from ui.playground.state.only_model import only_model, wants_model, with_model
@@ -246,17 +248,13 @@ class CanvasEvents:
         await self.add(kind, after=after, between=_only_way(document, after, kind))
 
     async def delete_node(self, node_id: str) -> None:
-        """Deletes the node and its connections."""
-        node = self.draft.document.node(node_id)
-        if node is None:
+        """Deletes the node and its connections, and says which of its neighbours are connected in its place."""
+        ops = take_out(self.draft.document, node_id)
+        if not ops or not await self.edit(ops):
             return
-        gone: list[Op] = [
-            {"op": "removeEdge", "edge": edge.model_dump()}
-            for edge in self.draft.document.edges
-            if node_id in {edge.source, edge.target}
-        ]
-        await self.edit([*gone, {"op": "removeNode", "node": node.model_dump()}])
         await self.around.close_inspector()
+        if said := connected_words(self.draft.document, ops):
+            feedback.told(said)
 
     # Events from the browser.
 

@@ -28,6 +28,7 @@ from engine.flow.step_list import (
     ways_to,
 )
 from engine.nodes import CATALOG
+from ui.flow_view.node_views import labels_of
 from ui.kit.answer import answer_of
 from ui.kit.ask import ask_text
 from ui.kit.feedback import open_page
@@ -208,9 +209,11 @@ class StepActions:
 
     async def _remove(self, node_id: str) -> None:
         name, order = self._name(node_id), [node.id for node in self.document().nodes]
-        if await self.edit(take_out(self.document(), node_id, CATALOG)):
+        ops = take_out(self.document(), node_id)
+        if await self.edit(ops):
             left = [one for one in order[: order.index(node_id)] if self.document().node(one)]
-            self._said(_("Removed {name}. Undo brings it back.").format(name=name), left[-1] if left else "")
+            said = _("Removed {name}. Undo brings it back.").format(name=name)
+            self._said(f"{said} {connected_words(self.document(), ops)}".rstrip(), left[-1] if left else "")
 
     def _name(self, node_id: str) -> str:
         node = self.document().node(node_id)
@@ -222,6 +225,18 @@ class StepActions:
                 self.list.say(text)
             if focus:
                 self.list.focus(focus)
+
+
+def connected_words(document: Document, ops: Sequence[Op]) -> str:
+    """Says which steps an edit has connected."""
+    names = labels_of(document)
+    return " ".join(
+        _("{before} and {after} are connected now.").format(
+            before=names[op["edge"]["source"]], after=names[op["edge"]["target"]]
+        )
+        for op in ops
+        if op["op"] == "addEdge"
+    )
 
 
 async def choose_kind(title: str, kinds: Sequence[NodeType], hint: str = "") -> str | None:

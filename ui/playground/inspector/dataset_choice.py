@@ -17,6 +17,7 @@ from ui.kit.ask import ask_text
 from ui.kit.parts import button, link, words
 from ui.kit.text import _, plural
 from ui.page_session import PageSession
+from ui.parts.written_rows import writing_words
 from ui.playground.inspector.choice_box import choice_box
 
 if TYPE_CHECKING:
@@ -103,6 +104,9 @@ class DatasetChoice:
                     )
             elif not self.known:
                 words(_("A dataset is a table of rows."), "fp-t3 fp-s12")
+        node = self.node()
+        if found is not None and node is not None and node.type == "dataset_sink":
+            words(writing_words([found.name], one_row=False), "fp-hint", tag="p")
 
     def _draw_opening(self, found: KnownDataset) -> None:
         assert self._opening is not None

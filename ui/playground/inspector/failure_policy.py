@@ -30,7 +30,6 @@ _OPEN = """(group, first) => {
 }"""
 #: The fields in the order in which they are shown.
 _ORDER = ("on_error", "default", "retries", "timeout_seconds")
-_WORDS = {"fail": _("Stop the job"), "use_default": _("Use a default value"), "skip": _("Skip this step")}
 
 
 class Failing:
@@ -99,8 +98,6 @@ class Failing:
         return tuple(
             replace(spec, example=usual)
             if spec.name == "timeout_seconds"
-            else replace(spec, choices=tuple(_WORDS.items()))
-            if spec.name == "on_error"
             else self._default_spec(spec, node)
             if spec.name == "default"
             else spec

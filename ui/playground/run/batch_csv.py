@@ -1,9 +1,13 @@
-"""The results of a Playground batch as a CSV file: a line per row, with its input and result in columns (rule S30)."""
+"""The results of a Playground batch as a CSV file for a person: a line per row (rule S30).
+
+The columns are those of the input, as they were given, of the result, how it went, and what somebody needs who looks for
+the run.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,6 +17,7 @@ from starlette.responses import Response
 
 from engine.core.clock import Millis
 from engine.flow.references import as_text
+from engine.playground_batches.runner import answer_of
 from engine.table_files.writing import MARK, csv_line
 from storage.batches import BatchRun, PlaygroundBatchRow, find_playground_batch, list_batch_runs
 from storage.jobs import find_value
@@ -20,12 +25,16 @@ from storage.playground_batches import list_rows_outside_jobs
 from storage.sessions import find_signed_in
 from ui.access_guard import stranger_answer
 from ui.file_download import Recipient, csv_named, sent_file
+from ui.kit.parts import STATES
+from ui.kit.text import _
 from ui.page_session import COOKIE, App
 from ui.page_shell import nothing_here
+from ui.parts.job_words import job_state
 
 PATH = "/playground/batches/{batch_id}/results.csv"
 PIECE = 100
-HEAD = ("row", "title", "status", "job_id", "seconds", "cost_usd", "error")
+#: The columns behind those of the values.
+FACTS = (_("Status"), _("Error"), _("Row"), _("Title"), _("Job"), _("Seconds"), _("Cost in USD"))
 
 Values = tuple[dict[str, Any], dict[str, Any]]
 
@@ -63,19 +72,35 @@ async def _lines(recipient: Recipient, batch_id: str) -> AsyncIterator[str]:
     outside = {row.row: row for row in listed if row.state != "again"}
     runs = [run for run in runs if run.row not in outside]
     inputs, results = await _names(recipient, runs)
-    yield MARK + csv_line([*HEAD, *(f"input.{name}" for name in inputs), *(f"result.{name}" for name in results)])
+    yield MARK + csv_line(_head(inputs, results))
     async for piece, values in _pieces(recipient, runs):
         yield "".join(
             csv_line(
                 [
-                    *_facts(run),
                     *(as_text(given.get(name)) for name in inputs),
                     *(as_text(result.get(name)) for name in results),
+                    *_facts(run),
                 ]
             )
             for run, (given, result) in zip(piece, values, strict=True)
         )
-    yield "".join(csv_line([row.row, row.title, row.state, "", "", "", row.text]) for row in outside.values())
+    without_values = [""] * (len(inputs) + len(results))
+    yield "".join(
+        csv_line([*without_values, STATES[row.state][0], row.text, row.row, row.title, "", "", ""])
+        for row in outside.values()
+    )
+
+
+def _head(inputs: Sequence[str], results: Sequence[str]) -> list[str]:
+    """The names of the columns. One that is taken gets `result.` or `run.` in front."""
+    head = dict.fromkeys(inputs)
+    for prefix, names in (("result.", results), ("run.", FACTS)):
+        for name in names:
+            unused = name
+            while unused in head:
+                unused = prefix + unused
+            head[unused] = None
+    return list(head)
 
 
 async def _pieces(
@@ -88,28 +113,51 @@ async def _pieces(
 
 
 async def _names(recipient: Recipient, runs: Sequence[BatchRun]) -> tuple[list[str], list[str]]:
-    """Returns the names that stand in any input and in any result, in the order in which they come."""
-    inputs: dict[str, None] = {}
+    """Returns the names that stand in any input and in any result, in their order there; of the results, those that the
+    input has, too, come first, as in the table of the Run panel.
+    """
+    inputs: list[str] = []
     results: dict[str, None] = {}
     async for _piece, values in _pieces(recipient, runs):
         for given, result in values:
-            inputs |= dict.fromkeys(given)
+            _add_names(inputs, given)
             results |= dict.fromkeys(result)
-    return list(inputs), list(results)
+    return inputs, list(dict.fromkeys(name for name in inputs if name in results) | results)
+
+
+def _add_names(names: list[str], more: Iterable[str]) -> None:
+    """Adds the names of fields that are missing behind the one that they follow: a row may leave some out. A flow has at
+    most a hundred.
+    """
+    at = 0
+    for name in more:
+        if name in names:
+            at = names.index(name)
+        else:
+            names.insert(at, name)
+        at += 1
 
 
 def _values(session: Session, runs: Sequence[BatchRun]) -> list[Values]:
-    return [(_object(session, run, "payload"), _object(session, run, "result")) for run in runs]
+    def of(run: BatchRun, name: str) -> Any:
+        stored = find_value(session, run.job.id, name)
+        return stored.value if stored is not None else None
+
+    return [(_fields(of(run, "payload")), _result(of(run, "result"))) for run in runs]
 
 
-def _object(session: Session, run: BatchRun, name: str) -> dict[str, Any]:
-    stored = find_value(session, run.job.id, name)
-    value = stored.value if stored is not None else None
+def _fields(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _result(result: Any) -> dict[str, Any]:
+    answer = answer_of(result)
+    return answer if isinstance(answer, dict) else _fields(result)
 
 
 def _facts(run: BatchRun) -> list[Any]:
     job = run.job
     took = job.run_ms / 1000 if job.run_ms is not None and job.started_at else ""
     price = "" if job.cost_nanos is None else f"{job.cost_nanos / 1e9:.9f}".rstrip("0").rstrip(".")
-    return [run.row, run.title, job.status, job.id, took, price, str((job.error or {}).get("message") or "")]
+    error = str((job.error or {}).get("message") or "")
+    return [STATES[job_state(job)][0], error, run.row, run.title, job.id, took, price]

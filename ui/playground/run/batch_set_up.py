@@ -42,6 +42,7 @@ class BatchSetUp:
         #: Id -> number now, of the rows of a dataset that ran.
         self.numbers: dict[int, int] = {}
         self.only_rest = False
+        #: `SAMPLES`, or the id of a dataset; `draw` chooses one in place of what is not there.
         self.source: str | None = None
         self.datasets: Mapping[str, DatasetLine] = {}
         self.mapping: dict[str, str] = {}
@@ -54,9 +55,9 @@ class BatchSetUp:
         if self.ran is not None and isinstance(self.ran.source, DatasetRows):
             ids = await self.page_session.query(list_row_ids, self.ran.source.dataset_id)
             self.numbers = {one: number for number, one in enumerate(ids, 1) if one in self.ran.dataset_rows}
-        if self.source is None:
+        if self.source not in self.datasets:
             self.source = SAMPLES if samples_of(self.draft.document) else next(iter(self.datasets), None)
-            self._match()
+        self._match()
         self._draw()
 
     def _draw(self) -> None:

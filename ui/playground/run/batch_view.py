@@ -14,7 +14,7 @@ from engine.actions.playground_batches import begin_playground_batch
 from engine.actions.principal import Principal, require_may
 from engine.core.errors import BatchDataGone, BatchRunning, FlowInvalid, Refusal, Unavailable
 from engine.core.ids import JobId
-from engine.flow.contract import samples_of
+from engine.flow.contract import input_fields, samples_of
 from engine.playground_batches.rows import Rows, RowsThatRan
 from engine.playground_batches.runner import AGAIN, MOST_FIELDS, BatchLine, BatchRunner
 from storage.batches import PlaygroundBatchRow, find_playground_batch, list_batch_runs
@@ -74,6 +74,8 @@ class BatchView:
         self.start = not_twice(self._start)
         self.batches = page_session.app.batches
         self.batch: BatchRunner | None = None
+        #: The id of the dataset that the page was opened for: the set-up is shown with it, and no batch that is over.
+        self.wanted: str | None = None
         self.page = 0
         self.only_failed = False
         self._drawn: tuple[int, str] | None = None
@@ -88,7 +90,7 @@ class BatchView:
     async def show(self) -> None:
         """Called when the tab is opened."""
         self.batch = await self.batches.newest(self.page_session.person.workspace_id, self.draft.flow_id)
-        if self.batch is None:
+        if self.batch is None or (self.wanted and self.batch.over):
             await self._draw_set_up()
         else:
             self._draw_batch()
@@ -120,6 +122,7 @@ class BatchView:
                 words(asking(self.page_session, said), "fp-t2", tag="p")
                 return
             set_up = BatchSetUp(self.page_session, self.draft, self.reader, on_start=self.start, ran=ran)
+            set_up.source, self.wanted = self.wanted, None
         await set_up.draw()
 
     async def _rows_that_ran(self, batch: BatchRunner) -> RowsThatRan | None:
@@ -293,7 +296,7 @@ class BatchView:
             self.results.clear()
             with self.results:
                 self._draw_results_head(batch, pages=len(lines) > PAGE)
-                self._draw_table(page)
+                self._draw_table(page, batch)
         self._say_page(len(lines))
 
     def _draw_results_head(self, batch: BatchRunner, *, pages: bool) -> None:
@@ -309,11 +312,11 @@ class BatchView:
                 self.after = icon_button("chevron_right", _("Next rows"), lambda: self._turn(1), tip=False)
             link_button(_("Export CSV"), csv_path(batch.batch.id), icon="download", small=True).props("download")
 
-    def _draw_table(self, page: Sequence[BatchLine]) -> None:
+    def _draw_table(self, page: Sequence[BatchLine], batch: BatchRunner) -> None:
         if not page:
             words(_("No row failed.") if self.only_failed else _("The first row is about to begin."), "fp-t2", tag="p")
             return
-        names = _fields_of(page)
+        names = _fields_of(page, batch)
         columns = [
             Column(_("Row"), right=True),
             Column(_("Input")),
@@ -438,12 +441,15 @@ class BatchView:
         return await self.page_session.try_execute(_require_run) is not None
 
 
-def _fields_of(lines: Sequence[BatchLine]) -> list[str]:
-    """The columns of the results on a page: their fields, when every result has fields; else none."""
+def _fields_of(lines: Sequence[BatchLine], batch: BatchRunner) -> list[str]:
+    """The columns of the results on a page: their fields, when every result has fields; else none. Those that the input
+    has, too, come first, in its order.
+    """
     done = [line for line in lines if line.state == "completed"]
     names = {name: None for line in done for name in line.fields or ()}
     fits = len(names) <= MOST_FIELDS and all(line.fields is not None for line in done)
-    return list(names) if fits else []
+    given = [name for field in input_fields(batch.batch.document) if (name := str(field.get("name"))) in names]
+    return list(dict.fromkeys([*given, *names])) if fits else []
 
 
 def _is_as_shown(batch: BatchRunner, shown: BatchRunner) -> bool:

@@ -83,6 +83,7 @@ class InputForm:
         with self.box:
             if why_not:
                 words(why_not, "fp-hint fp-why-not", tag="p")
+            self.writes = words("", "fp-hint", tag="p")
             self._row_place = ui.element("div").classes("fp-sample-place")
             with ui.element("div").classes("fp-lab"):
                 words(_("Input"))
@@ -95,6 +96,11 @@ class InputForm:
         self._look()
         self._draw_row()
         self._draw_body()
+
+    def say_writes(self, said: str) -> None:
+        """Says before a run what it writes; nothing to somebody who may not run the flow."""
+        self.writes.text = said
+        self.writes.visible = bool(said) and not self.why_not
 
     def document_changed(self) -> None:
         """Updates the form after the API Input's fields changed; typed values stay."""

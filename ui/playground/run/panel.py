@@ -279,6 +279,11 @@ class RunPanel:
         self.controls.tabs.value = "batch"
         await self.batch.run_samples()
 
+    def offer_batch(self, dataset_id: str) -> None:
+        """Opens the tab in which a batch is started, with this dataset chosen."""
+        self.batch.wanted = dataset_id
+        self.controls.tabs.value = "batch"
+
     async def _show_run(self, job_id: JobId) -> None:
         self.controls.tabs.value = "steps"
         self.watch(job_id)

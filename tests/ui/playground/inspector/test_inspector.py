@@ -192,6 +192,16 @@ async def test_a_deleted_step_is_called_what_it_was_called(site: Site, user: Use
     )
 
 
+async def test_deleting_a_step_connects_its_neighbours_and_says_so(site: Site, user: User) -> None:
+    flow_id = site.flow("Deleted", saved=False, file=FLOW)
+    await opened(user, flow_id, "page_scraper")
+    choose(user, "Delete this node")
+    await user.should_see("api_input and Letter are connected now.", retries=100)
+    await told(
+        site, flow_id, lambda flow: [(e.source, e.target) for e in flow.edges] == [("api_input", "text_template")]
+    )
+
+
 async def test_the_output_of_a_list_is_shown_item_by_item_and_can_be_returned(
     site: Site, user: User, flow_id: str
 ) -> None:
