@@ -11,17 +11,19 @@ from sqlalchemy.orm import Session
 from engine.flow.called_flows import AGENT
 from engine.flow.document import Node
 from engine.flow.edits import Op
+from engine.run.steps import INNER
 from storage.jobs import StoredValue, find_value
 from storage.questions import list_questions_of_job
 from storage.steps import StepRow, list_parts
 from ui.flow_view.job_watch import Look, items_around
 from ui.kit.feedback import fold
-from ui.kit.parts import icon, words
+from ui.kit.parts import button, icon, words
 from ui.kit.text import Reader, _
 from ui.page_session import PageSession
 from ui.parts.agent_trace import AgentTrace, draw_looked_up
 from ui.parts.open_drafts import OpenDraft
 from ui.parts.question_cards import refused_words
+from ui.parts.same_texts import same_texts_note, step_with_same_texts
 from ui.parts.value_view import answer_view
 from ui.parts.written_rows import WrittenRows
 from ui.playground.run.failure import Fix, RunFrom, failure_card
@@ -154,6 +156,7 @@ class StepValuesPanel:
             elif values[0] is not None:
                 download = downloading(values[0].value, f"result-{job.id}")
                 words(_("Result"), tag="h3")
+                self._draw_same_texts(look)
                 if refused := refused_words(asked):
                     with ui.element("p").classes("fp-row fp-warn fp-b fp-s13"):
                         icon("block", size=16)
@@ -162,6 +165,18 @@ class StepValuesPanel:
         await written.show(job)
         if job.status == "completed" and values[0] is not None and not written.box.is_deleted:
             await self._draw_looked_up(look)
+
+    def _draw_same_texts(self, look: Look) -> None:
+        """Says at the result that a model gave the same text for all fields, with the way to the first such step."""
+        told = step_with_same_texts(look.steps)
+        if told is None:
+            return
+        with same_texts_note(
+            _("All fields of the answer of “{step}” are the same text:").format(step=self._title(told))
+        ):
+            if (on_fix := self.on_fix) is not None:
+                place = told.partition(INNER)[0]
+                button(_("Open the step"), lambda: on_fix(place, "/config/model"), icon="my_location", small=True)
 
     async def _draw_looked_up(self, look: Look) -> None:
         """Draws what each agent of the run looked up, with its conversation."""
