@@ -13,7 +13,7 @@ from engine.flow.node_context import Json
 from engine.flow.wish_answers import answers_asked
 from storage.connections import ConnectionRow
 from ui.flows.documents_choice import DocumentsChoice
-from ui.flows.goal_flow import SIMULATED, FilledIn, GoalBlanks, GoalChoices
+from ui.flows.goal_flow import SIMULATED, FilledIn, GoalBlanks, GoalChoices, model_of
 from ui.flows.made_up_note import choices_not_kept, worth_of_answers
 from ui.flows.practice_page import is_practice_page, show_practice_page
 from ui.flows.table_choice import WIDGET, TableChoice
@@ -102,7 +102,11 @@ class GoalQuestions:
         )
         tables = {one.name for one in self.goal.questions if one.kind == "table"}
         answers |= {name: self.tables.chosen(answers[name]) for name in tables}
-        return answers | ({_MODEL: next(iter(models))} if models else {})
+        if not models:
+            return answers
+        # a flow keeps its model; instead of the Simulated one, which it had to take, a connected one is proposed
+        kept = SIMULATED if choices.made is None else model_of(choices.made.document)
+        return answers | {_MODEL: kept if kept in models and kept != SIMULATED else next(iter(models))}
 
     def _draw_model_note(self, page_session: PageSession) -> None:
         with note(

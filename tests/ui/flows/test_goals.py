@@ -10,12 +10,14 @@ from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 from sqlalchemy.orm import Session
 
+from engine.actions.connections import add_connection
 from engine.actions.datasets import add_column, add_dataset, rename_dataset
 from engine.actions.flows import save_draft
 from engine.actions.knowledge import add_collection, add_text
 from engine.flow.contract import samples_of
 from engine.flow.document import Document
 from engine.flow.edits import apply_ops, update_node
+from engine.secrets.sealing import open_vault
 from storage.datasets import list_datasets
 from storage.first_steps import read_first_steps
 from storage.flows import FlowRow, list_flows
@@ -271,6 +273,26 @@ async def test_a_flow_and_its_answer_are_there_again_after_a_look_at_another_pag
         press(user, "Run it again")
         await until(lambda: "We drove an hour for the Rye loaf." in page_text(user))
     assert len(site.database.read_now(list_flows, site.workspace_id)) == 1
+
+
+async def test_a_flow_keeps_the_model_that_was_chosen_for_it(site: Site, user: User) -> None:
+    vault = open_vault(site.settings.data)
+    site.database.write_now(add_connection, site.owner, vault, "box", "vllm", models=["small", "large"])
+    await user.open("/start?goal=translate-a-text")
+    assert "large (box)" in _chosen(user), "a connected model comes before the Simulated one"
+    model = next(one for one in user.find(kind=ui.select).elements if one.value == "large (box)")
+    model.value = "small (box)"
+    press(user, "Make it and run it")
+    await until(lambda: _runs(site))
+    (flow,) = site.database.read_now(list_flows, site.workspace_id)
+
+    await user.open(f"/start?goal=translate-a-text&flow={flow.id}")
+    assert "small (box)" in _chosen(user)
+    assert "large (box)" not in _chosen(user)
+
+
+def _chosen(user: User) -> list[object]:
+    return [one.value for one in user.find(kind=ui.select).elements]
 
 
 async def test_a_flow_that_was_changed_elsewhere_is_left_as_it_is(site: Site, user: User) -> None:

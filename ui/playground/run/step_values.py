@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session
 from engine.flow.called_flows import AGENT
 from engine.flow.document import Node
 from engine.flow.edits import Op
+from engine.flow.flow_warnings import FlowWarning
 from engine.run.steps import INNER
 from storage.jobs import StoredValue, find_value
 from storage.questions import list_questions_of_job
 from storage.steps import StepRow, list_parts
 from ui.flow_view.job_watch import Look, items_around
 from ui.kit.feedback import fold
-from ui.kit.parts import button, icon, words
+from ui.kit.parts import button, icon, note, words
 from ui.kit.text import Reader, _
 from ui.page_session import PageSession
 from ui.parts.agent_trace import AgentTrace, draw_looked_up
@@ -55,6 +56,7 @@ class StepValuesPanel:
         on_fix: Fix | None,
         on_run_from: RunFrom | None,
         edit: Callable[[Sequence[Op]], Awaitable[Any]] | None,
+        simulated: Callable[[], FlowWarning | None],
     ) -> None:
         self.page_session = page_session
         self.draft = draft
@@ -64,6 +66,7 @@ class StepValuesPanel:
         self.on_fix = on_fix
         self.on_run_from = on_run_from
         self.edit = edit
+        self.simulated = simulated
         #: The conversation of the agent whose step is shown, and where it stands.
         self._trace: tuple[AgentTrace, str, str, str] | None = None
         #: Nodes of called flows, by the names of their steps.
@@ -157,6 +160,8 @@ class StepValuesPanel:
                 download = downloading(values[0].value, f"result-{job.id}")
                 words(_("Result"), tag="h3")
                 self._draw_same_texts(look)
+                if job.simulated:
+                    self._offer_model()
                 if refused := refused_words(asked):
                     with ui.element("p").classes("fp-row fp-warn fp-b fp-s13"):
                         icon("block", size=16)
@@ -177,6 +182,23 @@ class StepValuesPanel:
             if (on_fix := self.on_fix) is not None:
                 place = told.partition(INNER)[0]
                 button(_("Open the step"), lambda: on_fix(place, "/config/model"), icon="my_location", small=True)
+
+    def _offer_model(self) -> None:
+        """Offers a connected model at the answer of the Simulated one."""
+        edit, on_fix, warning = self.edit, self.on_fix, self.simulated()
+        if edit is None or on_fix is None or warning is None:
+            return
+        problem = warning.problem
+        with note(problem.message, kind="sim", icon="science").classes("fp-note--act") as told:
+
+            async def use() -> None:
+                ops = warning.mend() if (warning := self.simulated()) is not None and warning.mend else []
+                if not ops:
+                    await on_fix(problem.node_id or "", problem.pointer)
+                elif await edit(ops) and not told.is_deleted:
+                    told.visible = False
+
+            button(warning.verb, use, icon="auto_awesome", small=True)
 
     async def _draw_looked_up(self, look: Look) -> None:
         """Draws what each agent of the run looked up, with its conversation."""
