@@ -92,6 +92,21 @@ async def test_what_no_goal_does_is_told_with_the_nearest_three_and_the_way_to_a
     assert len(goal_links(user)) == 3
 
 
+async def test_what_the_flow_leaves_out_of_a_wish_is_told_where_it_is_found_and_where_it_is_made(user: User) -> None:
+    asked = "asked=Read+a+page+and+send+me+an+e-mail+every+Monday"
+    for path in (f"/start?{asked}", f"/start?goal=report-about-pages&{asked}"):
+        await user.open(path)
+        assert "“send me an e-mail” is not part of it." in page_text(user)
+        assert "No step sends or reads e-mail yet." in page_text(user)
+        assert "“Every Monday”:" in page_text(user)
+        assert "/docs/nodes/http_request" in hrefs(user)
+
+    await user.open("/start?asked=summarise+a+page+and+book+a+flight")
+    assert "None of these does “book a flight”." in page_text(user)
+    await user.open("/start?asked=summarise+a+page")
+    assert "is not part of it" not in page_text(user)
+
+
 async def test_the_answers_fill_the_flow_which_runs_and_shows_what_it_answers(site: Site, user: User) -> None:
     await user.open("/start?goal=answer-by-word")
     assert h1(user) == ["Answer differently when a text mentions a word"]
