@@ -62,6 +62,7 @@ class GoalQuestions:
         with ui.element("p").classes("fp-row fp-wrap-row fp-s13 fp-t2") as self.look:
             words(_("The practice page is there for flows only."))
             button(_("Look at the page"), self._look_at_page, icon="visibility", small=True, kind="quiet")
+        self.look.visible = False
         self._show_look()
         if asks_model and not models:
             self._draw_model_note(page_session)
@@ -128,7 +129,10 @@ class GoalQuestions:
         return next((one for one in asked if is_practice_page(one)), "")
 
     def _show_look(self) -> None:
-        self.look.visible = bool(self._practice_page())
+        """Shows the way to the practice page while its address stands there; once it was shown, its room stays."""
+        practice = bool(self._practice_page())
+        self.look.visible = self.look.visible or practice
+        self.look.classes(add="" if practice else "fp-kept-room", remove="fp-kept-room" if practice else "")
 
     async def _look_at_page(self) -> None:
         if page := self._practice_page():
