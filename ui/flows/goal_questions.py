@@ -20,7 +20,7 @@ from ui.flows.table_choice import WIDGET, TableChoice
 from ui.flows.templates import find_template
 from ui.forms.form import Form
 from ui.forms.specs import specs_of_schema
-from ui.kit.parts import button, note, words
+from ui.kit.parts import button, note, show_in_place, words
 from ui.kit.text import _
 from ui.page_session import PageSession
 from ui.parts.kept_files import file_keeper
@@ -129,10 +129,7 @@ class GoalQuestions:
         return next((one for one in asked if is_practice_page(one)), "")
 
     def _show_look(self) -> None:
-        """Shows the way to the practice page while its address stands there; once it was shown, its room stays."""
-        practice = bool(self._practice_page())
-        self.look.visible = self.look.visible or practice
-        self.look.classes(add="" if practice else "fp-kept-room", remove="fp-kept-room" if practice else "")
+        show_in_place(self.look, shown=bool(self._practice_page()))
 
     async def _look_at_page(self) -> None:
         if page := self._practice_page():
