@@ -35,7 +35,7 @@
 
   // What stands above fields and comes and goes as they are filled must not move them while one of them has the keyboard: the
   // next press would meet another one. It keeps its height until the keyboard has left the fields.
-  const steady = new Map(); // box -> the room that it took, with the gap below it
+  const steady = new Map(); // box -> the room that it took, with the gap below it, and how far the fields were scrolled
   const gap = (box) => parseFloat(getComputedStyle(box.parentElement).rowGap) || 0;
   const room = (box) => box.offsetHeight && box.offsetHeight + gap(box);
   const inUse = (box) => box.parentElement?.contains(document.activeElement);
@@ -43,12 +43,14 @@
     box.classList.toggle("fp-keeps", Boolean(height));
     box.style.minHeight = height;
   };
+  const look = (box) => steady.set(box, { took: room(box), top: box.parentElement.scrollTop });
   const sizes = new ResizeObserver((changes) => changes.forEach(({ target: box }) => {
     if (!box.isConnected) return steady.delete(box), sizes.unobserve(box);
-    const was = steady.get(box), more = room(box) - was;
-    if (inUse(box) && more < 0) keep(box, `${was - gap(box)}px`);
-    else if (inUse(box) && more > 0 && !box.parentElement.scrollTop) box.parentElement.scrollTop = more; // once it is scrolled, the browser does it
-    steady.set(box, room(box));
+    const was = steady.get(box), scrolled = box.parentElement.scrollTop - was.top;
+    const moved = room(box) - was.took - scrolled; // once the fields are scrolled, the browser scrolls on with what is above them
+    if (inUse(box) && moved < 0) keep(box, `${was.took + scrolled - gap(box)}px`);
+    else if (inUse(box)) box.parentElement.scrollTop += moved;
+    look(box);
   }));
   let pressed = false;
   const letGo = () => setTimeout(() => pressed || steady.forEach((_was, box) => inUse(box) || keep(box, "")), 60); // not before the click of a press
@@ -58,8 +60,9 @@
   document.addEventListener("focusin", ({ target }) => {
     const box = target.closest?.(".fp-ibody")?.querySelector(".fp-steady");
     if (!box || steady.has(box)) return;
-    steady.set(box, room(box));
+    look(box);
     sizes.observe(box);
+    box.parentElement.addEventListener("scroll", () => steady.has(box) && look(box));
   });
 
   // Who comes back from another tab sees what was changed there.

@@ -28,7 +28,8 @@ Json = Any
 class QuestionRow(Struct, frozen=True):
     """A question as stored. Times in milliseconds since 1970.
 
-    `outcome`: approved, refused or withdrawn; None while it is open. `answer`: the values that the person changed.
+    `outcome`: approved, refused or withdrawn; None while it is open. `answer`: the values that the person changed;
+    `simulated`: an answer in its job came from the Simulated model.
     """
 
     id: str
@@ -51,6 +52,7 @@ class QuestionRow(Struct, frozen=True):
     answer: dict[str, Json]
     note: str
     answered_by: str
+    simulated: bool
 
     @property
     def open(self) -> bool:
@@ -85,11 +87,14 @@ class NewQuestion(Struct, frozen=True):
 
 
 _COLUMNS: list[Any] = [
-    getattr(Question, name)
-    for name in (
-        "id", "workspace_id", "job_id", "flow_id", "environment", "node_id", "index_path", "key", "title", "content",
-        "on_expiry", "asked_at", "expires_at", "closed_at", "outcome", "expired", "answer", "note", "answered_by",
-    )
+    *(
+        getattr(Question, name)
+        for name in (
+            "id", "workspace_id", "job_id", "flow_id", "environment", "node_id", "index_path", "key", "title", "content",
+            "on_expiry", "asked_at", "expires_at", "closed_at", "outcome", "expired", "answer", "note", "answered_by",
+        )
+    ),
+    Job.simulated,
 ]  # fmt: skip
 _ADD = insert_into("questions", [column.name for column in Question.__table__.columns])
 # A worker that lost the job asks nothing any more. Changing the row of the job first also keeps a question from being
@@ -141,6 +146,7 @@ def find_current_question(
     """Returns the question that a step has asked with this key and content, or None."""
     row = session.execute(
         select(*_COLUMNS)
+        .join(Job, Job.id == Question.job_id)
         .where(
             Question.job_id == job_id,
             Question.node_id == node_id,

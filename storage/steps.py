@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 from msgspec import Struct
@@ -206,6 +206,14 @@ def list_steps(session: Session, workspace_id: str, job_id: str) -> list[StepRow
         .order_by(Step.started_at, Step.node_id, Step.index_path)
     ).mappings()
     return [StepRow(**cast("dict[str, Any]", {**row, "warnings": tuple(row["warnings"] or ())})) for row in rows]
+
+
+def list_warned(session: Session, job_ids: Collection[str], warning: str) -> set[str]:
+    """Returns those of these jobs in which a step has this warning. The caller has checked their workspace."""
+    rows = session.execute(
+        select(Step.job_id, Step.warnings).where(Step.job_id.in_(job_ids), Step.warnings.is_not(None))
+    )
+    return {job_id for job_id, warnings in rows if warning in (warnings or ())}
 
 
 def kept_outputs(session: Session, job_id: str) -> dict[tuple[str, str], Any]:

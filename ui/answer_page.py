@@ -32,7 +32,7 @@ from ui.kit.field_titles import field_title
 from ui.kit.plain_pages import alert, card, document, error_page
 from ui.kit.text import Reader, _, size
 from ui.kit.times import Times
-from ui.parts.answer_words import THEN, until_words
+from ui.parts.answer_words import MADE_UP, THEN, until_words
 from ui.parts.value_shapes import in_words, is_small_picture
 from ui.sign_in import FormRefused, SignInPages, browser_of, html_answer, refused_form, too_often
 
@@ -136,6 +136,8 @@ def question_page(
     sent, wrong = form or {}, errors or {}
     fixed = {name: value for name, value in question.values.items() if not _may_change(question, name)}
     body = alert(wrong.get("", ""))
+    if question.simulated:
+        body += f'<p class="fp-hint">{escape(MADE_UP)}</p>'
     if fixed:
         body += _value(fixed, 0, _FileLinks(f"/answer/{token}/files/", files))
     if elsewhere := _changed_elsewhere(question):

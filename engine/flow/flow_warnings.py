@@ -226,8 +226,8 @@ def _empty_rules_of(
     if not isinstance(rules, list | tuple):
         return
     for at, rule in enumerate(rules):
-        if not isinstance(rule, Mapping) or rule.get("operator") == "matches":
-            continue  # a missing pattern is a problem of its own
+        if not isinstance(rule, Mapping) or (rule.get("operator") == "matches" and isinstance(rule.get(right), str)):
+            continue  # an empty pattern is a problem of its own
         no_left = bool(left) and _is_blank(rule.get(left))
         no_right = _is_blank(rule.get(right)) and rule.get("operator", "equals") not in ALONE
         field_named = not left and not _is_blank(rule.get("field"))

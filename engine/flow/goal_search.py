@@ -17,6 +17,7 @@ from typing import Final
 from msgspec import Struct, field
 
 from engine.flow.goals import Goal, Goals, all_goals
+from engine.flow.sending_asked import asks_to_send
 from engine.flow.times_asked import time_asked
 from engine.flow.wish_answers import without_answers
 
@@ -73,6 +74,8 @@ _NAMES_SOURCE: Final = re.compile(
     rf"|\b(?:with|mit) (?:the |its )?{_THING} (?:and|und) {_THING}(?=\s*(?:$|[.,;]))",
     re.IGNORECASE,
 )
+#: The topic of `assets/goals.yaml` about sending.
+_MAIL_TOPIC: Final = "mail"
 _SHORTEST_PART: Final = 5
 _SEVERAL: Final = 2
 
@@ -82,7 +85,8 @@ class Found(Struct, frozen=True):
 
     `not_yet`: the topic of what no flow can do, when it was asked for. `parts`: name of a goal -> the part of the wish
     that it does, when the wish names several things and no goal does all of them. `time`: the times that the wish
-    names, like "every Monday at 8"; they are chosen once the flow is deployed.
+    names, like "every Monday at 8"; they are chosen once the flow is deployed. `left`: the part of the wish that none of
+    the goals does, as it was typed, when others of its parts are done.
     """
 
     goals: tuple[Goal, ...]
@@ -90,6 +94,7 @@ class Found(Struct, frozen=True):
     not_yet: str = ""
     parts: Mapping[str, str] = field(default_factory=dict[str, str])
     time: str = ""
+    left: str = ""
 
 
 class _Part(Struct, frozen=True):
@@ -104,7 +109,7 @@ def find_goals(asked: str, goals: Goals | None = None) -> Found:
     known = goals or all_goals()
     index = _index(known)
     time, rest = time_asked(asked)
-    not_yet, rest = _not_yet(_NAMES_SOURCE.sub("with sources", " ".join(without_answers(rest).split())), known)
+    not_yet, left, rest = _not_yet(_NAMES_SOURCE.sub("with sources", " ".join(without_answers(rest).split())), known)
     wanted = list(dict.fromkeys(index.meanings(rest)))
     hits = [goal for goal, score in _ranked(index, known.goals, wanted) if score > 0]
     fitting = [goal for goal in hits if index.covered(goal, wanted) >= _COVERED]
@@ -118,15 +123,24 @@ def find_goals(asked: str, goals: Goals | None = None) -> Found:
         parts = []
     first = [lead] if lead else [*whole, *_goals_of(parts)]
     # A wish whose parts are not all known is not said to be met, unless one goal does most of it.
-    fits = bool(whole or lead or (len(parts) >= _SEVERAL and all(part.goal for part in parts))) and not not_yet
+    fits = bool(whole or lead or (len(parts) >= _SEVERAL and all(part.goal for part in parts)))
+    # Beside what no flow can do, a goal has to do all of the rest.
+    fits = fits and (not not_yet or bool(left and (parts or index.covered(whole[0], wanted) >= _WHOLE)))
+    if not fits and not not_yet and _goals_of(parts):
+        left = next((part.asked for part in parts if part.goal is None), "")
     named = {part.goal.name: part.asked for part in reversed(parts) if part.goal}
     if fits:
         return Found(
-            _unlike([*first, *_goals_of(parts), *(fitting if whole else [])])[:MOST], fits=True, parts=named, time=time
+            _unlike([*first, *_goals_of(parts), *(fitting if whole else [])])[:MOST],
+            fits=True,
+            not_yet=not_yet,
+            parts=named,
+            time=time,
+            left=left,
         )
     broad = [goal for name in _BROAD if (goal := known.find(name)) is not None]
     nearest = _unlike([*_goals_of(parts), *hits, *at_times, *broad])[:NEAREST]
-    return Found(nearest, fits=False, not_yet=not_yet, parts=named, time=time)
+    return Found(nearest, fits=False, not_yet=not_yet, parts=named, time=time, left=left)
 
 
 def _ranked(index: _Index, goals: Iterable[Goal], wanted: Iterable[str]) -> list[tuple[Goal, float]]:
@@ -149,9 +163,8 @@ def _parts_of(asked: str, wanted: list[str], index: _Index, goals: Goals) -> lis
     A wish with "if" and "otherwise" begins with the goal that decides. What is answered on its ways is free text: it
     needs no goal of its own.
     """
-    plain = _words(asked)
     deciding = [goal for goal in goals.goals if goal.decides]
-    decides = bool(deciding and _WHEN.intersection(plain) and _WAYS.intersection(plain))
+    decides = bool(deciding) and _decides(asked)
     found: list[_Part] = []
     for part in _split(asked, ways_only=decides):
         meant = list(index.meanings(part))
@@ -196,15 +209,33 @@ def _split(asked: str, *, ways_only: bool) -> list[str]:
     return [" ".join(part) for part in parts if part]
 
 
-def _not_yet(asked: str, goals: Goals) -> tuple[str, str]:
-    """The topic of what no flow can do, if it was asked for, and what was asked besides."""
+def _not_yet(asked: str, goals: Goals) -> tuple[str, str, str]:
+    """The topic of what no flow can do, if it was asked for, the part of the wish that asks for it, and what was asked
+    besides. The part is "" when it is the whole wish, or one way of a decision.
+    """
+    parts = _split(asked, ways_only=False)
+    if len(parts) >= _SEVERAL and not _decides(asked):
+        for at, part in enumerate(parts):
+            if topic := _topic_of(part, goals)[0]:
+                return topic, part, ", ".join([*parts[:at], *parts[at + 1 :]])
+    topic, rest = _topic_of(asked, goals)
+    return topic, "", rest
+
+
+def _topic_of(asked: str, goals: Goals) -> tuple[str, str]:
+    """The topic of what no flow can do, and the words besides it."""
     said = f" {' '.join(_words(asked))} "
     for one in goals.not_yet:
         for words in one.words:
             phrase = f" {' '.join(_words(words))} "
             if phrase in said:
                 return one.topic, said.replace(phrase, " ")
-    return "", asked
+    return (_MAIL_TOPIC if asks_to_send(asked) else ""), asked
+
+
+def _decides(asked: str) -> bool:
+    plain = _words(asked)
+    return bool(_WHEN.intersection(plain) and _WAYS.intersection(plain))
 
 
 class _Index:

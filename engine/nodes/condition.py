@@ -142,8 +142,9 @@ def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
 
 def _rule_words(rule: Mapping[str, Any]) -> str:
     operator = rule.get("operator") or "equals"
-    words = [_words(rule.get("left")), OPERATOR_TITLES.get(operator, operator)]
-    return " ".join(words if operator in ALONE else [*words, _words(rule.get("right"))])
+    left, right = _words(rule.get("left")), _words(rule.get("right"))
+    words = [left, OPERATOR_TITLES.get(operator, operator)]
+    return " ".join(words if operator in ALONE else [*words, right if right.strip() or not left else "nothing"])
 
 
 def _words(binding: Json) -> str:

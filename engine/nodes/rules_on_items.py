@@ -149,7 +149,7 @@ def rule_problems(node: Node) -> Iterator[Problem]:
 
 
 def rules_in_words(config: Mapping[str, Any]) -> str:
-    """Returns for example `price is greater than 3 and name is empty`; "" without rules."""
+    """Returns for example `price is greater than 3 and name is nothing`; "" without rules."""
     rules: JsonValue = config.get("rules")
     wanted = [rule for rule in rules if isinstance(rule, Mapping)] if isinstance(rules, list | tuple) else []
     link = " or " if config.get("match") == "any" else " and "
@@ -159,5 +159,6 @@ def rules_in_words(config: Mapping[str, Any]) -> str:
 def _in_words(rule: Mapping[str, Any]) -> str:
     operator = str(rule.get("operator") or "equals")
     words = next((title for name, title in OPERATOR_TITLES.items() if name == operator), operator)
-    value = "" if operator in ALONE else f" {rule.get('value', '')}"
+    compared = rule.get("value")
+    value = "" if operator in ALONE else f" {'nothing' if compared in (None, '') else compared}"
     return f"{rule.get('field') or 'item'} {words}{value}"

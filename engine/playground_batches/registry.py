@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
@@ -22,6 +22,7 @@ from engine.flow.document import load_document
 from engine.jobs.notifier import on_word, tell_others
 from engine.jobs.server.job_waiters import JobWaiters
 from engine.jobs.submit.check_threads import CheckThreads
+from engine.nodes.model_answers import SAME_TEXTS
 from engine.playground_batches.rows import Rows, rows_from_json
 from engine.playground_batches.runner import BatchLine, BatchRunner
 from storage.batches import BatchRun, list_batch_runs
@@ -38,6 +39,7 @@ from storage.playground_batches import (
     list_rows_outside_jobs,
     store_batch_state,
 )
+from storage.steps import list_warned
 
 #: Number of results that one statement reads.
 CHUNK = 500
@@ -331,10 +333,12 @@ def _lines(session: Session, stored: StoredBatch) -> list[BatchLine]:
     runs = list_batch_runs(session, stored.workspace_id, stored.id)
     completed = [run.job.id for run in runs if run.job.status == "completed"]
     results: dict[str, Any] = {}
+    same_texts: set[str] = set()
     for chunk in (completed[at : at + CHUNK] for at in range(0, len(completed), CHUNK)):
         small, large = small_results(session, stored.workspace_id, chunk)
         results |= small | {job_id: read_value(session, job_id, "result") for job_id in large}
-    lines = {run.row: _line(run, results) for run in runs}
+        same_texts |= list_warned(session, chunk, SAME_TEXTS)
+    lines = {run.row: _line(run, results, same_texts) for run in runs}
     for row in list_rows_outside_jobs(session, stored.workspace_id, stored.id):
         # 0.2 left rows of a batch that was stopped as `again`
         state = row.state if row.state != "again" else "queued" if stored.state in OPEN else "cancelled"
@@ -342,8 +346,8 @@ def _lines(session: Session, stored: StoredBatch) -> list[BatchLine]:
     return [lines[number] for number in sorted(lines)]
 
 
-def _line(run: BatchRun, results: Mapping[str, Any]) -> BatchLine:
+def _line(run: BatchRun, results: Mapping[str, Any], same_texts: Collection[str]) -> BatchLine:
     line = BatchLine(run.row, run.title, run.job.status, JobId(run.job.id), dataset_row=run.dataset_row)
     if line.ended:
-        line.take(run.job, results.get(run.job.id))
+        line.take(run.job, results.get(run.job.id), same_texts=run.job.id in same_texts)
     return line

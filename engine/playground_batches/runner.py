@@ -35,6 +35,7 @@ from engine.flow.references import as_text
 from engine.jobs.server.job_waiters import JobWaiters, wait_for_end
 from engine.jobs.submit.check_threads import CheckThreads
 from engine.jobs.transitions import cancel_job
+from engine.nodes.model_answers import SAME_TEXTS
 from engine.playground_batches.rows import BatchInputRow, Rows
 from storage.database import Database
 from storage.job_changes import PLAYGROUND_SLOTS
@@ -52,6 +53,7 @@ from storage.playground_batches import (
     store_end,
     store_row,
 )
+from storage.steps import list_warned
 
 T = TypeVar("T")
 
@@ -79,14 +81,17 @@ class BatchLine:
     seconds: float | None = None
     #: The id of the row in its dataset; None for a listed row.
     dataset_row: int | None = None
+    #: True when a model gave the same text for all fields of an answer.
+    same_texts: bool = False
 
     @property
     def ended(self) -> bool:
         """True when the row will not change any more, unless it is run again."""
         return self.state in _ENDED
 
-    def take(self, job: JobRow, result: Any) -> None:
+    def take(self, job: JobRow, result: Any, *, same_texts: bool) -> None:
         """Shows the end of the row's job."""
+        self.same_texts = same_texts
         self.state = job.status
         self.seconds = ((job.completed_at or 0) - (job.started_at or job.completed_at or 0)) / 1000
         self.text = _outcome(job, result)[:SHOWN]
@@ -359,16 +364,22 @@ class BatchRunner:
     async def _wait(self, line: BatchLine) -> None:
         if line.job_id is None:
             return
-        line.take(*await self._read_end(line.job_id))
+        job, result, same_texts = await self._read_end(line.job_id)
+        line.take(job, result, same_texts=same_texts)
         self._ended += 1
         self.change += 1
 
-    async def _read_end(self, job_id: JobId) -> tuple[JobRow, Any]:
-        """Returns the job with its result once it has ended, however long a person takes to answer what it asks."""
+    async def _read_end(self, job_id: JobId) -> tuple[JobRow, Any, bool]:
+        """Returns the job with its result once it has ended, however long a person takes to answer what it asks, and
+        whether a model gave the same text for all fields.
+        """
 
-        async def read() -> tuple[JobRow, Any]:
+        async def read() -> tuple[JobRow, Any, bool]:
             job = await wait_for_end(self.database, self.waiters, self.batch.workspace_id, job_id, math.inf)
-            return job, await self.database.read(read_value, job_id, "result") if job.status == "completed" else None
+            if job.status != "completed":
+                return job, None, False
+            result, same_texts = await self.database.read(_read_result, job_id)
+            return job, result, same_texts
 
         return await _patiently(read)
 
@@ -449,6 +460,10 @@ def _run_row(
 def answer_of(result: Any) -> Any:
     """Returns what a flow gave: of one without an API Output the value itself, which its result has under `output`."""
     return result["output"] if isinstance(result, dict) and set(result) == {"output"} else result
+
+
+def _read_result(session: Session, job_id: JobId) -> tuple[Any, bool]:
+    return read_value(session, job_id, "result"), bool(list_warned(session, [job_id], SAME_TEXTS))
 
 
 def _fields(result: Any) -> dict[str, str] | None:

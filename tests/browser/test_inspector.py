@@ -211,3 +211,36 @@ def test_enter_renames_a_field_to_all_that_was_typed_and_the_box_stays_in_use(pa
     expect(question).to_have_count(0)
     expect(box).to_have_value("site_addresses")
     expect(box).to_be_focused()
+
+
+def test_the_rules_stay_in_place_while_a_warning_above_them_comes_and_goes(page: Page, terminal: Terminal) -> None:
+    rule = {"left": "{{ api_input.out.site }}", "operator": "contains", "right": "x"}
+    condition = {"id": "condition", "type": "condition", "label": "Check", "inputs": {"rules": [rule]}}
+    ways = {one: {"id": one, "type": "text_template", "inputs": {"template": one}} for one in ("yes", "no")}
+    edges = [{"id": "e1", "source": "api_input", "target": "condition"}]
+    edges += [{"id": one, "source": "condition", "source_port": one, "target": one} for one in ways]
+    joined = {"id": "first", "type": "first_value", "inputs": {"values": ["{{ yes.out }}", "{{ no.out }}"]}}
+    edges += [{"id": f"{one}2", "source": one, "target": "first"} for one in ways]
+    nodes = [FLOW["nodes"][0], condition, *ways.values(), joined]
+    page.goto(f"/playground/{terminal.made({**FLOW, 'nodes': nodes, 'edges': edges})}?node=condition")
+    page.locator("[data-loaded=true]").wait_for()
+    inspector = page.get_by_role("complementary", name="Check")
+    compared, comparison = (
+        inspector.get_by_role("textbox", name="Rule 1, compared with"),
+        inspector.get_by_role("combobox", name="Rule 1, comparison"),
+    )
+    warning = inspector.get_by_text("it has nothing to compare with")
+
+    def place() -> int:
+        box = comparison.bounding_box()
+        assert box
+        return round(box["y"])
+
+    compared.click()
+    before = place()
+    page.keyboard.press("Backspace")
+    warning.wait_for(state="attached")
+    while_warned = place()
+    page.keyboard.type("y")
+    warning.wait_for(state="detached")
+    assert [while_warned, place()] == [pytest.approx(before, abs=2)] * 2

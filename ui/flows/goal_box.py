@@ -6,10 +6,10 @@ from urllib.parse import quote
 
 from nicegui import ui
 
-from engine.flow.goal_search import find_goals
+from engine.flow.goal_search import Found, find_goals
 from engine.flow.goals import Goal, all_goals
 from ui.flows.templates import find_template
-from ui.kit.not_yet import NotYet, missing_topic
+from ui.kit.not_yet import missing_topic
 from ui.kit.parts import icon, link, link_button, note, words
 from ui.kit.text import _, plural
 
@@ -74,8 +74,9 @@ class GoalBox:
                         "fp-t2 fp-goals-said",
                         tag="p",
                     )
+                left_note(found)
             else:
-                self._draw_nothing_fits(missing_topic(found.not_yet))
+                self._draw_nothing_fits(found)
             if found.time:
                 times_note(found.time)
             with ui.element("ul").classes("fp-goals-list"):
@@ -95,9 +96,12 @@ class GoalBox:
                     with ui.element("li"):
                         link(goal.title, goal_path(goal), "fp-chip fp-chip--pick")
 
-    def _draw_nothing_fits(self, missing: NotYet | None) -> None:
+    def _draw_nothing_fits(self, found: Found) -> None:
+        missing = missing_topic(found.not_yet)
         strong = missing.title if missing else _("Nothing does exactly this yet.")
         instead = missing.instead if missing else ""
+        if found.left and not missing:
+            instead = _("None of these does “{part}”.").format(part=found.left)
         self.said.text = " ".join(part for part in (strong, instead, _("These three come nearest.")) if part)
         with note(instead, icon="info", strong=strong):
             if missing:
@@ -109,6 +113,16 @@ class GoalBox:
         found = find_goals(asked)
         if asked and found.fits:
             ui.navigate.to(goal_path(found.goals[0], asked))
+
+
+def left_note(found: Found) -> None:
+    """Draws which part of a wish the goals that fit leave out, and where it is done; nothing when they do all of it."""
+    missing = missing_topic(found.not_yet)
+    if not found.fits or missing is None:
+        return
+    strong = _("“{part}” is not part of it.").format(part=found.left)
+    with note(f"{missing.title} {missing.instead}", icon="info", strong=strong).classes("fp-note--act"):
+        link(_("Show me how"), missing.path, "fp-b fp-nw")
 
 
 def times_note(time: str, triggers_path: str = "") -> ui.element:

@@ -138,7 +138,7 @@ class GoalBlanks:
             answers = self._read(answers_in(self.goal, document))
         except BadAnswer:
             return False
-        ours = self.document(FilledIn(answers, _model_of(document), self.searched.that_of(document)))
+        ours = self.document(FilledIn(answers, model_of(document), self.searched.that_of(document)))
         return draft_changes(named_by_id(ours, datasets), named_by_id(document, datasets)).same
 
     def _read(self, shown: Mapping[str, Json]) -> dict[str, Json]:
@@ -244,7 +244,7 @@ class GoalFlow:
         return made
 
 
-def _model_of(document: Document) -> str:
+def model_of(document: Document) -> str:
     """The model that the first step with one asks."""
     return next((str(node.config["model"]) for node in document.nodes if node.config.get("model")), SIMULATED)
 

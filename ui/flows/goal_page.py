@@ -8,10 +8,11 @@ from nicegui import run, ui
 
 from engine.actions.flows import GOAL
 from engine.core.errors import Refusal
+from engine.flow.goal_search import find_goals
 from engine.flow.goals import Goal, all_goals
 from engine.flow.times_asked import time_asked
 from storage.flows import FlowRow
-from ui.flows.goal_box import goal_path, times_note
+from ui.flows.goal_box import goal_path, left_note, times_note
 from ui.flows.goal_flow import FilledIn, GoalBlanks, GoalChoices, GoalFlow, Made, is_as_made
 from ui.flows.goal_questions import GoalQuestions
 from ui.flows.goal_run import GoalRun
@@ -72,6 +73,7 @@ class GoalPage:
             if time or blanks.goal.timed:
                 times = times_note(time)
                 times.visible = made is None or made.flow.live_version is None
+            left_note(find_goals(asked))
             if choices.changed is not None:
                 _draw_changed(choices.changed)
             with ui.element("div").classes("fp-row fp-goal-go"):

@@ -13,14 +13,14 @@ from engine.flow.node_context import Json
 from engine.flow.wish_answers import answers_asked
 from storage.connections import ConnectionRow
 from ui.flows.documents_choice import DocumentsChoice
-from ui.flows.goal_flow import SIMULATED, FilledIn, GoalBlanks, GoalChoices
+from ui.flows.goal_flow import SIMULATED, FilledIn, GoalBlanks, GoalChoices, model_of
 from ui.flows.made_up_note import choices_not_kept, worth_of_answers
 from ui.flows.practice_page import is_practice_page, show_practice_page
 from ui.flows.table_choice import WIDGET, TableChoice
 from ui.flows.templates import find_template
 from ui.forms.form import Form
 from ui.forms.specs import specs_of_schema
-from ui.kit.parts import button, note, words
+from ui.kit.parts import button, note, show_in_place, words
 from ui.kit.text import _
 from ui.page_session import PageSession
 from ui.parts.kept_files import file_keeper
@@ -62,6 +62,7 @@ class GoalQuestions:
         with ui.element("p").classes("fp-row fp-wrap-row fp-s13 fp-t2") as self.look:
             words(_("The practice page is there for flows only."))
             button(_("Look at the page"), self._look_at_page, icon="visibility", small=True, kind="quiet")
+        self.look.visible = False
         self._show_look()
         if asks_model and not models:
             self._draw_model_note(page_session)
@@ -102,7 +103,11 @@ class GoalQuestions:
         )
         tables = {one.name for one in self.goal.questions if one.kind == "table"}
         answers |= {name: self.tables.chosen(answers[name]) for name in tables}
-        return answers | ({_MODEL: next(iter(models))} if models else {})
+        if not models:
+            return answers
+        # a flow keeps its model; instead of the Simulated one, which it had to take, a connected one is proposed
+        kept = SIMULATED if choices.made is None else model_of(choices.made.document)
+        return answers | {_MODEL: kept if kept in models and kept != SIMULATED else next(iter(models))}
 
     def _draw_model_note(self, page_session: PageSession) -> None:
         with note(
@@ -124,7 +129,7 @@ class GoalQuestions:
         return next((one for one in asked if is_practice_page(one)), "")
 
     def _show_look(self) -> None:
-        self.look.visible = bool(self._practice_page())
+        show_in_place(self.look, shown=bool(self._practice_page()))
 
     async def _look_at_page(self) -> None:
         if page := self._practice_page():

@@ -39,6 +39,7 @@ from ui.page_shell import times_of
 from ui.parts.agent_trace import draw_looked_up
 from ui.parts.kept_files import file_keeper
 from ui.parts.question_cards import Asked, QuestionCards
+from ui.parts.same_texts import same_texts_note, step_with_same_texts
 from ui.parts.value_shapes import names_of_groups
 from ui.parts.value_view import readable
 from ui.parts.written_rows import WrittenRows
@@ -231,9 +232,7 @@ class GoalRun:
         self._begin_result()
         with self.place:
             if look.job.status == "completed":
-                written = self._draw_result(
-                    self.flow.made, result, payload, simulated=look.job.simulated, job_id=job_id, looked_up=parts
-                )
+                written = self._draw_result(self.flow.made, look, result, payload, looked_up=parts)
             else:
                 self._draw_failure(look.job.error or {}, _run_path(self.flow.made, job_id))
                 written = WrittenRows(self.page_session)
@@ -243,19 +242,21 @@ class GoalRun:
     def _draw_result(
         self,
         made: Made,
+        look: Look,
         result: Json,
         payload: Json,
         *,
-        simulated: bool,
-        job_id: str,
         looked_up: Mapping[str, Sequence[PartRow]],
     ) -> WrittenRows:
         """Draws what the flow answers. Returns the place for the rows that it wrote."""
+        simulated = look.job.simulated
         with ui.element("div").classes("fp-card fp-goal-card"):
             with ui.element("div").classes("fp-row"):
                 words(_("This is what your flow answers"), "fp-grow", tag="h2")
                 status_badge("simulated" if simulated else "completed")
             reader, heads = times_of(self.page_session).reader, names_of_groups(made.document)
+            if step_with_same_texts(look.steps):
+                same_texts_note(_("All fields of the answer are the same text:"))
             readable(result, label=_("What your flow answers"), reader=reader, heads=heads)
             written = WrittenRows(self.page_session)
             for step, parts in looked_up.items():
@@ -272,7 +273,7 @@ class GoalRun:
                     strong=_("Answers come from the practice documents."),
                 ).classes("fp-note--act"):
                     button(_("Use my documents"), self.use_my_documents, icon="upload_file", kind="main", small=True)
-            self._draw_acts(ui.element("div").classes("fp-goal-acts"), made, job_id)
+            self._draw_acts(ui.element("div").classes("fp-goal-acts"), made, look.job.id)
             words(
                 _(
                     "Not quite right? Change what you filled in and run it again, or change the steps in the Playground."

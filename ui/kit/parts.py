@@ -386,6 +386,12 @@ def note(text: str = "", *, kind: Kind = "", icon: str = "info", strong: str = "
     return element
 
 
+def show_in_place(element: ui.element, *, shown: bool) -> None:
+    """Shows or hides an element. Once it was shown its room stays, so that nothing below it moves."""
+    element.visible = element.visible or shown
+    element.classes(add="" if shown else "fp-kept-room", remove="fp-kept-room" if shown else "")
+
+
 class Card(ui.element):
     """A card. Elements entered into `head` are placed at the right of its title line."""
 

@@ -14,6 +14,8 @@ THEN = {
     "approve": _("After that it counts as approved."),
     "fail": _("After that the step fails."),
 }
+#: Stands at a question of a job in which the Simulated model answered.
+MADE_UP = _("The Simulated model answered in this job. What it wrote is made up.")
 
 
 def until_words(question: QuestionRow, times: Times) -> str:

@@ -31,13 +31,13 @@ from ui.forms.values import pointer_to
 from ui.kit import feedback
 from ui.kit.field_titles import field_title
 from ui.kit.frame import show_waiting
-from ui.kit.parts import button, copy_button, icon, link, note, words
+from ui.kit.parts import button, copy_button, icon, link, note, status_badge, words
 from ui.kit.text import _
 from ui.kit.times import Times
 from ui.kit.value_words import in_short, shortened
 from ui.page_session import PageSession
 from ui.page_shell import base_address
-from ui.parts.answer_words import THEN, now_words, until_words
+from ui.parts.answer_words import MADE_UP, THEN, now_words, until_words
 from ui.parts.ask_owners import asking
 from ui.parts.value_view import readable
 
@@ -138,9 +138,13 @@ class _Card:
                             words(asked.flow, "fp-b")
                         self._where()
                         self.time = words("")
+                        if question.simulated:
+                            status_badge("simulated")
                         if cards.with_job:
                             link(_("See the job"), f"/jobs/{question.job_id}")
             with ui.element("div").classes("fp-cb-body fp-col"):
+                if question.simulated:
+                    words(MADE_UP, "fp-hint", tag="p")
                 self.values = ui.element("div").classes("fp-col")
                 self._draw_values()
                 self._draw_answer()

@@ -50,8 +50,9 @@ from ui.playground.inspector.inspector import Inspector
 from ui.playground.next_step_line import Guide, NextStepLine
 from ui.playground.run.panel import PanelCalls, RunPanel
 from ui.playground.state.deleted_steps import name_deleted
-from ui.playground.state.dependencies import FlowDependencies, load_dependencies
+from ui.playground.state.dependencies import SIMULATED_MODEL, FlowDependencies, load_dependencies
 from ui.playground.state.next_step import NextStep, load_past
+from ui.playground.state.only_model import model_for, replace_simulated_ops
 
 _STYLE = "".join(
     f'<link rel="stylesheet" href="{asset_url(name)}">' for name in ("pages.css", "playground.css")
@@ -201,6 +202,7 @@ class PlaygroundPage:
                         open_node=self.open_node,
                         fix=self._go_to_field,
                         edit=self.events.edit,
+                        simulated=self._simulated_warning,
                         last_job=self._last_job,
                         run=self._run_began,
                         progress=self._draw_next,
@@ -489,7 +491,13 @@ class PlaygroundPage:
         meant = self.dependencies.meant_column(problem, document) if node else None
         if node is not None and meant is not None:
             return [fill_other_column(node, problem.pointer.removeprefix("/inputs/"), meant)]
+        if problem.code == SIMULATED_MODEL:
+            model = model_for(document, self.dependencies.only_model)
+            return replace_simulated_ops(document, model) if model else []
         return ops_to_mend(problem, document, self.dependencies.catalog)
+
+    def _simulated_warning(self) -> FlowWarning | None:
+        return next((one for one in self.warned if one.problem.code == SIMULATED_MODEL), None)
 
     async def _add_column(self, problem: Problem) -> None:
         """Adds the column that a Save rows names to its dataset."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Final
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 from nicegui import ui
@@ -29,7 +31,7 @@ from storage.secrets import SecretRow, list_secrets
 from storage.settings import SECRET_HOSTS_FOUND, find_setting
 from storage.workspaces import is_first_workspace
 from ui.kit import feedback
-from ui.kit.parts import button, card, status_badge, words
+from ui.kit.parts import button, card, icon, link, status_badge, words
 from ui.kit.text import _, plural
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import one_at_a_time, times_of
@@ -40,6 +42,15 @@ from ui.settings.connection_forms import ConnectionForm
 from ui.settings.navigation import settings_page
 from ui.settings.open_notes import draw_open_notes
 from ui.settings.secrets_card import draw_secrets
+
+#: Pages that send people here to connect a model: the beginning of the path -> the words of the link back.
+_BACK: Final = {
+    "/playground/": _("Back to the flow"),
+    "/flows/": _("Back to the flow's page"),
+    "/templates": _("Back to Templates"),
+    "/start": _("Back to Start"),
+    "/knowledge": _("Back to Knowledge"),
+}
 
 
 class SeenModels(Struct, frozen=True):
@@ -78,13 +89,24 @@ def register(app: App) -> None:
     async def open_models(request: Request) -> None:
         page_session = await open_page_session(app, request)
         outbound.replace_rules(outbound_rules(settings, app.database))  # uses the current rules of Settings, Server
-        await ModelsPage(page_session, outbound).build()
+        await ModelsPage(page_session, outbound, *_way_back(request.headers.get("referer", ""))).build()
+
+
+def _way_back(referer: str) -> tuple[str, str]:
+    """Returns the path of the page that led here and the words of the link to it; "" for one without a need for it."""
+    try:
+        came = urlsplit(referer)
+    except ValueError:
+        return "", ""
+    label = next((label for place, label in _BACK.items() if came.path.startswith(place)), "")
+    return (f"{came.path}?{came.query}".rstrip("?"), label) if label else ("", "")
 
 
 class ModelsPage:
-    """One open page of connections."""
+    """One open page of connections. `back`: the path of the page that led here, with the words of the link to it."""
 
-    def __init__(self, page_session: PageSession, outbound: OutboundClient) -> None:
+    def __init__(self, page_session: PageSession, outbound: OutboundClient, back: str, back_label: str) -> None:
+        self.back, self.back_label = back, back_label
         self.page_session = page_session
         self.outbound = outbound
         self.may = page_session.may("manage connections")
@@ -100,6 +122,10 @@ class ModelsPage:
             "A Prompt names one of these connections and a model of it. Keys are kept sealed and never shown again."
         )
         with settings_page(self.page_session, "models", sub) as page:
+            if self.back:
+                with link("", self.back, "fp-b fp-row"):
+                    icon("arrow_back", size=16)
+                    words(self.back_label)
             if self.may:
                 with page.actions:
                     self.add_button = button(_("Add a connection"), self._begin, icon="add")

@@ -318,6 +318,7 @@ EMPTY: list[tuple[dict[str, Any], str]] = [
     ({"left": "{{ api_input.out.text }}", "operator": "contains", "right": " "}, "nothing to compare with"),
     ({"left": "{{ api_input.out.text }}", "operator": "in", "right": [" "]}, "nothing to compare with"),
     ({"left": None, "operator": "is_empty"}, "nothing to look at"),
+    ({"left": "{{ api_input.out.text }}", "operator": "matches"}, "nothing to compare with"),
 ]
 
 
@@ -341,6 +342,8 @@ def test_a_rule_of_a_filter_looks_at_the_item_when_it_names_no_field() -> None:
         return flow({"l": node}, "api_input>l")
 
     assert codes(filtered({"operator": "contains", "value": "a"}, {"field": "name", "value": ""})) == []
+    assert codes(filtered({"field": "name", "operator": "matches", "value": None})) == ["empty_rule"]
+    assert codes(filtered({"field": "name", "operator": "matches", "value": ""})) == [], "which is a problem"
     before = filtered({"ignore_case": True}, {"field": "name", "operator": "starts_with"})
     assert codes(before) == ["empty_rule", "empty_rule"]
     node = mended(before, "empty_rule").node("l")

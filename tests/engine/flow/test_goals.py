@@ -172,6 +172,28 @@ WITH_SOURCE = [
     "answers from our PDFs with document and page",
     "Fragen zu unseren PDFs beantworten und sagen, aus welchem Dokument und welcher Seite sie stammen",
 ]
+#: A wish, the goal that stands first, and the part of the wish that it leaves out; "" when it leaves nothing out that is
+#: known for certain.
+LEFT_OUT = [
+    ("Read a page and send me an e-mail every Monday", "report-about-pages", "send me an e-mail"),
+    ("Every Monday, read a page and email me the summary", "report-about-pages", "email me the summary"),
+    ("check links and send me the broken ones by e-mail", "check-links", "send me the broken ones by e-mail"),
+    ("translate a text and send it to my boss", "translate-a-text", "send it to my boss"),
+    ("summarise a page and post it to slack", "summarise-a-page", "post it to slack"),
+    ("eine Webseite zusammenfassen und mir per E-Mail schicken", "summarise-a-page", "mir per E-Mail schicken"),
+    (
+        "Text übersetzen und das Ergebnis an meinen Chef senden",
+        "translate-a-text",
+        "das Ergebnis an meinen Chef senden",
+    ),
+    ("sort the emails that customers send us and write a reply", "reply-to-a-message", ""),
+    ("customers send us emails, sort them into complaints and questions", "classify-emails", ""),
+    ("Anfragen, die Kunden per E-Mail senden, sortieren", "classify-emails", ""),
+    ("pick details out of a text and send the e-mail addresses to our CRM", "details-from-a-text", ""),
+    ("write an email and I approve it", "write-an-email", ""),
+    ("classify emails and forward them to the right department", "right-department", ""),
+    ("translate a text and make it funny", "translate-a-text", ""),
+]
 #: What no flow does.
 FOREIGN = ["book a flight to Paris", "make coffee", "do my taxes", "play music", "xyzzy", "ein Auto kaufen", ""]
 #: What people ask for and cannot have -> a word of the sentence that says so.
@@ -269,6 +291,21 @@ def test_the_parts_of_a_wish_are_named_as_they_were_typed() -> None:
     assert find_goals("sort reviews into good and bad").parts == {}
     assert find_goals("book a flight and translate a text").parts == {"translate-a-text": "translate a text"}
     assert not find_goals("book a flight and translate a text").fits
+
+
+@pytest.mark.parametrize(("asked", "name", "left"), LEFT_OUT)
+def test_what_the_goals_leave_out_of_a_wish_is_told_in_its_own_words(asked: str, name: str, left: str) -> None:
+    found = find_goals(asked)
+
+    assert (found.fits, bool(found.not_yet), found.left) == (True, bool(left), left)
+    assert found.goals[0].name == name
+
+
+def test_a_part_that_nothing_does_is_named_beside_those_that_come_nearest() -> None:
+    found = find_goals("summarise a page and book a flight")
+    assert (found.fits, found.not_yet, found.left) == (False, "", "book a flight")
+    assert find_goals("draw a logo and a picture for my company").fits is False
+    assert find_goals("if it is a complaint send an email otherwise say thanks").left == ""
 
 
 @pytest.mark.parametrize("asked", FOREIGN)

@@ -125,4 +125,7 @@ def test_the_canvas_shows_the_rules_in_words():
     ]
     summary = CATALOG["filter_list"].summary
     assert summary({"rules": rules, "match": "any"}, {}) == "price is greater than 3 or name is empty"
-    assert summary({"rules": [None, {"operator": 5}]}, {}) == "item 5 "
+    assert summary({"rules": [None, {"operator": 5}]}, {}) == "item 5 nothing"
+    asked = CATALOG["condition"].summary
+    assert asked({}, {"rules": [{"left": "refund", "right": ""}]}) == "refund is nothing"
+    assert asked({}, {"rules": [{"left": "refund", "operator": "is_empty"}]}) == "refund is empty"

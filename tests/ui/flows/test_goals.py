@@ -10,12 +10,14 @@ from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 from sqlalchemy.orm import Session
 
+from engine.actions.connections import add_connection
 from engine.actions.datasets import add_column, add_dataset, rename_dataset
 from engine.actions.flows import save_draft
 from engine.actions.knowledge import add_collection, add_text
 from engine.flow.contract import samples_of
 from engine.flow.document import Document
 from engine.flow.edits import apply_ops, update_node
+from engine.secrets.sealing import open_vault
 from storage.datasets import list_datasets
 from storage.first_steps import read_first_steps
 from storage.flows import FlowRow, list_flows
@@ -88,6 +90,21 @@ async def test_what_no_goal_does_is_told_with_the_nearest_three_and_the_way_to_a
     assert "No step sends or reads e-mail yet." in page_text(user)
     assert "/docs/nodes/http_request" in hrefs(user)
     assert len(goal_links(user)) == 3
+
+
+async def test_what_the_flow_leaves_out_of_a_wish_is_told_where_it_is_found_and_where_it_is_made(user: User) -> None:
+    asked = "asked=Read+a+page+and+send+me+an+e-mail+every+Monday"
+    for path in (f"/start?{asked}", f"/start?goal=report-about-pages&{asked}"):
+        await user.open(path)
+        assert "“send me an e-mail” is not part of it." in page_text(user)
+        assert "No step sends or reads e-mail yet." in page_text(user)
+        assert "“Every Monday”:" in page_text(user)
+        assert "/docs/nodes/http_request" in hrefs(user)
+
+    await user.open("/start?asked=summarise+a+page+and+book+a+flight")
+    assert "None of these does “book a flight”." in page_text(user)
+    await user.open("/start?asked=summarise+a+page")
+    assert "is not part of it" not in page_text(user)
 
 
 async def test_the_answers_fill_the_flow_which_runs_and_shows_what_it_answers(site: Site, user: User) -> None:
@@ -271,6 +288,26 @@ async def test_a_flow_and_its_answer_are_there_again_after_a_look_at_another_pag
         press(user, "Run it again")
         await until(lambda: "We drove an hour for the Rye loaf." in page_text(user))
     assert len(site.database.read_now(list_flows, site.workspace_id)) == 1
+
+
+async def test_a_flow_keeps_the_model_that_was_chosen_for_it(site: Site, user: User) -> None:
+    vault = open_vault(site.settings.data)
+    site.database.write_now(add_connection, site.owner, vault, "box", "vllm", models=["small", "large"])
+    await user.open("/start?goal=translate-a-text")
+    assert "large (box)" in _chosen(user), "a connected model comes before the Simulated one"
+    model = next(one for one in user.find(kind=ui.select).elements if one.value == "large (box)")
+    model.value = "small (box)"
+    press(user, "Make it and run it")
+    await until(lambda: _runs(site))
+    (flow,) = site.database.read_now(list_flows, site.workspace_id)
+
+    await user.open(f"/start?goal=translate-a-text&flow={flow.id}")
+    assert "small (box)" in _chosen(user)
+    assert "large (box)" not in _chosen(user)
+
+
+def _chosen(user: User) -> list[object]:
+    return [one.value for one in user.find(kind=ui.select).elements]
 
 
 async def test_a_flow_that_was_changed_elsewhere_is_left_as_it_is(site: Site, user: User) -> None:
@@ -570,9 +607,16 @@ async def test_the_practice_page_that_a_question_names_can_be_looked_at(user: Us
     assert "lies in Flowport itself" in page_text(user)
 
     type_into(user, "Which web page may it read?", "https://example.com/visit")
-    await user.should_not_see("Look at the page")
+    assert _unseen(user), "its room stays, so that the button below does not move"
     type_into(user, "Which web page may it read?", "practice.flowport.example/bread")
-    await user.should_see("Look at the page")
+    assert not _unseen(user)
+    await user.open("/start?goal=summarise-a-page&asked=summarise+https://example.com/a")
+    await user.should_not_see("Look at the page")
+
+
+def _unseen(user: User) -> list[ui.element]:
+    assert user.client is not None
+    return [one for one in user.client.elements.values() if "fp-kept-room" in one.classes and one.visible]
 
 
 async def test_use_my_documents_makes_a_collection_and_takes_it_back_without_files(site: Site, user: User) -> None:

@@ -49,6 +49,19 @@ def playground_run(
     job_id = site.database.write_now(
         run_in_playground, site.owner, FlowId(flow_id), draft(site, flow_id), payload, options
     )
+    end_run(site, job_id, *did, status=status, result=result, error=error)
+    return job_id
+
+
+def end_run(
+    site: Site,
+    job_id: str,
+    *did: Did,
+    status: str = "completed",
+    result: Any = None,
+    error: Mapping[str, Any] | None = None,
+) -> None:
+    """Ends a job that waits, after these steps."""
 
     def leave(session: Any) -> None:
         job = session.get_one(Job, job_id)
@@ -64,7 +77,6 @@ def playground_run(
                 _put(session, job_id, one.node_id, one.index_path, "output", one.output)
 
     site.database.write_now(leave)
-    return job_id
 
 
 def _step(job_id: str, did: Did, at: int) -> Step:

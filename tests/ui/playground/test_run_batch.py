@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from engine.actions.datasets import add_dataset, change_row, delete_rows, import_rows
 from engine.actions.playground_batches import begin_playground_batch
 from engine.flow.dataset_payloads import fitted, match_columns, payload_of_row
+from engine.nodes.model_answers import SAME_TEXTS
 from engine.playground_batches.rows import ListedRows, RowsThatRan
 from storage import tables
 from storage.batches import PlaygroundBatchRow, environments_with_waiting_items, find_playground_batch, list_batch_runs
@@ -30,7 +31,7 @@ from tests.factories import document
 from tests.logical_time import pass_time
 from tests.ui.arrange import buttons, page_text, press, until
 from tests.ui.conftest import Site
-from tests.ui.playground.runs import working
+from tests.ui.playground.runs import Did, end_run, working
 from tests.ui.playground.test_run_panel import FLOW, jobs, named, opened, payload, push
 
 FIELDS = [{"name": "who", "type": "string", "required": True}, {"name": "max_pages", "type": "integer"}]
@@ -164,6 +165,22 @@ async def test_the_fields_of_flat_results_have_a_column_each(site: Site, user: U
     assert [child.text for one in heads for child in one] == ["Row", "Input", "Status", "Time", "name", "price"]
     cells = [one for one in user.client.elements.values() if "fp-batch-text" in one.classes]
     assert [one.props.get("colspan") for one in cells] == [None, None, 2]
+
+
+async def test_rows_with_one_text_in_all_fields_are_named(site: Site, user: User) -> None:
+    flow_id = site.flow("Letter", saved=False, file=FLOW)
+    await opened(user, flow_id)
+    push(user, "Run all samples")
+    await until(lambda: len(jobs(site)) == 2)
+    for job in jobs(site):
+        warnings = (SAME_TEXTS,) if payload(site, job)["who"] == "Bob" else ("It was slow.",)
+        end_run(site, job.id, Did("text_template", warnings=warnings), result={"output": "Hello"})
+    said = "All fields of an answer are the same text in row 2:"
+    await user.should_see(said, retries=250)
+    await site.app.batches.close()
+    await opened(user, flow_id)  # as after a restart: the batch is read from the database
+    tab(user, "batch")
+    await user.should_see(said, retries=60)
 
 
 async def test_a_retry_in_one_tab_takes_no_row_that_completed_by_one_in_another(site: Site, user: User) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from engine.flow.contract import samples_of
 from engine.flow.edits import Op
+from engine.nodes.model_answers import SAME_TEXTS
 from storage.events import add_events
 from storage.job_changes import claim_job
 from storage.jobs import JobFilters, JobRow, list_jobs, read_value
@@ -146,6 +147,21 @@ async def test_a_result_from_before_a_change_of_the_flow_is_marked(site: Site, u
     await user.should_see("From before the flow was changed.")
     changed(2, {"inputs": {"template": "Hi"}, "label": "Letter"}, {"inputs": old, "label": "Card"})
     await user.should_not_see("From before the flow was changed.")
+
+
+async def test_a_result_with_one_text_in_all_fields_says_so_and_leads_to_the_step(
+    site: Site, user: User, flow_id: str
+) -> None:
+    playground_run(site, flow_id, {"who": "Ann"}, Did("text_template"), result={"output": "Dear Ann"})
+    playground_run(
+        site, flow_id, {"who": "Ann"}, Did("text_template", warnings=(SAME_TEXTS,)), result={"output": "Dear Ann"}
+    )
+    await opened(user, flow_id, "?run")
+    said = "All fields of the answer of “Letter” are the same text:"
+    await user.should_see(said, retries=60)
+    assert page_text(user).count("the same text") == 1
+    press(user, "Open the step")
+    await user.should_see("Text Template", retries=60)
 
 
 async def test_the_samples_are_gone_through_and_the_place_is_told(site: Site, user: User, flow_id: str) -> None:

@@ -9,13 +9,17 @@ from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
+from engine.actions.connections import add_connection
 from engine.actions.deployments import deploy
 from engine.actions.flows import save_draft
 from engine.core.errors import FlowInvalid
 from engine.flow.validation import TOO_COSTLY
+from engine.secrets.sealing import open_vault
+from storage.tables import Job
 from tests.factories import document, greeting
 from tests.ui.arrange import buttons, choose, draft, newest_button, page_text, press, until
 from tests.ui.conftest import Site
+from tests.ui.playground.runs import Did, playground_run
 
 RULE = {"left": "{{ api_input.out.text }}", "operator": "contains", "right": "refund", "ignore_case": True}
 FLOW: dict[str, Any] = {
@@ -219,3 +223,54 @@ async def test_costly_patterns_are_looked_at_beside_the_canvas_and_then_told(sit
     with pytest.raises(FlowInvalid) as refused:
         site.database.write_now(deploy, site.owner, flow_id)
     assert TOO_COSTLY in {problem.code for problem in refused.value.problems}
+
+
+PROMPTS: dict[str, Any] = {
+    "format": 1,
+    "title": "Two answers",
+    "nodes": [
+        {"id": "api_input", "type": "api_input"},
+        *(
+            {"id": one, "type": "prompt", "label": one, "config": {"model": "simulated"}, "inputs": {"prompt": "Hi"}}
+            for one in ("first", "second")
+        ),
+    ],
+    "edges": [
+        {"id": "e1", "source": "api_input", "target": "first"},
+        {"id": "e2", "source": "first", "target": "second"},
+    ],
+}
+
+
+async def test_a_connected_model_is_offered_where_the_simulated_one_answered(site: Site, user: User) -> None:
+    flow_id = site.flow("Two answers", saved=False, file=PROMPTS)
+    job_id = playground_run(site, flow_id, {}, Did("first"), result={"output": "Hello"})
+    site.database.write_now(lambda session: setattr(session.get_one(Job, job_id), "simulated", True))
+    await opened(user, flow_id)
+    await user.should_see("Hello", retries=60)
+    assert "No problems" in buttons(user), "without a connection everything stays as it is"
+    vault = open_vault(site.settings.data)
+    site.database.write_now(add_connection, site.owner, vault, "box", "vllm", models=["llama"])
+
+    await opened(user, flow_id)
+    await user.should_see("Hello", retries=60)
+    assert "1 warning" in buttons(user)
+    assert "2 steps use the Simulated model" in page_text(user)
+    assert [node.config.get("model") for node in draft(site, flow_id).nodes] == [None, "simulated", "simulated"]
+    press(user, "Use llama (box)")
+    await until(
+        lambda: [node.config.get("model") for node in draft(site, flow_id).nodes] == [None, "box:llama", "box:llama"],
+        lambda: draft(site, flow_id).nodes,
+    )
+    await until(lambda: "No problems" in buttons(user), lambda: buttons(user))
+
+
+async def test_of_several_models_none_is_chosen_for_anybody(site: Site, user: User) -> None:
+    vault = open_vault(site.settings.data)
+    site.database.write_now(add_connection, site.owner, vault, "box", "vllm", models=["llama", "mistral"])
+    flow_id = site.flow("Two answers", saved=False, file=PROMPTS)
+    await opened(user, flow_id)
+    await until(lambda: "1 warning" in buttons(user), lambda: buttons(user))
+    choose(user, "Choose a model")
+    await user.should_see("Longest answer", retries=60)
+    assert draft(site, flow_id).node("first").config["model"] == "simulated"  # type: ignore[union-attr]

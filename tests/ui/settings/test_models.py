@@ -430,3 +430,29 @@ async def test_templates_say_nothing_of_models_once_one_is_connected(site: Site,
     site.database.write_now(add_connection, site.owner, vault, "box", "ollama")
     await user.open("/templates")
     assert "Set up a model" not in buttons(user)
+
+
+@pytest.mark.parametrize(
+    ("came", "back", "label"),
+    [
+        ("http://test/playground/flow_1?node=prompt", "/playground/flow_1?node=prompt", "Back to the flow"),
+        (
+            "http://test/start?goal=translate-a-text&flow=flow_1",
+            "/start?goal=translate-a-text&flow=flow_1",
+            "Back to Start",
+        ),
+        ("http://test/templates", "/templates", "Back to Templates"),
+        ("http://test/settings/keys", "", ""),
+        ("https://evil.example//evil.example/start", "", ""),
+        ("http://[", "", ""),
+        ("", "", ""),
+    ],
+)
+async def test_whoever_came_to_connect_a_model_finds_the_way_back(user: User, came: str, back: str, label: str) -> None:
+    user.http_client.headers["referer"] = came
+    await user.open(PAGE)
+    assert user.client is not None
+    hrefs = [one.props.get("href") for one in user.client.elements.values()]
+    assert (back in hrefs) is bool(back)
+    assert ("Back to" in page_text(user)) is bool(label)
+    assert label in page_text(user)

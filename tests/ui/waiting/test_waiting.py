@@ -20,6 +20,7 @@ from engine.secrets.question_links import question_link_path
 from storage.files import FileRow
 from storage.jobs import find_job
 from storage.questions import QuestionRow, find_question
+from storage.tables import Job
 from tests.factories import asks_person
 from tests.ui.arrange import accepted, buttons, page_text, press, until
 from tests.ui.conftest import Site
@@ -56,6 +57,18 @@ async def test_without_a_question_the_page_says_where_they_come_from(site: Site,
     said = page_text(user)
     assert "Nobody is asked anything now" in said
     assert "Approval" in said
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+async def test_made_up_text_is_marked_where_it_is_approved(site: Site, user: User, simulated: bool) -> None:
+    question = waiting(site, {"text": "Dear Ann"})
+    site.database.write_now(lambda session: setattr(session.get_one(Job, question.job_id), "simulated", simulated))
+    await user.open("/waiting")
+    assert ("Simulated" in page_text(user).split()) is simulated
+    assert ("What it wrote is made up." in page_text(user)) is simulated
+    behind = await user.http_client.get(link(site, question))
+    assert "Dear Ann" in behind.text
+    assert ("What it wrote is made up." in behind.text) is simulated
 
 
 async def test_a_question_is_answered_with_changed_values_and_a_note(site: Site, user: User) -> None:

@@ -12,7 +12,7 @@ from nicegui import ui
 from engine.flow.rules import ALONE, LETTERS, MATCH_CAPITALS, OPERATOR_TITLES
 from ui.forms.row_buttons import RowButtons
 from ui.forms.values import same
-from ui.kit.parts import button, words
+from ui.kit.parts import button, show_in_place, words
 from ui.kit.text import _
 from ui.playground.inspector.bindings import Bindings
 from ui.playground.inspector.bound_values import BoundValue
@@ -101,6 +101,7 @@ class _Rule:
                 with ui.element("div") as self._right_box:
                     self.right = self._side("right")
                 self._capitals = self._draw_capitals()
+        self._right_box.visible = self._capitals.visible = False
         self._show()
 
     @property
@@ -165,8 +166,8 @@ class _Rule:
         return toggle
 
     def _show(self) -> None:
-        self._right_box.visible = self._operator not in ALONE
-        self._capitals.visible = self._operator in LETTERS
+        show_in_place(self._right_box, shown=self._operator not in ALONE)
+        show_in_place(self._capitals, shown=self._operator in LETTERS)
 
     def _change(self, key: str, value: Any) -> Any:
         self.rule = {**self._as_rule(), key: value}

@@ -40,11 +40,14 @@ from ui.page_session import PageSession
 from ui.page_shell import not_twice
 from ui.parts.ask_owners import asking
 from ui.parts.open_drafts import OpenDraft
+from ui.parts.same_texts import same_texts_note
 from ui.playground.run.batch_csv import csv_path
 from ui.playground.run.batch_set_up import BatchSetUp
 from ui.playground.run.samples import sample_rows
 from ui.pulse import RepeatedCall
 
+#: Most rows that a warning names.
+MOST_NAMED = 5
 #: Number of rows on one page of the table.
 PAGE = 20
 LOOK_SECONDS = 0.5
@@ -290,12 +293,14 @@ class BatchView:
         lines = [line for line in batch.lines if not self.only_failed or line.state in AGAIN]
         self.page = max(0, min(self.page, (len(lines) - 1) // PAGE))
         page = lines[self.page * PAGE : (self.page + 1) * PAGE]
-        shown = [(self.page, self.only_failed, len(lines) > PAGE), *(replace(line) for line in page)]
+        same_texts = sum(line.same_texts for line in batch.lines)
+        shown = [(self.page, self.only_failed, len(lines) > PAGE, same_texts), *(replace(line) for line in page)]
         if shown != self._rows:  # rows are redrawn only when they changed, so that they keep the keyboard focus
             self._rows = shown
             self.results.clear()
             with self.results:
                 self._draw_results_head(batch, pages=len(lines) > PAGE)
+                self._draw_same_texts(batch)
                 self._draw_table(page, batch)
         self._say_page(len(lines))
 
@@ -311,6 +316,17 @@ class BatchView:
                 self.at = words("", "fp-num fp-s12 fp-t2 fp-nw")
                 self.after = icon_button("chevron_right", _("Next rows"), lambda: self._turn(1), tip=False)
             link_button(_("Export CSV"), csv_path(batch.batch.id), icon="download", small=True).props("download")
+
+    def _draw_same_texts(self, batch: BatchRunner) -> None:
+        """Says of which rows a model gave the same text for all fields."""
+        rows = sorted(line.number for line in batch.lines if line.same_texts)
+        if not rows:
+            return
+        named = ", ".join(number(row, self.reader) for row in rows[:MOST_NAMED])
+        if len(rows) > MOST_NAMED:
+            more = number(len(rows) - MOST_NAMED, self.reader)
+            named = _("{rows} and {more} more").format(rows=named, more=more)
+        same_texts_note(_("All fields of an answer are the same text in row {rows}:").format(rows=named))
 
     def _draw_table(self, page: Sequence[BatchLine], batch: BatchRunner) -> None:
         if not page:

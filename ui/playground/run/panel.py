@@ -15,6 +15,7 @@ from engine.core.errors import FlowInvalid, PayloadInvalid, Refusal
 from engine.core.ids import FlowId, JobId
 from engine.flow.document import Document, Node, load_document
 from engine.flow.edits import Op
+from engine.flow.flow_warnings import FlowWarning
 from engine.flow.version_comparison import answers_may_differ, content_of
 from storage.job_documents import get_job_flow
 from storage.jobs import read_value
@@ -48,15 +49,17 @@ TABS = {"steps": _("Steps"), "log": _("Log"), "batch": _("Batch"), "compare": _(
 class PanelCalls(Struct, frozen=True):
     """What the Run panel calls of the page around it.
 
-    `status` gets the changed states of nodes, None when a run begins; `fix` gets a node and a field; `run` is called
-    when another run is shown, `progress` after each reading of the run and each change of the input, and `result_seen`
-    when the person presses into the steps and their results.
+    `status` gets the changed states of nodes, None when a run begins; `fix` gets a node and a field; `simulated` returns
+    the warning that a connected model is not used; `run` is called when another run is shown, `progress` after each
+    reading of the run and each change of the input, and `result_seen` when the person presses into the steps and their
+    results.
     """
 
     status: Callable[[dict[str, Any] | None], None]
     open_node: Callable[[str], Awaitable[None]]
     fix: Callable[[str, str], Awaitable[None]]
     edit: Callable[[Sequence[Op]], Awaitable[Any]]
+    simulated: Callable[[], FlowWarning | None]
     last_job: Callable[[], Awaitable[Look | None]]
     run: Callable[[], None]
     progress: Callable[[], None]
@@ -222,6 +225,7 @@ class RunPanel:
                     on_fix=self.calls.fix if edit else None,
                     on_run_from=self.run_from if may_run else None,
                     edit=edit,
+                    simulated=self.calls.simulated,
                 )
                 with ui.element("div").classes("fp-asks-run") as asks:
                     self.asks = QuestionCards(self.page_session, times_of(self.page_session), self._look_at_questions)

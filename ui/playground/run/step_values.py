@@ -11,17 +11,20 @@ from sqlalchemy.orm import Session
 from engine.flow.called_flows import AGENT
 from engine.flow.document import Node
 from engine.flow.edits import Op
+from engine.flow.flow_warnings import FlowWarning
+from engine.run.steps import INNER
 from storage.jobs import StoredValue, find_value
 from storage.questions import list_questions_of_job
 from storage.steps import StepRow, list_parts
 from ui.flow_view.job_watch import Look, items_around
 from ui.kit.feedback import fold
-from ui.kit.parts import icon, words
+from ui.kit.parts import button, icon, note, words
 from ui.kit.text import Reader, _
 from ui.page_session import PageSession
 from ui.parts.agent_trace import AgentTrace, draw_looked_up
 from ui.parts.open_drafts import OpenDraft
 from ui.parts.question_cards import refused_words
+from ui.parts.same_texts import same_texts_note, step_with_same_texts
 from ui.parts.value_view import answer_view
 from ui.parts.written_rows import WrittenRows
 from ui.playground.run.failure import Fix, RunFrom, failure_card
@@ -53,6 +56,7 @@ class StepValuesPanel:
         on_fix: Fix | None,
         on_run_from: RunFrom | None,
         edit: Callable[[Sequence[Op]], Awaitable[Any]] | None,
+        simulated: Callable[[], FlowWarning | None],
     ) -> None:
         self.page_session = page_session
         self.draft = draft
@@ -62,6 +66,7 @@ class StepValuesPanel:
         self.on_fix = on_fix
         self.on_run_from = on_run_from
         self.edit = edit
+        self.simulated = simulated
         #: The conversation of the agent whose step is shown, and where it stands.
         self._trace: tuple[AgentTrace, str, str, str] | None = None
         #: Nodes of called flows, by the names of their steps.
@@ -154,6 +159,9 @@ class StepValuesPanel:
             elif values[0] is not None:
                 download = downloading(values[0].value, f"result-{job.id}")
                 words(_("Result"), tag="h3")
+                self._draw_same_texts(look)
+                if job.simulated:
+                    self._offer_model()
                 if refused := refused_words(asked):
                     with ui.element("p").classes("fp-row fp-warn fp-b fp-s13"):
                         icon("block", size=16)
@@ -162,6 +170,35 @@ class StepValuesPanel:
         await written.show(job)
         if job.status == "completed" and values[0] is not None and not written.box.is_deleted:
             await self._draw_looked_up(look)
+
+    def _draw_same_texts(self, look: Look) -> None:
+        """Says at the result that a model gave the same text for all fields, with the way to the first such step."""
+        told = step_with_same_texts(look.steps)
+        if told is None:
+            return
+        with same_texts_note(
+            _("All fields of the answer of “{step}” are the same text:").format(step=self._title(told))
+        ):
+            if (on_fix := self.on_fix) is not None:
+                place = told.partition(INNER)[0]
+                button(_("Open the step"), lambda: on_fix(place, "/config/model"), icon="my_location", small=True)
+
+    def _offer_model(self) -> None:
+        """Offers a connected model at the answer of the Simulated one."""
+        edit, on_fix, warning = self.edit, self.on_fix, self.simulated()
+        if edit is None or on_fix is None or warning is None:
+            return
+        problem = warning.problem
+        with note(problem.message, kind="sim", icon="science").classes("fp-note--act") as told:
+
+            async def use() -> None:
+                ops = warning.mend() if (warning := self.simulated()) is not None and warning.mend else []
+                if not ops:
+                    await on_fix(problem.node_id or "", problem.pointer)
+                elif await edit(ops) and not told.is_deleted:
+                    told.visible = False
+
+            button(warning.verb, use, icon="auto_awesome", small=True)
 
     async def _draw_looked_up(self, look: Look) -> None:
         """Draws what each agent of the run looked up, with its conversation."""

@@ -8,6 +8,7 @@ from typing import Any
 from nicegui import background_tasks, ui
 
 from engine.flow.document import Node
+from engine.flow.flow_warnings import FlowWarning
 from engine.run.steps import INNER
 from storage.jobs import JobRow
 from storage.steps import StepRow
@@ -37,6 +38,7 @@ class StepsTab:
         on_fix: Fix | None,
         on_run_from: RunFrom | None,
         edit: Edit | None,
+        simulated: Callable[[], FlowWarning | None],
     ) -> None:
         self.draft = draft
         self.live = live
@@ -63,6 +65,7 @@ class StepsTab:
                 on_fix=on_fix,
                 on_run_from=on_run_from,
                 edit=edit,
+                simulated=simulated,
             )
 
     def name_inner(self, inner: Mapping[str, Node]) -> None:

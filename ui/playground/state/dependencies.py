@@ -6,9 +6,10 @@ Other pages create, rename and remove these. The problems and marks of nodes are
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import asdict, replace
@@ -20,6 +21,7 @@ from engine.core.errors import Problem
 from engine.core.settings import Settings
 from engine.flow.document import Document
 from engine.flow.flow_warnings import FlowWarning, flow_warnings
+from engine.flow.made_up_answers import made_up_steps
 from engine.flow.node_type import Catalog
 from engine.flow.patterns import STEPS_AT_ONCE, PatternBudget
 from engine.flow.payload_check import PATTERN_STEPS
@@ -38,6 +40,7 @@ from engine.nodes.known_datasets import (
     unknown_columns,
     with_datasets,
 )
+from engine.nodes.model_answers import model_words
 from engine.outbound.allow_list import OutboundRules
 from engine.outbound.secret_hosts import host_problems, host_warnings
 from engine.outbound.written_addresses import address_problems
@@ -47,6 +50,10 @@ from storage.tool_servers import allowed_tools
 from ui.flow_view.canvas_types import Marks
 from ui.kit.text import _
 from ui.playground.state.called_flows import CalledFlows, load_called_flows
+from ui.playground.state.only_model import model_for, only_model, replace_simulated_ops
+
+#: The code of the warning that a step asks the Simulated model though a model is connected.
+SIMULATED_MODEL: Final = "simulated_model"
 
 
 class Analysis(Struct, frozen=True):
@@ -73,6 +80,8 @@ class FlowDependencies:
     rules: OutboundRules | None = None
     #: MCP server -> the names of its tools that agents may use.
     tool_servers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: The model that the connections offer when it is just one.
+    only_model: str | None = None
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -116,10 +125,27 @@ class FlowDependencies:
             *(FlowWarning(one, "") for one in file_warnings(document, self.connections)),
             *(FlowWarning(one, "") for one in host_warnings(document, self.secrets)),
             *(self._column_warning(one, document) for one in unknown_columns(document, self.datasets)),
+            *self._simulated_warning(document),
         ]
         return Analysis(
             found, warned, self._marks(document, in_itself, [*calls, *files, *datasets, *servers, *hosts, *addresses])
         )
+
+    def _simulated_warning(self, document: Document) -> Iterator[FlowWarning]:
+        """One warning for all steps that ask the Simulated model though a model is connected."""
+        steps = list(made_up_steps(document, {}))
+        if not steps or not self.connections:
+            return
+        said = _("“{name}” uses the Simulated model, which makes its answers up, though a model is connected.")
+        if len(steps) > 1:
+            said = _("{count} steps use the Simulated model, which makes its answers up, though a model is connected.")
+        said = said.format(name=steps[0].name, count=len(steps))
+        problem = Problem(SIMULATED_MODEL, said, steps[0].node_id, "/config/model", blocks_import=False)
+        if (model := model_for(document, self.only_model)) is None:
+            yield FlowWarning(problem, _("Choose a model"))
+        else:
+            ops = replace_simulated_ops(document, model)
+            yield FlowWarning(problem, _("Use {model}").format(model=model_words({"model": model})), lambda: ops)
 
     def _column_warning(self, problem: Problem, document: Document) -> FlowWarning:
         """Adds the buttons: the column that is likely meant comes before a new one."""
@@ -153,13 +179,15 @@ def load_dependencies(
     session: Session, workspace_id: str, flow_id: str, document: Document, settings: Settings
 ) -> FlowDependencies:
     """Reads all dependencies in one transaction."""
+    connections = list_connections(session, workspace_id)
     return FlowDependencies(
         flow_id,
-        {connection.name: connection.provider for connection in list_connections(session, workspace_id)},
+        {connection.name: connection.provider for connection in connections},
         tuple(list_secrets(session, workspace_id)),
         known_datasets(session, workspace_id),
         known_collections(session, workspace_id),
         load_called_flows(session, workspace_id, flow_id, document),
         rules_for_flows(session, settings),
         allowed_tools(session, workspace_id),
+        only_model(connections),
     )

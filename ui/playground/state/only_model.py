@@ -1,11 +1,15 @@
-"""The model of a new node when there is just one to choose: it is chosen already."""
+"""The model of a new node when there is just one to choose: it is chosen already. Steps with the Simulated model are
+offered it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from engine.flow.edits import Op
+from engine.flow.document import Document
+from engine.flow.edits import Op, update_node
+from engine.flow.made_up_answers import SIMULATED
 from engine.flow.node_type import Catalog
 from storage.connections import ConnectionRow
 
@@ -17,6 +21,23 @@ def only_model(connections: Iterable[ConnectionRow]) -> str | None:
     """The model as `CONNECTION:model-name` when the connections offer exactly one; the Simulated model does not count."""
     models = [f"{row.name}:{model}" for row in connections for model in row.offered]
     return models[0] if len(models) == 1 else None
+
+
+def model_for(document: Document, only: str | None) -> str | None:
+    """The model to offer in place of the Simulated one: the one that other steps of the flow ask, or the `only` one
+    there is; None when several could be meant.
+    """
+    asked = {str(node.config[_SETTING]) for node in document.nodes if node.config.get(_SETTING)} - {SIMULATED}
+    return next(iter(asked)) if len(asked) == 1 else None if asked else only
+
+
+def replace_simulated_ops(document: Document, model: str) -> list[Op]:
+    """Returns the operations that set this model in every step with the Simulated one."""
+    return [
+        update_node(node, config={**node.config, _SETTING: model})
+        for node in document.nodes
+        if node.config.get(_SETTING) == SIMULATED
+    ]
 
 
 def wants_model(ops: Sequence[Op], catalog: Catalog) -> bool:

@@ -43,7 +43,7 @@ async def test_the_rules_of_a_condition_are_picked_from_a_list(site: Site, user:
             element
             for element in user.client.elements.values()
             if label in (element.props.get("aria-label"), element.props.get("label"))
-            and all(one.visible for one in element.ancestors(include_self=True))
+            and all(one.visible and "fp-kept-room" not in one.classes for one in element.ancestors(include_self=True))
         }
 
     async def become(wanted: list[dict[str, Any]]) -> None:
@@ -62,6 +62,8 @@ async def test_the_rules_of_a_condition_are_picked_from_a_list(site: Site, user:
     comparison.set_value("is not empty")
     await become([{"left": "{{ api_input.out.count }}", "operator": "is_not_empty"}])
     assert not named("Rule 1, compared with")
+    kept = [one for one in user.client.elements.values() if "fp-kept-room" in one.classes and one.visible]
+    assert len(kept) == 1, "the room of the value, so that nothing below moves; the switch was never shown"
 
     press(user, "Add a rule")
     await become(

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from engine.flow.edits import apply_ops
 from engine.nodes import CATALOG
 from storage.connections import ConnectionRow
-from ui.playground.state.only_model import only_model, wants_model, with_model
+from tests.factories import document, greeting
+from ui.playground.state.only_model import model_for, only_model, replace_simulated_ops, wants_model, with_model
 
 
 def connection(name: str, *models: str) -> ConnectionRow:
@@ -30,6 +32,26 @@ def connection(name: str, *models: str) -> ConnectionRow:
 )
 def test_the_only_model_is_chosen_and_never_one_of_several(rows: list[ConnectionRow], model: str | None) -> None:
     assert only_model(rows) == model
+
+
+@pytest.mark.parametrize(
+    ("models", "only", "offered"),
+    [
+        (["simulated", "simulated"], "box:llama", "box:llama"),
+        (["simulated"], None, None),
+        (["simulated", "box:a"], None, "box:a"),
+        (["box:a", "simulated", "box:b"], "box:llama", None),
+    ],
+)
+def test_steps_with_the_simulated_model_are_offered_what_the_others_ask(
+    models: list[str], only: str | None, offered: str | None
+) -> None:
+    flow = document(greeting(nodes=[{"id": f"p{at}", "type": "prompt", "config": {"model": one, "max_attempts": 2}} for at, one in enumerate(models)], edges=[]))  # fmt: skip
+    assert model_for(flow, only) == offered
+    after = apply_ops(flow, replace_simulated_ops(flow, "box:new"))
+    assert [node.config for node in after.nodes] == [
+        {"model": one.replace("simulated", "box:new"), "max_attempts": 2} for one in models
+    ]
 
 
 def test_a_new_node_that_needs_a_model_gets_it_and_one_that_has_one_keeps_it() -> None:
