@@ -6,7 +6,7 @@ edit is made of the node as it is in the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -15,13 +15,17 @@ from nicegui.element import Element
 from engine.flow.document import Document
 from engine.flow.edits import EditRefused, Op, apply_ops
 from engine.flow.node_type import Catalog
-from engine.flow.renames import find_rename, rename_ops, renamed_for_callers
+from engine.flow.renames import find_rename, rename_ops, renamed_for_callers, with_inputs
 from ui.forms.values import get_at, with_value
 from ui.kit import feedback
 from ui.kit.text import _, plural
+from ui.parts.open_drafts import OpenDraft
+from ui.playground.inspector.bindings import Bindings
 
 #: Most steps that are named in the question.
 _MOST_NAMED = 4
+
+Edit = Callable[[Sequence[Op]], Awaitable[Any]]
 
 
 class Rename:
@@ -86,6 +90,34 @@ async def with_readers(
     if op is None:
         return [], True
     return [op, *Rename(document(), op, catalog).ops] if everywhere else [op], True
+
+
+async def edit_inputs(
+    draft: OpenDraft, bindings: Bindings, inputs: dict[str, Any], catalog: Catalog, edit: Edit
+) -> bool:
+    """Gives the node of `bindings` these inputs; of a field that has another name, asks about the steps that read it.
+    Returns False when the node is gone or has them already.
+    """
+    node_id = bindings.node.id
+    node = draft.document.node(node_id)
+    if node is None or list(inputs.items()) == list(node.inputs.items()):  # their order counts, too
+        return False
+    if not bindings.kind.free_form or list(inputs) == list(node.inputs):
+        await edit([with_inputs(node, inputs)])
+        return True
+    before = node.inputs
+
+    def make() -> Op | None:
+        node = draft.document.node(node_id)
+        return with_inputs(node, brought_up(before, inputs, node.inputs)) if node is not None else None
+
+    layout = bindings.box.client.layout  # the question stays when something else is selected
+    ops, asked = await with_readers(lambda: draft.document, make, catalog, layout)
+    await edit(ops)
+    node = draft.document.node(node_id)
+    if asked and node is not None and not bindings.box.is_deleted:
+        bindings.show(dict(node.inputs))  # with what others have changed while it was asked
+    return True
 
 
 class NewName(Struct, frozen=True):

@@ -35,12 +35,12 @@ from ui.playground.inspector.curl_paste import paste_button
 from ui.playground.inspector.dataset_choice import DatasetChoice
 from ui.playground.inspector.failure_policy import Failing
 from ui.playground.inspector.fields_from_example import ask_for_example
-from ui.playground.inspector.inputs_section import Edit, InputsSection
+from ui.playground.inspector.inputs_section import InputsSection
 from ui.playground.inspector.item_field_choice import ItemFieldChoice
 from ui.playground.inspector.model_picker import ModelPicker
 from ui.playground.inspector.pattern_choice import PatternChoice
 from ui.playground.inspector.person_fields import PersonFields
-from ui.playground.inspector.renaming import NewName, Rename, with_readers
+from ui.playground.inspector.renaming import Edit, NewName, Rename, with_readers
 from ui.playground.inspector.secret_headers import SecretHeaders
 from ui.playground.inspector.tool_choice import ToolChoice
 from ui.playground.state.group_rows import groups_without_row
