@@ -22,12 +22,12 @@ from ui.kit import feedback
 from ui.kit.parts import button, icon, icon_button, menu_button, menu_item, words
 from ui.kit.text import _
 from ui.page_session import PageSession
-from ui.parts.open_drafts import OpenDraft
+from ui.parts.open_drafts import Edit, OpenDraft
 from ui.playground.inspector.bindings import Bindings, preview
 from ui.playground.inspector.called_flow_fields import CalledFields
 from ui.playground.inspector.data_list import DataList
 from ui.playground.inspector.input_fields import draw_inputs
-from ui.playground.inspector.renaming import Edit, edit_inputs
+from ui.playground.inspector.renaming import edit_inputs
 from ui.playground.state.available_data import NOT_RUN, broken_finder, source_of
 from ui.playground.state.last_run import LastRun
 from ui.playground.state.preview import nodes_in, preview_of

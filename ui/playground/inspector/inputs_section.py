@@ -20,12 +20,12 @@ from ui.flow_view.node_views import names_of
 from ui.kit.parts import words
 from ui.kit.text import _
 from ui.page_session import PageSession
-from ui.parts.open_drafts import OpenDraft
+from ui.parts.open_drafts import Edit, OpenDraft
 from ui.playground.inspector.bindings import Bindings
 from ui.playground.inspector.data_list import DataList
 from ui.playground.inspector.input_fields import draw_inputs
 from ui.playground.inspector.previews import Previews, nodes_used
-from ui.playground.inspector.renaming import Edit, edit_inputs
+from ui.playground.inspector.renaming import edit_inputs
 from ui.playground.state.available_data import (
     NOT_RUN,
     broken_finder,

@@ -6,7 +6,7 @@ edit is made of the node as it is in the end.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -19,13 +19,11 @@ from engine.flow.renames import find_rename, rename_ops, renamed_for_callers, wi
 from ui.forms.values import get_at, with_value
 from ui.kit import feedback
 from ui.kit.text import _, plural
-from ui.parts.open_drafts import OpenDraft
+from ui.parts.open_drafts import Edit, OpenDraft
 from ui.playground.inspector.bindings import Bindings
 
 #: Most steps that are named in the question.
 _MOST_NAMED = 4
-
-Edit = Callable[[Sequence[Op]], Awaitable[Any]]
 
 
 class Rename:

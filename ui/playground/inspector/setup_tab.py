@@ -28,7 +28,7 @@ from ui.kit.text import _
 from ui.page_session import PageSession
 from ui.parts.ask_owners import asking
 from ui.parts.mending import COLLECTED, with_button
-from ui.parts.open_drafts import OpenDraft
+from ui.parts.open_drafts import Edit, OpenDraft
 from ui.playground.inspector.called_flow_fields import CalledFields
 from ui.playground.inspector.collection_choice import CollectionChoice
 from ui.playground.inspector.curl_paste import paste_button
@@ -40,7 +40,7 @@ from ui.playground.inspector.item_field_choice import ItemFieldChoice
 from ui.playground.inspector.model_picker import ModelPicker
 from ui.playground.inspector.pattern_choice import PatternChoice
 from ui.playground.inspector.person_fields import PersonFields
-from ui.playground.inspector.renaming import Edit, NewName, Rename, with_readers
+from ui.playground.inspector.renaming import NewName, Rename, with_readers
 from ui.playground.inspector.secret_headers import SecretHeaders
 from ui.playground.inspector.tool_choice import ToolChoice
 from ui.playground.state.group_rows import groups_without_row
@@ -426,7 +426,7 @@ class SetUpTab:
             if typed is self._asked_name:  # the box was left before the answer
                 self._settle()
 
-    async def _edit_input(self, ops: Sequence[Op]) -> Any:
+    async def _edit_input(self, ops: Sequence[Op]) -> bool:
         done = await self.edit(ops)
         if len(ops) > 1:
             self.follow()  # a renamed field may be named in the settings of this node, too
