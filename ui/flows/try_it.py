@@ -20,9 +20,12 @@ from engine.actions.keys import TRY_LABEL, NewKey, try_key
 from engine.core.environments import Environment
 from engine.core.errors import Refusal
 from engine.core.ids import JobId
+from engine.flow.called_flows import called_ids
 from engine.flow.contract import input_fields, payload_schema
 from engine.flow.document import Document
 from engine.flow.node_context import Json
+from engine.flow.person_questions import asks_person
+from engine.nodes import CATALOG
 from storage.jobs import find_job
 from storage.keys import list_keys
 from storage.questions import list_questions_of_job
@@ -133,11 +136,6 @@ class _Call(Struct, frozen=True):
         return self.answers[-1][0].status >= 300
 
 
-def _may_ask(document: Document) -> bool:
-    """True when a step of the flow may wait for a person: an Approval, or what a called flow or an agent does."""
-    return any(node.type in {"approval", "agent", "call_flow"} for node in document.nodes)
-
-
 class TryItNow:
     """The card with the form, the result in plain words and both responses as code.
 
@@ -169,7 +167,8 @@ class TryItNow:
         self._sent = 0
         self._old_said = ""
         self._asking: list[str] = []
-        self._poll_seconds = ASKING_SECONDS if _may_ask(document) else WAIT_SECONDS
+        may_ask = asks_person(document, CATALOG) or called_ids(document)  # a called flow may, too
+        self._poll_seconds = ASKING_SECONDS if may_ask else WAIT_SECONDS
         specs = specs_of_schema(payload_schema(input_fields(document)))
         with card(_("Try it now")) as box:
             with box.head:
