@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from engine.actions import knowledge as actions
+import storage.knowledge
 from engine.actions.datasets import (
     add_dataset,
     add_row,
@@ -40,7 +40,6 @@ from engine.core.clock import DAY, MovedClock
 from engine.core.errors import Conflict, Invalid, TooLarge
 from engine.files.intake import incoming_of
 from engine.flow.node_context import NodeFailed
-from engine.jobs.worker import knowledge as worker_knowledge
 from engine.jobs.worker.knowledge import WorkspaceKnowledge
 from engine.jobs.worker_locks import reclaim_of
 from engine.knowledge import indexer as indexing
@@ -841,12 +840,12 @@ async def test_what_a_step_adds_while_its_collection_is_read_anew_stays(
 async def test_in_a_full_workspace_a_text_makes_way_for_the_one_of_the_same_source(
     world: World, made: str, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_knowledge, "MAX_PIECES", 2)
+    monkeypatch.setattr(storage.knowledge, "MAX_PIECES", 2)
     for at, text_ in enumerate(("# 1\n\nOld.\n\n# 2\n\nOld.", "# 1\n\nOld.\n\n# 2\n\nOld.", "New.", "Newest.")):
         await step(world, f"job_{at}:add:", model).add(made, text_, "Terms")
     with pytest.raises(NodeFailed, match="The workspace holds its most"):
         await step(world, "job_9:add:", model).add(made, "# 1\n\nMore.\n\n# 2\n\nMore.", "Others")
-    monkeypatch.setattr(worker_knowledge, "MAX_PIECES", 0)
+    monkeypatch.setattr(storage.knowledge, "MAX_PIECES", 0)
     assert (await step(world, "job_10:add:", model).add(made, "Newest.", "Terms"))["action"] == "unchanged"
     (source,) = sources(world, made)
     assert texts(world, source.id) == ["Newest."]
@@ -910,9 +909,9 @@ async def test_only_some_documents_are_searched_however_many_others_fit_better(
 async def test_a_full_workspace_takes_no_more(
     world: World, ada: Principal, made: str, indexer: Indexer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "MAX_PIECES", 5)
     world.write(add_text, ada, made, "Five", "\n\n".join(f"# {at}\n\ntext" for at in range(6)))
     world.write(add_site, ada, made, PRACTICE)
+    monkeypatch.setattr(storage.knowledge, "MAX_PIECES", 5)
     await read_all(indexer)
     assert sources(world, made)[1].message.startswith("The workspace holds its most: 5 pieces")
 
@@ -920,8 +919,7 @@ async def test_a_full_workspace_takes_no_more(
 async def test_in_a_full_workspace_a_file_makes_way_for_the_one_that_replaces_it(
     world: World, ada: Principal, made: str, indexer: Indexer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (indexing, actions):
-        monkeypatch.setattr(module, "MAX_PIECES", 3)
+    monkeypatch.setattr(storage.knowledge, "MAX_PIECES", 3)
     source_id = give(world, ada, made, "terms.md", b"# 1\n\nOld.\n\n# 2\n\nOld.\n\n# 3\n\nOld.")
     await read_all(indexer)
     with pytest.raises(TooLarge, match="The workspace holds its most"):
@@ -941,13 +939,13 @@ async def test_a_file_without_room_leaves_the_one_that_it_replaces(
     first = world.read(list_uses, "collection", source_id)
     world.write(add_text, ada, made, "Five", "\n\n".join(f"# {at}\n\ntext" for at in range(5)))
     with monkeypatch.context() as full:
-        full.setattr(actions, "MAX_PIECES", 5)
+        full.setattr(storage.knowledge, "MAX_PIECES", 5)
         with pytest.raises(TooLarge, match="The workspace holds its most"):
             give(world, ada, made, "terms.md", b"# 1\n\nNew.\n\n# 2\n\nNew.")
     assert sources(world, made)[0].state == "ready"
     assert world.read(list_uses, "collection", source_id) == first
     give(world, ada, made, "terms.md", b"# 1\n\nNew.\n\n# 2\n\nNew.")
-    monkeypatch.setattr(indexing, "MAX_PIECES", 5)  # others were faster
+    monkeypatch.setattr(storage.knowledge, "MAX_PIECES", 5)  # others were faster
     await read_all(indexer)
     assert sources(world, made)[0].message == (
         "The workspace holds its most: 5 pieces or 200 million characters of text. Remove what is not needed, or add"
@@ -959,7 +957,7 @@ async def test_a_file_without_room_leaves_the_one_that_it_replaces(
 async def test_in_a_full_workspace_what_is_gone_goes_and_makes_room(
     world: World, ada: Principal, made: str, indexer: Indexer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "MAX_PIECES", 30)
+    monkeypatch.setattr(storage.knowledge, "MAX_PIECES", 30)
     dataset = world.write(add_dataset, ada, "People")
     world.write(import_rows, ada, dataset, checked_rows([{"name": f"Person {at}"} for at in range(30)]))
     source_id = world.write(add_dataset_rows, ada, made, dataset)
