@@ -49,7 +49,6 @@ from ui.parts.value_shapes import names_of_groups
 from ui.parts.value_view import readable
 from ui.parts.written_rows import WrittenRows
 
-LABEL = TRY_LABEL
 #: How long one poll waits for the end of the job, in seconds.
 WAIT_SECONDS = 20
 #: The same for a job that may begin to wait for a person, which ends no poll.
@@ -74,7 +73,7 @@ class TryKeys:
             at = app.database.clock.now()
             known = self._known.get(workspace_id)
             if known is not None and any(
-                (key.id, key.label, key.last4) == (known.id, LABEL, known.last4) and key.status(at) == "active"
+                (key.id, key.label, key.last4) == (known.id, TRY_LABEL, known.last4) and key.status(at) == "active"
                 for key in await page_session.query(list_keys)
             ):
                 return known.key
