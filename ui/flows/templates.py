@@ -15,7 +15,8 @@ from engine.actions.datasets import bring_samples
 from engine.actions.flows import create_flow
 from engine.actions.knowledge import bring_documents
 from engine.core.paths import ASSETS
-from engine.flow.document import Document, FlowFile, parse_flow_file
+from engine.flow.document import Document
+from engine.flow.flow_file import FlowFile, parse_flow_file
 from engine.flow.goals import all_goals
 from engine.flow.graph import Graph
 from engine.knowledge.samples import sample_documents
