@@ -11,7 +11,7 @@ from typing import Any
 
 from nicegui import ui
 
-from engine.flow.branches import lead_to_output_ops
+from engine.flow.branch_edits import lead_to_output_ops
 from engine.flow.document import Document
 from engine.flow.edits import Op, add_node, update_node
 from engine.flow.node_type import NodeType
