@@ -1,7 +1,7 @@
 """Renaming a field that other steps read: asks once whether it is renamed there too, and makes one edit of both.
 
-Others go on editing while a name is typed and while it is asked. So nothing is kept of the node but the new name, and the
-edit is made of the node as it is in the end.
+Other people may edit the node while a name is typed and while the question is open. So only the new name is kept, and the
+edit is made from the node as it is after the answer.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Rename:
         try:
             after = apply_ops(document, [op])
         except EditRefused:
-            return  # whoever makes the edit is told
+            return  # the edit itself is refused, too, and says why
         was, is_now = document.node(str(op["id"])), after.node(str(op["id"]))
         names = find_rename(was, is_now) if was is not None and is_now is not None else None
         if names is not None:
