@@ -42,7 +42,6 @@ from storage.knowledge import (
 from storage.knowledge_changes import (
     AGAIN,
     end_source,
-    find_document,
     find_source_named,
     insert_collection,
     insert_source,
@@ -50,6 +49,7 @@ from storage.knowledge_changes import (
     remove_empty_collection,
     wait_again,
 )
+from storage.knowledge_documents import find_document
 from storage.knowledge_uses import list_knowledge_uses
 from storage.tables_knowledge import KnowledgeCollection, KnowledgeSource
 

@@ -25,27 +25,29 @@ from engine.models.embeddings import BATCH, BATCH_CHARS, batches
 from storage.datasets import RowsChanged
 from storage.knowledge import most_text, read_room
 from storage.knowledge_changes import (
-    SLICE,
-    KnownDocument,
     Lost,
-    NewDocument,
     Progress,
     Task,
-    add_documents,
     anything_due,
-    begin_document,
     claim_next,
-    clear_documents,
-    clear_some,
-    documents_to_remove,
     end_source,
-    finish_document,
     held_sources,
-    known_documents,
-    move_documents,
     note_progress,
     release_sources,
     remove_source,
+)
+from storage.knowledge_documents import (
+    SLICE,
+    KnownDocument,
+    NewDocument,
+    add_documents,
+    begin_document,
+    clear_documents,
+    clear_some,
+    documents_to_remove,
+    finish_document,
+    known_documents,
+    move_documents,
     write_pieces,
 )
 from storage.knowledge_vectors import all_as_bytes

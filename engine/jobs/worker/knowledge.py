@@ -29,13 +29,8 @@ from storage.knowledge import (
     most_text,
     read_room,
 )
-from storage.knowledge_changes import (
-    add_receipt,
-    find_document,
-    find_receipt,
-    find_source_named,
-    insert_source,
-)
+from storage.knowledge_changes import add_receipt, find_receipt, find_source_named, insert_source
+from storage.knowledge_documents import find_document
 from storage.knowledge_vectors import all_as_bytes
 
 #: The name of the source that holds what flows add.

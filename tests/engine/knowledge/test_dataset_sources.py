@@ -20,7 +20,7 @@ from engine.actions.principal import Principal
 from engine.knowledge.indexer import SLICE, Indexer
 from storage.dataset_changes import checked_rows
 from storage.datasets import CHUNK, list_row_ids, list_rows
-from storage.knowledge_changes import known_documents, move_documents
+from storage.knowledge_documents import known_documents, move_documents
 from storage.tables_knowledge import KnowledgeSource
 from tests.engine.jobs.world import World
 from tests.engine.knowledge.conftest import Model
