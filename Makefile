@@ -42,7 +42,7 @@ CORE_CPU := 90
 CORE_FILES := storage/postgres engine/jobs/postgres \
 	$(foreach name,database job_changes jobs datasets queue tables table_rows,storage/test_$(name).py) \
 	storage/monitoring/test_overview.py \
-	$(foreach name,submit/test_accept submit/test_batches server/test_erasing test_flow_concurrency test_questions,engine/jobs/$(name).py) \
+	$(foreach name,submit/test_accept submit/test_limits submit/test_idempotency submit/test_batches server/test_erasing test_flow_concurrency test_questions,engine/jobs/$(name).py) \
 	$(foreach name,limits members datasets keys,engine/actions/test_$(name).py) \
 	api/routes/test_jobs.py
 # Moves and backups take a fifth of it, and touch nothing that the others do.

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from engine.core.clock import DAY
 from engine.core.errors import Invalid, TooLarge
 from engine.core.ids import file_ids_in, new_id
+from engine.core.json_types import json_type
 from engine.core.lone_surrogates import without_lone_surrogates
 from storage.database import now
 from storage.dataset_keys import find_by_value, key_text
@@ -387,7 +388,7 @@ def widen(dataset: Dataset, others: Mapping[str, str]) -> None:
 
 def wider(kind: str, value: Any) -> ColumnType:
     """Returns the type of a column of this type ("" when it has none yet) that can also hold this value."""
-    return _both(kind, "" if value is None else type_of(value))  # type: ignore[return-value]
+    return _both(kind, "" if value is None else json_type(value))  # type: ignore[return-value]
 
 
 def _both(kind: str, other: str) -> str:
@@ -395,23 +396,6 @@ def _both(kind: str, other: str) -> str:
     if not kind or not other or kind == other:
         return kind or other
     return "number" if {kind, other} == {"number", "integer"} else "mixed"
-
-
-def type_of(value: Any) -> ColumnType:
-    """Returns the column type of a value that is not null."""
-    match value:
-        case bool():
-            return "boolean"
-        case str():
-            return "string"
-        case int():
-            return "integer"
-        case float():
-            return "number"
-        case list():
-            return "array"
-        case _:
-            return "object"
 
 
 def json_size(text: str) -> int:

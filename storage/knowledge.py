@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
@@ -110,6 +111,19 @@ class Room(Struct, frozen=True):
     sources: int
     pieces: int
     chars: int
+
+    def without(self, pieces: int, chars: int) -> Room:
+        """Returns the room once this much of it has made way for what replaces it."""
+        return replace(self, pieces=self.pieces - pieces, chars=self.chars - chars)
+
+    def has_room_for(self, pieces: int = 1, chars: int = 1) -> bool:
+        """True when the workspace may hold so many more pieces and characters."""
+        return self.pieces + pieces <= MAX_PIECES and self.chars + chars <= MAX_CHARS
+
+
+def most_text() -> str:
+    """Returns how much text a workspace may hold, in words."""
+    return f"{MAX_PIECES:,} pieces or {MAX_CHARS // 1_000_000} million characters"
 
 
 def list_collections(session: Session, workspace_id: str) -> list[CollectionLine]:

@@ -11,9 +11,11 @@ from sqlalchemy.orm import Session
 from storage.jobs import JobRow, as_job, get_job, select_jobs
 from storage.tables import Job, Value
 
-#: How many runs are offered for a comparison, and how many outputs of each are compared: each is read as a whole.
+#: How many runs are offered for a comparison.
 MOST_RUNS = 40
+#: How many outputs of a run are compared. Each is read in full.
 MOST_OUTPUTS = 5_000
+#: The characters of a run's input that are read.
 _BEGINNING = 500
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from engine.actions.flows import UNTITLED, read_import
 from engine.actions.principal import Principal
-from engine.flow.document import Document, FlowFile, parse_flow_file
+from engine.flow.document import Document
+from engine.flow.flow_file import FlowFile, parse_flow_file
 from engine.flow.node_context import PersonQuestion
 from engine.jobs.questions import Place, ask, set_aside
 from storage.database import Database

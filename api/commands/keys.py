@@ -22,7 +22,7 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--environment",
         required=True,
-        choices=[str(one) for one in ENVIRONMENTS],  # its messages show them as they are typed
+        choices=[str(one) for one in ENVIRONMENTS],  # argparse shows the repr of its choices
         help="live (Production), test (Staging) or dev (Development)",
     )
     command.add_argument(

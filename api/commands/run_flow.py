@@ -21,12 +21,14 @@ from engine.core.error_codes import JobErrorCode
 from engine.core.errors import FlowInvalid, InvalidJson, PayloadInvalid, Refusal, wrong_fields
 from engine.core.ids import new_id
 from engine.flow.contract import input_fields
-from engine.flow.document import MAX_DEPTH, Document, deeper_than, parse_flow_file
+from engine.flow.document import Document
+from engine.flow.flow_file import parse_flow_file
 from engine.flow.job_checks import JobChecks
 from engine.flow.node_context import Json, NodeFailed, PersonAnswer, PersonQuestion, ToolServer
 from engine.flow.node_http import SecretValue
 from engine.flow.node_models import ModelQuestion, ModelTurn
 from engine.flow.payload_check import check_payload
+from engine.flow.storable_values import MAX_DEPTH, deeper_than
 from engine.jobs.outbound_rules import environment_rules
 from engine.jobs.worker.plan_loader import PlanLoader
 from engine.models.client import ModelRequest, Models, split_model

@@ -15,8 +15,6 @@ from engine.flow.document import Policy
 from engine.flow.lists import SPLITTER
 from engine.flow.node_type import GROUPS, THE_JOBS, NodeType
 
-#: The types whose steps may wait for the answer of a person.
-_ASK_A_PERSON = frozenset({"approval", "agent"})
 #: The depth to which nested settings are listed.
 _DEEPEST = 3
 
@@ -80,7 +78,7 @@ def _policy_row(kind: NodeType, row: dict[str, Any]) -> dict[str, Any]:
     usual = "Usually the job's own limit" if limit >= THE_JOBS else f"Usually {limit:g} seconds"
     if kind.time_limit is not None:
         usual += " with the settings of the example"
-    waits = ["It does not run while the step waits for a person"] if kind.type in _ASK_A_PERSON else []
+    waits = ["It does not run while the step waits for a person"] if kind.asks_person is not None else []
     return {**row, "rules": [usual, *waits]}
 
 

@@ -20,7 +20,7 @@ from api.http.problem_json import PROBLEM_TYPE
 from api.http.route_classes import with_headers
 from engine.flow.contract import FILE_AS_OBJECT, example_payload, input_fields, payload_schema, result_schema
 from engine.flow.document import Document
-from engine.flow.validation import without_parked
+from engine.flow.person_questions import asks_person
 from engine.nodes import CATALOG
 
 JsonSchema = dict[str, Any]
@@ -122,21 +122,8 @@ def contract_of(document: Document, *, flow_id: str, title: str, description: st
         request=payload_schema(input_fields(document), with_null=True),
         result=result_schema(document, CATALOG),
         sample=example_payload(document),
-        asks_person=_asks_person(document),
+        asks_person=asks_person(document, CATALOG),
     )
-
-
-def _asks_person(document: Document) -> bool:
-    """Whether a step of the flow itself asks a person; a flow that it calls may ask, too."""
-    return any(
-        node.type == "approval"
-        or (node.type == "agent" and any(tool.get("ask_first") for tool in _objects(node.config.get("tools"))))
-        for node in without_parked(document).nodes
-    )
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def whole_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:

@@ -20,14 +20,8 @@ from engine.core.clock import DAY, HOUR, MINUTE
 from engine.core.errors import FieldError, FlowInvalid, Invalid, Problem, VersionConflict
 from engine.core.ids import FlowId, file_ids_in
 from engine.flow.called_flows import call_problems, unpinned
-from engine.flow.document import (
-    MAX_BYTES,
-    MAX_NAME,
-    Document,
-    FlowFile,
-    load_document,
-    parse_flow_file,
-)
+from engine.flow.document import MAX_BYTES, MAX_NAME, Document, load_document
+from engine.flow.flow_file import FlowFile, parse_flow_file
 from engine.flow.readable_part import readable_part
 from engine.flow.times_asked import times_kept
 from engine.flow.validation import problems, problems_at_once, without_parked

@@ -51,7 +51,7 @@ def add_hook(
     mapping: Mapping[str, Any],
     secret: str = "",
 ) -> NewHook:
-    """Adds a hook. `secret`: the one that the service has made, as Stripe does; without it a new one is made.
+    """Adds a hook. `secret`: the one that the service has made, as Stripe does; "" makes a new one.
 
     Raises Invalid, NotFound, and Conflict when the flow has too many.
     """
@@ -89,8 +89,8 @@ def change_hook(
 ) -> None:
     """Changes the name of a hook and what fills the fields.
 
-    `began`: the hook as the form began with it. Raises Invalid and NotFound, and VersionConflict when one of these has
-    changed since.
+    `began`: the hook as it was when the form was opened. Raises Invalid and NotFound, and VersionConflict when its name or
+    mapping differs from that.
     """
     require_may(principal, "deploy")
     hook = hold_hook(session, principal.workspace_id, hook_id)

@@ -30,20 +30,18 @@ from storage.database import now
 from storage.datasets import get_dataset
 from storage.files import drop_uses
 from storage.knowledge import (
-    MAX_CHARS,
     MAX_COLLECTIONS,
-    MAX_PIECES,
     MAX_SOURCES,
     find_named_collection,
     hold_collection,
     hold_source,
     list_sources,
+    most_text,
     read_room,
 )
 from storage.knowledge_changes import (
     AGAIN,
     end_source,
-    find_document,
     find_source_named,
     insert_collection,
     insert_source,
@@ -51,6 +49,7 @@ from storage.knowledge_changes import (
     remove_empty_collection,
     wait_again,
 )
+from storage.knowledge_documents import find_document
 from storage.knowledge_uses import list_knowledge_uses
 from storage.tables_knowledge import KnowledgeCollection, KnowledgeSource
 
@@ -334,14 +333,11 @@ def _add(
 def _require_room(session: Session, principal: Principal, earlier: KnowledgeSource | None = None) -> None:
     """Raises TooLarge when the workspace holds its most. `earlier`: a source whose content is replaced and makes way."""
     room = read_room(session, principal.workspace_id)
-    if earlier is None:
-        is_full = room.sources >= MAX_SOURCES or room.pieces >= MAX_PIECES or room.chars >= MAX_CHARS
-    else:
-        is_full = room.pieces - earlier.piece_count >= MAX_PIECES or room.chars - earlier.char_count >= MAX_CHARS
-    if is_full:
+    if earlier is not None:
+        room = room.without(earlier.piece_count, earlier.char_count)
+    if not room.has_room_for() or (earlier is None and room.sources >= MAX_SOURCES):
         raise TooLarge(
-            f"The workspace holds its most: {MAX_SOURCES:,} sources, {MAX_PIECES:,} pieces or"
-            f" {MAX_CHARS // 1_000_000} million characters",
+            f"The workspace holds its most: {MAX_SOURCES:,} sources, {most_text()}",
             remedy="Delete sources that are not needed any more.",
         )
 

@@ -53,8 +53,8 @@ class Redaction:
         return without_keys(self.known(text))
 
     def words(self, text: str) -> str:
-        """Returns the same of a message that may hold a text which was cut: a secret of which at least 6 characters stand
-        where one was cut is hidden, too.
+        """Returns the same for a message in which longer texts may have been cut off: where at least the first 6 characters
+        of a secret stand before a cut, they are hidden, too.
         """
         text = self.text(text)
         if not self._secrets:

@@ -1,29 +1,20 @@
-"""The two sides of a Condition: which nodes run only on one of them, and the edits that bring both sides together."""
+"""The two sides of a Condition: which nodes run only on one of them, and what of them callers get."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from difflib import SequenceMatcher
-from typing import Final
+from collections.abc import Iterator
 
 from pydantic import JsonValue
 
 from engine.flow.document import Document, Edge, Node
-from engine.flow.edits import Op, add_node, apply_ops, new_edge, update_node
 from engine.flow.graph import Graph
 from engine.flow.lists import ListScopes
-from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog
 from engine.flow.output_schemas import FIRST_VALUE, out_schema, schema_at
-from engine.flow.reference_edits import change_references, references_of
-from engine.flow.references import Reference, find_references, split_text
+from engine.flow.reference_edits import references_of
+from engine.flow.references import Reference, find_references
 
 CONDITION = "condition"
-ANSWER = "text_template"
-SET_FIELDS = "set_fields"
-
-#: Names of fields that hold the text of an answer, the likeliest first.
-ANSWER_NAMES: Final = "answer reply response text message body content result output summary"
 
 #: A Condition and one of its ports.
 Side = tuple[str, str]
@@ -138,129 +129,9 @@ def branches_of(document: Document) -> Branches:
     return Branches(document, graph, ListScopes(document, graph))
 
 
-def answer_ops(document: Document, catalog: Catalog, condition: str, port: str) -> list[Op]:
-    """Returns the operations that add a text for an open branch, and return it when the flow went that way."""
-    direct = branches_of(document).into_output((condition, port))
-    between = direct.id if direct and direct.source == condition else None
-    node_id, ops = add_node(document, catalog[ANSWER], catalog, after=condition, port=port, between=between)
-    added = next(op for op in ops if op["op"] == "addNode")
-    added["node"] = {**added["node"], "label": f"Answer for {port}"}
-    after = apply_ops(document, ops)
-    return [*ops, *join_ops(after, catalog, condition, other_side(port), last=node_id)]
-
-
-def join_ops(document: Document, catalog: Catalog, condition: str, port: str, *, last: str | None = None) -> list[Op]:
-    """Returns the operations after which callers get the value of whichever side ran.
-
-    `port` is the side that is read now; `last` is the node whose value counts on the other side.
-    """
-    branches = branches_of(document)
-    side, other = (condition, port), (condition, other_side(port))
-    partner = branches.nodes.get(last) if last else branches.last_on(other, catalog)
-    if partner is None:
-        return []
-    if (joiner := _joiner(branches, side, catalog)) is not None:
-        return _into(document, catalog, branches, joiner, partner)
-    if branches.output is None:
-        final = branches.last_on(side, catalog)
-        if final is None or branches.graph.children[final.id]:
-            return []
-        return _first_value(
-            document, catalog, final, partner, [Reference(final.id, "out"), Reference(partner.id, "out")]
-        )[1]
-    read = {one.node_id for _, one in references_of(branches.output, catalog[branches.output.type])}
-    led = {edge.target for edge in document.edges if edge.source == partner.id}
-    for name in sorted(read & led):  # it leads into a First Value that cannot give callers anything of it
-        if branches.nodes[name].type == FIRST_VALUE and lacks_fields(branches, branches.nodes[name], partner, catalog):
-            return _into(document, catalog, branches, branches.nodes[name], partner)
-    if any(side in branches.only_on.get(one, ()) for one in read):
-        return _joined_output(document, catalog, branches, side, partner)
-    if (joiner := _open_joiner(branches, side, read)) is not None:
-        return _into(document, catalog, branches, joiner, partner)
-    moved = _moved_answer(document, catalog, branches, side)
-    after = apply_ops(document, moved)
-    return [*moved, *_joined_output(after, catalog, branches_of(after), side, partner)] if moved else []
-
-
-def lead_to_output_ops(document: Document, catalog: Catalog, after: str, port: str | None) -> list[Op]:
-    """Returns the operations that lead a node, or a port of a Condition, to the API Output that the flow has.
-
-    Where API Output gives the answer of the other way of a Condition, both ways are joined. Empty when the node leads
-    to API Output already, or comes after it.
-    """
-    branches = branches_of(document)
-    output, node = branches.output, branches.nodes.get(after)
-    if output is None or node is None or branches.graph.cycles:
-        return []
-    if node.type == CONDITION and branches.open_ports(after):
-        open_ports = branches.open_ports(after)
-        port = port if port in open_ports else open_ports[0]
-        if not branches.scopes.around[after] and len(open_ports) == 1:
-            return answer_ops(document, catalog, after, port)
-    for condition, own in sorted(branches.only_on[after]):
-        other = (condition, other_side(own))
-        reads = any(
-            found == (branches.nodes[condition], other[1]) for found in branches.read_on_one_side(output, catalog)
-        )
-        if reads or (other in branches.reached_on and not branches.reads_behind(condition, catalog)):
-            return join_ops(document, catalog, *other, last=after)
-    taken = {(edge.source, edge.target) for edge in document.edges}
-    if after == output.id or (after, output.id) in taken or branches.graph.is_ancestor(output.id, after):
-        return []
-    ports = catalog[node.type].ports if node.type in catalog else ()
-    chosen = port if port in ports else next(iter(ports), None)
-    return [{"op": "addEdge", "edge": new_edge(after, output.id, chosen)}] if chosen else []
-
-
-def _open_joiner(branches: Branches, side: Side, read: Collection[str]) -> Node | None:
-    """Returns a First Value that API Output reads, and into which this side leads beside others."""
-    for edge in branches.graph.edges:
-        node = branches.nodes[edge.target]
-        from_side = side in branches.only_on[edge.source] or (edge.source, edge.source_port) == side
-        if from_side and node.type == FIRST_VALUE and node.id in read:
-            return node
-    return None
-
-
-def _moved_answer(document: Document, catalog: Catalog, branches: Branches, side: Side) -> list[Op]:
-    """Moves what API Output answers whatever is decided into a node of this side, which API Output then reads."""
-    output, edge = branches.output, branches.into_output(side)
-    if output is None or edge is None:
-        return []
-    answers = dict(output.inputs) or {"answer": ""}
-    (_name, text), *more = answers.items()
-    as_text = not more and isinstance(text, str) and "{%" not in text and not _is_one_reference(text)
-    kind = catalog[ANSWER if as_text else SET_FIELDS]
-    node_id, ops = add_node(document, kind, catalog, between=edge.id)
-    added = next(op for op in ops if op["op"] == "addNode")
-    inputs = ({"template": text} if text else {}) if as_text else answers
-    added["node"] = {**added["node"], "label": f"Answer for {side[1]}", "inputs": inputs}
-    ops = [op for op in ops if op["op"] != "updateNode" or op["id"] != node_id or "inputs" not in op["after"]]
-    reads = {one: str(Reference(node_id, "out", () if as_text else (one,))) for one in answers}
-    ops.append(update_node(output, inputs=reads))
-    return ops
-
-
-def _is_one_reference(text: str) -> bool:
-    pieces = list(split_text(text))
-    return len(pieces) == 1 and isinstance(pieces[0], Reference)
-
-
-def _joiner(branches: Branches, side: Side, catalog: Catalog) -> Node | None:
-    """Returns a First Value of this side whose value callers get, so that the other side only has to join it."""
-    output = branches.output
-    read: set[str] = {one.node_id for _, one in references_of(output, catalog[output.type])} if output else set()
-    for node_id in branches.graph.order:
-        node = branches.nodes[node_id]
-        ends = node_id in read if output else not branches.graph.children[node_id]
-        if node.type == FIRST_VALUE and side in branches.only_on[node_id] and ends:
-            return node
-    return None
-
-
 def lacks_fields(branches: Branches, joiner: Node, partner: Node, catalog: Catalog) -> bool:
     """True when callers get fields of a First Value, and none of them of this node, whose data it takes as it is."""
-    names = _fields_read(branches, joiner, catalog)
+    names = fields_read(branches, joiner, catalog)
     values: JsonValue = joiner.inputs.get("values")
     if not names or (isinstance(values, list) and any(_is_there_with(branches, one, partner) for one in values)):
         return False  # a group of fields was made for it
@@ -276,132 +147,9 @@ def _is_there_with(branches: Branches, value: JsonValue, partner: Node) -> bool:
     return all(one == partner.id or branches.graph.is_ancestor(one, partner.id) for one in used)
 
 
-def _into(document: Document, catalog: Catalog, branches: Branches, joiner: Node, partner: Node) -> list[Op]:
-    """Leads a node into a First Value. Where callers get fields of it that the node does not give, its value becomes the
-    field that is meant for it.
-    """
-    sources = list(dict.fromkeys(edge.source for edge in document.edges if edge.target == joiner.id))
-    ops: list[Op] = []
-    if partner.id not in sources:
-        ops.append({"op": "addEdge", "edge": new_edge(partner.id, joiner.id, "out")})
-    whole = str(Reference(partner.id, "out"))
-    values: JsonValue = joiner.inputs.get("values")
-    lacks = lacks_fields(branches, joiner, partner, catalog)
-    if isinstance(values, list) and values:
-        before = [one for one in values if one != whole]
-    elif lacks:
-        before = [str(Reference(source, "out")) for source in sources if source != partner.id]
-    else:
-        return ops
-    value: JsonValue = whole
-    if lacks:
-        others = [edge for edge in document.edges if (edge.source, edge.target) != (partner.id, joiner.id)]
-        known = out_schema(joiner, catalog, document.model_copy(update={"edges": others}))
-        names = _fields_read(branches, joiner, catalog)
-        given = out_schema(partner, catalog, document)
-        field = _field_for(names, known, given, [branches.nodes[one] for one in sources if one != partner.id])
-        value = {name: "" if _kind_at(known, name) == "string" else None for name in names}
-        value[field] = str(Reference(partner.id, "out", _like((field,), given)))
-    ops.append(update_node(joiner, inputs={**joiner.inputs, "values": [*before, value]}))
-    return ops
-
-
-def _fields_read(branches: Branches, node: Node, catalog: Catalog) -> list[str]:
+def fields_read(branches: Branches, node: Node, catalog: Catalog) -> list[str]:
     """The names of the fields of a node that API Output reads; none when it reads the whole of it."""
     output = branches.output
     refs = [one for _, one in references_of(output, catalog[output.type]) if one.node_id == node.id] if output else []
     names = [str(one.path[0]) for one in refs if one.path and isinstance(one.path[0], str)]
     return list(dict.fromkeys(names)) if len(names) == len(refs) else []
-
-
-def _field_for(names: Sequence[str], known: JsonSchema, given: JsonSchema, others: Sequence[Node]) -> str:
-    """The field that a value of the other side is meant for: of its kind, named like an answer, and not a fixed word
-    wherever it comes from; the last of those that are alike.
-    """
-    kind: JsonValue = given.get("type")
-    likely = [*reversed(ANSWER_NAMES.split())]
-
-    def fits(name: str) -> tuple[bool, int, bool, int]:
-        varies = any("{{" in str(one.inputs.get(name, "")) for one in others)
-        return (
-            _kind_at(known, name) in (kind, None),
-            likely.index(name) if name in likely else -1,
-            varies,
-            names.index(name),
-        )
-
-    return max(names, key=fits)
-
-
-def _kind_at(schema: JsonSchema, name: str) -> JsonValue:
-    """The type of a field; None when it is not known."""
-    found = schema_at(schema, (name,))
-    return found.get("type") if found else None
-
-
-def _joined_output(document: Document, catalog: Catalog, branches: Branches, side: Side, partner: Node) -> list[Op]:
-    """Puts a First Value before API Output for each node of the side that it reads, or for each field where the two
-    sides do not have the same fields.
-    """
-    output = branches.output
-    assert output is not None
-    kind = catalog[output.type]
-    read = [one for _, one in references_of(output, kind) if side in branches.only_on.get(one.node_id, ())]
-    given = out_schema(partner, catalog, document)
-    ops: list[Op] = []
-    instead: dict[Reference, Reference] = {}
-    for node_id in dict.fromkeys(one.node_id for one in read):
-        paths = list(dict.fromkeys(one.path for one in read if one.node_id == node_id))
-        alike = all(path and schema_at(given, path) is not None for path in paths)
-        for path in [()] if alike else paths:
-            values = [
-                Reference(node_id, "out", path),
-                Reference(partner.id, "out", path if alike else _like(path, given)),
-            ]
-            now = apply_ops(document, ops)
-            made, more = _first_value(now, catalog, branches.nodes[node_id], partner, values, output)
-            ops += more
-            instead |= {Reference(node_id, "out", one): Reference(made, "out", one) for one in paths if alike}
-            instead |= {} if alike else {Reference(node_id, "out", path): Reference(made, "out")}
-    ops.append(update_node(output, inputs=change_references(output, kind, instead.get)))
-    return ops
-
-
-def _like(path: Sequence[str | int], given: JsonSchema) -> tuple[str | int, ...]:
-    """Returns the data of the other side that is most like the field at `path`: the value itself when it has no
-    fields.
-    """
-    known: JsonValue = given.get("properties")
-    if not isinstance(known, dict) or not known:
-        return ()
-    wanted = str(path[-1]) if path else ""
-    return (max(known, key=lambda name: SequenceMatcher(None, wanted, name).ratio()),)
-
-
-def _first_value(
-    document: Document,
-    catalog: Catalog,
-    one: Node,
-    other: Node,
-    values: Sequence[Reference],
-    before: Node | None = None,
-) -> tuple[str, list[Op]]:
-    """Returns the id and the operations of a First Value after two nodes, and before a third one."""
-    edges = {(edge.source, edge.target): edge for edge in document.edges}
-    between = edges.get((one.id, before.id)) if before else None
-    node_id, ops = add_node(
-        document,
-        catalog[FIRST_VALUE],
-        catalog,
-        after=one.id,
-        between=between.id if between else None,
-    )
-    added = next(op for op in ops if op["op"] == "addNode")
-    added["node"] = {**added["node"], "label": "Whichever ran", "inputs": {"values": [str(value) for value in values]}}
-    ops.append({"op": "addEdge", "edge": new_edge(other.id, node_id, "out")})
-    if before is not None:
-        if between is None:
-            ops.append({"op": "addEdge", "edge": new_edge(node_id, before.id, "out")})
-        direct = edges.get((other.id, before.id))
-        ops += [{"op": "removeEdge", "edge": direct.model_dump()}] if direct else []
-    return node_id, ops

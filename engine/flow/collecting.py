@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from engine.flow.branches import SET_FIELDS
+from engine.flow.branch_edits import SET_FIELDS
 from engine.flow.document import Document, Edge, Node
 from engine.flow.edits import Op, add_node, apply_ops, new_edge, update_node
 from engine.flow.graph import Graph

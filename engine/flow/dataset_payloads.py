@@ -13,8 +13,8 @@ from pydantic import JsonValue
 from engine.core.body_limits import MAX_BODY_BYTES
 from engine.core.errors import TooLarge
 from engine.core.json_text import json_bytes
-from engine.flow.document import fits_64_bits
 from engine.flow.references import as_text
+from engine.flow.storable_values import fits_64_bits
 
 
 class PayloadRoom:

@@ -16,7 +16,7 @@ from engine.flow.contract import MAX_FIELDS, MAX_LEVELS
 from engine.flow.curl_parser import CurlRefused, looks_like_curl, read_curl
 from engine.flow.document import MAX_NAME
 from engine.flow.json_values import read_strictly
-from engine.flow.payload_check import fits_format, json_type
+from engine.flow.payload_check import field_type, fits_format
 
 _LONGEST_EXAMPLE = 500
 _LONGEST_SAMPLE = 1 << 20
@@ -85,7 +85,7 @@ def _fields(samples: Sequence[Mapping[str, Any]], level: int) -> list[dict[str, 
 def _rules(values: Sequence[Any], level: int) -> dict[str, Any]:
     """Returns type, format, example and inner fields that fit all values."""
     known = [value for value in values if value is not None]
-    kinds = {json_type(value) for value in known}
+    kinds = {field_type(value) for value in known}
     if kinds == {"integer", "number"}:
         kinds = {"number"}
     if len(kinds) != 1:

@@ -18,7 +18,6 @@ from pydantic import ValidationError
 from engine.core.errors import FieldError, Invalid
 from engine.flow.document import (
     MAX_BYTES,
-    MAX_DEPTH,
     MAX_EDGES,
     MAX_ID,
     MAX_NODES,
@@ -29,8 +28,6 @@ from engine.flow.document import (
     Node,
     Note,
     Position,
-    deeper_than,
-    unfit,
 )
 from engine.flow.graph import Graph
 from engine.flow.layout import STEP_X, STEP_Y, make_room, with_places
@@ -39,6 +36,7 @@ from engine.flow.node_type import Catalog, NodeType
 from engine.flow.output_schemas import OutputSchemas
 from engine.flow.reference_edits import change_references
 from engine.flow.references import SYSTEM, Json, Reference
+from engine.flow.storable_values import MAX_DEPTH, deeper_than, unfit
 from engine.flow.wrong_values import what_it_must_be
 
 Op = dict[str, Any]

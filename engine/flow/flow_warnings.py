@@ -14,7 +14,8 @@ from pydantic import JsonValue
 
 from engine.core.errors import Problem
 from engine.flow.accept_field import make_optional_ops
-from engine.flow.branches import CONDITION, FIRST_VALUE, Branches, answer_ops, join_ops, other_side
+from engine.flow.branch_edits import answer_ops, join_ops
+from engine.flow.branches import CONDITION, Branches, other_side
 from engine.flow.collecting import SINK, given_by
 from engine.flow.contract import api_input, input_fields
 from engine.flow.document import Document, Node
@@ -22,7 +23,7 @@ from engine.flow.edits import Op, update_node
 from engine.flow.graph import Graph
 from engine.flow.lists import FLATTEN, SPLITTER, ListScopes
 from engine.flow.node_type import Catalog, NodeType
-from engine.flow.output_schemas import OutputSchemas
+from engine.flow.output_schemas import FIRST_VALUE, OutputSchemas
 from engine.flow.reference_edits import change_references, references_of
 from engine.flow.reference_labels import in_words
 from engine.flow.references import Reference, split_text

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from pydantic import JsonValue
 
-from engine.flow.document import MAX_DEPTH, deeper_than
 from engine.flow.references import Json, as_text
+from engine.flow.storable_values import MAX_DEPTH, deeper_than
 
 #: Values of about this many characters are processed on the event loop, larger ones in a thread.
 SMALL = 10_000

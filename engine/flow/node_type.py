@@ -92,6 +92,9 @@ class NodeType(Struct, frozen=True):
     `kept_port` is for types with several ports whose output says which one was chosen: it returns the port. Then the
     step does not run again in another attempt of the job.
 
+    `asks_person` tells whether a step with these settings (as stored, possibly invalid) asks a person; None for types
+    that never do.
+
     `is_repeatable` is for types that compute their output from their inputs and the payload alone: running such a step
     again after a crash changes nothing, so no later step waits until it is stored, unless something was sent out before.
 
@@ -128,6 +131,7 @@ class NodeType(Struct, frozen=True):
         None
     )
     kept_port: Callable[[Json], str] | None = None
+    asks_person: Callable[[Mapping[str, Any]], bool] | None = None
     is_repeatable: bool = False
     source_input: str | None = None
     all_sources: bool = False

@@ -10,12 +10,13 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from engine.flow.document import MAX_DEPTH, Document, Edge, Node
+from engine.flow.document import Document, Edge, Node
 from engine.flow.graph import Graph
 from engine.flow.lists import API_OUTPUT, FLATTEN, SPLITTER, ListScopes
 from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.references import Reference, find_references, split_text
+from engine.flow.storable_values import MAX_DEPTH
 from engine.flow.value_types import typed_schemas
 
 FIRST_VALUE: Final = "first_value"

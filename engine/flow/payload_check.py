@@ -20,6 +20,7 @@ from pydantic import JsonValue
 
 from engine.core.errors import MOST_ERRORS, FieldError, WrongFields
 from engine.core.json_text import json_bytes
+from engine.core.json_types import json_type
 from engine.core.rfc3339 import NoSuchTime, NotRfc3339, read_time
 from engine.core.web_addresses import IPV6, LENIENT_PORT, has_good_port
 from engine.flow.file_values import check_sent_file, looks_like_file, size_in_words
@@ -252,7 +253,7 @@ class PayloadCheck:
         kept = unknown[: max(0, MOST_ERRORS - len(self.errors))]
         for name in kept:
             pointer = f"{at}/{jsonpointer.escape(name)}"
-            self.errors.append(FieldError(pointer, "unknown_field", why, json_type(value[name])))
+            self.errors.append(FieldError(pointer, "unknown_field", why, field_type(value[name])))
         self.errors.total += len(unknown) - len(kept)
 
     def _is_allowed(self, enum: Sequence[Json], value: Json) -> bool:
@@ -421,25 +422,11 @@ def _is_type(kind: str, value: Json) -> bool:
             return False
 
 
-def json_type(value: Json) -> str:
+def field_type(value: Json) -> str:
     """Returns the type that an API Input field needs for this value; empty for null, which fits any type."""
     if looks_like_file(value):
         return "file"
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "boolean"
-        case str():
-            return "string"
-        case int():
-            return "integer"
-        case float():
-            return "number"
-        case list():
-            return "array"
-        case _:
-            return "object"
+    return "" if value is None else json_type(value)
 
 
 def _got(kind: str, value: Json) -> str:

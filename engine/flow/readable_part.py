@@ -11,17 +11,10 @@ from operator import getitem
 from pydantic import JsonValue, ValidationError
 
 from engine.core.json_shape import TooManyValues, check_shape
-from engine.flow.document import (
-    MAX_BYTES,
-    MAX_DEPTH,
-    MAX_FILE_BYTES,
-    MOST_VALUES,
-    Document,
-    deeper_than,
-    too_many_parts,
-    unfit,
-)
+from engine.flow.document import MAX_BYTES, Document
+from engine.flow.flow_file import MAX_FILE_BYTES, MOST_VALUES, too_many_parts
 from engine.flow.references import Json
+from engine.flow.storable_values import MAX_DEPTH, deeper_than, unfit
 
 _FILE_ONLY = ("title", "description")
 

@@ -65,6 +65,11 @@ def typed_schemas(config: Mapping[str, Any], schemas: Mapping[str, JsonSchema]) 
     return {name: SCHEMAS.get(type_of(config, name), schema) for name, schema in schemas.items()}
 
 
+def typed_object(config: Mapping[str, Any], schemas: Mapping[str, JsonSchema]) -> dict[str, Any]:
+    """Returns the schema of an object that has all fields of a node."""
+    return {"type": "object", "properties": typed_schemas(config, schemas), "required": list(schemas)}
+
+
 def with_type(node: Node, name: str, value_type: str) -> dict[str, Any]:
     """Returns the settings of a node in which a field has a type; "" leaves its value as it is."""
     types = {one: found for one in node.inputs if (found := type_of(node.config, one)) and one != name}

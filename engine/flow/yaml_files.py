@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from engine.core.errors import FlowInvalid, Invalid, Problem
-from engine.flow.document import MAX_DEPTH, FlowFile
+from engine.flow.flow_file import FlowFile
+from engine.flow.storable_values import MAX_DEPTH
 
 #: Reading a MiB takes several seconds.
 MAX_YAML_BYTES = 2 << 20

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from storage.knowledge_changes import NewPiece
+from storage.knowledge_documents import NewPiece
 from storage.knowledge_terms import composed
 
 PIECE_CHARS = 1_000

@@ -23,29 +23,31 @@ from engine.knowledge.saved_embeddings import SavedEmbeddings
 from engine.knowledge.writing import CutDocument, cut_document, embedded_text, write_document, write_kept
 from engine.models.embeddings import BATCH, BATCH_CHARS, batches
 from storage.datasets import RowsChanged
-from storage.knowledge import MAX_CHARS, MAX_PIECES, read_room
+from storage.knowledge import most_text, read_room
 from storage.knowledge_changes import (
-    SLICE,
-    KnownDocument,
     Lost,
-    NewDocument,
     Progress,
     Task,
-    add_documents,
     anything_due,
-    begin_document,
     claim_next,
-    clear_documents,
-    clear_some,
-    documents_to_remove,
     end_source,
-    finish_document,
     held_sources,
-    known_documents,
-    move_documents,
     note_progress,
     release_sources,
     remove_source,
+)
+from storage.knowledge_documents import (
+    SLICE,
+    KnownDocument,
+    NewDocument,
+    add_documents,
+    begin_document,
+    clear_documents,
+    clear_some,
+    documents_to_remove,
+    finish_document,
+    known_documents,
+    move_documents,
     write_pieces,
 )
 from storage.knowledge_vectors import all_as_bytes
@@ -286,9 +288,9 @@ class Indexer:
         if not group:
             return
         room, source = await self._database.read(read_room, run.task.workspace_id), run.task.source
-        # what was read of a text or file before makes way for it, as if it were deleted first
-        own = (source.pieces, source.chars) if source.kind in {"text", "file"} else (0, 0)
-        if room.pieces - own[0] >= MAX_PIECES or room.chars - own[1] >= MAX_CHARS:
+        if source.kind in {"text", "file"}:  # what was read of it before makes way for it, as if it were deleted first
+            room = room.without(source.pieces, source.chars)
+        if not room.has_room_for():
             fitting = [one for one in group if (known := run.known.get(one.key)) and len(one.pieces) <= known.pieces]
             run.full = run.full or len(fitting) < len(group)
             group = fitting
@@ -393,8 +395,7 @@ def _outcome(run: _Run) -> tuple[str, str]:
     """Returns the state of a source after it was read, and a sentence for people."""
     if run.full:
         return "failed", (
-            f"The workspace holds its most: {MAX_PIECES:,} pieces or {MAX_CHARS // 1_000_000} million characters of text."
-            f" Remove what is not needed, or add less.{_what_stays(run)}"
+            f"The workspace holds its most: {most_text()} of text. Remove what is not needed, or add less.{_what_stays(run)}"
         )
     if run.trouble:
         return "failed", f"Its words can be found, its meaning cannot: {run.trouble}"

@@ -34,7 +34,8 @@ from storage.datasets import get_dataset, list_rows_on
 from storage.file_bytes import BytesGone
 from storage.files import find_file
 from storage.knowledge import find_content, list_kept
-from storage.knowledge_changes import Task, known_documents
+from storage.knowledge_changes import Task
+from storage.knowledge_documents import known_documents
 
 #: Seconds between two requests to a site, unless its robots.txt asks for more.
 DELAY_SECONDS = 0.5

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from engine.knowledge.chunking import clean, cut_parts, storable
 from engine.knowledge.documents import Found
-from storage.knowledge_changes import (
+from storage.knowledge_documents import (
     SLICE,
     NewPiece,
     begin_document,

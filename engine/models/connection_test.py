@@ -55,7 +55,7 @@ async def _models(outbound: OutboundClient, connection: ModelConnection) -> tupl
     if answer.status in {401, 403}:
         raise key_refused(connection, _provider_message(answer, connection))
     if answer.status in {404, 405}:
-        await _without_a_list(outbound, connection)
+        await _fail_without_list(outbound, connection)
     if answer.status != 200:
         raise _unexpected(
             connection, f"It answered with status {answer.status}. {_provider_message(answer, connection)}".strip()
@@ -69,7 +69,7 @@ async def _models(outbound: OutboundClient, connection: ModelConnection) -> tupl
     return f"It works: “{connection.name}” offers {count}.", names
 
 
-async def _without_a_list(outbound: OutboundClient, connection: ModelConnection) -> NoReturn:
+async def _fail_without_list(outbound: OutboundClient, connection: ModelConnection) -> NoReturn:
     """Explains why the address has no list of models: often its final `/v1` is missing. Always raises ModelFailed."""
     if connection.wire == "openai" and not connection.address.endswith("/v1"):
         answer = await _get(outbound, connection, f"{connection.address}/v1/models")

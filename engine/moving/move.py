@@ -29,7 +29,7 @@ from storage.engines import sqlite_url
 from storage.file_bytes import FILES_FOLDER
 from storage.file_modes import make_private
 from storage.files import list_hashes
-from storage.knowledge_changes import index_all_pieces
+from storage.knowledge_documents import index_all_pieces
 from storage.migrations.schema import newest_schema, refuse_newer
 from storage.migrations.upgrade import require_driver, upgrade
 from storage.opening import open_database

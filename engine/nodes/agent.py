@@ -141,6 +141,11 @@ def _check(node: Node, document: Document) -> list[Problem]:
     return [*contract.output_field_problems(node), *model_problems(node), *tool_problems(node)]
 
 
+def _asks_person(config: Mapping[str, Any]) -> bool:
+    tools: JsonValue = config.get("tools")
+    return isinstance(tools, list) and any(isinstance(one, dict) and one.get("ask_first") for one in tools)
+
+
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
     tools: JsonValue = config.get("tools")
     count = len(tools) if isinstance(tools, list | tuple) else 0
@@ -163,6 +168,7 @@ NODE = NodeType(
     out_schema=answer_schema,
     summary=_summary,
     timeout_seconds=600.0,
+    asks_person=_asks_person,
     check=_check,
     example=(
         {

@@ -16,7 +16,7 @@ from typing import Any
 
 from engine.flow.node_context import Json, NodeContext
 from engine.flow.node_type import FreeInputs, NodeConfig, NodeType
-from engine.flow.value_types import ValueType, typed_schemas, typed_values, types_field
+from engine.flow.value_types import ValueType, typed_object, typed_values, types_field
 
 
 class Config(NodeConfig):
@@ -35,11 +35,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
 
 
 def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": typed_schemas(config, {name: {} for name in inputs}),
-        "required": list(inputs),
-    }
+    return typed_object(config, {name: {} for name in inputs})
 
 
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:

@@ -168,6 +168,7 @@ NODE = NodeType(
     out_schema=_out,
     out_from=_out_from,
     kept_port=_port,
+    asks_person=lambda _config: True,
     summary=_summary,
     ports=(APPROVED, REFUSED),
     check=_check,

@@ -62,9 +62,9 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """Flattens a list of lists, which is what the node does without a Splitter.
+    """Flattens a list of lists.
 
-    Inside a list, the runner collects instead.
+    It is called only where no Splitter comes before the node; after one, the runner collects the results of the items.
     """
     bound = context.bindings.get("value")
     value: JsonValue = inputs.value

@@ -32,7 +32,7 @@ from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.node_context import Json, NodeContext
 from engine.flow.node_type import FreeInputs, NodeConfig, NodeType
-from engine.flow.value_types import ValueType, typed_schemas, typed_values, types_field
+from engine.flow.value_types import ValueType, typed_object, typed_values, types_field
 from engine.nodes.known_datasets import dataset_field, no_dataset_yet
 
 MODES = {
@@ -101,12 +101,7 @@ def _problem(code: str, message: str, node: Node, pointer: str) -> Problem:
 
 
 def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "type": "object",
-        "properties": typed_schemas(config, {name: {} for name in inputs}),
-        "required": list(inputs),
-        "title": "Row",
-    }
+    row = {**typed_object(config, {name: {} for name in inputs}), "title": "Row"}
     action = {"type": "string", "enum": ["added", "updated", "unchanged", "kept", "not_found"], "title": "Action"}
     return {"type": "object", "properties": {"action": action, "row": row}, "required": ["action", "row"]}
 

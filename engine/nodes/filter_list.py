@@ -22,10 +22,10 @@ from typing import Any
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
-from engine.flow.node_context import Json, JsonSchema, NodeContext
+from engine.flow.node_context import Json, NodeContext
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 from engine.flow.rules import FieldRule, Match
-from engine.nodes.list_input import ITEMS, items_of
+from engine.nodes.list_input import ITEMS, items_of, kept_schema, kept_schema_from
 from engine.nodes.rules_on_items import TextsCompared, kept_by, match_field, rule_problems, rules_field, rules_in_words
 
 
@@ -52,20 +52,6 @@ def _check(node: Node, document: Document) -> list[Problem]:
     return list(rule_problems(node))
 
 
-def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> JsonSchema:
-    return _out_from(config, inputs, {})
-
-
-def _out_from(config: Mapping[str, Any], inputs: Mapping[str, Any], given: Mapping[str, JsonSchema]) -> JsonSchema:
-    item = given.get("items", {}).get("items")
-    fields = {
-        "items": {"type": "array", "title": "Items", **({"items": item} if item else {})},
-        "count": {"type": "integer", "title": "Count"},
-        "total_count": {"type": "integer", "title": "Count before"},
-    }
-    return {"type": "object", "properties": fields, "required": list(fields)}
-
-
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
     return rules_in_words(config)[:60] or "no rule yet"
 
@@ -79,8 +65,8 @@ NODE = NodeType(
     config=Config,
     inputs=Inputs,
     run=run,
-    out_schema=_out,
-    out_from=_out_from,
+    out_schema=kept_schema,
+    out_from=kept_schema_from,
     is_repeatable=True,
     summary=_summary,
     check=_check,

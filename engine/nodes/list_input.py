@@ -1,14 +1,17 @@
-"""The list input that Filter List and Sort and Limit share, and the failure when its value is no list."""
+"""The list input of nodes that take one, the failure when its value is no list, and the output of those that keep some of
+its items (Filter List, Sort and Limit).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, JsonValue
 
 from engine.flow.json_values import read_strictly
 from engine.flow.lists import not_a_list
-from engine.flow.node_context import Json
+from engine.flow.node_context import Json, JsonSchema
 
 #: The field `items` of a node's Inputs.
 ITEMS: Any = Field(title="Items", description="The list. A text that holds a list in JSON form works, too.")
@@ -24,3 +27,21 @@ def items_of(value: JsonValue) -> list[Json]:
         except ValueError:
             pass  # fails below
     raise not_a_list("Items", None, value)
+
+
+def kept_schema(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> JsonSchema:
+    """Returns the schema of the items that are kept, and of how many these are and were, without a schema of the list."""
+    return kept_schema_from(config, inputs, {})
+
+
+def kept_schema_from(
+    config: Mapping[str, Any], inputs: Mapping[str, Any], given: Mapping[str, JsonSchema]
+) -> JsonSchema:
+    """Returns the same with the schema of the list, which `given` has."""
+    item = given.get("items", {}).get("items")
+    fields = {
+        "items": {"type": "array", "title": "Items", **({"items": item} if item else {})},
+        "count": {"type": "integer", "title": "Count"},
+        "total_count": {"type": "integer", "title": "Count before"},
+    }
+    return {"type": "object", "properties": fields, "required": list(fields)}

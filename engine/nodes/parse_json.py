@@ -26,10 +26,10 @@ from typing import Any
 
 from pydantic import Field
 
-from engine.flow.document import MAX_DEPTH, deeper_than
 from engine.flow.json_values import STRICT, is_small
 from engine.flow.node_context import Json, NodeContext, NodeFailed
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
+from engine.flow.storable_values import MAX_DEPTH, deeper_than
 
 #: How many fenced code blocks are searched, from the first.
 _MOST_FENCES = 20

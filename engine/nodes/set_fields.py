@@ -18,7 +18,7 @@ from typing import Any
 from engine.flow.node_context import Json, JsonSchema, NodeContext
 from engine.flow.node_type import FreeInputs, NodeConfig, NodeType
 from engine.flow.reference_labels import FromData
-from engine.flow.value_types import ValueType, typed_schemas, typed_values, types_field
+from engine.flow.value_types import ValueType, typed_object, typed_values, types_field
 
 
 class Config(NodeConfig):
@@ -37,15 +37,11 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
 
 
 def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": typed_schemas(config, {name: {} for name in inputs}),
-        "required": list(inputs),
-    }
+    return typed_object(config, {name: {} for name in inputs})
 
 
 def _out_from(config: Mapping[str, Any], inputs: Mapping[str, Any], given: Mapping[str, JsonSchema]) -> dict[str, Any]:
-    return {**_out(config, inputs), "properties": typed_schemas(config, {name: given.get(name, {}) for name in inputs})}
+    return typed_object(config, {name: given.get(name, {}) for name in inputs})
 
 
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:

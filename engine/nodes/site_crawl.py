@@ -33,6 +33,7 @@ _ACCEPT = {"accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1"}
 _PAGE_SECONDS = 30.0
 _MOST_SITEMAPS = 10
 _SITEMAP_SECONDS = 30.0
+#: The most lines of the step's log about addresses that are not listed.
 _MOST_LINES = 200
 #: The statuses by which a site says that nothing is there.
 _NOT_THERE = frozenset({404, 410})
@@ -74,8 +75,11 @@ class _Link(NamedTuple):
 
 
 class _Visit(Struct, frozen=True):
-    """The result for one address. `url` is the address it led to, also `led_to` for one with an error status. `refused`: a
-    server of the searched sites answered so.
+    """The result for one address.
+
+    `url`: the address of the page, which for a listed one is where redirects led. `led_to`: where redirects led when the
+    answer has an error status. `refused`: the searched site gave this answer, and its status says neither that nothing is
+    there nor that it will pass.
     """
 
     fate: Fate
@@ -98,8 +102,8 @@ class Crawl:
         self.missed = ""
         #: The addresses that answered that nothing is there.
         self.gone: set[str] = set()
-        #: `page_key` -> why, of the pages that the site refused, which is not to say that nothing is there. They are not in
-        #: the result, and `missed` does not tell of what they link to: many sites have pages that are never shown.
+        #: `page_key` -> why, of the pages that the site refused (403, say); they may exist. They are not in the result, and
+        #: `missed` says nothing of what they link to: many sites have pages that are never shown.
         self.refused: dict[str, str] = {}
         #: Those of `refused` whose links would have been followed.
         self.not_followed: set[str] = set()
@@ -117,7 +121,7 @@ class Crawl:
         seconds = context.timeout_seconds
         self._deadline = self._clock() + seconds - min(5.0, seconds / 10)
         self._out_of_time = False
-        self._more = False
+        self._limit_reached = False  #: addresses were left over when the number of pages or requests was used up
 
     async def go(self, start: str) -> dict[str, int]:
         """Returns the pages with their distance from the start page, in order.
@@ -172,7 +176,7 @@ class Crawl:
         while waiting:
             left = min(self.limits.pages - len(self.found), self._requests_left)
             if left <= 0 or self._out_of_time:
-                self._more = True
+                self._limit_reached = True
                 break
             batch, waiting = waiting[:left], waiting[left:]
             self._requests_left -= len(batch)
@@ -323,7 +327,7 @@ class Crawl:
             if failure.passing:
                 self._miss(failure.message)
             waiting = []
-        # nothing says that the site has this one, and many sites answer 403 for what is not there
+        # robots.txt does not name this one: it may not exist, for which many sites answer 403
         guessed = "" if waiting else urljoin(start.url, "/sitemap.xml")
         waiting = waiting or [start._replace(url=guessed)]
         asked: set[str] = set()
@@ -375,7 +379,7 @@ class Crawl:
             self.context.warn(
                 f"The time limit ended the search after {len(self.found)} pages. Raise it, or ask for fewer pages."
             )
-        elif self._more:
+        elif self._limit_reached:
             self.context.warn(
                 f"The search ended with {len(self.found)} pages. The site has more: raise Most pages to list them."
             )

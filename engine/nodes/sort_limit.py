@@ -20,9 +20,9 @@ from typing import Any
 from pydantic import Field
 
 from engine.flow.json_values import is_blank, ordered_by, value_at
-from engine.flow.node_context import Json, JsonSchema, NodeContext
+from engine.flow.node_context import Json, NodeContext
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
-from engine.nodes.list_input import ITEMS, items_of
+from engine.nodes.list_input import ITEMS, items_of, kept_schema, kept_schema_from
 
 
 class Config(NodeConfig):
@@ -62,20 +62,6 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     return {"items": kept, "count": len(kept), "total_count": len(items)}
 
 
-def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> JsonSchema:
-    return _out_from(config, inputs, {})
-
-
-def _out_from(config: Mapping[str, Any], inputs: Mapping[str, Any], given: Mapping[str, JsonSchema]) -> JsonSchema:
-    item = given.get("items", {}).get("items")
-    fields = {
-        "items": {"type": "array", "title": "Items", **({"items": item} if item else {})},
-        "count": {"type": "integer", "title": "Count"},
-        "total_count": {"type": "integer", "title": "Count before"},
-    }
-    return {"type": "object", "properties": fields, "required": list(fields)}
-
-
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
     order = ""
     if config.get("by"):
@@ -97,8 +83,8 @@ NODE = NodeType(
     config=Config,
     inputs=Inputs,
     run=run,
-    out_schema=_out,
-    out_from=_out_from,
+    out_schema=kept_schema,
+    out_from=kept_schema_from,
     is_repeatable=True,
     summary=_summary,
     example=({"by": "text", "limit": 5}, {"items": "{{ page_scraper.out.links }}"}),

@@ -14,12 +14,12 @@ import hmac
 import secrets
 from collections.abc import Sequence
 
-_FRONT = "whsec_"
+_PREFIX = "whsec_"
 
 
 def new_signing_secret() -> str:
     """Creates a signing secret: `whsec_` and the base64 of 24 random bytes."""
-    return _FRONT + base64.b64encode(secrets.token_bytes(24)).decode()
+    return _PREFIX + base64.b64encode(secrets.token_bytes(24)).decode()
 
 
 def signed_headers(signing_secrets: Sequence[str], delivery_id: str, at_seconds: int, body: bytes) -> dict[str, str]:
@@ -33,5 +33,5 @@ def signed_headers(signing_secrets: Sequence[str], delivery_id: str, at_seconds:
 
 
 def _signature(secret: str, signed: bytes) -> str:
-    key = base64.b64decode(secret.removeprefix(_FRONT))
+    key = base64.b64decode(secret.removeprefix(_PREFIX))
     return base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()

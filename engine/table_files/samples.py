@@ -1,5 +1,5 @@
 """Datasets that templates bring along: `assets/templates/datasets/NAME.csv`, where NAME is the dataset name in a template's
-nodes. One with a first line alone is empty: it is filled by the flow.
+nodes. A file that has only its header makes an empty dataset, which the flow fills.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The schema of a tool as an MCP server wrote it, in the shape that the models and the SDKs of the providers rely on.
 
-What JSON Schema allows and they do not take is written in another way: a schema `true` is `{}`. A key that is null or
-whose value is of a wrong type is left out: it limits the arguments less, and the tool can be called.
+They do not take a schema `true`, which becomes `{}`. A key that is null, or whose value is of a wrong type, is left out:
+then the schema allows more arguments than the server takes, but models can call the tool.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ONE_SCHEMA = frozenset(
 
 
 def sound_schema(schema: Mapping[str, Any]) -> JsonSchema:
-    """Returns the schema of a tool's arguments, which is that of an object."""
+    """Returns the schema of a tool's arguments in this shape. Its type is always `object`."""
     return {**_sound(schema), "type": "object"}
 
 
@@ -74,6 +74,7 @@ def _is_size(value: Json) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
+#: Key -> whether a value is of the type that JSON Schema asks for there. Other keys take any value.
 _FITS: Mapping[str, Callable[[Json], bool]] = {
     "type": _is_type,
     "enum": _is_list,

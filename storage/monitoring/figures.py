@@ -49,18 +49,11 @@ class Kind(Struct, frozen=True):
     last_at: Millis
 
 
-class Endpoint(Struct, frozen=True):
-    """A flow in the period. `title` None: calls whose flow id is unknown. `by_slot` counts requests."""
+class _Calls(Struct, frozen=True, kw_only=True):
+    """Calls in the period: accepted jobs by status, and the kinds of failures and refusals."""
 
-    flow_id: str
-    title: str | None
-    live_version: int | None
-    deleted: bool
     by_status: Mapping[str, int]
-    by_slot: tuple[int, ...]
-    took: Took | None
-    cost: Cost
-    kinds: tuple[Kind, ...]
+    kinds: tuple[Kind, ...] = field(default=())
 
     @property
     def requests(self) -> int:
@@ -83,27 +76,22 @@ class Endpoint(Struct, frozen=True):
         return max(self.kinds, key=lambda kind: kind.last_at, default=None)
 
 
-class CallerFigures(Struct, frozen=True):
+class Endpoint(_Calls, frozen=True, kw_only=True):
+    """A flow in the period. `title` None: calls whose flow id is unknown. `by_slot` counts requests."""
+
+    flow_id: str
+    title: str | None
+    live_version: int | None
+    deleted: bool
+    by_slot: tuple[int, ...]
+    took: Took | None
+    cost: Cost
+
+
+class CallerFigures(_Calls, frozen=True, kw_only=True):
     """The calls with one key in the period; `key_id` is empty for calls with no known key."""
 
     key_id: str
-    by_status: Mapping[str, int]
-    kinds: tuple[Kind, ...]
-
-    @property
-    def requests(self) -> int:
-        """The number of accepted jobs."""
-        return sum(self.by_status.values())
-
-    @property
-    def refused(self) -> int:
-        """The number of calls that created no job."""
-        return sum(kind.count for kind in self.kinds if kind.refused)
-
-    @property
-    def last_error(self) -> Kind | None:
-        """The failure or refusal that occurred last, or None."""
-        return max(self.kinds, key=lambda kind: kind.last_at, default=None)
 
 
 class Now(Struct, frozen=True):
@@ -123,36 +111,19 @@ class Now(Struct, frozen=True):
     quota_of: str | None = None
 
 
-class Figures(Struct, frozen=True):
+class Figures(_Calls, frozen=True, kw_only=True):
     """All figures except the curves. `costs`: (slot, flow id, connection, model) -> cost, by the time of the call."""
 
     period: Period
     endpoints: tuple[Endpoint, ...]
-    by_status: Mapping[str, int]
     statuses: tuple[Mapping[str, int], ...]
     took: Took | None
     took_before: Took | None
     requests_before: int
     costs: Costs
     now: Now
-    kinds: tuple[Kind, ...] = field(default=())
     #: The most calling keys first.
     callers: tuple[CallerFigures, ...] = field(default=())
-
-    @property
-    def requests(self) -> int:
-        """The number of accepted jobs."""
-        return sum(self.by_status.values())
-
-    @property
-    def refused(self) -> int:
-        """The number of calls that created no job."""
-        return sum(kind.count for kind in self.kinds if kind.refused)
-
-    @property
-    def success(self) -> float | None:
-        """Completed jobs divided by completed and failed ones, 0 to 1; None without any."""
-        return success_of(self.by_status)
 
     @property
     def cost(self) -> Cost:
@@ -227,7 +198,7 @@ def _callers(counts: Counts, failures: Failures, refusals: Refusals) -> tuple[Ca
         mine[status] = mine.get(status, 0) + jobs
     kinds = _kinds(failures, refusals, lambda _flow_id, key_id: key_id)
     found = [
-        CallerFigures(key_id, by_status.get(key_id, {}), tuple(kinds.get(key_id, ())))
+        CallerFigures(key_id=key_id, by_status=by_status.get(key_id, {}), kinds=tuple(kinds.get(key_id, ())))
         for key_id in {*by_status, *kinds}
     ]
     return tuple(sorted(found, key=lambda one: (-one.requests, -one.refused, one.key_id)))

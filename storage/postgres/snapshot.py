@@ -14,7 +14,7 @@ from storage.backup import DATABASE, list_file_hashes
 from storage.engines import sqlite_url
 from storage.file_bytes import FILES_FOLDER
 from storage.files import list_hashes
-from storage.knowledge_changes import index_all_pieces
+from storage.knowledge_documents import index_all_pieces
 from storage.migrations.upgrade import upgrade
 from storage.opening import open_database
 from storage.postgres.all_rows import PostgresFiles, PostgresRows, reading_all, session_in

@@ -30,7 +30,8 @@ from engine.models.embeddings import Embedded
 from engine.models.usage import ModelCall
 from storage.database import Database
 from storage.knowledge import find_collection, hold_collection
-from storage.knowledge_changes import NewPiece, insert_source
+from storage.knowledge_changes import insert_source
+from storage.knowledge_documents import NewPiece
 from storage.opening import open_database
 
 PIECES, PER_DOCUMENT, WORDS, DIMENSIONS = 50_000, 50, 150, 768

@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from engine.flow.document import parse_flow_file
+from engine.flow.flow_file import parse_flow_file
 from engine.flow.yaml_files import as_yaml
 from tests.factories import greeting
 

@@ -16,7 +16,7 @@ from engine.actions.principal import Principal
 from engine.actions.secrets import add_secret, set_secret_hosts
 from engine.actions.workspaces import ensure_workspace
 from engine.core.errors import FlowInvalid, Invalid, NotAllowed
-from engine.flow.document import FlowFile
+from engine.flow.flow_file import FlowFile
 from engine.flow.node_http import SecretValue
 from engine.jobs.at_work import AtWork
 from engine.jobs.submit.accept import Caller

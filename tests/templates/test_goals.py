@@ -9,7 +9,7 @@ import pytest
 
 from api.commands.parser import main
 from engine.flow.contract import samples_of
-from engine.flow.document import FlowFile
+from engine.flow.flow_file import FlowFile
 from engine.flow.goals import Goal, all_goals
 from tests.engine.flow.test_goals import finished
 from tests.templates.test_templates import bring_datasets

@@ -15,7 +15,7 @@ from engine.actions.datasets import bring_samples, change_row
 from engine.actions.knowledge import bring_documents
 from engine.actions.principal import command_line
 from engine.actions.workspaces import ensure_workspace
-from engine.flow.document import FlowFile, parse_flow_file
+from engine.flow.flow_file import FlowFile, parse_flow_file
 from engine.flow.node_type import GROUPS
 from engine.flow.validation import deploy_problems
 from engine.knowledge.samples import sample_documents

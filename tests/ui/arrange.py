@@ -12,6 +12,7 @@ from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
 from engine.actions.jobs import submit
+from engine.actions.members import ensure_owner, sign_in
 from engine.flow.document import Document, load_document
 from engine.jobs.submit.accept import Caller
 from engine.jobs.transitions import finish
@@ -21,7 +22,7 @@ from storage.members import list_people
 from storage.refusals import Counted, RefusedRow, add_refusals
 from storage.steps import Progress
 from storage.tables import Step
-from tests.ui.conftest import Site
+from tests.ui.conftest import PASSWORD, Site, hashed
 from ui.page_session import PageSession
 
 FAILED = {
@@ -240,3 +241,17 @@ def h1(user: User) -> list[str]:
     """Returns the text of the page's h1; there must be exactly one."""
     assert user.client is not None
     return [getattr(element, "text", "") for element in user.client.elements.values() if element.tag == "h1"]
+
+
+def hrefs(user: User) -> list[str]:
+    """The addresses of the links on the page, in order."""
+    assert user.client is not None
+    return [str(one.props["href"]) for one in user.client.elements.values() if one.visible and one.props.get("href")]
+
+
+async def somebody_else(site: Site) -> User:
+    """Signs the owner of another workspace in, in the browser of the site."""
+    site.database.write_now(ensure_owner, site.workspace_id, "mallory@example.com", hashed())
+    cookie = await sign_in(site.database, "mallory@example.com", PASSWORD)
+    site.user.http_client.cookies.set("flowport_session", cookie)
+    return site.user

@@ -62,7 +62,9 @@ async def _json(recipient: Recipient, dataset: DatasetLine) -> AsyncIterator[str
 
 
 async def _pages(recipient: Recipient, dataset: DatasetLine) -> AsyncIterator[list[RowLine]]:
-    """Yields the rows, all of one table. Raises BrokenOff, because what was sent cannot be taken back."""
+    """Yields the rows in pages. Raises BrokenOff when they are replaced meanwhile: the pages that were sent are of another
+    table, so the download has to fail.
+    """
     after = 0
     try:
         while rows := await recipient.read(list_rows_on, recipient.workspace_id, dataset, after=after):

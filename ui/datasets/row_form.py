@@ -9,7 +9,7 @@ from nicegui import ui
 
 from engine.actions.datasets import add_row, change_row
 from engine.core.errors import Refusal
-from storage.dataset_changes import type_of
+from engine.core.json_types import json_type
 from storage.datasets import ColumnLine, DatasetLine, RowLine
 from ui.datasets.words import column_word
 from ui.forms.form import Form
@@ -109,7 +109,7 @@ def specs_of(dataset: DatasetLine, row: Mapping[str, Any]) -> list[FieldSpec]:
 
 
 def _spec(column: ColumnLine, value: Any) -> FieldSpec:
-    own = "string" if value is None else type_of(value)
+    own = "string" if value is None else json_type(value)
     kind = _KINDS.get(column.type) or _KINDS[own]
     if kind == "text" and isinstance(value, str) and (len(value) > LONG or "\n" in value):
         kind = "textarea"

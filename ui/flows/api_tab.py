@@ -11,7 +11,7 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 
 from engine.actions.deployments import endpoint_path
-from engine.actions.keys import find_try_key
+from engine.actions.keys import TRY_LABEL, find_try_key
 from engine.actions.samples import example_payload
 from engine.code_samples import YOUR_KEY, ask_for_job, code_examples, files_to_send, first_call, one_call_examples
 from engine.flow.contract import input_fields
@@ -25,7 +25,6 @@ from ui.flows.flow_states import draft_differs, newer_draft
 from ui.flows.hand_over import HandOver
 from ui.flows.made_up_note import MadeUp, load_made_up
 from ui.flows.recent_calls import FirstCalls
-from ui.flows.try_it import LABEL as TRY_LABEL
 from ui.flows.try_it import TryItNow, TryKeys
 from ui.kit.code_view import code
 from ui.kit.feedback import empty, fold

@@ -32,8 +32,8 @@ _MODEL = "fp_model"
 class GoalQuestions:
     """The questions, drawn into the current container.
 
-    `asked`: the wish, whose answers stand in them at first unless there is a flow; `on_change()` is called when
-    something else was filled in.
+    `asked`: the person's wish. What it says is filled in at first, or what the flow holds once one was made. `on_change()`
+    is called when an answer changes.
     """
 
     def __init__(
@@ -54,23 +54,23 @@ class GoalQuestions:
         self.tables = TableChoice(page_session, self.template, choices.datasets)
         self.form = Form(
             specs_of_schema(self._schema(models)),
-            self._first(choices, asked, models),
+            self._first_answers(choices, asked, models),
             lambda pointer, _value: self._changed(pointer),
             keep_file=file_keeper(page_session),
             widgets={WIDGET: self.tables.draw},
         )
-        with ui.element("p").classes("fp-row fp-wrap-row fp-s13 fp-t2") as self.look:
+        with ui.element("p").classes("fp-row fp-wrap-row fp-s13 fp-t2") as self.practice_row:
             words(_("The practice page is there for flows only."))
             button(_("Look at the page"), self._look_at_page, icon="visibility", small=True, kind="quiet")
-        self.look.visible = False
-        self._show_look()
+        self.practice_row.visible = False
+        self._show_practice_row()
         if asks_model and not models:
             self._draw_model_note(page_session)
 
     def read(self) -> FilledIn | None:
         """Returns what is filled in; None when an answer cannot be used, which its field says."""
         typed = self.form.value
-        found, wrong = {}, {f"{pointer}": text for pointer, text in self.form.unread.items()}
+        found, wrong = {}, self.form.unread
         for one in self.goal.questions:
             try:
                 found[one.name] = read_answer(one, typed.get(one.name))
@@ -95,7 +95,7 @@ class GoalQuestions:
         required = [name for name in fields if name not in may_be_empty]
         return {"type": "object", "properties": fields, "required": required}
 
-    def _first(self, choices: GoalChoices, asked: str, models: dict[str, str]) -> dict[str, Json]:
+    def _first_answers(self, choices: GoalChoices, asked: str, models: dict[str, str]) -> dict[str, Json]:
         answers = (
             answers_in(self.goal, choices.made.document)
             if choices.made is not None
@@ -128,8 +128,8 @@ class GoalQuestions:
         asked = [str(typed.get(one.name) or "") for one in self.goal.questions if one.kind == "address"]
         return next((one for one in asked if is_practice_page(one)), "")
 
-    def _show_look(self) -> None:
-        show_in_place(self.look, shown=bool(self._practice_page()))
+    def _show_practice_row(self) -> None:
+        show_in_place(self.practice_row, shown=bool(self._practice_page()))
 
     async def _look_at_page(self) -> None:
         if page := self._practice_page():
@@ -139,12 +139,12 @@ class GoalQuestions:
         """`pointer`: the question that has another answer now; "" for the documents to answer from."""
         if not pointer or any(pointer == f"/{one.name}" and one.kind == "table" for one in self.goal.questions):
             self._fit_first_try()
-        self._show_look()
+        self._show_practice_row()
         self.on_change()
 
     def _fit_first_try(self) -> None:
-        """Empties what is tried first while it is still the template's, which another table or other documents cannot
-        answer; puts it there again with the template's own.
+        """Clears the answers about the template's own data, which fit no other table and no other documents, when others are
+        chosen; fills them in again when the template's own are. An answer that the person changed stays.
         """
         first = first_answers(self.goal, self.template)
         shown = self.form.value

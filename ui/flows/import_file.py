@@ -8,7 +8,7 @@ from nicegui import events, ui
 
 from engine.actions.flows import import_flow, read_import
 from engine.core.errors import FlowInvalid, Refusal
-from engine.flow.document import MAX_FILE_BYTES, FlowFile
+from engine.flow.flow_file import MAX_FILE_BYTES, FlowFile
 from engine.flow.yaml_files import is_yaml, json_of_yaml
 from ui.kit import feedback
 from ui.kit.answer import answer_of

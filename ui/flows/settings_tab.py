@@ -136,29 +136,33 @@ def _draw_concurrency(settings: FlowSettings) -> None:
             link(_("API Keys"), "/settings/keys")
 
 
+def _draw_switch(settings: FlowSettings, setting: str, label: str, hint: str) -> None:
+    """Draws a setting that is on or off, and stored at once. It goes back when it is refused."""
+    kept = bool(settings.flow.settings.get(setting))
+    switch = ui.switch(label, value=kept)
+    switch.set_enabled(settings.may_edit)
+    switch.props["aria-describedby"] = words(hint, "fp-hint", tag="p").html_id
+
+    async def keep() -> None:
+        if not await settings.keep({setting: bool(switch.value) or None}):
+            switch.set_value(kept)
+
+    switch.on("update:model-value", keep, [])
+
+
 def _draw_docs(settings: FlowSettings) -> None:
     """Draws who may read the API docs of a flow."""
-    flow = settings.flow
-    public = bool(flow.settings.get("public_docs"))
     with card(_("API docs")), ui.element("div").classes("fp-form fp-narrow"):
-        switch = ui.switch(_("Anybody may read the API docs"), value=public)
-        switch.set_enabled(settings.may_edit)
-        hint = words(
+        _draw_switch(
+            settings,
+            "public_docs",
+            _("Anybody may read the API docs"),
             _(
                 "Fields, errors and code, without a sign-in. Off: only people who are signed in here. Calling the "
                 "API always takes a key."
             ),
-            "fp-hint",
-            tag="p",
         )
-        switch.props["aria-describedby"] = hint.html_id
-
-        async def keep() -> None:
-            if not await settings.keep({"public_docs": bool(switch.value) or None}):
-                switch.set_value(public)
-
-        switch.on("update:model-value", keep, [])
-        link(_("Open the docs"), f"/docs/flows/{flow.id}", "fp-s13", new_tab=True)
+        link(_("Open the docs"), f"/docs/flows/{settings.flow.id}", "fp-s13", new_tab=True)
 
 
 def _draw_kept(settings: FlowSettings) -> None:
@@ -192,26 +196,17 @@ def _draw_kept(settings: FlowSettings) -> None:
 
 def _draw_mcp(settings: FlowSettings) -> None:
     """Draws whether AI assistants may use the flow as a tool."""
-    offered = bool(settings.flow.settings.get("mcp"))
     address = f"{base_address(settings.page_session)}/mcp"
     with card(_("AI assistants (MCP)")), ui.element("div").classes("fp-form fp-narrow"):
-        switch = ui.switch(_("Offer this flow as a tool"), value=offered)
-        switch.set_enabled(settings.may_edit)
-        hint = words(
+        _draw_switch(
+            settings,
+            "mcp",
+            _("Offer this flow as a tool"),
             _(
                 "AI assistants, like Claude, can find this flow by its title and description and use it with an "
                 "API key (MCP). Each use counts toward the limits."
             ),
-            "fp-hint",
-            tag="p",
         )
-        switch.props["aria-describedby"] = hint.html_id
-
-        async def keep() -> None:
-            if not await settings.keep({"mcp": bool(switch.value) or None}):
-                switch.set_value(offered)
-
-        switch.on("update:model-value", keep, [])
         with ui.element("div").classes("fp-row"):
             words(address, "fp-mono fp-cut")
             copy_button(address, _("Copy address"))

@@ -15,7 +15,8 @@ from engine.actions.datasets import bring_samples
 from engine.actions.flows import create_flow
 from engine.actions.knowledge import bring_documents
 from engine.core.paths import ASSETS
-from engine.flow.document import Document, FlowFile, parse_flow_file
+from engine.flow.document import Document
+from engine.flow.flow_file import FlowFile, parse_flow_file
 from engine.flow.goals import all_goals
 from engine.flow.graph import Graph
 from engine.knowledge.samples import sample_documents
@@ -36,7 +37,8 @@ from ui.parts.model_wanted import ModelWanted, model_button
 FOLDER = ASSETS / "templates"
 #: The templates for beginners; the first-run page shows them too.
 FIRST = ("page-to-clean-text", "facts-from-a-page", "summarise-a-text", "website-analyzer")
-#: Purpose -> file names, in the order on screen. A file not named here is listed with datasets, or last.
+#: Purpose -> file names, in the order on screen. A template that is not named here stands below “Keep data” when it uses a
+#: dataset, else below “More”.
 SHELVES = {
     _("Read the web"): (
         "page-to-clean-text",
@@ -93,12 +95,12 @@ SHELVES = {
 _DATA, _MORE, _ALL = _("Keep data"), _("More"), _("All of them")
 #: Columns of steps that fit into a card at their usual size.
 _MOST_LARGE = 5
-#: How people call what happens at set times.
+#: Words by which people search for flows that run at set times.
 _AT_TIMES = (
     "every week, weekly, every day, daily, every morning, every monday, every month, monthly, every hour, regularly, "
     "schedule, scheduled, automatic, at set times"
 )
-#: How people look for pages to try something with.
+#: Words by which people search for pages to try something with.
 _PRACTICE = "practice shop, practice site, practice pages, example pages, bakery"
 _DATASET_NODES = frozenset({"dataset_source", "dataset_sink"})
 
@@ -280,7 +282,7 @@ class _Gallery:
         self.place = ui.element("div")
         self._fill()
 
-    def _nothing(self) -> None:
+    def _draw_nothing(self) -> None:
         missing = nearest_not_yet(self.words)
         if missing is not None:
             words(f"{missing.title} {missing.instead}", "fp-t2", tag="p")
@@ -300,7 +302,7 @@ class _Gallery:
         self.place.clear()
         with self.place:
             if not found:
-                self._nothing()
+                self._draw_nothing()
             for title, shelf in found:
                 words(title, "fp-shelf", tag="h2")
                 with ui.element("div").classes("fp-cards"):

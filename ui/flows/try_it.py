@@ -20,9 +20,12 @@ from engine.actions.keys import TRY_LABEL, NewKey, try_key
 from engine.core.environments import Environment
 from engine.core.errors import Refusal
 from engine.core.ids import JobId
+from engine.flow.called_flows import called_ids
 from engine.flow.contract import input_fields, payload_schema
 from engine.flow.document import Document
 from engine.flow.node_context import Json
+from engine.flow.person_questions import asks_person
+from engine.nodes import CATALOG
 from storage.jobs import find_job
 from storage.keys import list_keys
 from storage.questions import list_questions_of_job
@@ -46,7 +49,6 @@ from ui.parts.value_shapes import names_of_groups
 from ui.parts.value_view import readable
 from ui.parts.written_rows import WrittenRows
 
-LABEL = TRY_LABEL
 #: How long one poll waits for the end of the job, in seconds.
 WAIT_SECONDS = 20
 #: The same for a job that may begin to wait for a person, which ends no poll.
@@ -71,7 +73,7 @@ class TryKeys:
             at = app.database.clock.now()
             known = self._known.get(workspace_id)
             if known is not None and any(
-                (key.id, key.label, key.last4) == (known.id, LABEL, known.last4) and key.status(at) == "active"
+                (key.id, key.label, key.last4) == (known.id, TRY_LABEL, known.last4) and key.status(at) == "active"
                 for key in await page_session.query(list_keys)
             ):
                 return known.key
@@ -133,11 +135,6 @@ class _Call(Struct, frozen=True):
         return self.answers[-1][0].status >= 300
 
 
-def _may_ask(document: Document) -> bool:
-    """True when a step of the flow may wait for a person: an Approval, or what a called flow or an agent does."""
-    return any(node.type in {"approval", "agent", "call_flow"} for node in document.nodes)
-
-
 class TryItNow:
     """The card with the form, the result in plain words and both responses as code.
 
@@ -169,7 +166,8 @@ class TryItNow:
         self._sent = 0
         self._old_said = ""
         self._asking: list[str] = []
-        self._poll_seconds = ASKING_SECONDS if _may_ask(document) else WAIT_SECONDS
+        may_ask = asks_person(document, CATALOG) or called_ids(document)  # a called flow may, too
+        self._poll_seconds = ASKING_SECONDS if may_ask else WAIT_SECONDS
         specs = specs_of_schema(payload_schema(input_fields(document)))
         with card(_("Try it now")) as box:
             with box.head:

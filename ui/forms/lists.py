@@ -18,7 +18,7 @@ from ui.forms.file_box import FileBox
 from ui.forms.groups import Group, redraw_moved
 from ui.forms.more_items import MoreItems
 from ui.forms.part import Owner, Part
-from ui.forms.row_buttons import RowButtons
+from ui.forms.row_buttons import RowButtons, moved
 from ui.forms.specs import (
     ABSENT,
     ONE_OF,
@@ -229,14 +229,9 @@ class ItemList(Part):
 
     def move(self, row: _Row, by: int) -> None:
         """Moves a row up or down."""
-        at = self.rows.index(row)
-        to = at + by
-        if not 0 <= to < len(self.rows):
-            return
-        self.rows.insert(to, self.rows.pop(at))
-        row.element.move(target_index=to)
-        self._number()
-        self._changed()
+        if moved(self.rows, row, by):
+            self._number()
+            self._changed()
 
     def remove(self, row: _Row) -> None:
         """Removes a row."""

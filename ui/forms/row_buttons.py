@@ -22,6 +22,17 @@ _LEAVE = """(event) => {
 }"""
 
 
+def moved(rows: list[Any], row: Any, by: int) -> bool:
+    """Moves a row up or down in its list and on the page. False when it is at that end already."""
+    at = rows.index(row)
+    to = at + by
+    if not 0 <= to < len(rows):
+        return False
+    rows.insert(to, rows.pop(at))
+    row.element.move(target_index=to)
+    return True
+
+
 class RowButtons:
     """Draws the buttons into the current container. Without `move` a row is only removed."""
 

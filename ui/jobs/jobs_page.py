@@ -27,6 +27,7 @@ from ui.kit.text import Reader, _
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, opened, times_of
 from ui.parts.failure_words import failure_word
+from ui.parts.filter_choice import filter_choice
 from ui.parts.job_table import job_table
 from ui.parts.job_words import trigger_word
 from ui.parts.quota import quota_note
@@ -202,10 +203,7 @@ class JobsList:
         one.props["title"] = one.props["aria-label"]
 
     def _select(self, label: str, options: dict[str, str], value: str, name: str) -> None:
-        choice = ui.select(options, value=value if value in options else ANY)
-        choice.props("outlined dense options-dense").classes("fp-filter")
-        choice.props["aria-label"] = label
-        choice.on_value_change(lambda event: self._narrow(**{name: event.value or ""}))
+        filter_choice(label, options, value, lambda chosen: self._narrow(**{name: chosen}))
 
     async def _span(self, span: Span) -> None:
         await self._narrow(span=span)

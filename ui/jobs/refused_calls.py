@@ -38,6 +38,7 @@ from ui.parts.accept_field import (
     take_back,
     unknown_fields_of,
 )
+from ui.parts.filter_choice import filter_choice
 from ui.parts.refusal_words import CODES, refusal_word, what_was_wrong
 from ui.parts.time_range import Span, span_choice, span_of
 
@@ -192,10 +193,7 @@ class RefusedCalls:
         await self.look()
 
     def _select(self, label: str, options: dict[str, str], value: str, name: str) -> None:
-        choice = ui.select(options, value=value if value in options else ANY)
-        choice.props("outlined dense options-dense").classes("fp-filter")
-        choice.props["aria-label"] = label
-        choice.on_value_change(lambda event: self._narrow(**{name: event.value or ""}))
+        filter_choice(label, options, value, lambda chosen: self._narrow(**{name: chosen}))
 
     async def _span(self, span: Span) -> None:
         await self._narrow(span=span)

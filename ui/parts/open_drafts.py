@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -37,6 +37,8 @@ T = TypeVar("T")
 #: Called after a change with the operations, the new revision, the tab that made it and the person's name. Tab and name
 #: are empty when the stored draft was changed without a tab of this server.
 Listener = Callable[[Sequence[Op], int, str, str], None]
+#: Applies operations as an edit of this person, who can undo it on the canvas; False when it was refused.
+Edit = Callable[[Sequence[Op]], Awaitable[bool]]
 
 
 def _document_of(row: DraftRow) -> Document:

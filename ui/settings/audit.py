@@ -18,6 +18,7 @@ from ui.kit.text import _
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, times_of
 from ui.parts.ask_owners import ask_note
+from ui.parts.filter_choice import filter_choice
 from ui.parts.time_range import Span, span_choice
 from ui.settings.audit_csv import CSV_PATH, PATH, AuditView
 from ui.settings.audit_lines import KINDS, Places, is_about_its_actor, load_names, load_places, more, what
@@ -99,10 +100,7 @@ class AuditPage:
         span_choice(self.view.span, self._span)
 
     def _select(self, label: str, options: Mapping[str, str], value: str, name: str) -> None:
-        choice = ui.select(dict(options), value=value if value in options else ANY)
-        choice.props("outlined dense options-dense").classes("fp-filter")
-        choice.props["aria-label"] = label
-        choice.on_value_change(lambda event: self._narrow(**{name: event.value or ""}))
+        filter_choice(label, options, value, lambda chosen: self._narrow(**{name: chosen}))
 
     async def _span(self, span: Span) -> None:
         await self._narrow(span=span)

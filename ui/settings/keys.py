@@ -9,7 +9,7 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from engine.actions.keys import TRY_LABEL, revoke_key, rotate_key
+from engine.actions.keys import find_try_key, revoke_key, rotate_key
 from engine.core.environments import Environment
 from storage.flows import list_flows
 from storage.job_documents import list_flow_titles
@@ -46,9 +46,10 @@ _CALLS_MS = 60_000
 
 
 class SeenKeys(Struct, frozen=True):
-    """The data that the page shows."""
+    """The data that the page shows. `of_button`: the id of the key that only the button Try it now uses."""
 
     keys: tuple[KeyRow, ...]
+    of_button: str | None
     titles: Mapping[str, str]
     flows: Mapping[str, str]
     limits: Limits
@@ -58,7 +59,8 @@ def load_keys(session: Session, workspace_id: str) -> SeenKeys:
     """Reads every key, the revoked ones last."""
     keys = sorted(list_keys(session, workspace_id), key=lambda key: key.revoked_at is not None)
     flows = {flow.id: flow.title for flow in list_flows(session, workspace_id)}
-    return SeenKeys(tuple(keys), list_flow_titles(session, workspace_id), flows, get_limits(session, workspace_id))
+    titles, limits = list_flow_titles(session, workspace_id), get_limits(session, workspace_id)
+    return SeenKeys(tuple(keys), find_try_key(session, workspace_id), titles, flows, limits)
 
 
 def register(app: App) -> None:
@@ -191,11 +193,11 @@ class KeysPage:
                 badge(_("rotating, the old one works {left} more").format(left=left), kind="warn", icon="sync")
         with ui.element("div").classes("fp-s12 fp-t3"):
             words(key.masked, "fp-mono")
-            if not _of_button(key):
+            if key.id != self.seen.of_button:
                 words(" · " + _("by {created_by}").format(created_by=key.created_by))
             for own in own_limits(key, self.times.reader):
                 words(f" · {own}")
-        if _of_button(key):
+        if key.id == self.seen.of_button:
             words(_("made by Flowport for this button"), "fp-s12 fp-t3", tag="div")
 
     def _draw_menu(self, key: KeyRow) -> None:
@@ -269,8 +271,3 @@ class KeysPage:
         if not outcome.refused:
             feedback.told(_("{label} is revoked.").format(label=key.label))
             await self._look()
-
-
-def _of_button(key: KeyRow) -> bool:
-    """True for the key that Flowport makes for its own button Try it now."""
-    return key.label == TRY_LABEL and key.environment == Environment.DEV

@@ -22,21 +22,15 @@ from engine.models.embeddings import Embedded, Purpose, batches
 from storage.database import Database, now
 from storage.files import add_read, list_shared
 from storage.knowledge import (
-    MAX_CHARS,
-    MAX_PIECES,
     CollectionLine,
     get_collection,
     hold_collection,
     list_dataset_sources,
+    most_text,
     read_room,
 )
-from storage.knowledge_changes import (
-    add_receipt,
-    find_document,
-    find_receipt,
-    find_source_named,
-    insert_source,
-)
+from storage.knowledge_changes import add_receipt, find_receipt, find_source_named, insert_source
+from storage.knowledge_documents import find_document
 from storage.knowledge_vectors import all_as_bytes
 
 #: The name of the source that holds what flows add.
@@ -172,11 +166,11 @@ def _add(
     known = None if source is None else find_document(session, source.id, document.key)
     is_same = known is not None and known.hash == document.hash and known.model == (model if vectors else "")
     room = read_room(session, workspace_id)
-    pieces, chars = (known.pieces, known.chars) if known else (0, 0)  # it makes way for this text
-    is_full = room.pieces - pieces + len(document.pieces) > MAX_PIECES or room.chars - chars + len(text) > MAX_CHARS
-    if is_full and not is_same:
+    if known is not None:
+        room = room.without(known.pieces, known.chars)
+    if not is_same and not room.has_room_for(len(document.pieces), len(text)):
         raise TooLarge(
-            f"The workspace holds its most: {MAX_PIECES:,} pieces or {MAX_CHARS // 1_000_000} million characters",
+            f"The workspace holds its most: {most_text()}",
             remedy="Delete sources on the page Knowledge that are not needed any more.",
         )
     if source is None:

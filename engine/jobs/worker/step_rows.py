@@ -20,7 +20,7 @@ from storage.value_sizes import VALUE_CAP
 
 #: The number of characters that are kept of a step's value above VALUE_CAP.
 BEGINNING = 20_000
-#: What errors say in words.
+#: The keys of an error whose texts are sentences for people.
 _WORDS = frozenset({"message", "why", "remedy"})
 
 
@@ -103,7 +103,7 @@ def progress_of(reported: Reports) -> Progress:
             case StepEnded():
                 steps[item.key] = _ended(item, lease.attempt, redaction)
                 _put_values(values, item, redaction)
-                if item.status != "waiting":  # the question told of itself when it was stored
+                if item.status != "waiting":  # the event of a question is stored with the question
                     events.append((f"step.{item.status}", item.ended_at, _end_event(item, redaction)))
             case CallReport():
                 calls.append(_call(item))
@@ -150,7 +150,7 @@ def redacted_error(error: RunError, redaction: Redaction) -> dict[str, Any]:
 
 
 def _without_secrets(said: dict[str, Any], redaction: Redaction) -> dict[str, Any]:
-    """Returns an error or a try without secrets, of which its words may have been cut from others."""
+    """Returns an error or a try without secrets. Its sentences may hold the beginning of a longer text, and so of a secret."""
     return {
         name: value
         if not isinstance(value, str)
@@ -162,7 +162,7 @@ def _without_secrets(said: dict[str, Any], redaction: Redaction) -> dict[str, An
 
 
 def _put_values(values: dict[tuple[StepKey, str], NewValue], step: StepEnded, redaction: Redaction) -> None:
-    """Stores what a step gave."""
+    """Puts the output, the tries and the log of a step among the values to store."""
     if step.status == "completed":
         _put_value(values, step.key, "output", step.output, redaction)
     if any(one.code for one in step.tries):  # a first try that succeeded has nothing to show
@@ -181,9 +181,10 @@ def _put_value(
     *,
     keys: bool = False,
 ) -> None:
-    """Stores a value of a step; above VALUE_CAP bytes, its first characters as one JSON string. Strings that look like
-    `keys` are not hidden of outputs and parts: another attempt goes on with them, and a string may look like a key without
-    being one. What looks like one is hidden when an output is shown.
+    """Puts a value of a step among the values to store; above VALUE_CAP bytes, its first characters as one JSON string.
+
+    `keys`: texts that only look like API keys are hidden, too. Outputs and parts keep them, since another attempt goes on
+    with these values, and a text may look like a key without being one; they are hidden when an output is shown.
     """
     text, size = encoded(value)
     if size > VALUE_CAP:

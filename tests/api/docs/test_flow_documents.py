@@ -17,8 +17,9 @@ from api.docs.openapi import contract_of, flow_document, served_at
 from api.docs.portable_schema import portable, reads_everywhere
 from engine.core.paths import ASSETS
 from engine.flow.contract import example_payload, input_fields
-from engine.flow.document import Document, parse_flow_file
+from engine.flow.document import Document
 from engine.flow.file_values import takes_files
+from engine.flow.flow_file import parse_flow_file
 from engine.flow.payload_check import WEB_ADDRESS, check_payload
 from engine.nodes.model_answers import object_schema
 from tests.api.docs.odd_flows import ODD_FLOWS

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engine.core.paths import ASSETS
-from engine.flow.branches import lead_to_output_ops
+from engine.flow.branch_edits import lead_to_output_ops
 from engine.flow.document import Document
 from engine.flow.edits import apply_ops, invert
 from engine.flow.flow_warnings import flow_warnings, mending_ops

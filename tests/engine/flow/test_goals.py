@@ -6,7 +6,8 @@ import pytest
 
 from engine.core.paths import ASSETS
 from engine.flow.contract import input_fields, samples_of
-from engine.flow.document import Document, parse_flow_file
+from engine.flow.document import Document
+from engine.flow.flow_file import parse_flow_file
 from engine.flow.goal_search import MOST, NEAREST, find_goals
 from engine.flow.goals import (
     BadAnswer,

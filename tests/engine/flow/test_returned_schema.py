@@ -9,7 +9,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from engine.flow.contract import result_schema
-from engine.flow.document import MAX_DEPTH, Document
+from engine.flow.document import Document
+from engine.flow.storable_values import MAX_DEPTH
 from engine.flow.validation import problems
 from tests.engine.run.arrange import WORK, flow, go
 

@@ -5,7 +5,8 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from engine.flow.document import Document, parse_flow_file
+from engine.flow.document import Document
+from engine.flow.flow_file import parse_flow_file
 from engine.flow.validation import deploy_problems, marks, problems, why_not_connected, without_parked
 from engine.nodes import CATALOG
 

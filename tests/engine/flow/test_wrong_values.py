@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel, Field, ValidationError
 
-from engine.flow.document import parse_flow_file
+from engine.flow.flow_file import parse_flow_file
 from engine.flow.wrong_values import wrong_value
 
 

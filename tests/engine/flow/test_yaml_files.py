@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core.errors import FlowInvalid
-from engine.flow.document import FlowFile, parse_flow_file
+from engine.flow.flow_file import FlowFile, parse_flow_file
 from engine.flow.yaml_files import MAX_YAML_BYTES, TooLargeForYaml, as_yaml, is_yaml, json_of_yaml
 from tests.factories import greeting
 

@@ -19,7 +19,7 @@ from engine.flow.document import Document
 from engine.flow.named_secrets import secrets_in
 from engine.jobs.questions import answer
 from storage.jobs import read_value
-from tests.engine.jobs.test_agents import Kitchen
+from tests.engine.jobs.kitchen import Kitchen
 from tests.engine.jobs.test_questions import open_question
 from tests.engine.jobs.world import World
 from tests.stand_ins.local_server import LocalServer, Reply, Seen

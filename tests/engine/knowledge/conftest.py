@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from engine.actions.knowledge import add_collection
 from engine.actions.principal import Principal
 from engine.core.clock import MovedClock
 from engine.flow.node_context import NodeFailed
@@ -68,6 +69,12 @@ def world(new_data: Path, clock: MovedClock) -> Iterator[World]:
 @pytest.fixture
 def ada(world: World) -> Principal:
     return person(world.workspace_id)
+
+
+@pytest.fixture
+def made(world: World, ada: Principal) -> str:
+    """The id of an empty collection."""
+    return world.write(add_collection, ada, "Shop")
 
 
 @pytest.fixture

@@ -12,15 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from storage.database import Database
-from storage.knowledge_changes import (
-    NewPiece,
-    begin_document,
-    clear_some,
-    finish_document,
-    insert_collection,
-    insert_source,
-    write_pieces,
-)
+from storage.knowledge_changes import insert_collection, insert_source
+from storage.knowledge_documents import NewPiece, begin_document, clear_some, finish_document, write_pieces
 from storage.knowledge_terms import terms_of
 from storage.knowledge_vectors import NearPiece, find_by_meaning
 from storage.knowledge_word_index import find_by_words

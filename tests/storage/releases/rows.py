@@ -9,15 +9,8 @@ from sqlalchemy.orm import Session
 from engine.core.clock import DAY, HOUR, Millis
 from engine.secrets.sealing import Vault
 from storage.database import now
-from storage.knowledge_changes import (
-    NewPiece,
-    add_receipt,
-    begin_document,
-    finish_document,
-    insert_collection,
-    insert_source,
-    write_pieces,
-)
+from storage.knowledge_changes import add_receipt, insert_collection, insert_source
+from storage.knowledge_documents import NewPiece, begin_document, finish_document, write_pieces
 from storage.settings import SECRET_HOSTS_FOUND, put_setting
 from storage.tables import (
     Batch,

@@ -27,16 +27,10 @@ from storage.questions import find_question
 from storage.tables import Job
 from tests.factories import asks_person, sets_aside
 from tests.stored import failing
-from tests.ui.arrange import box, buttons, draft, h1, open_page, page_text, press, until
+from tests.ui.arrange import box, buttons, draft, h1, hrefs, open_page, page_text, press, until
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import working
 from ui.parts.open_drafts import drafts_of
-
-
-def hrefs(user: User) -> list[str]:
-    """The addresses of the links on the page, in order."""
-    assert user.client is not None
-    return [str(one.props["href"]) for one in user.client.elements.values() if one.visible and one.props.get("href")]
 
 
 def goal_links(user: User) -> list[str]:

@@ -39,7 +39,16 @@ def _figures(**more: Any) -> Figures:
     statuses: list[dict[str, int]] = [{} for _ in range(SLOTS)]
     statuses[5] = {"completed": 4, "failed": 1}
     statuses[-1] = {"completed": 2, "refused": 3}
-    endpoint = Endpoint("flow_1", "Greeting", 4, False, {"completed": 6, "failed": 1}, (0,) * SLOTS, None, Cost(), ())
+    endpoint = Endpoint(
+        flow_id="flow_1",
+        title="Greeting",
+        live_version=4,
+        deleted=False,
+        by_status={"completed": 6, "failed": 1},
+        by_slot=(0,) * SLOTS,
+        took=None,
+        cost=Cost(),
+    )
     whole = Figures(
         period=PERIOD,
         endpoints=(endpoint,),

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from engine.core.errors import Problem, Refusal
-from engine.flow.branches import lead_to_output_ops
+from engine.flow.branch_edits import lead_to_output_ops
 from engine.flow.document import Document, Position
 from engine.flow.edits import EditRefused, Op, add_node, add_note, connect_ops, paste_ops
 from engine.flow.flow_warnings import flow_warnings

@@ -11,7 +11,7 @@ from typing import Any
 
 from nicegui import ui
 
-from engine.flow.branches import lead_to_output_ops
+from engine.flow.branch_edits import lead_to_output_ops
 from engine.flow.document import Document
 from engine.flow.edits import Op, add_node, update_node
 from engine.flow.node_type import NodeType
@@ -34,11 +34,10 @@ from ui.kit.ask import ask_text
 from ui.kit.feedback import open_page
 from ui.kit.parts import button, icon, words
 from ui.kit.text import _
+from ui.parts.open_drafts import Edit
 from ui.playground.canvas.palette import ARROWS, narrow_to, node_list, said_about
 from ui.playground.canvas.steps_list import StepsList, way_words
 
-#: Applies an edit of this tab that can be undone; False when it was refused.
-Edit = Callable[[Sequence[Op]], Awaitable[bool]]
 #: From this number of outputs on, a dialog asks which output to connect.
 _MANY_PORTS = 2
 

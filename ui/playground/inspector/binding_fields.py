@@ -12,8 +12,8 @@ from typing import Any
 import jsonpointer
 from nicegui import ui
 
-from engine.flow.document import unfit
 from engine.flow.json_values import read_strictly
+from engine.flow.storable_values import unfit
 from ui.forms.row_buttons import RowButtons
 from ui.kit.parts import sentence, words
 from ui.kit.text import _, type_word

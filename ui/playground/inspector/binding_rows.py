@@ -11,7 +11,7 @@ import jsonpointer
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
-from ui.forms.row_buttons import RowButtons
+from ui.forms.row_buttons import RowButtons, moved
 from ui.kit.parts import button, words
 from ui.kit.text import _
 from ui.playground.inspector.bindings import Bindings
@@ -92,12 +92,8 @@ class _Fields:
 
     def move(self, row: _Field, by: int) -> Any:
         """Moves a field up or down."""
-        to = self.rows.index(row) + by
-        if not 0 <= to < len(self.rows):
+        if not moved(self.rows, row, by):
             return None
-        self.rows.remove(row)
-        self.rows.insert(to, row)
-        row.element.move(target_index=to)
         self.number()
         return self.told(row.name)
 

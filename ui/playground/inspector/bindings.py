@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 from nicegui import ui
 
-from engine.flow.document import Node, unfit
+from engine.flow.document import Node
 from engine.flow.node_type import NodeType
+from engine.flow.storable_values import unfit
 from engine.flow.value_types import type_of
 from ui.flow_view.canvas_types import NodeName
 from ui.kit.parts import button, icon, sentence, words

@@ -15,7 +15,7 @@ from nicegui import ui
 
 from engine.flow.json_values import read_strictly
 from engine.flow.value_types import NUMBER, YES_NO
-from ui.forms.row_buttons import RowButtons
+from ui.forms.row_buttons import RowButtons, moved
 from ui.forms.values import lines_of, same
 from ui.kit.parts import button, icon_button, menu_button, menu_item, words
 from ui.kit.text import _
@@ -235,13 +235,7 @@ class BoundList:
 
     def move(self, row: _Item, by: int) -> Any:
         """Moves an item up or down."""
-        to = self.rows.index(row) + by
-        if not 0 <= to < len(self.rows):
-            return None
-        self.rows.remove(row)
-        self.rows.insert(to, row)
-        row.element.move(target_index=to)
-        return self.told()
+        return self.told() if moved(self.rows, row, by) else None
 
     def paste(self, row: _Item, text: str) -> Any:
         """Makes an item of each line. They begin in this row when nothing stands in it, else after it."""

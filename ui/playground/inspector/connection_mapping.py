@@ -6,36 +6,33 @@ the focus.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nicegui import ui
 
 from engine.core.errors import Problem
 from engine.flow.document import Edge, Node
-from engine.flow.edits import Op, update_node
+from engine.flow.edits import update_node
 from engine.flow.node_type import Catalog
 from engine.flow.output_schemas import out_schema
-from engine.flow.renames import with_inputs
 from engine.nodes import CATALOG
 from ui.flow_view.node_views import names_of
 from ui.kit import feedback
 from ui.kit.parts import button, icon, icon_button, menu_button, menu_item, words
 from ui.kit.text import _
 from ui.page_session import PageSession
-from ui.parts.open_drafts import OpenDraft
+from ui.parts.open_drafts import Edit, OpenDraft
 from ui.playground.inspector.bindings import Bindings, preview
 from ui.playground.inspector.called_flow_fields import CalledFields
 from ui.playground.inspector.data_list import DataList
 from ui.playground.inspector.input_fields import draw_inputs
-from ui.playground.inspector.renaming import brought_up, with_readers
+from ui.playground.inspector.renaming import edit_inputs
 from ui.playground.state.available_data import NOT_RUN, broken_finder, source_of
 from ui.playground.state.last_run import LastRun
 from ui.playground.state.preview import nodes_in, preview_of
 from ui.playground.state.replacements import broken_data
 from ui.playground.state.suggestions import Suggestion, suggestions
-
-Edit = Callable[[Sequence[Op]], Awaitable[Any]]
 
 
 class EdgeMapping:
@@ -167,26 +164,8 @@ class EdgeMapping:
         return self.bindings.take(str(picked["raw"]), str(picked["name"])) if self.bindings else None
 
     async def _changed(self, inputs: dict[str, Any], _name: str) -> None:
-        target = self.target
-        if target is None or self.bindings is None or list(inputs.items()) == list(target.inputs.items()):
-            return  # their order counts, too
-        if CATALOG[target.type].free_form and list(inputs) != list(target.inputs):
-            await self._rename(self.bindings, dict(target.inputs), inputs)
-        else:
-            await self.edit([with_inputs(target, inputs)])
-        self._show_around()
-
-    async def _rename(self, bindings: Bindings, before: dict[str, Any], inputs: dict[str, Any]) -> None:
-        def make() -> Op | None:
-            target = self.target
-            return with_inputs(target, brought_up(before, inputs, target.inputs)) if target is not None else None
-
-        layout = bindings.box.client.layout  # the question stays when something else is selected
-        ops, asked = await with_readers(lambda: self.draft.document, make, self.catalog, layout)
-        await self.edit(ops)
-        target = self.target
-        if asked and target is not None and not bindings.box.is_deleted:
-            bindings.show(dict(target.inputs))  # with what others have changed while it was asked
+        if self.bindings is not None and await edit_inputs(self.draft, self.bindings, inputs, self.catalog, self.edit):
+            self._show_around()
 
     def _show_around(self) -> None:
         """Draws the suggestions and previews."""

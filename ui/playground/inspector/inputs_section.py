@@ -4,29 +4,28 @@ run.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nicegui import background_tasks, ui
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
-from engine.flow.edits import Op, update_node
+from engine.flow.edits import update_node
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.output_schemas import OutputSchemas
-from engine.flow.renames import with_inputs
 from engine.flow.value_types import with_type
 from ui.flow_view.canvas_types import NodeName
 from ui.flow_view.node_views import names_of
 from ui.kit.parts import words
 from ui.kit.text import _
 from ui.page_session import PageSession
-from ui.parts.open_drafts import OpenDraft
+from ui.parts.open_drafts import Edit, OpenDraft
 from ui.playground.inspector.bindings import Bindings
 from ui.playground.inspector.data_list import DataList
 from ui.playground.inspector.input_fields import draw_inputs
 from ui.playground.inspector.previews import Previews, nodes_used
-from ui.playground.inspector.renaming import brought_up, with_readers
+from ui.playground.inspector.renaming import edit_inputs
 from ui.playground.state.available_data import (
     NOT_RUN,
     broken_finder,
@@ -42,8 +41,6 @@ from ui.playground.state.suggestions import Suggestion, ops_of, suggestions
 
 #: Number of earlier nodes whose data is listed at first; the search loads the others.
 NEAREST = 20
-
-Edit = Callable[[Sequence[Op]], Awaitable[Any]]
 
 
 class InputsSection:
@@ -203,36 +200,14 @@ class InputsSection:
             await self.look_again()
 
     async def _inputs_changed(self, inputs: dict[str, Any], _name: str) -> None:
-        node = self.node
-        if node is None or list(inputs.items()) == list(node.inputs.items()):  # their order counts, too
-            return
-        if self._names_of(inputs) == self._names_of(node.inputs):
-            await self.edit([with_inputs(node, inputs)])
-        else:
-            await self._rename(dict(node.inputs), inputs)
-        self.preview_soon()
-
-    async def _rename(self, before: dict[str, Any], inputs: dict[str, Any]) -> None:
-        def make() -> Op | None:
-            node = self.node
-            return with_inputs(node, brought_up(before, inputs, node.inputs)) if node is not None else None
-
-        layout = self.bindings.box.client.layout  # the question stays when another step is selected
-        ops, asked = await with_readers(lambda: self.draft.document, make, self.catalog, layout)
-        await self.edit(ops)
-        node = self.node
-        if asked and node is not None and not self.bindings.box.is_deleted:
-            self.put(dict(node.inputs))  # with what others have changed while it was asked
+        if await edit_inputs(self.draft, self.bindings, inputs, self.catalog, self.edit):
+            self.preview_soon()
 
     async def _type_changed(self, name: str, value_type: str) -> None:
         node = self.node
         if node is not None:
             await self.edit([update_node(node, config=with_type(node, name, value_type))])
             self.preview_soon()
-
-    def _names_of(self, inputs: Mapping[str, Any]) -> list[str]:
-        """The names that the designer gave, which are the fields of the output; none where names are fixed."""
-        return list(inputs) if self.kind.free_form else []
 
     def _show_offers(self) -> None:
         if not self.readonly and not self.bindings.box.is_deleted:

@@ -27,11 +27,8 @@ from ui.playground.inspector.values_tab import ValuesTab
 from ui.playground.state.last_run import LastRun
 
 if TYPE_CHECKING:
-    from ui.parts.open_drafts import OpenDraft
+    from ui.parts.open_drafts import Edit, OpenDraft
     from ui.playground.run.panel import RunPanel
-
-#: Applies operations as an edit of this person, undoable on the canvas.
-Edit = Callable[[Sequence[Op]], Awaitable[Any]]
 
 
 #: Browser function that moves the keyboard focus to the first field or button of the open tab, or to the panel when the
@@ -160,7 +157,7 @@ class Inspector:
         ends = {edge.id, edge.source, edge.target} if edge is not None else set[str]()
         return ends | {one for one in (self.node_id, self.edge_id) if one}
 
-    async def _edit(self, ops: Sequence[Op], part: SetUpTab | EdgeMapping) -> Any:
+    async def _edit(self, ops: Sequence[Op], part: SetUpTab | EdgeMapping) -> bool:
         """Applies an edit of a part, which shows it already. When another part is shown meanwhile, that one follows."""
         done = await self.edit(ops)
         if done and part not in {self.set_up, self.mapping}:

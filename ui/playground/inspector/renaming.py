@@ -1,7 +1,7 @@
 """Renaming a field that other steps read: asks once whether it is renamed there too, and makes one edit of both.
 
-Others go on editing while a name is typed and while it is asked. So nothing is kept of the node but the new name, and the
-edit is made of the node as it is in the end.
+Other people may edit the node while a name is typed and while the question is open. So only the new name is kept, and the
+edit is made from the node as it is after the answer.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from nicegui.element import Element
 from engine.flow.document import Document
 from engine.flow.edits import EditRefused, Op, apply_ops
 from engine.flow.node_type import Catalog
-from engine.flow.renames import find_rename, rename_ops, renamed_for_callers
+from engine.flow.renames import find_rename, rename_ops, renamed_for_callers, with_inputs
 from ui.forms.values import get_at, with_value
 from ui.kit import feedback
 from ui.kit.text import _, plural
+from ui.parts.open_drafts import Edit, OpenDraft
+from ui.playground.inspector.bindings import Bindings
 
 #: Most steps that are named in the question.
 _MOST_NAMED = 4
@@ -34,7 +36,7 @@ class Rename:
         try:
             after = apply_ops(document, [op])
         except EditRefused:
-            return  # whoever makes the edit is told
+            return  # the edit itself is refused, too, and says why
         was, is_now = document.node(str(op["id"])), after.node(str(op["id"]))
         names = find_rename(was, is_now) if was is not None and is_now is not None else None
         if names is not None:
@@ -86,6 +88,34 @@ async def with_readers(
     if op is None:
         return [], True
     return [op, *Rename(document(), op, catalog).ops] if everywhere else [op], True
+
+
+async def edit_inputs(
+    draft: OpenDraft, bindings: Bindings, inputs: dict[str, Any], catalog: Catalog, edit: Edit
+) -> bool:
+    """Gives the node of `bindings` these inputs; of a field that has another name, asks about the steps that read it.
+    Returns False when the node is gone or has them already.
+    """
+    node_id = bindings.node.id
+    node = draft.document.node(node_id)
+    if node is None or list(inputs.items()) == list(node.inputs.items()):  # their order counts, too
+        return False
+    if not bindings.kind.free_form or list(inputs) == list(node.inputs):
+        await edit([with_inputs(node, inputs)])
+        return True
+    before = node.inputs
+
+    def make() -> Op | None:
+        node = draft.document.node(node_id)
+        return with_inputs(node, brought_up(before, inputs, node.inputs)) if node is not None else None
+
+    layout = bindings.box.client.layout  # the question stays when something else is selected
+    ops, asked = await with_readers(lambda: draft.document, make, catalog, layout)
+    await edit(ops)
+    node = draft.document.node(node_id)
+    if asked and node is not None and not bindings.box.is_deleted:
+        bindings.show(dict(node.inputs))  # with what others have changed while it was asked
+    return True
 
 
 class NewName(Struct, frozen=True):

@@ -10,7 +10,7 @@ from typing import Any
 from nicegui import ui
 
 from engine.flow.rules import ALONE, LETTERS, MATCH_CAPITALS, OPERATOR_TITLES
-from ui.forms.row_buttons import RowButtons
+from ui.forms.row_buttons import RowButtons, moved
 from ui.forms.values import same
 from ui.kit.parts import button, show_in_place, words
 from ui.kit.text import _
@@ -44,13 +44,7 @@ class RuleRows:
 
     def move(self, row: _Rule, by: int) -> Any:
         """Moves a rule up or down."""
-        to = self.rows.index(row) + by
-        if not 0 <= to < len(self.rows):
-            return None
-        self.rows.remove(row)
-        self.rows.insert(to, row)
-        row.element.move(target_index=to)
-        return self.told()
+        return self.told() if moved(self.rows, row, by) else None
 
     def remove(self, row: _Rule) -> Any:
         """Removes a rule; the others stay as they are."""

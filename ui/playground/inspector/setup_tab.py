@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,32 +21,30 @@ from engine.flow.node_type import Catalog, NodeType
 from ui.forms.form import Form
 from ui.forms.specs import ABSENT, Absent, FieldSpec, specs_of_model, specs_of_schema
 from ui.forms.values import get_at, with_value
-from ui.kit import feedback
-from ui.kit.long_lists import first_lines
-from ui.kit.parts import button, icon, note, words
+from ui.kit.parts import button, words
 from ui.kit.text import _
 from ui.page_session import PageSession
 from ui.parts.ask_owners import asking
 from ui.parts.mending import COLLECTED, with_button
-from ui.parts.open_drafts import OpenDraft
+from ui.parts.open_drafts import Edit, OpenDraft
 from ui.playground.inspector.called_flow_fields import CalledFields
 from ui.playground.inspector.collection_choice import CollectionChoice
 from ui.playground.inspector.curl_paste import paste_button
 from ui.playground.inspector.dataset_choice import DatasetChoice
 from ui.playground.inspector.failure_policy import Failing
 from ui.playground.inspector.fields_from_example import ask_for_example
-from ui.playground.inspector.inputs_section import Edit, InputsSection
+from ui.playground.inspector.inputs_section import InputsSection
 from ui.playground.inspector.item_field_choice import ItemFieldChoice
 from ui.playground.inspector.model_picker import ModelPicker
+from ui.playground.inspector.output_offers import OutputOffers
 from ui.playground.inspector.pattern_choice import PatternChoice
 from ui.playground.inspector.person_fields import PersonFields
+from ui.playground.inspector.problem_list import Mend, ProblemList
 from ui.playground.inspector.renaming import NewName, Rename, with_readers
 from ui.playground.inspector.secret_headers import SecretHeaders
 from ui.playground.inspector.tool_choice import ToolChoice
-from ui.playground.state.group_rows import groups_without_row
 from ui.playground.state.item_fields import item_fields
 from ui.playground.state.last_run import LastRun
-from ui.playground.state.point_at_value import return_ops, unreturned_fields
 
 #: Settings that are shown above the inputs; the others are shown below.
 _FIRST = frozenset({"model", "method", "dataset", "collection", "flow_id"})
@@ -102,14 +100,7 @@ class SetUpTab:
         self._asked_name: NewName | None = None
         #: Pointers of settings whose problem was clicked.
         self._asked: set[str] = set()
-        self._shown: tuple[Sequence[Problem], Sequence[FlowWarning], Callable[[Problem], Awaitable[Any]] | None] = (
-            (),
-            (),
-            None,
-        )
-        #: The fields whose return is offered, and the groups for which a row is.
-        self._offered: tuple[list[str], list[str]] = [], []
-        self._listed: tuple[object, ...] = ((), (), ())
+        self._shown: tuple[Sequence[Problem], Sequence[FlowWarning], Mend | None] = ((), (), None)
         self._editing = asyncio.Lock()  # edits wait while it is asked about a rename
         self._waiting = 0  # edits that are not made yet
         self.models = ModelPicker(page_session, draft.flow_id)
@@ -125,7 +116,7 @@ class SetUpTab:
         assert node is not None
         if self.readonly:
             words(asking(self.page_session, _("Editors and owners can change this.")), "fp-hint", tag="p")
-        self.problems_box = ui.element("div").classes("fp-stack fp-steady").props("role=status")
+        self.problems = ProblemList(readonly=self.readonly)
         if node.type == "http_request" and not self.readonly:
             paste_button(self.page_session, lambda: self.node, self.edit, self._filled)
         specs = await self._specs()
@@ -157,7 +148,9 @@ class SetUpTab:
             self.pattern_choice = PatternChoice(self._pattern, self._write_pattern, readonly=self.readonly)
         with_fields = [spec for spec in rest if _is_early(spec)]
         self._draw_form(with_fields or rest)
-        self.offers_box = ui.element("div").classes("fp-stack").props("role=status")
+        self.offers = OutputOffers(
+            self.draft, self.node_id, self.catalog, self.edit, self.follow, readonly=self.readonly
+        )
         self._draw_form([spec for spec in rest if with_fields and not _is_early(spec)])
         if self.kind.type not in {"api_input", "api_output"}:
             self.failing = Failing(
@@ -180,10 +173,7 @@ class SetUpTab:
     # Calls from the inspector.
 
     def show_problems(
-        self,
-        problems: Sequence[Problem],
-        warned: Sequence[FlowWarning] = (),
-        mend: Callable[[Problem], Awaitable[Any]] | None = None,
+        self, problems: Sequence[Problem], warned: Sequence[FlowWarning] = (), mend: Mend | None = None
     ) -> None:
         """Shows each problem at its field; warnings, and problems without a field, are listed above the fields."""
         self._shown = (problems, warned, mend)
@@ -202,71 +192,13 @@ class SetUpTab:
         mended = {one.problem.code: one for one in offered if one.verb}
         apart = [one for one in mine if not self._has_field(one) and one.code not in mended]
         warnings = [one for one in warned if one.problem.node_id == self.node_id]
-        self._list_above(apart, [*mended.values(), *warnings], mend)
-        self._draw_offers()
-
-    def _draw_offers(self) -> None:
-        """Offers below the fields: to return what callers do not get, and rows for groups that no item is in."""
-        document = self.draft.document
-        fields = [] if self.readonly else unreturned_fields(document, self.node_id, self.catalog)
-        rows = [] if self.readonly else groups_without_row(document, self.node_id, self.catalog)
-        if (fields, rows) == self._offered:
-            return
-        self._offered = fields, rows
-        self.offers_box.clear()
-        with self.offers_box:
-            for name in fields:
-                with note(_("Callers do not get “{name}” yet.").format(name=name)).classes("fp-note--act"):
-                    give = button(_("Return this"), lambda name=name: self._return(name), icon="add", small=True)
-                    give.props["aria-label"] = _("Return this: {name}").format(name=name)
-            if rows:
-                named = ", ".join(f"“{one}”" for one in rows)
-                said = _("Groups that no item is in have no row: {groups}.").format(groups=named)
-                with note(said).classes("fp-note--act"):
-                    button(_("Show zeros, too"), lambda: self._add_rows(rows), icon="add", small=True)
-
-    async def _add_rows(self, groups: Sequence[str]) -> None:
-        node = self.node
-        if node is not None:
-            config = {**node.config, "choices": [*(node.config.get("choices") or []), *groups]}
-            if await self.edit([update_node(node, config=config)]):
-                self.follow()
-
-    async def _return(self, name: str) -> None:
-        returned_as, ops = return_ops(self.draft.document, self.node_id, (name,), self.catalog)
-        if ops and await self.edit(ops):
-            feedback.told(_("Callers get it as {name} after the next deployment.").format(name=returned_as))
+        self.problems.show(apart, [*mended.values(), *warnings], mend)
+        self.offers.show()
 
     def _has_field(self, problem: Problem) -> bool:
         """True when a problem is shown at its field."""
         in_inputs = self.inputs is not None and self.inputs.has_field(problem.pointer)
         return problem.pointer.startswith("/config/") or in_inputs
-
-    def _list_above(
-        self,
-        problems: Sequence[Problem],
-        warned: Sequence[FlowWarning],
-        mend: Callable[[Problem], Awaitable[Any]] | None,
-    ) -> None:
-        """Lists problems and warnings above the fields. The list stays while it is the same: leaving a field by a press
-        on one of its buttons must not put another button in its place.
-        """
-        listed = (tuple(problems), tuple(warned), tuple(_has_button(one) for one in warned))
-        if listed == self._listed:
-            return
-        self._listed = listed
-        self.problems_box.clear()
-        with self.problems_box:
-            for one in first_lines(problems, tag="p"):
-                with ui.element("div").classes("fp-note fp-note--warn"):
-                    icon("warning", "fp-warn")
-                    words(one.message)
-            for warning in first_lines(warned, tag="p"):
-                with note(warning.problem.message, kind="warn", icon="info").classes("fp-note--act"):
-                    if _has_button(warning) and mend is not None and not self.readonly:
-                        button(warning.verb, lambda one=warning.problem: mend(one), icon="auto_fix_high", small=True)
-                        if (accept := warning.accept) is not None:
-                            button(accept.verb, lambda one=accept.problem: mend(one), icon="check", small=True)
 
     def _is_quiet(self, problem: Problem) -> bool:
         """True for a setting that was not made yet, until somebody clicked its problem."""
@@ -426,7 +358,7 @@ class SetUpTab:
             if typed is self._asked_name:  # the box was left before the answer
                 self._settle()
 
-    async def _edit_input(self, ops: Sequence[Op]) -> Any:
+    async def _edit_input(self, ops: Sequence[Op]) -> bool:
         done = await self.edit(ops)
         if len(ops) > 1:
             self.follow()  # a renamed field may be named in the settings of this node, too
@@ -477,20 +409,20 @@ class SetUpTab:
                     done = bool(await self.edit(ops)) and bool(ops)
             if is_rename and held is not None:
                 self._go_on_typing(held, done=done)
-            if self.problems_box.is_deleted:
+            if self.problems.box.is_deleted:
                 return
             if asked or held is not None:
                 self.follow()  # what others have changed while it was asked
             self._reshape_samples()
             self._follow_pattern()
-            with self.problems_box:
+            with self.problems.box:
                 await self._another_flow()
                 if self.inputs is not None:
                     self.inputs.preview_soon()
 
         self._waiting += 1
         held = self._held
-        layout = self.problems_box.client.layout  # the question stays when another step is selected
+        layout = self.problems.box.client.layout  # the question stays when another step is selected
         background_tasks.create(edit(), name="inspector edit")
 
     @asynccontextmanager
@@ -541,8 +473,3 @@ def _with_payload(fields: Sequence[FieldSpec], inside: tuple[FieldSpec, ...]) ->
     if not inside:
         return tuple(fields)
     return tuple(replace(one, kind="group", fields=inside) if one.name == "payload" else one for one in fields)
-
-
-def _has_button(found: FlowWarning) -> bool:
-    """True when a press mends it; the button of another warning only leads to the field."""
-    return found.mend is not None or (bool(found.verb) and found.problem.code in COLLECTED)

@@ -18,8 +18,8 @@ from ui.forms.specs import specs_of_schema
 from ui.kit.feedback import told
 from ui.kit.parts import segments, words
 from ui.kit.text import _, number
-from ui.parts.open_drafts import OpenDraft
-from ui.playground.run.sample_row import Edit, SampleRow
+from ui.parts.open_drafts import Edit, OpenDraft
+from ui.playground.run.sample_row import SampleRow
 from ui.playground.run.samples import Sample, payload_of, place_now
 
 #: Browser handler for Enter in a field of one line: the field tells its value first. The script is constant.

@@ -14,6 +14,7 @@ from ui.kit import feedback
 from ui.kit.ask import ask_text
 from ui.kit.parts import icon_button, menu_button, menu_item, words
 from ui.kit.text import _
+from ui.parts.open_drafts import Edit
 from ui.playground.run.samples import (
     Sample,
     add_sample,
@@ -25,8 +26,6 @@ from ui.playground.run.samples import (
     rename_sample,
     title_of,
 )
-
-Edit = Callable[[Sequence[Op]], Awaitable[Any]]
 
 
 class SampleRow:

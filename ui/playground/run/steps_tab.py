@@ -16,12 +16,11 @@ from ui.flow_view.job_watch import Look, step_of
 from ui.kit.parts import icon, words
 from ui.kit.text import Reader, _
 from ui.page_session import PageSession
-from ui.parts.open_drafts import OpenDraft
+from ui.parts.open_drafts import Edit, OpenDraft
 from ui.playground.run.follow import show_when_readable
 from ui.playground.run.live_text import LiveText
 from ui.playground.run.step_rows import StepRows
 from ui.playground.run.step_values import Fix, RunFrom, StepValuesPanel
-from ui.playground.run.value_actions import Edit
 
 
 class StepsTab:

@@ -4,22 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from nicegui import ui
 
 from engine.flow.document import Document, Node
-from engine.flow.edits import Op
 from engine.flow.reference_labels import data_names, in_words
 from engine.nodes import CATALOG
 from ui.kit import feedback
 from ui.kit.parts import button, drop_menu, icon, menu_item, words
 from ui.kit.text import _
+from ui.parts.open_drafts import Edit
 from ui.playground.state.point_at_value import Path, places_for, reference_to, return_ops, use_ops
-
-#: Applies operations as an edit of this person.
-Edit = Callable[[Sequence[Op]], Awaitable[Any]]
 
 
 def value_actions(

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from storage.opening import open_database
 from tests.databases import url_of
-from tests.engine.jobs.test_agents import Kitchen
+from tests.engine.jobs.kitchen import Kitchen
 from tests.engine.jobs.world import World
 from tests.stand_ins.openai_server import OpenAIServer
 
