@@ -78,7 +78,7 @@ class JobRow(NamedTuple):
     output_tokens: int
     model_calls: int
     simulated: bool
-    #: The number of its newest event; it grows with every change of the job.
+    #: The number of its newest event. A change without an event leaves it as it is.
     last_seq: int
     request_id: str
     traceparent: str | None

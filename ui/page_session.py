@@ -246,7 +246,9 @@ class PageSession:
     async def try_execute(
         self, verb: Callable[Concatenate[Session, Principal, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T | None:
-        """Runs an action like `execute`, but shows a refusal to the person and returns None."""
+        """Runs an action like `execute`, but shows a refusal to the person and returns None. An action that itself returns
+        None cannot be told from a refused one: run it with `execute` in `feedback.refusals_told()`.
+        """
         try:
             return await self.execute(verb, *args, **kwargs)
         except Refusal as refusal:
