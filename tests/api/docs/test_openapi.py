@@ -45,7 +45,8 @@ def test_the_document_is_the_published_one():
     """Every change of the document may break callers."""
     changed = list(changes(json.loads(SNAPSHOT.read_text(encoding="utf-8")), WHOLE))
     assert changed == [], (
-        "when each is meant: `make openapi` writes the snapshot anew, CHANGELOG.md and assets/help/api-changes.md tell it"
+        "when each is meant: `make openapi` writes the snapshot anew; CHANGELOG.md and assets/help/api-changes.md tell it,"
+        " both under Unreleased"
     )
 
 
