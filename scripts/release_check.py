@@ -18,6 +18,8 @@ LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-postgres.lo
 RELEASES = "tests/storage/releases"
 _HEADING = re.compile(r"^## \[?([^\]\s]+)\]?(?: - (.+))?$", re.MULTILINE)
 UNRELEASED = "Unreleased"
+#: A line under that heading, before the next one.
+_LEFT = re.compile(rf"^## \[?{UNRELEASED}\]?\n(?:(?!## ).*\n)*?\* ", re.MULTILINE)
 API_CHANGES = "assets/help/api-changes.md"
 _OWN_IMAGE = re.compile(r"image: flowport:([^\s-]+)")
 _IMAGE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
@@ -29,6 +31,9 @@ def missing(root: Path, today: dt.date) -> Iterator[str]:
     """What is not ready, each as a sentence that says what to do. `today` is the date in UTC."""
     version = tomllib.loads(_read(root, "pyproject.toml"))["project"]["version"]
     yield from _changelog(root, version, today)
+    for name in ("CHANGELOG.md", API_CHANGES):
+        if _LEFT.search(_read(root, name)):
+            yield f"{name} has changes under {UNRELEASED}. Move them to the version that is released."
     if f"\n## {version}\n" not in _read(root, API_CHANGES):
         yield (
             f"{API_CHANGES} has no section `## {version}`. Write what callers of the API have to know, or that nothing changes."
@@ -54,12 +59,10 @@ def _images(root: Path, version: str) -> Iterator[str]:
 
 
 def _changelog(root: Path, version: str, today: dt.date) -> Iterator[str]:
-    """The version is the newest of the change log, its day is known, and nothing is left under `Unreleased`."""
+    """The version is the newest of the change log, and its day is known."""
     text = _read(root, "CHANGELOG.md")
     headings = _HEADING.findall(text)
     if headings and headings[0][0] == UNRELEASED:
-        if "\n* " in text.split("\n## ")[1]:
-            yield f"CHANGELOG.md has changes under {UNRELEASED}. Move them to the version that is released."
         del headings[0]
     if not headings:
         yield f"CHANGELOG.md has no version. Begin it with `## [{version}] - {today}`."

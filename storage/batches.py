@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, cast
@@ -12,9 +10,10 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, Table, and_, exists, func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
-from engine.core.errors import NotFound, ParameterInvalid
+from engine.core.errors import NotFound
+from storage.cursors import cursor_after, cursor_after_item, read_cursor, read_item_cursor
 from storage.database import now
-from storage.jobs import PUBLIC, JobRow, Json, KeyScope, as_job, cursor_after, cursor_text, read_cursor, select_jobs
+from storage.jobs import PUBLIC, JobRow, Json, KeyScope, as_job, select_jobs
 from storage.statements import Statement
 from storage.tables import Batch, Flow, Job
 
@@ -128,10 +127,10 @@ def batch_job_ids(
 
     Raises ParameterInvalid for an invalid cursor.
     """
-    after = -1 if cursor is None else _read_item_cursor(cursor)
+    after = -1 if cursor is None else read_item_cursor(cursor)
     items = list_items(session, batch_id, after, limit + 1)
     page = items[:limit]
-    next_cursor = _item_cursor(page[-1].index) if len(items) > limit else None
+    next_cursor = cursor_after_item(page[-1].index) if len(items) > limit else None
     return tuple(item.job_id for item in page), next_cursor
 
 
@@ -291,14 +290,3 @@ def _read_batches(session: Session, *conditions: ColumnElement[bool], limit: int
         item = exists().where(Job.batch_id == Batch.id, Job.started_at.is_not(None))
         begun.update(session.scalars(select(Batch.id).where(Batch.id.in_(unclear), item)).all())
     return [BatchRow(*row, counts=counts[row.id], begun=row.id in begun) for row in rows]
-
-
-def _item_cursor(index: int) -> str:
-    return base64.urlsafe_b64encode(f"i:{index}".encode()).decode().rstrip("=")
-
-
-def _read_item_cursor(cursor: str) -> int:
-    found = re.fullmatch(r"i:([0-9]{1,3})", cursor_text(cursor))  # a batch has at most 1,000 items
-    if found is None or _item_cursor(int(found[1])) != cursor:
-        raise ParameterInvalid("`cursor` is not one that this batch gave. Leave it out to begin with the first.")
-    return int(found[1])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -25,9 +23,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from engine.core.errors import NotFound, ParameterInvalid
+from engine.core.errors import NotFound
 from engine.core.job_status import ENDED, SHARED_ATTEMPTS
 from engine.core.redaction import without_keys
+from storage.cursors import cursor_after, read_cursor
 from storage.database import now
 from storage.error_codes import ERROR_CODE, error_says
 from storage.statements import Statement, from_json
@@ -78,7 +77,7 @@ class JobRow(NamedTuple):
     output_tokens: int
     model_calls: int
     simulated: bool
-    #: The number of its newest event; it grows with every change of the job.
+    #: The number of its newest event. A change without an event leaves it as it is.
     last_seq: int
     request_id: str
     traceparent: str | None
@@ -501,30 +500,3 @@ def _has_trigger(trigger: str) -> ColumnElement[bool]:
     if trigger.endswith(":"):
         return Job.trigger.startswith(trigger, autoescape=True)
     return Job.trigger == trigger
-
-
-def cursor_after(created_at: int, row_id: str) -> str:
-    """Returns the cursor of the page that starts after this row, in a list with the newest first."""
-    return base64.urlsafe_b64encode(f"{created_at}:{row_id}".encode()).decode().rstrip("=")
-
-
-def read_cursor(cursor: str, kind: str) -> tuple[int, str]:
-    """Returns time and id of the row after which a page starts. `kind`: the prefix of the list's ids, `job` or `batch`.
-
-    Raises ParameterInvalid for a cursor that this list did not return.
-    """
-    found = re.fullmatch(r"([0-9]{1,15}):([a-z]{1,10}_[A-Za-z0-9]{22,28})", cursor_text(cursor))
-    is_ours = found is not None and found[2].startswith(f"{kind}_")
-    if (
-        found is None or not is_ours or cursor_after(int(found[1]), found[2]) != cursor
-    ):  # only one spelling of a cursor is accepted
-        raise ParameterInvalid("`cursor` is not one that this list gave. Leave it out to begin with the newest.")
-    return int(found[1]), found[2]
-
-
-def cursor_text(cursor: str) -> str:
-    """Decodes a cursor (URL-safe Base64, RFC 4648); returns an empty text when it is invalid."""
-    try:
-        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-    except ValueError:
-        return ""

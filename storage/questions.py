@@ -16,8 +16,8 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
+from storage.cursors import cursor_after, read_cursor
 from storage.database import now
-from storage.jobs import cursor_after, read_cursor
 from storage.statements import Statement, insert_into
 from storage.tables import Job
 from storage.tables_questions import Question

@@ -1,9 +1,12 @@
-"""The product's source files as syntax trees, each parsed once per process, for the tests that search all of them."""
+"""The files of the repository, and the product's as syntax trees, each parsed once per process, for the tests that search
+all of them.
+"""
 
 from __future__ import annotations
 
 import ast
 import functools
+import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -26,3 +29,9 @@ def parsed(path: Path) -> ast.Module:
 def nodes_of(path: Path) -> tuple[ast.AST, ...]:
     """Returns every node of a file's syntax tree. It is cached, because walking a tree takes longer than parsing it."""
     return tuple(ast.walk(parsed(path)))
+
+
+def tracked() -> list[Path]:
+    """Returns every file that git knows. It starts a process."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    return [path for name in listed.decode().split("\0") if name and (path := ROOT / name).is_file()]

@@ -211,14 +211,14 @@ class PageSession:
         return known.value
 
     async def execute(
-        self, verb: Callable[Concatenate[Session, Principal, P], T], *args: P.args, **kwargs: P.kwargs
+        self, action: Callable[Concatenate[Session, Principal, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Runs an action as this person, in one transaction. Raises the refusal of the action."""
 
         def work(session: Session) -> T:
             self._check(session)
             self._note(session)
-            return verb(session, self.principal, *args, **kwargs)
+            return action(session, self.principal, *args, **kwargs)
 
         try:
             return await self._guarded(lambda: self.app.database.write(work))
@@ -244,11 +244,13 @@ class PageSession:
         return await self.beside(check_inputs, inputs)
 
     async def try_execute(
-        self, verb: Callable[Concatenate[Session, Principal, P], T], *args: P.args, **kwargs: P.kwargs
+        self, action: Callable[Concatenate[Session, Principal, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T | None:
-        """Runs an action like `execute`, but shows a refusal to the person and returns None."""
+        """Runs an action like `execute`, but shows a refusal to the person and returns None. An action that itself returns
+        None cannot be told from a refused one: run it with `execute` in `feedback.refusals_told()`.
+        """
         try:
-            return await self.execute(verb, *args, **kwargs)
+            return await self.execute(action, *args, **kwargs)
         except Refusal as refusal:
             feedback.refused(refusal)
             return None

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from engine.actions.questions import MOST_NOTE
+from engine.jobs.submit.batches import MAX_ITEMS
 
 Status = Literal["queued", "processing", "completed", "failed", "cancelled"]
 BatchStatus = Literal["queued", "processing", "completed"]
@@ -121,7 +122,7 @@ as leaving it out: it gets its default.
 class BatchPayload(Published):
     """Payloads, each as a submit takes it."""
 
-    items: list[Payload] = Field(min_length=1, max_length=1_000)
+    items: list[Payload] = Field(min_length=1, max_length=MAX_ITEMS)
 
 
 class JobAccepted(Published):

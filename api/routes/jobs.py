@@ -19,12 +19,12 @@ from engine.core.errors import Expired, JobNotCancellable, JobNotEnded, NotFound
 from engine.jobs.job_views import job_view
 from engine.jobs.server.erasing import WAIT_SECONDS, finish_erasing_soon
 from engine.jobs.submit.accept import Caller
+from storage.cursors import cursor_after
 from storage.job_results import LIST_CAP, result_sizes, result_texts
 from storage.jobs import (
     JobFilters,
     JobRow,
     WantedJob,
-    cursor_after,
     find_job_and_result,
     find_jobs_and_small_results,
     list_jobs,

@@ -36,7 +36,7 @@ from engine.models.errors import (
     unusable,
 )
 from engine.models.price import is_token_count
-from engine.models.prices import Tokens, cost_of
+from engine.models.price_lookup import Tokens, cost_of
 from engine.models.providers import allowed_for, build_model, prepare
 from engine.models.rate_limits import CallLimiter, PauseTooLong
 from engine.models.request_modes import ModesNotTaken, Way

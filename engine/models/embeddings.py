@@ -32,7 +32,7 @@ from engine.models.errors import (
     without_keys,
 )
 from engine.models.price import Price, is_token_count, plausible_cost
-from engine.models.prices import find_embedding_price
+from engine.models.price_lookup import find_embedding_price
 from engine.models.provider_catalog import has_embeddings
 from engine.models.providers import allowed_for, key_headers, origin_of
 from engine.models.rate_limits import CallLimiters, PauseTooLong

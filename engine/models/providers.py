@@ -16,7 +16,7 @@ import httpx2
 from engine.core.error_codes import JobErrorCode
 from engine.models.connections import ModelConnection
 from engine.models.errors import ModelFailed
-from engine.models.prices import load_prices
+from engine.models.price_lookup import load_prices
 from engine.models.provider_catalog import Wire
 from engine.outbound.allow_list import Allowed, allowed_origin
 

@@ -33,7 +33,7 @@ const src = new URL("../../assets/canvas/src/", import.meta.url);
 const load = (name) => import(new URL(name, src));
 const { FlowDocument, inverse, joinsWithout, same } = await load("flow_document.js");
 const { History } = await load("history.js");
-const { search } = await load("searching.js");
+const { search } = await load("search_hits.js");
 const { connection } = await load("connection.js");
 const { aligned } = await load("aligning.js");
 const { adding, fitting } = await load("adding.js");

@@ -15,7 +15,7 @@ DIGEST = "sha256:" + "0" * 64
 READY = {
     "pyproject.toml": '[project]\nversion = "1.2.0"\n',
     "CHANGELOG.md": "# Changelog\n\n## [Unreleased]\n\n## [1.2.0] - 2026-12-01\n\n### Added\n\n* A.\n\n## [1.1.0] - 2026-11-01\n",
-    API_CHANGES: "# Changes of the API\n\n## 1.2.0\n\nNone.\n",
+    API_CHANGES: "# Changes of the API\n\n## Unreleased\n\n## 1.2.0\n\n* C.\n",
     "README.md": "![A flow](assets/readme/flow.png)\n",
     "assets/readme/flow.png": "",
     "Dockerfile": f"FROM python:3.13@{DIGEST} AS build\nFROM python:3.13@{DIGEST}\n",
@@ -57,6 +57,7 @@ def test_a_folder_that_is_ready_lacks_nothing(tmp_path):
         ("CHANGELOG.md", "# Changelog\n", "has no version"),
         ("CHANGELOG.md", "# Changelog\n\n## [Unreleased]\n", "has no version"),
         ("CHANGELOG.md", "\n## [Unreleased]\n\n* B.\n\n## [1.2.0] - 2026-12-01\n", "has changes under Unreleased"),
+        (API_CHANGES, "## Unreleased\n\n* B.\n\n## 1.2.0\n", "api-changes.md has changes under Unreleased"),
         (API_CHANGES, "# Changes of the API\n\n## 1.1.0\n", "api-changes.md has no section `## 1.2.0`"),
         ("assets/readme/flow.png", None, "README.md shows assets/readme/flow.png"),
         ("Dockerfile", "FROM python:3.13\n", "base image python:3.13 without a digest"),

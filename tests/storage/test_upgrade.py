@@ -35,7 +35,7 @@ from storage.tables_triggers import HookSecret
 from storage.usage import Caps, Used, read_usage, reconcile_usage, usage_subject
 from storage.workspaces import get_limits
 from tests.engine.jobs.world import World
-from tests.storage.releases.make import TABLES, make
+from tests.storage.releases.make import TABLES, digest_of_migrations, make
 from tests.storage.releases.rows import SEALED, VAULT
 
 pytestmark = pytest.mark.sqlite("Data folders of earlier releases have SQLite.")
@@ -66,6 +66,7 @@ def prints(data: Path) -> dict[str, str]:
 async def test_a_release_is_upgraded_and_its_jobs_in_flight_end(release: Path, tmp_path: Path) -> None:
     told = unpack(release, tmp_path / "data")
     old = schema_of(tmp_path / "data" / "flowport.db")
+    assert told["schema"] == old
     database = open_database(tmp_path / "data", clock=MovedClock(STOPPED_AT + 5_000 - SystemClock().now()))
     try:
         with database.reading() as session:
@@ -164,6 +165,16 @@ def test_every_migration_can_be_taken_back() -> None:
     """Tests make older databases of PostgreSQL with it (`postgres/test_migrations.py`)."""
     lacking = [path.name for path in sorted(VERSIONS.glob("0*.py"))[1:] if "\ndef downgrade()" not in path.read_text()]
     assert lacking == [], "write `downgrade()`, which takes back what `upgrade()` does to the tables"
+
+
+def test_the_migrations_of_a_release_are_as_they_were() -> None:
+    told = [json.loads(release.with_suffix("").with_suffix(".json").read_text()) for release in RELEASES]
+    newest = max(told, key=lambda one: one["schema"])
+    assert newest["migrations"] == digest_of_migrations(newest["schema"]), (
+        f"a release has the migrations up to {newest['schema']}, and its databases never run them again: leave them as they"
+        " were, and add a new one. When what they do is the same (types, a comment), write the new digest into the file of"
+        " the release, tests/storage/releases/*.json"
+    )
 
 
 def test_a_release_gets_a_folder_with_rows_in_every_table(tmp_path: Path) -> None:

@@ -19,7 +19,13 @@ E = TypeVar("E", bound=ui.element)
 class Field(ui.element):
     """A label with room for one control, help and an error.
 
-    Use it as a context manager and create the control inside. `unseen`: the label is for screen readers only.
+    Create the control in `place` and hand it to `control`:
+
+        field = Field(_("Title"))
+        with field.place:
+            box = field.control(ui.input())
+
+    `group`: it holds several controls, and the label names them together. `unseen`: the label is for screen readers only.
     """
 
     def __init__(

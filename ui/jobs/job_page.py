@@ -63,6 +63,7 @@ from ui.parts.job_words import environment_word, job_badge, job_state, job_took,
 from ui.parts.question_cards import Asked, QuestionCards, outcome_words, refused_words
 from ui.parts.value_view import answer_view
 from ui.parts.written_rows import WrittenRows, tables_of
+from ui.pulse import RepeatedCall
 
 LOOK_SECONDS = 0.5
 #: Largest payload that is included in a curl command, in characters.
@@ -133,6 +134,8 @@ class JobDetailPage:
         self.lines: list[StepLine] = []
         #: Nodes of called flows, by the names of their steps.
         self.inner: dict[str, Node] = {}
+        #: Looks at the job while it runs; None for one that had ended when the page was opened.
+        self.timer: RepeatedCall | None = None
         self.run_again = not_twice(self._run_again)
 
     @property
@@ -195,7 +198,7 @@ class JobDetailPage:
                 await self._show_written()
             self.canvas_status()
             await self.drawer.refresh(self.job.id, self.lines)
-            if self.job.ended:
+            if self.job.ended and self.timer is not None:
                 self.timer.deactivate()
         else:
             self._draw_sub()

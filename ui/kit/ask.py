@@ -11,7 +11,10 @@ from ui.kit.text import _
 
 
 async def ask_text(title: str, label: str, value: str, verb: str) -> str | None:
-    """Asks for one line of text. Returns None when the dialog is cancelled."""
+    """Asks for one line of text. `verb`: the label of the button that answers, like Create.
+
+    Returns the text without spaces around it, never an empty one; None when the dialog is closed.
+    """
     forget_failures()
     with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         dialog.props["aria-label"] = title

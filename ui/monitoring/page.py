@@ -136,7 +136,7 @@ class Board:
             self.sub = words("", "fp-sub fp-under", tag="p")
         with ui.element("div").classes("fp-col fp-monitoring"):
             self.endpoints = EndpointTable(self.times) if table else None
-            self.tiles = ui.element("div").classes("fp-tiles fp-tiles--six")
+            self.tiles = ui.element("div").classes("fp-tiles fp-tiles--figures")
             self.callers = CallerTable(self.times) if table else None
             self.nothing = ui.element("section").classes("fp-card")
             self.charts_place = ui.element("div")

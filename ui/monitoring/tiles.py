@@ -17,7 +17,10 @@ from ui.monitoring.words import RANGE_WORDS, change, cost_words, usd, without_pr
 
 
 def monitoring_tiles(figures: Figures, range_name: str, reader: Reader, *, of_api: bool) -> None:
-    """Draws six tiles in the current slot. Without `of_api` they are about Playground runs, which occupy no slot."""
+    """Draws the tiles in the current slot. Without `of_api` they are about Playground runs, which occupy no slot.
+
+    Each has its column in `.fp-tiles--figures` (`assets/monitoring.css`); on phones the last two have a row of their own.
+    """
     with _tile(_("Requests")):
         words(number(figures.requests, reader), tag="b")
         arrow, said = change(figures.requests, figures.requests_before, reader)

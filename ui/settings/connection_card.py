@@ -12,7 +12,7 @@ from engine.core.clock import Millis
 from engine.models.connection_test import TestResult
 from engine.models.connections import ModelConnection, Provider
 from engine.models.price import Price
-from engine.models.prices import find_price
+from engine.models.price_lookup import find_price
 from engine.models.provider_catalog import PROVIDERS
 from storage.connections import ConnectionRow, FlowUse, PriceRow
 from ui.kit import feedback

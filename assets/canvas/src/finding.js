@@ -1,6 +1,6 @@
 // The search in the flow: what is found, and which one is shown now.
 import { computed, ref, shallowRef } from "vue";
-import { search } from "./searching.js";
+import { search } from "./search_hits.js";
 
 export function finding({ editor, types, show, leave }) {
   const open = ref(false), text = ref(""), hits = shallowRef([]), at = ref(-1);

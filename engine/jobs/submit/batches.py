@@ -34,6 +34,7 @@ from storage.database import now
 from storage.job_changes import insert_jobs
 from storage.usage import Caps
 
+#: The most items of a batch. `run_batch` (`api/routes/submit.py`), batch.md and schedules.md say the number in words.
 MAX_ITEMS = 1_000
 _TYPE_WORDS: dict[type[object], str] = {str: "a string", bool: "true or false", list: "a list", type(None): "null"}
 

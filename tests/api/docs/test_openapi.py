@@ -45,7 +45,8 @@ def test_the_document_is_the_published_one():
     """Every change of the document may break callers."""
     changed = list(changes(json.loads(SNAPSHOT.read_text(encoding="utf-8")), WHOLE))
     assert changed == [], (
-        "when each is meant: `make openapi` writes the snapshot anew, CHANGELOG.md and assets/help/api-changes.md tell it"
+        "when each is meant: `make openapi` writes the snapshot anew; CHANGELOG.md and assets/help/api-changes.md tell it,"
+        " both under Unreleased"
     )
 
 
@@ -213,7 +214,7 @@ def test_the_document_of_a_flow_has_every_call_for_its_jobs_and_batches():
         "list_flows",
         "list_jobs",
         "list_batches",
-    }, "a call is either in the document of a flow (`flow_document`), or assets/help/versions.md says that it is not"
+    }, "a call is in the document of a flow (`flow_document`), or it stands here and in assets/help/versions.md"
 
 
 @pytest.mark.parametrize(("part", "call"), [("request", "upload_file"), ("result", "download_file")])

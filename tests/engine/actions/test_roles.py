@@ -143,19 +143,19 @@ PARTS = {
 WITHOUT = {
     "erasing.erase_job": "a key",
     "files.upload": "a key",
-    "flows.note_difference_from_live": "a part of verbs",
-    "sign_in_limits.begin_own_try": "a part of verbs",
-    "sign_in_limits.begin_try": "a part of verbs",
-    "sign_in_limits.forget_all": "a part of verbs",
+    "flows.note_difference_from_live": "a part of actions",
+    "sign_in_limits.begin_own_try": "a part of actions",
+    "sign_in_limits.begin_try": "a part of actions",
+    "sign_in_limits.forget_all": "a part of actions",
     "sign_in_limits.open_link": "a link",
     "sign_in_limits.open_question": "a link",
-    "sign_in_limits.succeeded": "a part of verbs",
-    "jobs.add_snapshot": "a part of verbs",
+    "sign_in_limits.succeeded": "a part of actions",
+    "jobs.add_snapshot": "a part of actions",
     "jobs.submit": "a key",
     "jobs.submit_many": "a key",
     "jobs.cancel": "a key",
     "jobs.cancel_all": "a key",
-    "links.add_link": "a part of verbs",
+    "links.add_link": "a part of actions",
     "links.new_reset_token": "the server's terminal",
     "links.new_setup_token": "the server's terminal, while there is no owner",
     "links.renew_setup_token": "the server's terminal, while there is no owner",
@@ -174,8 +174,8 @@ WITHOUT = {
     "second_factor.turn_on": "the cookie, the password and a code",
     "second_factor.turn_on_at_step": "the step after a password, and a code",
     "server_start.set_up": "the start of the program",
-    "sign_in.enter": "a part of verbs",
-    "sign_in.start_session": "a part of verbs",
+    "sign_in.enter": "a part of actions",
+    "sign_in.start_session": "a part of actions",
     "workspaces.create_workspace": "the server's terminal",
     "workspaces.ensure_workspace": "the start of the program",
 }
@@ -232,27 +232,35 @@ def made_up(function: Callable[..., Any]) -> list[Any]:
     ]
 
 
-def test_every_verb_stands_in_the_table() -> None:
+def test_every_action_stands_in_the_table() -> None:
     found = functions()
     with_principal = {name for name, function in found.items() if takes_principal(function)}
 
-    assert with_principal == WHO_MAY.keys() | PARTS
-    assert found.keys() - with_principal == WITHOUT.keys() | READS
+    told = WHO_MAY.keys() | PARTS
+    assert (with_principal - told, told - with_principal) == (set(), set()), (
+        "give the first rows in `WHO_MAY` with the roles that may, or in `PARTS` when an action calls them after its own"
+        " check; take the second out"
+    )
+    without, told = found.keys() - with_principal, WITHOUT.keys() | READS
+    assert (without - told, told - without) == (set(), set()), (
+        "give the first rows in `WITHOUT` with what they require in place of a role, or in `READS` when they change nothing;"
+        " take the second out"
+    )
 
 
 @pytest.mark.parametrize("name", WHO_MAY)
-def test_a_verb_asks_for_the_role_before_anything_else(database, workspace, name):
-    verb = functions()[name]
-    arguments = made_up(verb)
+def test_an_action_asks_for_the_role_before_anything_else(database, workspace, name):
+    action = functions()[name]
+    arguments = made_up(action)
     named = {
         one.name: "x"
-        for one in inspect.signature(verb).parameters.values()
+        for one in inspect.signature(action).parameters.values()
         if one.kind is one.KEYWORD_ONLY and one.default is one.empty
     }
     refused = set()
     for role in EVERYBODY:
         try:
-            database.write_now(verb, person(workspace, role), *arguments, **named)
+            database.write_now(action, person(workspace, role), *arguments, **named)
         except NotAllowed:
             refused.add(role)
         except Exception:  # noqa: BLE001 - the role was accepted; the made-up values are refused for other reasons

@@ -8,7 +8,7 @@ import pytest
 from engine.core.clock import Millis
 from engine.models.connections import ModelConnection
 from engine.models.price import MOST_COST, MOST_PRICE, Price
-from engine.models.prices import Tokens, cost_of, find_price
+from engine.models.price_lookup import Tokens, cost_of, find_price
 
 AT = Millis(int(datetime(2026, 11, 25, tzinfo=UTC).timestamp() * 1000))
 OPENAI = ModelConnection("OpenAI", "openai", key="k")

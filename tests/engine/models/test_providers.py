@@ -205,7 +205,7 @@ def test_the_sdks_of_several_providers_load_at_the_same_time():
     program = """
         import asyncio
         from engine.models.connections import ModelConnection
-        from engine.models.prices import find_embedding_price
+        from engine.models.price_lookup import find_embedding_price
         from engine.models.providers import prepare
         from engine.outbound.client import OutboundClient
 

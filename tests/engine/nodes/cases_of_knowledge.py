@@ -49,8 +49,8 @@ CASES: dict[str, list[Case]] = {
     ],
     "add_to_knowledge": [
         good("a text with its source", {"action": "added", "source": "https://a.example/", "pieces": 1}, "We open at seven.", config={"collection": "Kept"}, inputs={"text": GIVEN, "source": "https://a.example/"}),
-        odd("the same source again", {"action": "replaced", "source": "https://a.example/", "pieces": 1}, "We open at eight.", config={"collection": "Kept"}, inputs={"text": GIVEN, "source": "https://a.example/"}),
-        odd("the same text again", {"action": "unchanged", "source": "https://a.example/", "pieces": 1}, "We open at eight.", config={"collection": "Kept"}, inputs={"text": GIVEN, "source": "https://a.example/"}),
+        odd("the same source again", {"action": "replaced", "source": "https://b.example/", "pieces": 1}, "We open at eight.", config={"collection": "Kept"}, inputs={"text": GIVEN, "source": "https://b.example/"}, before="We open at seven."),
+        odd("the same text again", {"action": "unchanged", "source": "https://c.example/", "pieces": 1}, "We open at eight.", config={"collection": "Kept"}, inputs={"text": GIVEN, "source": "https://c.example/"}, before="We open at eight."),
         odd("any text", {"action": "added", "pieces": 1}, ODD + "\x00\ud800", config={"collection": "Kept"}, inputs={"text": GIVEN, "source": 'Grüße " \U0001f980'}, only=("action", "pieces")),
         odd("data that is no text", {"action": "added", "source": "5", "pieces": 1}, {"a": [1, None]}, config={"collection": "Kept"}, inputs={"text": GIVEN, "source": 5}),
         bad("an empty text", Fails("The text is empty.", EMPTY.format(do="keep"), "Fill in the text with data that is always there, or put a Condition before this step."), "\n", config={"collection": "Kept"}, inputs={"text": GIVEN}),

@@ -68,7 +68,8 @@ class Refused:
 class Case:
     """A case. `comes`: the expected `out`, or a Fails, a Problem or a Refused.
 
-    `says`: the model's answer. `only`: the keys of `out` that are compared.
+    `says`: the model's answer. `only`: the keys of `out` that are compared. `before`: what the same step was given in a run
+    before. Cases share a world and run in any order: what one of them needs, it says itself.
     """
 
     kind: Kind
@@ -80,6 +81,7 @@ class Case:
     warns: tuple[str, ...] = ()
     says: tuple[str | Said, ...] = ()
     only: tuple[str, ...] = ()
+    before: Json = None
 
 
 def good(what: str, comes: Json, given: Json = None, **more: Any) -> Case:
@@ -185,6 +187,8 @@ def flow_of(kind: str, case: Case) -> Document:
 
 async def what_comes(kind: str, case: Case, services: Services) -> tuple[Json, tuple[str, ...]]:
     """Validates and runs the flow; returns the problem, or the `out` or error of the node with its warnings."""
+    if case.before is not None:
+        await what_comes(kind, replace(case, given=case.before, before=None), services)
     document = flow_of(kind, case)
     told = [one for one in problems(document, CATALOG) if one.code != "no_processing_node"]
     if told:

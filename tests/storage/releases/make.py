@@ -7,6 +7,7 @@ that have ended, one that runs in a worker that is gone, some that wait, and row
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import sys
 import tempfile
@@ -27,6 +28,7 @@ from engine.jobs.submit.accept import Caller
 from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.transitions import claim, finish
 from storage.job_changes import Lease
+from storage.migrations.schema import VERSIONS, newest_schema
 from storage.opening import open_database
 from storage.tables import Base
 from tests.factories import flow_file
@@ -57,6 +59,12 @@ class _Still:
         return Millis(1_764_000_000_000)
 
 
+def digest_of_migrations(schema: str) -> str:
+    """Returns the SHA-256 of the text of every migration up to this one."""
+    files = (path for path in sorted(VERSIONS.glob("0*.py")) if path.name.split("_")[0] <= schema)
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
 def make(target: Path) -> None:
     """Writes the folder's database, compressed, and the values that an upgrade must preserve."""
     with tempfile.TemporaryDirectory() as folder:
@@ -83,7 +91,14 @@ def make(target: Path) -> None:
         database.close()
         with gzip.GzipFile(target, "wb", mtime=0) as packed:
             packed.write((data / "flowport.db").read_bytes())
-    told = {"flow_id": flow_id, "jobs": jobs, "rows": rows}
+    schema = newest_schema()
+    told = {
+        "schema": schema,
+        "migrations": digest_of_migrations(schema),
+        "flow_id": flow_id,
+        "jobs": jobs,
+        "rows": rows,
+    }
     target.with_suffix("").with_suffix(".json").write_text(json.dumps(told, indent=2) + "\n")
 
 

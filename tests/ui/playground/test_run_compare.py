@@ -16,7 +16,7 @@ from tests.ui.playground.test_lists import FLOW as LISTS
 from tests.ui.playground.test_lists import look, step
 from tests.ui.playground.test_run_batch import tab
 from tests.ui.playground.test_run_panel import FLOW, named, opened, push
-from ui.playground.run.compare import MOST_LINES, compare_nodes, difference
+from ui.playground.run.compared_runs import MOST_LINES, compare_nodes, difference
 
 NOTHING: dict[str, Any] = {"tokens": 0, "input_tokens": 0, "output_tokens": 0, "model_calls": 0, "cost_nanos": 0}
 

@@ -25,7 +25,7 @@ from tests.ui.conftest import PASSWORD, Site
 from ui.settings.audit_lines import names_of
 
 
-def actions_in_the_source() -> set[str]:
+def verbs_in_the_source() -> set[str]:
     """Collects the third argument of every `add_entry(...)` and the verbs about backups from the source code."""
     found = set()
     for call in (node for file in source_files() for node in nodes_of(file)):
@@ -45,8 +45,12 @@ def actions_in_the_source() -> set[str]:
 def test_every_verb_that_is_logged_has_words() -> None:
     from ui.settings.audit_lines import KINDS, VERBS
 
-    assert actions_in_the_source() == set(VERBS)
-    assert {kind for kind, _said in VERBS.values()} == set(KINDS)
+    logged = verbs_in_the_source()
+    assert (logged - set(VERBS), set(VERBS) - logged) == (set(), set()), (
+        "give the first a kind and words in `VERBS` of ui/settings/audit_lines.py, for example"
+        ' `"deploy": ("flows", _("made a version live"))`; nothing logs the second'
+    )
+    assert {kind for kind, _said in VERBS.values()} == set(KINDS), "each kind of `VERBS` has its label in `KINDS`"
 
 
 async def test_the_log_is_told_in_sentences_that_lead_to_what_still_exists(site: Site, user: User) -> None:

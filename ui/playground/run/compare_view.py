@@ -21,7 +21,7 @@ from ui.kit.value_words import in_short_of_json
 from ui.page_session import PageSession
 from ui.parts.job_words import environment_word, state_words, version_words
 from ui.parts.open_drafts import OpenDraft
-from ui.playground.run.compare import NodeCompared, Sign, Spent, compare_nodes, difference
+from ui.playground.run.compared_runs import NodeCompared, Sign, Spent, compare_nodes, difference
 
 #: Characters of the input by which a run is recognised in the choice.
 _LONGEST_INPUT = 100

@@ -17,7 +17,7 @@ from engine.flow.rules import ALONE, OPERATOR_TITLES, compared_as_text, holds
 from engine.flow.value_types import typed
 from engine.models.connections import ModelConnection, split_model
 from engine.models.price import Price
-from engine.models.prices import find_price
+from engine.models.price_lookup import find_price
 from engine.models.provider_catalog import PROVIDERS
 from engine.nodes.text_template import render_template, template_references
 from storage.connections import ConnectionRow, PriceRow
