@@ -478,6 +478,12 @@ def note_progress(session: Session, source_id: str, owner: str, progress: Progre
     _note(_owned(session, source_id, owner), progress)
 
 
+def note_sitemap(session: Session, source_id: str, *, there: bool) -> None:
+    """Stores with the settings of a website whether it has a sitemap that nothing names."""
+    source = _owned(session, source_id, None)
+    source.settings = {**source.settings, "has_sitemap": there}
+
+
 def clear_some(session: Session, source_id: str, owner: str | None, document_id: int, *, gone: bool = False) -> bool:
     """Removes a slice of the pieces of a document. Returns whether none is left; `gone`: then it is removed itself."""
     source = _owned(session, source_id, owner)

@@ -34,7 +34,7 @@ from storage.datasets import get_dataset, list_rows_on
 from storage.file_bytes import BytesGone
 from storage.files import find_file
 from storage.knowledge import find_content, list_kept
-from storage.knowledge_changes import Task, known_documents
+from storage.knowledge_changes import Task, known_documents, note_sitemap
 
 #: Seconds between two requests to a site, unless its robots.txt asks for more.
 DELAY_SECONDS = 0.5
@@ -194,10 +194,13 @@ async def _read_site(
         respect_robots=True,
         delay_seconds=DELAY_SECONDS,
         at_once=_AT_ONCE,
+        has_sitemap=bool(settings.get("has_sitemap")),
     )
     await note("Looking for its pages")
     crawl = Crawl(limits, cast("NodeContext", reader))
     urls = list(await crawl.go(start))
+    if crawl.has_sitemap != limits.has_sitemap:
+        await tools.database.write(note_sitemap, task.source.id, there=crawl.has_sitemap)
     refused = await _refused_now(crawl, task, tools)
     missed = crawl.missed or next((why for url, why in refused.items() if page_key(url) in crawl.not_followed), "")
     if missed:
