@@ -46,6 +46,8 @@ _NAME_CHARS = 300
 _PLACES = {"pptx": "slide", "xlsx": "sheet", "xls": "sheet", "ods": "sheet"}
 #: What stands in the Markdown of each table with several columns.
 _TABLE = "\n| --- | --- |"
+#: Characters of a cell, on average, above which cells in columns without numbers are taken for prose.
+_FACT_CHARS = 16
 #: A link of Markdown: its address tells nothing about the text, but its words would be found.
 _LINK = re.compile(r"\[([^\[\]]{0,500}+)\]\([^()\s]{0,2000}+\)")
 
@@ -126,7 +128,8 @@ async def _read_file(file: FileContent, tools: Tools) -> AsyncIterator[Found | N
     elif read["media_type"] == "application/pdf":
         # its layout is guessed, and its text has the words in the order of reading; that of a table may be drawn column
         # by column, so that only its rows tell what belongs together
-        parts = (("page 1", read["markdown"] if _TABLE in read["markdown"] else read["text"]),)
+        tables = [one for one in read["markdown"].split("\n\n") if _TABLE in one]
+        parts = (("page 1", read["markdown" if tables and all(map(_holds_facts, tables)) else "text"]),)
     else:
         parts = (("", _LINK.sub(r"\1", read["markdown"] or read["text"])),)
     if not any(text.strip() for _, text in parts):
@@ -135,6 +138,21 @@ async def _read_file(file: FileContent, tools: Tools) -> AsyncIterator[Found | N
     yield Found("file", file.name, parts, total=1)
     for told in read["notes"]:
         yield NotRead("", file.name, told, total=1)
+
+
+def _holds_facts(table: str) -> bool:
+    """True for a table in Markdown, and False for what may be prose in narrow columns."""
+    head, *rows = (line[2:-2].split(" | ") for line in table.splitlines())
+    columns = list(zip(head, *rows[1:], strict=False))
+    cells = [cell for column in columns for cell in column if cell]
+    has_numbers = any(2 * sum(map(_is_number, column)) > len(column) for column in columns)
+    return has_numbers or sum(map(len, cells)) <= _FACT_CHARS * len(cells)
+
+
+def _is_number(cell: str) -> bool:
+    """True for a number, also with a unit."""
+    digits = sum(map(str.isdigit, cell))
+    return digits > 0 and digits >= sum(map(str.isalpha, cell))
 
 
 # Rows of a dataset.
