@@ -92,9 +92,11 @@ class Branches:
         node = self.nodes.get(node_id)
         if node is None or node.type != FIRST_VALUE:
             return
-        for edge in self.graph.edges:
-            if edge.target == node_id and not lacks_fields(self, node, self.nodes[edge.source], catalog):
-                yield from self.only_on[edge.source]
+        sources = [self.nodes[edge.source] for edge in self.graph.edges if edge.target == node_id]
+        lacking = _lacking_fields(self, node, sources, catalog)
+        for source in sources:
+            if source.id not in lacking:
+                yield from self.only_on[source.id]
 
     def reads_behind(self, condition: str, catalog: Catalog) -> bool:
         """True when API Output reads a node that comes after this Condition."""
@@ -171,7 +173,9 @@ def join_ops(document: Document, catalog: Catalog, condition: str, port: str, *,
     read = {one.node_id for _, one in references_of(branches.output, catalog[branches.output.type])}
     led = {edge.target for edge in document.edges if edge.source == partner.id}
     for name in sorted(read & led):  # it leads into a First Value that cannot give callers anything of it
-        if branches.nodes[name].type == FIRST_VALUE and lacks_fields(branches, branches.nodes[name], partner, catalog):
+        if branches.nodes[name].type == FIRST_VALUE and _lacking_fields(
+            branches, branches.nodes[name], [partner], catalog
+        ):
             return _into(document, catalog, branches, branches.nodes[name], partner)
     if any(side in branches.only_on.get(one, ()) for one in read):
         return _joined_output(document, catalog, branches, side, partner)
@@ -258,22 +262,28 @@ def _joiner(branches: Branches, side: Side, catalog: Catalog) -> Node | None:
     return None
 
 
-def lacks_fields(branches: Branches, joiner: Node, partner: Node, catalog: Catalog) -> bool:
-    """True when callers get fields of a First Value, and none of them of this node, whose data it takes as it is."""
+def _lacking_fields(branches: Branches, joiner: Node, partners: Sequence[Node], catalog: Catalog) -> set[str]:
+    """Returns those of these nodes, whose data a First Value takes as it is, that give none of the fields that callers
+    get of it.
+    """
     names = _fields_read(branches, joiner, catalog)
+    if not names:
+        return set()
     values: JsonValue = joiner.inputs.get("values")
-    if not names or (isinstance(values, list) and any(_is_there_with(branches, one, partner) for one in values)):
-        return False  # a group of fields was made for it
-    given = out_schema(partner, catalog, branches.document)
-    return all(schema_at(given, (name,)) is None for name in names)
-
-
-def _is_there_with(branches: Branches, value: JsonValue, partner: Node) -> bool:
-    """True for a group of fields that is there whenever this node has run."""
-    if not isinstance(value, dict):
-        return False
-    used = [one.node_id for _at, one in find_references(value, "") if isinstance(one, Reference)]
-    return all(one == partner.id or branches.graph.is_ancestor(one, partner.id) for one in used)
+    groups = {
+        frozenset(one.node_id for _at, one in find_references(value, "") if isinstance(one, Reference))
+        for value in (values if isinstance(values, list) else ())
+        if isinstance(value, dict)
+    }
+    lacking: set[str] = set()
+    for partner in partners:
+        before = {partner.id, *branches.graph.ancestors(partner.id)}
+        # a group of fields that is there whenever the node has run was made for it
+        if not any(group <= before for group in groups):
+            given = out_schema(partner, catalog, branches.document)
+            if all(schema_at(given, (name,)) is None for name in names):
+                lacking.add(partner.id)
+    return lacking
 
 
 def _into(document: Document, catalog: Catalog, branches: Branches, joiner: Node, partner: Node) -> list[Op]:
@@ -286,7 +296,7 @@ def _into(document: Document, catalog: Catalog, branches: Branches, joiner: Node
         ops.append({"op": "addEdge", "edge": new_edge(partner.id, joiner.id, "out")})
     whole = str(Reference(partner.id, "out"))
     values: JsonValue = joiner.inputs.get("values")
-    lacks = lacks_fields(branches, joiner, partner, catalog)
+    lacks = bool(_lacking_fields(branches, joiner, [partner], catalog))
     if isinstance(values, list) and values:
         before = [one for one in values if one != whole]
     elif lacks:
