@@ -48,6 +48,7 @@ class Branches:
         self.output = next((node for node in document.nodes if node.type == "api_output"), None)
         self.only_on: dict[str, frozenset[Side]] = dict.fromkeys(graph.ids, frozenset())
         self.reached_on: frozenset[Side] = frozenset()
+        self._read: Sequence[Reference] | None = None
         incoming: dict[str, list[frozenset[Side]]] = {node_id: [] for node_id in graph.ids}
         leaving: dict[str, list[Edge]] = {node_id: [] for node_id in graph.ids}
         for edge in graph.edges:
@@ -70,12 +71,18 @@ class Branches:
         taken = {edge.source_port for edge in self.graph.edges if edge.source == condition}
         return [port for port in ("yes", "no") if port not in taken]
 
-    def read_on_one_side(self, output: Node, catalog: Catalog) -> Iterator[tuple[Node, str]]:
+    def read_by_output(self, catalog: Catalog) -> Sequence[Reference]:
+        """Returns what API Output reads; nothing without one."""
+        if self._read is None:
+            kind = catalog.get(self.output.type) if self.output else None
+            self._read = [one for _, one in references_of(self.output, kind)] if self.output and kind else []
+        return self._read
+
+    def read_on_one_side(self, catalog: Catalog) -> Iterator[tuple[Node, str]]:
         """Yields each Condition of which API Output reads one side only, with that side's port. What a First Value takes
         from the other side is read in the stead of the nodes that lead to it.
         """
-        kind = catalog.get(output.type)
-        names = {one.node_id for _, one in references_of(output, kind)} if kind else set[str]()
+        names = {one.node_id for one in self.read_by_output(catalog)}
         read = {side for name in names for side in self.only_on.get(name, ())}
         joined = {name: frozenset(self._joined(name, catalog)) for name in names}
         for condition, port in sorted(read):
@@ -100,11 +107,8 @@ class Branches:
 
     def reads_behind(self, condition: str, catalog: Catalog) -> bool:
         """True when API Output reads a node that comes after this Condition."""
-        kind = catalog.get(self.output.type) if self.output else None
-        if self.output is None or kind is None:
-            return False
-        behind = set(self.graph.descendants(condition))
-        return any(one.node_id in behind for _, one in references_of(self.output, kind))
+        behind = self.graph.descendants(condition)
+        return any(one.node_id in behind for one in self.read_by_output(catalog))
 
     def into_output(self, side: Side) -> Edge | None:
         """Returns a connection that leads from this side into API Output, the direct one first."""
@@ -170,7 +174,7 @@ def join_ops(document: Document, catalog: Catalog, condition: str, port: str, *,
         return _first_value(
             document, catalog, final, partner, [Reference(final.id, "out"), Reference(partner.id, "out")]
         )[1]
-    read = {one.node_id for _, one in references_of(branches.output, catalog[branches.output.type])}
+    read = {one.node_id for one in branches.read_by_output(catalog)}
     led = {edge.target for edge in document.edges if edge.source == partner.id}
     for name in sorted(read & led):  # it leads into a First Value that cannot give callers anything of it
         if branches.nodes[name].type == FIRST_VALUE and _lacking_fields(
@@ -203,9 +207,7 @@ def lead_to_output_ops(document: Document, catalog: Catalog, after: str, port: s
             return answer_ops(document, catalog, after, port)
     for condition, own in sorted(branches.only_on[after]):
         other = (condition, other_side(own))
-        reads = any(
-            found == (branches.nodes[condition], other[1]) for found in branches.read_on_one_side(output, catalog)
-        )
+        reads = any(found == (branches.nodes[condition], other[1]) for found in branches.read_on_one_side(catalog))
         if reads or (other in branches.reached_on and not branches.reads_behind(condition, catalog)):
             return join_ops(document, catalog, *other, last=after)
     taken = {(edge.source, edge.target) for edge in document.edges}
@@ -252,8 +254,7 @@ def _is_one_reference(text: str) -> bool:
 
 def _joiner(branches: Branches, side: Side, catalog: Catalog) -> Node | None:
     """Returns a First Value of this side whose value callers get, so that the other side only has to join it."""
-    output = branches.output
-    read: set[str] = {one.node_id for _, one in references_of(output, catalog[output.type])} if output else set()
+    output, read = branches.output, {one.node_id for one in branches.read_by_output(catalog)}
     for node_id in branches.graph.order:
         node = branches.nodes[node_id]
         ends = node_id in read if output else not branches.graph.children[node_id]
@@ -318,8 +319,7 @@ def _into(document: Document, catalog: Catalog, branches: Branches, joiner: Node
 
 def _fields_read(branches: Branches, node: Node, catalog: Catalog) -> list[str]:
     """The names of the fields of a node that API Output reads; none when it reads the whole of it."""
-    output = branches.output
-    refs = [one for _, one in references_of(output, catalog[output.type]) if one.node_id == node.id] if output else []
+    refs = [one for one in branches.read_by_output(catalog) if one.node_id == node.id]
     names = [str(one.path[0]) for one in refs if one.path and isinstance(one.path[0], str)]
     return list(dict.fromkeys(names)) if len(names) == len(refs) else []
 
@@ -356,7 +356,7 @@ def _joined_output(document: Document, catalog: Catalog, branches: Branches, sid
     output = branches.output
     assert output is not None
     kind = catalog[output.type]
-    read = [one for _, one in references_of(output, kind) if side in branches.only_on.get(one.node_id, ())]
+    read = [one for one in branches.read_by_output(catalog) if side in branches.only_on.get(one.node_id, ())]
     given = out_schema(partner, catalog, document)
     ops: list[Op] = []
     instead: dict[Reference, Reference] = {}
