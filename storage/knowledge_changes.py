@@ -252,6 +252,12 @@ def note_progress(session: Session, source_id: str, owner: str, progress: Progre
     _note(hold_claimed(session, source_id, owner), progress)
 
 
+def note_sitemap(session: Session, source_id: str, *, there: bool) -> None:
+    """Stores with the settings of a website whether it has a sitemap that nothing names."""
+    source = hold_claimed(session, source_id, None)
+    source.settings = {**source.settings, "has_sitemap": there}
+
+
 def end_source(
     session: Session, source_id: str, owner: str | None, state: str, message: str, problems: Sequence[Mapping[str, str]]
 ) -> None:

@@ -95,8 +95,10 @@ def store_end(
     *,
     closed: bool,
 ) -> None:
-    """Stores the end of a batch, with the rows that waited to run again and did not."""
-    for row in cancelled:
+    """Stores the end of a batch, with the rows that waited to run again and did not. One that was stored without an
+    answer may be stored again; the batch may be forgotten by then.
+    """
+    for row in cancelled if is_kept(session, batch_id) else ():
         store_row(session, batch_id, row)
     store_batch_state(session, batch_id, user_id, state, trouble, closed=closed)
 

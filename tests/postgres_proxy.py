@@ -29,8 +29,11 @@ class Proxy:
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self._lock = threading.Lock()
         self._down = False
-        self._speaks = threading.Event()
+        #: The commits that `holding` has kept back.
+        self.held = 0
+        self._speaks, self._commits = threading.Event(), threading.Event()
         self._speaks.set()
+        self._commits.set()
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(folder / ".s.PGSQL.5432"))
         self._listener.listen(100)
@@ -64,6 +67,15 @@ class Proxy:
         finally:
             self._speaks.set()
 
+    @contextlib.contextmanager
+    def holding(self) -> Iterator[None]:
+        """Commits reach the server only afterwards; it answers everything else."""
+        self._commits.clear()
+        try:
+            yield
+        finally:
+            self._commits.set()
+
     def lose_all(self) -> None:
         """Ends every connection."""
         for pair in list(self._pairs):
@@ -73,6 +85,7 @@ class Proxy:
         """Ends the proxy."""
         self._down = True
         self._speaks.set()
+        self._commits.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -105,6 +118,9 @@ class Proxy:
                     break
                 if where == "after":
                     waits.set()
+                if COMMIT in data and not self._commits.is_set():
+                    self.held += 1
+                    self._commits.wait()
                 self._speaks.wait()
                 server.sendall(data)
                 if where == "while":

@@ -32,8 +32,10 @@ _LEFT_OUT = re.compile(rb"[<:](?:fldSimple|dir|bdo|oMath)[\s/>]")
 _BEFORE = {"den": "/", "sup": "^", "sub": "_", "lim": "_"}
 #: What is written between parts of the same name, by the whole and the part.
 _BETWEEN = {("mr", "e"): ", ", ("m", "mr"): "; ", ("eqArr", "e"): "; "}
+#: The property that names the sign between the parts of a whole, and the usual one.
+_NAMED_SIGNS = {"d": ("sepChr", "|"), "f": ("type", "bar")}
 #: Parts of a formula that a letter or digit behind them would become one with.
-_WHOLES = frozenset({"f", "func", "limLow", "limUpp", "nary", "rad", "sSub", "sSubSup", "sSup"})
+_WHOLES = frozenset({"bar", "f", "func", "groupChr", "limLow", "limUpp", "nary", "rad", "sSub", "sSubSup", "sSup"})
 #: Characters of a part of a formula that are remembered: longer parts are no single sign.
 _KNOWN = 40
 _WITH_TEXT = ("document", "footnotes", "endnotes")
@@ -89,20 +91,28 @@ def _unwrapped(root: etree._Element) -> bytes:
     formulas: dict[etree._Element, _Part] = {}
     for node in reversed(list(root.iter(etree.Element))):  # the parts of a formula before the whole
         name = etree.QName(node)
-        if name.namespace in _MATH:
+        parent = node.getparent()
+        if name.namespace in _MATH or (name.localname == "ins" and parent is not None and _is_math(parent)):
             formulas[node] = _unwrap_math(node, name.localname, formulas)
         elif name.localname in _AROUND and name.namespace:
             node.tag = f"{{{name.namespace}}}smartTag"
     return etree.tostring(root, encoding="UTF-8", xml_declaration=True)
 
 
+def _is_math(node: etree._Element) -> bool:
+    return etree.QName(node).namespace in _MATH
+
+
 class _Part(NamedTuple):
-    """A part of a formula, with the beginning of its text and the last character. `closed`: brackets stand around it."""
+    """A part of a formula, with the beginning of its text and the last character. `closed`: brackets stand around it.
+    `kind`: the name of what it consists of alone, or its own.
+    """
 
     name: str
     text: str = ""
     last: str = ""
     closed: bool = False
+    kind: str = ""
 
     @property
     def is_number(self) -> bool:
@@ -121,11 +131,12 @@ def _unwrap_math(node: etree._Element, name: str, formulas: Mapping[etree._Eleme
     parts = [(one, part) for one in node if (part := _part_of(one, formulas)).text]
     text, last = "", ""
     begins, ends = _ends_of(node, name, with_degree=any(part.name == "deg" for _, part in parts))
+    sign = _sign_of(node, *_NAMED_SIGNS[name]) if name in _NAMED_SIGNS else ""
     earlier = _Part("")
     for one, part in parts:
-        front = _front(name, part, earlier, node)
+        front = _front(name, part, earlier, sign)
         bare = part.closed or not _wants_brackets(name, part, root=begins == "√")
-        if not front and part.text[0].isalnum() and last.isalnum() and (earlier.name in _WHOLES or part.name == "f"):
+        if not front and part.text[0].isalnum() and last.isalnum() and (earlier.kind in _WHOLES or part.kind == "f"):
             front = " "
         before, after = front + ("" if bare else "("), ("" if bare else ")") + ("; " if part.name == "deg" else "")
         if before:
@@ -138,8 +149,9 @@ def _unwrap_math(node: etree._Element, name: str, formulas: Mapping[etree._Eleme
         node.insert(0, _run(begins))
     if ends:
         node.append(_run(ends))
-    closed = bool(begins and ends) or (len(parts) == 1 and parts[0][1].closed)
-    return _Part(name, f"{begins}{text}{ends}"[:_KNOWN], ends or last, closed)
+    alone = parts[0][1] if len(parts) == 1 else _Part("")
+    kind = name if name in _WHOLES else alone.kind or name
+    return _Part(name, f"{begins}{text}{ends}"[:_KNOWN], ends or last, bool(begins and ends) or alone.closed, kind)
 
 
 def _part_of(node: etree._Element, formulas: Mapping[etree._Element, _Part]) -> _Part:
@@ -161,15 +173,17 @@ def _ends_of(node: etree._Element, name: str, *, with_degree: bool) -> tuple[str
     return "", ""
 
 
-def _front(whole: str, part: _Part, earlier: _Part, node: etree._Element) -> str:
-    """Returns what stands before a part of `whole`, whose part `earlier` stands before it."""
+def _front(whole: str, part: _Part, earlier: _Part, sign: str) -> str:
+    """Returns what stands before a part of `whole`, whose part `earlier` stands before it. `sign`: see `_NAMED_SIGNS`."""
+    if part.name == "den" and sign == "noBar":
+        return " choose "
     if whole == "limUpp" and part.name == "lim":
         return "^"
     if whole in {"func", "nary"} and part.name == "e" and not part.closed:
         return " "
     if earlier.name != part.name:
         return _BEFORE.get(part.name, "")
-    return _sign_of(node, "sepChr", "|") if (whole, part.name) == ("d", "e") else _BETWEEN.get((whole, part.name), "")
+    return sign if (whole, part.name) == ("d", "e") else _BETWEEN.get((whole, part.name), "")
 
 
 def _wants_brackets(whole: str, part: _Part, *, root: bool) -> bool:

@@ -8,13 +8,13 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from engine.flow.branches import CONDITION, Branches, Side, branches_of, fields_read, lacks_fields, other_side
+from engine.flow.branches import CONDITION, Branches, Side, branches_of, fields_read, lacking_fields, other_side
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op, add_node, apply_ops, new_edge, update_node
 from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog
 from engine.flow.output_schemas import FIRST_VALUE, out_schema, schema_at
-from engine.flow.reference_edits import change_references, references_of
+from engine.flow.reference_edits import change_references
 from engine.flow.references import Reference, split_text
 
 ANSWER = "text_template"
@@ -54,10 +54,12 @@ def join_ops(document: Document, catalog: Catalog, condition: str, port: str, *,
         return _first_value(
             document, catalog, final, partner, [Reference(final.id, "out"), Reference(partner.id, "out")]
         )[1]
-    read = {one.node_id for _, one in references_of(branches.output, catalog[branches.output.type])}
+    read = {one.node_id for one in branches.read_by_output(catalog)}
     led = {edge.target for edge in document.edges if edge.source == partner.id}
     for name in sorted(read & led):  # it leads into a First Value that cannot give callers anything of it
-        if branches.nodes[name].type == FIRST_VALUE and lacks_fields(branches, branches.nodes[name], partner, catalog):
+        if branches.nodes[name].type == FIRST_VALUE and lacking_fields(
+            branches, branches.nodes[name], [partner], catalog
+        ):
             return _into(document, catalog, branches, branches.nodes[name], partner)
     if any(side in branches.only_on.get(one, ()) for one in read):
         return _joined_output(document, catalog, branches, side, partner)
@@ -85,9 +87,7 @@ def lead_to_output_ops(document: Document, catalog: Catalog, after: str, port: s
             return answer_ops(document, catalog, after, port)
     for condition, own in sorted(branches.only_on[after]):
         other = (condition, other_side(own))
-        reads = any(
-            found == (branches.nodes[condition], other[1]) for found in branches.read_on_one_side(output, catalog)
-        )
+        reads = any(found == (branches.nodes[condition], other[1]) for found in branches.read_on_one_side(catalog))
         if reads or (other in branches.reached_on and not branches.reads_behind(condition, catalog)):
             return join_ops(document, catalog, *other, last=after)
     taken = {(edge.source, edge.target) for edge in document.edges}
@@ -134,8 +134,7 @@ def _is_one_reference(text: str) -> bool:
 
 def _joiner(branches: Branches, side: Side, catalog: Catalog) -> Node | None:
     """Returns a First Value of this side whose value callers get, so that the other side only has to join it."""
-    output = branches.output
-    read: set[str] = {one.node_id for _, one in references_of(output, catalog[output.type])} if output else set()
+    output, read = branches.output, {one.node_id for one in branches.read_by_output(catalog)}
     for node_id in branches.graph.order:
         node = branches.nodes[node_id]
         ends = node_id in read if output else not branches.graph.children[node_id]
@@ -154,7 +153,7 @@ def _into(document: Document, catalog: Catalog, branches: Branches, joiner: Node
         ops.append({"op": "addEdge", "edge": new_edge(partner.id, joiner.id, "out")})
     whole = str(Reference(partner.id, "out"))
     values: JsonValue = joiner.inputs.get("values")
-    lacks = lacks_fields(branches, joiner, partner, catalog)
+    lacks = bool(lacking_fields(branches, joiner, [partner], catalog))
     if isinstance(values, list) and values:
         before = [one for one in values if one != whole]
     elif lacks:
@@ -206,7 +205,7 @@ def _joined_output(document: Document, catalog: Catalog, branches: Branches, sid
     output = branches.output
     assert output is not None
     kind = catalog[output.type]
-    read = [one for _, one in references_of(output, kind) if side in branches.only_on.get(one.node_id, ())]
+    read = [one for one in branches.read_by_output(catalog) if side in branches.only_on.get(one.node_id, ())]
     given = out_schema(partner, catalog, document)
     ops: list[Op] = []
     instead: dict[Reference, Reference] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pydantic import JsonValue
 
@@ -39,6 +39,7 @@ class Branches:
         self.output = next((node for node in document.nodes if node.type == "api_output"), None)
         self.only_on: dict[str, frozenset[Side]] = dict.fromkeys(graph.ids, frozenset())
         self.reached_on: frozenset[Side] = frozenset()
+        self._read: Sequence[Reference] | None = None
         incoming: dict[str, list[frozenset[Side]]] = {node_id: [] for node_id in graph.ids}
         leaving: dict[str, list[Edge]] = {node_id: [] for node_id in graph.ids}
         for edge in graph.edges:
@@ -61,12 +62,18 @@ class Branches:
         taken = {edge.source_port for edge in self.graph.edges if edge.source == condition}
         return [port for port in ("yes", "no") if port not in taken]
 
-    def read_on_one_side(self, output: Node, catalog: Catalog) -> Iterator[tuple[Node, str]]:
+    def read_by_output(self, catalog: Catalog) -> Sequence[Reference]:
+        """Returns what API Output reads; nothing without one."""
+        if self._read is None:
+            kind = catalog.get(self.output.type) if self.output else None
+            self._read = [one for _, one in references_of(self.output, kind)] if self.output and kind else []
+        return self._read
+
+    def read_on_one_side(self, catalog: Catalog) -> Iterator[tuple[Node, str]]:
         """Yields each Condition of which API Output reads one side only, with that side's port. What a First Value takes
         from the other side is read in the stead of the nodes that lead to it.
         """
-        kind = catalog.get(output.type)
-        names = {one.node_id for _, one in references_of(output, kind)} if kind else set[str]()
+        names = {one.node_id for one in self.read_by_output(catalog)}
         read = {side for name in names for side in self.only_on.get(name, ())}
         joined = {name: frozenset(self._joined(name, catalog)) for name in names}
         for condition, port in sorted(read):
@@ -83,17 +90,16 @@ class Branches:
         node = self.nodes.get(node_id)
         if node is None or node.type != FIRST_VALUE:
             return
-        for edge in self.graph.edges:
-            if edge.target == node_id and not lacks_fields(self, node, self.nodes[edge.source], catalog):
-                yield from self.only_on[edge.source]
+        sources = [self.nodes[edge.source] for edge in self.graph.edges if edge.target == node_id]
+        lacking = lacking_fields(self, node, sources, catalog)
+        for source in sources:
+            if source.id not in lacking:
+                yield from self.only_on[source.id]
 
     def reads_behind(self, condition: str, catalog: Catalog) -> bool:
         """True when API Output reads a node that comes after this Condition."""
-        kind = catalog.get(self.output.type) if self.output else None
-        if self.output is None or kind is None:
-            return False
-        behind = set(self.graph.descendants(condition))
-        return any(one.node_id in behind for _, one in references_of(self.output, kind))
+        behind = self.graph.descendants(condition)
+        return any(one.node_id in behind for one in self.read_by_output(catalog))
 
     def into_output(self, side: Side) -> Edge | None:
         """Returns a connection that leads from this side into API Output, the direct one first."""
@@ -129,27 +135,32 @@ def branches_of(document: Document) -> Branches:
     return Branches(document, graph, ListScopes(document, graph))
 
 
-def lacks_fields(branches: Branches, joiner: Node, partner: Node, catalog: Catalog) -> bool:
-    """True when callers get fields of a First Value, and none of them of this node, whose data it takes as it is."""
+def lacking_fields(branches: Branches, joiner: Node, partners: Sequence[Node], catalog: Catalog) -> set[str]:
+    """Returns those of these nodes, whose data a First Value takes as it is, that give none of the fields that callers
+    get of it.
+    """
     names = fields_read(branches, joiner, catalog)
+    if not names:
+        return set()
     values: JsonValue = joiner.inputs.get("values")
-    if not names or (isinstance(values, list) and any(_is_there_with(branches, one, partner) for one in values)):
-        return False  # a group of fields was made for it
-    given = out_schema(partner, catalog, branches.document)
-    return all(schema_at(given, (name,)) is None for name in names)
-
-
-def _is_there_with(branches: Branches, value: JsonValue, partner: Node) -> bool:
-    """True for a group of fields that is there whenever this node has run."""
-    if not isinstance(value, dict):
-        return False
-    used = [one.node_id for _at, one in find_references(value, "") if isinstance(one, Reference)]
-    return all(one == partner.id or branches.graph.is_ancestor(one, partner.id) for one in used)
+    groups = {
+        frozenset(one.node_id for _at, one in find_references(value, "") if isinstance(one, Reference))
+        for value in (values if isinstance(values, list) else ())
+        if isinstance(value, dict)
+    }
+    lacking: set[str] = set()
+    for partner in partners:
+        before = {partner.id, *branches.graph.ancestors(partner.id)}
+        # a group of fields that is there whenever the node has run was made for it
+        if not any(group <= before for group in groups):
+            given = out_schema(partner, catalog, branches.document)
+            if all(schema_at(given, (name,)) is None for name in names):
+                lacking.add(partner.id)
+    return lacking
 
 
 def fields_read(branches: Branches, node: Node, catalog: Catalog) -> list[str]:
     """The names of the fields of a node that API Output reads; none when it reads the whole of it."""
-    output = branches.output
-    refs = [one for _, one in references_of(output, catalog[output.type]) if one.node_id == node.id] if output else []
+    refs = [one for one in branches.read_by_output(catalog) if one.node_id == node.id]
     names = [str(one.path[0]) for one in refs if one.path and isinstance(one.path[0], str)]
     return list(dict.fromkeys(names)) if len(names) == len(refs) else []

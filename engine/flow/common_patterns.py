@@ -12,14 +12,22 @@ from msgspec import Struct
 
 Kind = Literal["number", "amount_after", "words", "email", "address", "date", "code", "own"]
 
-#: A number as people write it, with points, commas or apostrophes inside, or in groups of three: 12, 39.90, 1.299,00,
-#: 1,299.00, 1'299, 1 299,00.
-_AMOUNT: Final = r"(?:\d{1,3}(?:[ \x{00a0}\x{202f}'\x{2019}]\d{3})+|\d+)(?:[.,']\d+)*"
+#: A minus belongs to a number only where no letter or digit stands before it. A currency may stand between them.
+_MINUS: Final = r"\B[-\x{2212}\x{2013}]"
+_SIGN: Final = rf"(?:{_MINUS}(?:(?:\p{{Sc}}|[A-Z]{{2,3}})[ \x{{00a0}}]?)?)?"
+_GROUPS: Final = r"\d{1,3}(?:[\x{00a0}\x{202f}'\x{2019}]\d{3})+"
+#: A number that begins with its point, where a minus or a currency tells that it is one: -.5, $.99.
+_BARE: Final = rf"(?:{_MINUS}|\p{{Sc}}){{1,2}}\.\d+"
+#: A number as people write it, with points, commas or apostrophes inside, or in groups of three: 12, -39.90, 1.299,00,
+#: 1,299.00, 1'299. Of several numbers, those with a blank between them are one only before decimals: 1 299,00.
+_NUMBER: Final = rf"{_SIGN}(?:\d{{1,3}}(?: \d{{3}})+[.,]\d+|{_GROUPS}|\d+)(?:[.,']\d+)*|{_BARE}"
+#: After a word one amount is meant, also with blanks alone: 1 299 kr.
+_AMOUNT: Final = rf"{_SIGN}(?:\d{{1,3}}(?: \d{{3}})+|{_GROUPS}|\d+)(?:[.,']\d+)*|{_BARE}"
 #: No digit follows. RE2 cannot look ahead, so a letter may be taken, too: what is found stands in brackets before it.
 _END: Final = r"(?:\b|\D)"
-#: What each choice that asks nothing finds. A minus belongs to a number only where no letter or digit stands before it.
+#: What each choice that asks nothing finds.
 _FIXED: Final[dict[Kind, str]] = {
-    "number": rf"((?:\B-)?{_AMOUNT}){_END}",
+    "number": f"({_NUMBER}){_END}",
     "email": r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
     "address": r"""https?://[^\s<>"']*[^\s<>"'.,;:!?)\]]""",
     "date": r"\b(\d{1,4}[./-]\d{1,2}[./-]\d{2,4})(?:\b|T)",
@@ -27,7 +35,7 @@ _FIXED: Final[dict[Kind, str]] = {
 #: Capitals and small letters alike.
 _ANY_CASE: Final = "(?i)"
 #: After the word: blanks, then a currency or a few other signs, then the amount.
-_THEN_AMOUNT: Final = rf"\s*\D{{0,10}}?(-?{_AMOUNT}){_END}"
+_THEN_AMOUNT: Final = rf"\s*\D{{0,10}}?({_AMOUNT}){_END}"
 #: Web pages write blanks that no line breaks at, too.
 _BLANK: Final = r"[\s\x{00a0}]+"
 _SIGNS: Final = frozenset("\\.+*?()|[]{}^$")

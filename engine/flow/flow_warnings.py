@@ -131,7 +131,7 @@ def _one_sided_output(document: Document, branches: Branches, catalog: Catalog) 
     output = branches.output
     if output is None:
         return
-    for condition, port in branches.read_on_one_side(output, catalog):
+    for condition, port in branches.read_on_one_side(catalog):
         if other_side(port) in branches.open_ports(condition.id):
             continue  # the open branch is the warning, and its button joins the two sides too
         pointer, reader = branches.first_read(output, (condition.id, port), catalog)

@@ -28,15 +28,19 @@ _LONGEST: Final = 40
 #: The letters of a text among which a number is searched.
 _SEARCHED: Final = 100_000
 _SHOWN: Final = 40
-#: Digits, in groups of three with blanks or apostrophes between them or not, then points and commas with digits. A number
-#: may begin with its mark, like `.5`, where no word, mark, closing bracket or quotation mark stands before that.
-_DIGITS: Final = re.compile(
-    r"(?:[0-9]{1,3}+(?:[ \u00a0\u202f'\u2019][0-9]{3}(?![0-9]))++|[0-9]++|(?<![\w.,)\]\"'\u2019\u201d%])[.,][0-9]++)"
-    r"(?:[.,][0-9]++)*+(?:[eE][+-]?+[0-9]++)?+"
-)
 _BLANKS: Final = " \u00a0\u202f"
 _CURRENCIES: Final = "$\u20ac\u00a3\u00a5\u20b9\u20a9\u20bd\u20ba\u20b4\u20ab\u20aa\u20a6\u20b1\u0e3f"
 _MINUS: Final = ("-", "\u2212", "\u2013")
+#: A currency at the end: its sign, its letters, or both.
+_CURRENCY: Final = re.compile(rf"(?:\b[A-Z]{{2,3}})?[{_CURRENCIES}]?\Z")
+#: Digits, in groups of three with blanks or apostrophes between them or not, then points and commas with digits. A number
+#: may begin with its point, like `.5`, where no word, mark, closing bracket or quotation mark stands before that; with a
+#: comma only at the beginning and directly after a currency or a minus.
+_DIGITS: Final = re.compile(
+    r"(?:[0-9]{1,3}+(?:[ \u00a0\u202f'\u2019][0-9]{3}(?![0-9]))++|[0-9]++"
+    rf"|(?<![\w.,)\]\"'\u2019\u201d%])\.[0-9]++|(?<![^{_CURRENCIES}\u2212\u2013-]),[0-9]++)"
+    r"(?:[.,][0-9]++)*+(?:[eE][+-]?+[0-9]++)?+"
+)
 #: The letters before and behind a number that may tell that it is a negative one.
 _AROUND: Final = 8
 _GROUP: Final = 3
@@ -157,14 +161,15 @@ def number_in(text: str) -> tuple[int | float | None, str]:
 def _minus(before: str, after: str) -> tuple[bool, str]:
     """Tells by what stands around a number whether it is a negative one, and what is doubtful about that.
 
-    A minus stands directly before the number, or before its currency: `-5`, `-€ 39.90`. Before a blank it is a dash.
+    A minus stands directly before the number, or before its currency: `-5`, `-€ 39.90`, `-EUR 39.90`. Before a blank it is a
+    dash.
     """
     near = before[-_AROUND:]
     bare = near.rstrip(_BLANKS)
-    signs = bare.rstrip(_CURRENCIES)
+    signs = _CURRENCY.sub("", bare)
     if signs.endswith(_MINUS) and (signs == near or signs != bare):
         return not signs[:-1][-1:].isalnum(), ""
-    start = before[:_AROUND].strip(_BLANKS + _CURRENCIES) if len(before) <= _AROUND else ""
+    start = signs.strip(_BLANKS + _CURRENCIES) if len(before) <= _AROUND else ""
     if start in _MINUS:
         return False, "the minus before it stands apart"
     if after.startswith(_MINUS) and not after[1:2].isalnum():
@@ -190,7 +195,11 @@ def _read(written: str) -> tuple[int | float | None, str]:
     last = marks[-1]
     whole, _, after = digits.rpartition(last)
     groups = whole.replace(",", ".").split(".")
-    grouped = groups[0] != "0" and len(groups[0]) <= _GROUP and all(len(one) == _GROUP for one in groups[1:])
+    grouped = (
+        (groups[0] != "0" or written[0] == "0")
+        and len(groups[0]) <= _GROUP
+        and all(len(one) == _GROUP for one in groups[1:])
+    )
     if len(marks) > 1 and marks.count(last) == len(marks):  # 1.299.000
         return (_short(int("".join([*groups, after]))), "") if grouped and len(after) == _GROUP else (None, "")
     if marks.count(last) > 1 or (len(marks) > 1 and not grouped):

@@ -34,7 +34,7 @@ from storage.datasets import get_dataset, list_rows_on
 from storage.file_bytes import BytesGone
 from storage.files import find_file
 from storage.knowledge import find_content, list_kept
-from storage.knowledge_changes import Task
+from storage.knowledge_changes import Task, note_sitemap
 from storage.knowledge_documents import known_documents
 
 #: Seconds between two requests to a site, unless its robots.txt asks for more.
@@ -47,6 +47,8 @@ _NAME_CHARS = 300
 _PLACES = {"pptx": "slide", "xlsx": "sheet", "xls": "sheet", "ods": "sheet"}
 #: What stands in the Markdown of each table with several columns.
 _TABLE = "\n| --- | --- |"
+#: Characters of a cell, on average, above which cells in columns without numbers are taken for prose.
+_FACT_CHARS = 16
 #: A link of Markdown: its address tells nothing about the text, but its words would be found.
 _LINK = re.compile(r"\[([^\[\]]{0,500}+)\]\([^()\s]{0,2000}+\)")
 
@@ -127,7 +129,8 @@ async def _read_file(file: FileContent, tools: Tools) -> AsyncIterator[Found | N
     elif read["media_type"] == "application/pdf":
         # its layout is guessed, and its text has the words in the order of reading; that of a table may be drawn column
         # by column, so that only its rows tell what belongs together
-        parts = (("page 1", read["markdown"] if _TABLE in read["markdown"] else read["text"]),)
+        tables = [one for one in read["markdown"].split("\n\n") if _TABLE in one]
+        parts = (("page 1", read["markdown" if tables and all(map(_holds_facts, tables)) else "text"]),)
     else:
         parts = (("", _LINK.sub(r"\1", read["markdown"] or read["text"])),)
     if not any(text.strip() for _, text in parts):
@@ -136,6 +139,21 @@ async def _read_file(file: FileContent, tools: Tools) -> AsyncIterator[Found | N
     yield Found("file", file.name, parts, total=1)
     for told in read["notes"]:
         yield NotRead("", file.name, told, total=1)
+
+
+def _holds_facts(table: str) -> bool:
+    """True for a table in Markdown, and False for what may be prose in narrow columns."""
+    head, *rows = (line[2:-2].split(" | ") for line in table.splitlines())
+    columns = list(zip(head, *rows[1:], strict=False))
+    cells = [cell for column in columns for cell in column if cell]
+    has_numbers = any(2 * sum(map(_is_number, column)) > len(column) for column in columns)
+    return has_numbers or sum(map(len, cells)) <= _FACT_CHARS * len(cells)
+
+
+def _is_number(cell: str) -> bool:
+    """True for a number, also with a unit."""
+    digits = sum(map(str.isdigit, cell))
+    return digits > 0 and digits >= sum(map(str.isalpha, cell))
 
 
 # Rows of a dataset.
@@ -195,10 +213,13 @@ async def _read_site(
         respect_robots=True,
         delay_seconds=DELAY_SECONDS,
         at_once=_AT_ONCE,
+        has_sitemap=bool(settings.get("has_sitemap")),
     )
     await note("Looking for its pages")
     crawl = Crawl(limits, cast("NodeContext", reader))
     urls = list(await crawl.go(start))
+    if crawl.has_sitemap != limits.has_sitemap:
+        await tools.database.write(note_sitemap, task.source.id, there=crawl.has_sitemap)
     refused = await _refused_now(crawl, task, tools)
     missed = crawl.missed or next((why for url, why in refused.items() if page_key(url) in crawl.not_followed), "")
     if missed:

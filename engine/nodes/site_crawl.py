@@ -65,6 +65,8 @@ class Limits(Struct, frozen=True):
     respect_robots: bool
     delay_seconds: float
     at_once: int
+    #: Whether `/sitemap.xml` is known to list pages, although nothing names it.
+    has_sitemap: bool = False
 
 
 class _Link(NamedTuple):
@@ -107,6 +109,8 @@ class Crawl:
         self.refused: dict[str, str] = {}
         #: Those of `refused` whose links would have been followed.
         self.not_followed: set[str] = set()
+        #: Whether `/sitemap.xml`, which nothing names, lists pages; unchanged while it says neither.
+        self.has_sitemap = limits.has_sitemap
         self._site = ""
         self._listed_start = ""
         self._delay = limits.delay_seconds
@@ -239,7 +243,9 @@ class Crawl:
                 await asyncio.sleep(pause)
                 answer = await self._ask(link, delay)
         except NodeFailed as failure:
-            return _Visit("broken" if failure.passing else "closed", url, why=failure.message)
+            # a login may send in circles; that is an answer of the site, and does not say that nothing is there
+            in_circles = failure.code == "too_many_redirects"
+            return _Visit("broken" if failure.passing else "closed", url, why=failure.message, refused=in_circles)
         if answer.status >= 400:
             failure = status_failure(answer, url)
             gone, led_to = answer.status in _NOT_THERE, canonical(answer.url) or url
@@ -338,7 +344,7 @@ class Crawl:
                 while waiting and len(asked) < _MOST_SITEMAPS and len(pages) < 20 * self.limits.pages:
                     if (sitemap := waiting.pop(0)).url not in asked:
                         asked.add(sitemap.url)
-                        more, found = await self._read_sitemap(sitemap, is_named=sitemap.url != guessed)
+                        more, found = await self._read_sitemap(sitemap, is_guessed=sitemap.url == guessed)
                         waiting += more
                         pages += found
         except TimeoutError:
@@ -348,14 +354,18 @@ class Crawl:
             self.context.log(f"Sitemap: it was not read in full within {_SITEMAP_SECONDS:g} seconds.")
         return pages
 
-    async def _read_sitemap(self, link: _Link, *, is_named: bool) -> tuple[list[_Link], list[_Link]]:
-        """Returns the further sitemaps and the pages that a sitemap lists. `is_named`: by robots.txt or another sitemap."""
+    async def _read_sitemap(self, link: _Link, *, is_guessed: bool) -> tuple[list[_Link], list[_Link]]:
+        """Returns the further sitemaps and the pages that a sitemap lists. `is_guessed`: neither robots.txt nor another
+        sitemap names it.
+        """
         http, may_pass = self.context.http, False
         try:
             async with http.turn(link.url, delay_seconds=self._delay, at_once=self.limits.at_once):
                 answer = await http.request("GET", link.url, timeout_seconds=_PAGE_SECONDS, reach=link.reach)
             if answer.status != 200:
-                may_pass = is_named and answer.status >= 400 and answer.status not in _NOT_THERE
+                not_there = answer.status in _NOT_THERE
+                self.has_sitemap &= not (is_guessed and not_there)
+                may_pass = answer.status >= 400 and not not_there and (not is_guessed or self.has_sitemap)
                 raise status_failure(answer, link.url)
         except NodeFailed as failure:
             if failure.passing or may_pass:
@@ -363,6 +373,7 @@ class Crawl:
             self.context.log(f"Sitemap: {failure.message}")
             return [], []
         sitemap = await self.context.in_thread(read_sitemap, answer.body)
+        self.has_sitemap |= is_guessed and bool(sitemap.addresses)
         if sitemap.is_index:
             return [self._link(url, named_by_listed=answer.listed) for url in sitemap.addresses[:_MOST_SITEMAPS]], []
         return [], [self._link(url, named_by_listed=answer.listed) for url in sitemap.addresses]

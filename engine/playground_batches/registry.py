@@ -279,7 +279,8 @@ class PlaygroundBatches:
             log.exception("the batch %s ended early", runner.batch.id)
             with contextlib.suppress(Refusal):  # the state stays as it is, and the next start continues
                 await runner.fail(_FAILED)
-        self._forget(runner)
+        finally:
+            self._forget(runner)
 
     def _forget(self, runner: BatchRunner) -> None:
         if self._open.get(runner.batch.flow_id) is runner:

@@ -356,9 +356,11 @@ class BatchRunner:
         await self._wait(line)
 
     async def _find_job(self, line: BatchLine) -> JobId | None:
-        """Returns the job of a row whose storing was not answered: it may be stored all the same, and runs once."""
+        """Returns the job of a row whose storing was not answered: it may be stored all the same, and runs once. It is asked for
+        after what was asked to be stored before, which may be under way yet.
+        """
         batch = self.batch
-        found = await self.database.read(find_job_of_row, batch.workspace_id, batch.id, line.number)
+        found = await self.database.write(find_job_of_row, batch.workspace_id, batch.id, line.number)
         return None if found is None else JobId(found)
 
     async def _wait(self, line: BatchLine) -> None:

@@ -5,6 +5,7 @@ loop. Each is gone after its button was pressed, and the flow returns what it sh
 from __future__ import annotations
 
 import json
+from time import process_time
 from typing import Any
 
 import pytest
@@ -646,3 +647,15 @@ def test_a_template_that_loses_a_name_in_a_loop_is_warned_of_and_deployed_all_th
 def test_a_template_that_loses_nothing_or_cannot_be_read_has_no_warning(template: str) -> None:
     nodes = {"t": text(template), "o": output(text="{{ t.out }}")}
     assert "set_in_loop" not in codes(flow(nodes, "api_input>t t>o", [{"name": "list", "type": "array"}]))
+
+
+def test_a_first_value_with_many_groups_is_looked_at_in_time():
+    names = [f"t{number}" for number in range(450)]
+    groups = [{"kind": "k", "reply": f"{{{{ {name}.out }}}} {{{{ {name}.out }}}}"} for name in names]
+    nodes = {name: text() for name in names} | {"c": condition(), "y": fields(reply="x")}
+    nodes["f"] = {"type": "first_value", "inputs": {"values": [*groups, "{{ y.out }}"]}}
+    nodes["o"] = output(reply="{{ f.out.reply }}", same="{{ y.out.reply }}")
+    flow_of_all = flow(nodes, "c.yes>y y>f f>o api_input>c " + " ".join(f"c.no>{one} {one}>f" for one in names))
+    before = process_time()
+    assert flow_warnings(flow_of_all, CATALOG) == []
+    assert process_time() - before < 1, "it takes 0.1 s, and 2.4 s with a search of all groups for each connection"

@@ -97,13 +97,20 @@ async def test_documents_are_read_apart_with_their_pages(
         for x, word in ((57, "Left"), (300, "Right"))
     )
     give(world, ada, made, "columns.pdf", pdf([*left, *right]))
+    told = ["Two sisters founded our bakery", "in 1890. They baked rye bread", "for the workers of the mill."]
+    asks = ["Whoever wants to visit us may", "come on Fridays. Please tell", "the desk how many you will be."]
+    lines_of = [(x, 700 - 14 * at, 9, text) for x, texts in ((40, told), (230, asks)) for at, text in enumerate(texts)]
+    give(world, ada, made, "news.pdf", pdf(lines_of))
     goods, costs = (
         [(x, 700 - 14 * at, 10, text) for at, text in enumerate(texts)]
-        for x, texts in ((57, ("Rye bread", "Roll")), (300, ("3.20", "0.80")))
+        for x, texts in (
+            (57, ("Rye bread from the old mill", "Roll with seeds and salt on top")),
+            (400, ("3.20", "0.80")),
+        )
     )
     give(world, ada, made, "prices.pdf", pdf([*goods, *costs]))
     await read_all(indexer)
-    terms, us, broken, short, columns, prices = sources(world, made)
+    terms, us, broken, short, columns, news, prices = sources(world, made)
 
     def places(source_id: str) -> list[tuple[str, str]]:
         pieces, _ = world.read(
@@ -115,7 +122,9 @@ async def test_documents_are_read_apart_with_their_pages(
     assert places(short.id) == [("page 1", "Only one page")]
     lines = [f"{word} column goes on in its line number {at}." for word in ("Left", "Right") for at in range(3)]
     assert places(columns.id) == [("page 1", "\n".join(lines))]
-    assert places(prices.id) == [("page 1", "| Rye bread | 3.20 |\n| --- | --- |\n| Roll | 0.80 |")]
+    assert places(news.id) == [("page 1", "\n".join([*told, *asks]))]
+    rows = "| Rye bread from the old mill | 3.20 |\n| --- | --- |\n| Roll with seeds and salt on top | 0.80 |"
+    assert places(prices.id) == [("page 1", rows)]
     assert places(us.id)[0][0] == ""
     assert "We bake." in texts(world, us.id)
     assert broken.state == "failed"

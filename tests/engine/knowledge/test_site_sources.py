@@ -87,10 +87,11 @@ async def test_pages_that_could_not_be_looked_for_stay(
 
         stays = "Pages that were found before stay as they were."
         assert await read() == (5, [])
-        site.pages["/sitemap.xml"] = Page("", 503)
-        documents, told = await read()
-        assert (documents, told[0].endswith(stays)) == (5, True)
-        assert "/sitemap.xml` answered 503" in told[0]
+        for status in (503, 403, 401):
+            site.pages["/sitemap.xml"] = Page("", status)
+            documents, told = await read()
+            assert (documents, told[0].endswith(stays)) == (5, True)
+            assert f"/sitemap.xml` answered {status}" in told[0]
         site.pages["/sitemap.xml"], site.pages["/help"], site.pages["/old"] = sitemap, Page("", 503), Page("", 410)
         documents, told = await read()
         assert (documents, told[0].endswith(stays)) == (4, True), "a page that says that it is gone is removed"
@@ -98,6 +99,8 @@ async def test_pages_that_could_not_be_looked_for_stay(
         site.pages["/help"], site.pages["/sitemap.xml"] = pages["/help"], Page("", 404)
         documents, told = await read()
         assert (documents, told) == (3, []), "no sitemap is no trouble; what no page names is removed"
+        site.pages["/sitemap.xml"] = Page("", 403)
+        assert await read() == (3, []), "it was not there before"
     check_index(world)
 
 
@@ -146,6 +149,10 @@ async def test_pages_that_are_refused_for_a_time_stay(
             documents, told = await read()
             assert (documents, told[0].endswith(stays)) == (5, True)
             assert f"/help` answered {status}" in told[0]
+        site.pages["/help"] = Page.redirect(site.at("/help"))
+        documents, told = await read()
+        assert (documents, told[0].endswith(stays)) == (5, True)
+        assert "/help` was sent on more than 5 times" in told[0]
         site.pages["/help"], site.pages["/maps.xml"] = pages["/help"], Page("", 403)
         documents, told = await read()
         assert (documents, told[0].endswith(stays)) == (5, True)

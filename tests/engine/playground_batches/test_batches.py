@@ -564,6 +564,36 @@ async def test_a_row_whose_job_was_stored_without_an_answer_runs_once(
     assert len(servers.jobs()) == batch.jobs == before + 4
 
 
+@pytest.mark.sqlite("a commit that the disk did not take for sure")
+async def test_an_end_that_was_stored_without_an_answer_is_stored_again_when_the_batch_is_forgotten(
+    world: World, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    batch = servers.begin(listed(*["{bad"] * 6))
+    async with working(world):
+        await until(lambda: batch.over)
+    assert await batch.retry_failed(servers.owner.actor)
+    servers.batches.run(batch)
+    await until(lambda: len(servers.jobs()) == 10)  # two rows wait
+    await batch.stop()
+    with (
+        contextlib.closing(sqlite3.connect(world.database.url.removeprefix("sqlite:///"))) as reader,
+        monkeypatch.context() as disk,
+    ):
+        reader.execute("begin")
+        reader.execute("select * from jobs").fetchall()  # it keeps the log from being begun anew
+        disk.setattr("storage.log_sync._sync_data", refuse)
+        disk.setattr("storage.log_sync._BUSY_SECONDS", 0.01)
+        await pass_time(5)
+        assert not batch.over
+        with contextlib.suppress(StorageUnavailable):
+            expire(world, servers)
+    await until(lambda: batch.over)
+    assert servers.batches.running(servers.flow_id) is None
+
+
 async def test_a_row_that_could_not_run_again_for_a_moment_does_so_then(world: World, servers: Servers) -> None:
     batch = servers.begin(listed("{bad", "{bad"))
     async with working(world):

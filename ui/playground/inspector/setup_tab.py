@@ -319,7 +319,7 @@ class SetUpTab:
         value = form.value.get(name, ABSENT)
         held = self._held
         if held is not None and pointer == held.pointer:
-            self._held = NewName(pointer, held.old, new) if new != held.old else None
+            self._held = NewName(pointer, held.old, new)  # also the old name: it may be asked about another one
             return
         if held is not None and not held.pointer.startswith(f"/{name}/"):
             held = None  # another setting: the name is still being typed

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from engine.actions.members import ensure_owner
 from engine.actions.playground_batches import begin_playground_batch
 from engine.actions.principal import Principal
-from engine.core.errors import BatchRunning
+from engine.core.errors import BatchRunning, DatabaseAway
 from engine.core.ids import WorkspaceId
 from engine.jobs.server.job_waiters import JobWaiters
 from engine.jobs.shared_notices import join
@@ -26,9 +26,11 @@ from storage.jobs import JobFilters, list_jobs
 from storage.members import list_people
 from storage.opening import open_database
 from storage.playground_batches import has_open_batch
+from storage.postgres import reachability
 from storage.tables import PlaygroundBatch
 from tests.databases import url_of
 from tests.engine.jobs.world import World, document_of, open_world
+from tests.postgres_proxy import Proxy
 
 ROWS = 30
 FLOW = document_of(("echo", "set_fields", {"n": "{{ api_input.out.n }}"}))
@@ -101,6 +103,30 @@ async def test_a_batch_that_a_page_finds_before_it_is_started_runs_once(world: W
     assert Counter(run.row for run in runs) == Counter(range(1, ROWS + 1))
     working.cancel()
     await server.stop()
+
+
+async def test_a_row_whose_commit_is_still_under_way_runs_once(
+    world: World, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reachability, "ASK_SECONDS", 0.1)
+    monkeypatch.setattr(reachability, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr("engine.playground_batches.runner.TRY_AGAIN_SECONDS", 0.1)
+    flow_id, owner = world.add_flow(FLOW), owner_of(world)
+    database = open_database(world.data / "one", url=proxy.url)
+    batches = PlaygroundBatches(database, JobWaiters(database))
+    rows = Rows(ListedRows([("Row 1", {"n": 1})]))
+    begun = await database.write(begin_playground_batch, owner, flow_id, FLOW, 1, rows.as_json())
+    with proxy.holding():
+        batch = batches.start(begun, rows, owner.actor)
+        await until(lambda: proxy.held)
+        with proxy.silent(), pytest.raises(DatabaseAway):
+            await database.read(list_people, world.workspace_id)
+        await asyncio.sleep(0.5)  # in which a reader of the batch would find no job
+    await until(lambda: batch.jobs)
+    await database.write(list_people, world.workspace_id)  # after a second job, if there is one
+    assert len(world.database.read_now(list_jobs, world.workspace_id, JobFilters()).jobs) == 1
+    await batches.close()
+    database.close()
 
 
 @pytest.mark.parametrize("how", ["dies", "is asked"])

@@ -108,24 +108,28 @@ async def test_a_field_of_api_input_is_asked_about_once_when_its_name_is_typed(
 
 
 @pytest.mark.parametrize("left", ["before the answer", "after it"])
-async def test_what_is_typed_while_it_is_asked_renames_the_field_once_more(site: Site, user: User, left: str) -> None:
+@pytest.mark.parametrize("typed", [("headline",), ("head", "title")])
+async def test_what_is_typed_while_it_is_asked_renames_the_field_once_more(
+    site: Site, user: User, left: str, typed: tuple[str, ...]
+) -> None:
     flow_id = await opened(site, user, "api_input")
     await type_name(user, "headl")
     await user.should_see("Rename “title” to “headl” where it is used, too?")
     box = name_box(user, "headl")
-    box.set_value("headline")
+    for text in typed:
+        box.set_value(text)
     if left == "before the answer":
         leave_box(user, box)
     press(user, "Rename it everywhere")
     await until(lambda: names(site, flow_id) == ["headl"])
     if left == "after it":
         await until(lambda: template(site, flow_id).startswith("{{ api_input.out.headl | upper }}"))
-        assert name_box(user, "headline") is box, "the box keeps what was typed"
+        assert name_box(user, typed[-1]) is box, "the box keeps what was typed"
         leave_box(user, box)
-    await user.should_see("Rename “headl” to “headline” where it is used, too?")
+    await user.should_see(f"Rename “headl” to “{typed[-1]}” where it is used, too?")
     press(user, "Rename it everywhere")
-    await until(lambda: names(site, flow_id) == ["headline"])
-    await until(lambda: template(site, flow_id).startswith("{{ api_input.out.headline | upper }}"))
+    await until(lambda: names(site, flow_id) == [typed[-1]])
+    await until(lambda: template(site, flow_id).startswith(f"{{{{ api_input.out.{typed[-1]} | upper }}}}"))
 
 
 async def test_a_name_that_comes_back_is_no_rename(site: Site, user: User) -> None:
