@@ -185,6 +185,7 @@ class _OpenResponse:
         if self._is_closed:
             return
         self._is_closed = True
+        self._reading.close()
         if self.is_sent and self._reading.leaves_connection_open:
             self._connection.response_ended()
         else:
@@ -252,6 +253,10 @@ class _ResponseReader:
             self._fault = "its headers are too long"
         if self._fault:
             raise UnreadableResponse(self._fault)
+
+    def close(self) -> None:
+        """Ends the parser, which refers back to this reader: both would be freed by the garbage collector only."""
+        del self._parser
 
     def end(self) -> None:
         """The connection has ended. Raises RemoteProtocolError when the response had not."""

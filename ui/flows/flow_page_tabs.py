@@ -122,7 +122,10 @@ class FlowTabs:
             draw_in_parts(versions, draw, _("Older versions"))
         if history:
             with card(_("What was live"), padded=False):
-                columns = [_("What callers got"), _("From"), _("To"), _("By")]
+                columns = [
+                    Column(_("What callers got")),
+                    *(Column(title, named=True) for title in (_("From"), _("To"), _("By"))),
+                ]
                 past = table(columns, label=_("What was live"), stacks=True)
                 draw_in_parts(periods, lambda period: self._draw_period(past, period), _("Earlier"))
 

@@ -442,12 +442,17 @@ _UNLESS_ON_A_LINK = "(event) => event.target.closest('a') || emit()"
 
 
 class Column(Struct, frozen=True):
-    """One column of a table. `hidden`: the title is for screen readers only (a column of buttons)."""
+    """One column of a table.
+
+    `hidden`: the title is for screen readers only (a column of buttons). `named`: a stacked row shows the title before
+    the value, as it does in each column at the right.
+    """
 
     title: str
     right: bool = False
     hidden: bool = False
     width: str = ""
+    named: bool = False
 
 
 class TableElement(ui.element):
@@ -487,8 +492,8 @@ class TableElement(ui.element):
         column = self._columns[self._at] if self._at < len(self._columns) else Column("")
         self._at += 1
         element = words(text, classes, tag="td").classes("fp-r" if column.right else "")
-        if column.right and not column.hidden:
-            element.props["data-name"] = column.title  # shown before a number in stacked rows
+        if column.named or (column.right and not column.hidden):
+            element.props["data-name"] = column.title  # shown before the value in stacked rows
         return element
 
     def clear_rows(self) -> None:

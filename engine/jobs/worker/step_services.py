@@ -109,17 +109,38 @@ class Outside:
 
 
 class JobServices:
-    """Implements `engine.run.steps.Services` for one attempt at a job."""
+    """Implements `engine.run.steps.Services` for one attempt at a job.
+
+    What few jobs use is made at its first use. `checks` refers back to this object, so a job that uses it is freed by the
+    garbage collector only; all others are freed at their end.
+    """
 
     def __init__(self, outside: Outside, workspace_id: str, recorder: JobRecorder) -> None:
         self._outside = outside
         self._workspace_id = workspace_id
         self._recorder = recorder
         self.http = _SettledClient(outside.outbound, recorder)
-        self.datasets = WorkspaceDatasets(outside.database, workspace_id, recorder.settled, recorder.job.id)
-        self.files = JobFiles(outside.database, recorder.job, recorder.lease, recorder.settled)
-        self.checks = JobChecks(self.in_thread)
-        self._questions = Questions(outside.database, recorder)
+
+    @cached_property
+    def datasets(self) -> WorkspaceDatasets:
+        """The datasets of the workspace."""
+        recorder = self._recorder
+        return WorkspaceDatasets(self._outside.database, self._workspace_id, recorder.settled, recorder.job.id)
+
+    @cached_property
+    def files(self) -> JobFiles:
+        """The files that the job reads and makes."""
+        recorder = self._recorder
+        return JobFiles(self._outside.database, recorder.job, recorder.lease, recorder.settled)
+
+    @cached_property
+    def checks(self) -> JobChecks:
+        """The checks of this job's inner payloads, which share a budget."""
+        return JobChecks(self.in_thread)
+
+    @cached_property
+    def _questions(self) -> Questions:
+        return Questions(self._outside.database, self._recorder)
 
     async def hide_secrets(self, named: NamedSecrets) -> None:
         """Hides the values of all secrets that a flow names, and the flows that it calls, in what is stored about the run.

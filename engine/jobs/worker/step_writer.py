@@ -119,11 +119,18 @@ class JobRecorder:
     _begun: dict[tuple[StepKey, str], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._streamed = Streamed(self.redaction)
+        self._streamed: Streamed | None = None
         #: When this attempt last held its job for sure, in seconds of `time.monotonic`.
         self.confirmed_at = time.monotonic()
         #: Somebody looks at the run while it goes on.
         self.is_watched = self.job.environment == "playground"
+
+    @property
+    def _texts(self) -> Streamed:
+        """The texts of models. Made at the first use, as most jobs ask no model."""
+        if self._streamed is None:
+            self._streamed = Streamed(self.redaction)
+        return self._streamed
 
     def started(self, step: StepStarted) -> None:
         """Reports that a step starts."""
@@ -132,13 +139,13 @@ class JobRecorder:
 
     def called(self, key: StepKey, call: Any) -> None:
         """Reports a model call. Its cost counts from now on."""
-        self._streamed.called(key)
+        self._texts.called(key)
         self._add(CallReport(key, call, self.clock.now()))
 
     def delta(self, key: StepKey, text: str) -> None:
         """Reports a piece of a model's text."""
-        if self._streamed.add(key, text):
-            asyncio.get_running_loop().call_later(self._streamed.due_in, self._add_text)
+        if self._texts.add(key, text):
+            asyncio.get_running_loop().call_later(self._texts.due_in, self._add_text)
 
     def part(self, key: StepKey, part: StepPart) -> None:
         """Reports that a part of a step has begun or ended."""
@@ -182,8 +189,9 @@ class JobRecorder:
 
     def ended(self, step: StepEnded) -> None:
         """Reports that a step has ended."""
-        for piece in self._streamed.end(step.key):
-            self._add(TextReport(piece, self.clock.now()))
+        if self._streamed is not None:
+            for piece in self._streamed.end(step.key):
+                self._add(TextReport(piece, self.clock.now()))
         if past := self.past_calls.pop(step.key, ()):
             step = replace(step, calls=(*past, *step.calls))
         self.running.pop(step.key, None)
@@ -254,7 +262,7 @@ class JobRecorder:
             raise StepsNotStored
 
     def _add_text(self) -> None:
-        for piece in self._streamed.take():
+        for piece in self._texts.take():
             self._add(TextReport(piece, self.clock.now()))
 
     def _add(self, item: Report) -> None:
