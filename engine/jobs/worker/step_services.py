@@ -120,6 +120,7 @@ class JobServices:
         self._workspace_id = workspace_id
         self._recorder = recorder
         self.http = _SettledClient(outside.outbound, recorder)
+        self._checks: JobChecks | None = None
 
     @cached_property
     def datasets(self) -> WorkspaceDatasets:
@@ -133,10 +134,12 @@ class JobServices:
         recorder = self._recorder
         return JobFiles(self._outside.database, recorder.job, recorder.lease, recorder.settled)
 
-    @cached_property
+    @property
     def checks(self) -> JobChecks:
         """The checks of this job's inner payloads, which share a budget."""
-        return JobChecks(self.in_thread)
+        if self._checks is None:
+            self._checks = JobChecks(self.in_thread)
+        return self._checks
 
     @cached_property
     def _questions(self) -> Questions:
