@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select, text, update
@@ -13,11 +15,14 @@ from engine.core.settings import Settings
 from engine.core.shared_places import CURRENT_WORKSPACE
 from engine.jobs.transitions import cancel_job, claim, claim_many, finish, give_back, reclaim
 from engine.jobs.worker.runs import MAX_RESULT
+from engine.jobs.worker.step_services import Outside
+from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
 from storage.events import list_events
 from storage.job_changes import Lease
 from storage.steps import list_steps
 from storage.tables import Job, WebhookDelivery
 from tests.engine.jobs.world import NoServices, World, document_of
+from tests.stand_ins.web_site import Page, WebSite
 from tests.stored import fill_disk, free_disk, refuse_first_step
 
 
@@ -434,3 +439,34 @@ async def test_jobs_whose_ends_cannot_be_stored_are_logged_together_and_end_when
     world.write(free_disk)
     await asyncio.gather(*tasks)
     assert {world.job(job_id).status for job_id in job_ids} == {"completed"}
+
+
+async def test_what_a_job_used_is_freed_at_its_end(world: World) -> None:
+    """Without reference cycles. The garbage collector would look at the objects of each job several times, and those of
+    many jobs at once would stay until it comes by.
+    """
+    with WebSite() as site:
+        site.pages["/"] = Page("Hello")
+        get = {"url": site.at("/")}
+        flow_id = world.add_flow(
+            document_of(("get", "http_request", get), ("echo", "set_fields", {"n": "{{ get.out }}"}))
+        )
+        outbound = OutboundClient(OutboundRules(parse_allow_list("127.0.0.1")))
+        unused: Any = None
+        outside = Outside(world.database, outbound, unused, unused, unused, unused, unused)
+        runs = world.runs()
+        runs.services_for = outside.services_for
+        for _ in range(2):  # the first one fills caches
+            job_id = world.submit(flow_id, {"n": 1}).job_id
+            gc.collect()
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            try:
+                await runs.carry(job_id)
+                gc.collect()
+            finally:
+                gc.set_debug(0)
+                cyclic = {type(one).__name__ for one in gc.garbage if type(one).__module__.startswith("engine.")}
+                gc.garbage.clear()
+            assert world.job(job_id).status == "completed"
+        await outbound.aclose()
+    assert not cyclic
