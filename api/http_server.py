@@ -16,6 +16,9 @@ from engine.core.settings import Settings
 
 #: Seconds that requests in progress may take when the server stops. Workers have a time limit of their own.
 DRAIN_SECONDS = 10
+#: Seconds for which a connection without a request is kept: longer than callers pause between two questions about a job,
+#: and than proxies keep theirs. When connections are few, the longest idle one makes room.
+KEEP_ALIVE_SECONDS = 75
 
 
 def http_server(settings: Settings, front: ASGIApp, limits: ConnectionLimits, ready: Callable[[], None]) -> Server:
@@ -33,6 +36,7 @@ def http_server(settings: Settings, front: ASGIApp, limits: ConnectionLimits, re
         access_log=False,
         server_header=False,
         proxy_headers=False,  # ProxyHeaders handles them instead
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     return Server(config, ready=ready)

@@ -22,7 +22,7 @@ import re
 import select
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from email.utils import formatdate
 from typing import Any
 from urllib.parse import unquote
@@ -32,7 +32,7 @@ import uvicorn
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware, _TrustedHosts
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from api.connection_limits import Connections, Standing
@@ -69,7 +69,7 @@ FREE_PIECES, PIECE_BYTES = 1024, 16
 #: Limit of pipelined requests: requests sent before the earlier ones are answered.
 MAX_AHEAD = 16
 #: The value of Host (RFC 9110 7.2): a name, an IPv4 address or something in brackets, with or without a port.
-_HOST = re.compile(rb"(?:(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+|\[([^\[\]]+)\])(?::[0-9]*)?")
+_HOST = re.compile(rb"(?:(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+|\[([^\[\]]+)\])(?::0*([0-9]{0,5}))?")
 #: engine.io accepts messages of a million characters, each of which can be four bytes in UTF-8.
 MAX_SOCKET_MESSAGE = 4_000_000
 
@@ -90,8 +90,10 @@ class _DatedHeaders(list[tuple[bytes, bytes]]):
 
 def _is_host(value: bytes) -> bool:
     found = _HOST.fullmatch(value.strip(b" \t"))
-    if found is None or found[1] is None:
-        return found is not None
+    if found is None or int(found[2] or 0) > 65_535:
+        return False
+    if found[1] is None:
+        return True
     try:
         ipaddress.IPv6Address(found[1].decode("ascii"))
     except ValueError:
@@ -111,6 +113,24 @@ def _on_the_wire(response: Response, *, head_only: bool = False) -> bytes:
     lines = [name + b": " + value for name, value in _DatedHeaders() + response.raw_headers]
     head = STATUS_LINE[response.status_code] + b"\r\n".join([*lines, b"", b""])
     return head if head_only else head + bytes(response.body)
+
+
+def _send_without_chunks(cycle: RequestResponseCycle) -> Callable[[Any], Awaitable[None]]:
+    """Returns the `send` of a cycle for HTTP/1.0, which has no chunks (RFC 9112 6.1): the end of the connection ends a body
+    whose length is not known.
+    """
+    send, known = cycle.send, False
+
+    async def send_without_chunks(message: Any) -> None:
+        nonlocal known
+        if message["type"] == "http.response.start":
+            known = any(name.lower() == b"content-length" for name, _ in message.get("headers", ()))
+            cycle.chunked_encoding = None if known else False
+        elif not known:
+            cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
+
+    return send_without_chunks
 
 
 class Server(uvicorn.Server):
@@ -253,6 +273,8 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
     #: The client was refused or sent too much: everything else it sends is ignored.
     _deaf = False
     _standing = Standing.IN
+    #: The client sends nothing more.
+    _has_ended = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -342,6 +364,8 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             super().on_headers_complete()
             if self.cycle is not before:  # a request that becomes a WebSocket has none
                 self.cycle.transport = JoinedWrites(self.transport, self.loop, self._end_connection)
+                if self.parser.get_http_version() == "1.0":
+                    self.cycle.send = _send_without_chunks(self.cycle)  # pyright: ignore[reportAttributeAccessIssue]
             self._own_cycle = True
 
     def on_body(self, body: bytes) -> None:
@@ -381,7 +405,8 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         super().on_response_complete()
         if self._last is not None:
             if was_last and not self.transport.is_closing():
-                self._say_last(self._last)
+                last, self._last = self._last, None
+                self._say_last(last)
             return
         if not self.cycle.response_complete:
             return  # a pipelined request was waiting, and its cycle has started
@@ -410,6 +435,22 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         successor = self.transport.get_protocol()
         assert isinstance(successor, BoundedSocket)
         self._counted.hand_over(self, successor)
+
+    def eof_received(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Called when the client sends nothing more. Returns True while it may still read: then the connection ends after
+        the answers to what it has sent.
+
+        A client that has gone looks the same until something is written to it. The wait for the end of a job has at most
+        60 s, and a stream of events writes every 15 s.
+        """
+        self._has_ended = True
+        if self._begun and not self._deaf and not self.transport.is_closing():
+            self._refuse(MalformedRequest("It ended before all of it had arrived"))
+        if self._last is None:
+            if not self._answers_are_due():
+                return False
+            self.cycle.keep_alive = False
+        return not self.transport.is_closing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deaf = True
@@ -545,6 +586,9 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         it.
         """
         self.transport.write(answer)
+        if self._has_ended:
+            self.transport.close()
+            return
         self.transport.write_eof()
         self._deadline = self.loop.time() + LINGER_SECONDS
 

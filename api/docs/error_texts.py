@@ -83,7 +83,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Fetch results soon after the job ends, and store what you need.",
     ),
     RefusalCode.INVALID_UPLOAD: (
-        "An upload is a form (`multipart/form-data`) with the file as its only part. This one cannot be read as a form (the `Content-Type` names no boundary or another one than the body has, or what stands around the file breaks the rules of such forms), holds no file (a part without a `filename` is none, nor is one with an empty name, which a browser sends when nobody chose a file), has more than one part (a field beside the file is one, too), or its end is missing; `detail` says which. The name of the part does not matter, and text before the first boundary, up to 16 KiB, is passed over.",
+        "An upload is a form (`multipart/form-data`) with the file as its only part. This one cannot be read as a form (the `Content-Type` names no boundary or another one than the body has, or what stands around the file breaks the rules of such forms), holds no file (a part without a `filename` is none, nor is one with an empty name, which a browser sends when nobody chose a file), has more than one part (a field beside the file is one, too), or its end is missing; `detail` says which. The name of the part does not matter, and text before the first boundary, a little less than 16 KiB at most, is passed over.",
         "Let an HTTP library write the form: `curl -F file=@report.pdf`, `files=` in Python, `FormData` in JavaScript. Send each file with a call of its own.",
     ),
     RefusalCode.FILE_SPACE_FULL: (
@@ -103,7 +103,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Send the data in the body instead of the address.",
     ),
     RefusalCode.UNSUPPORTED_MEDIA_TYPE: (
-        "These routes take JSON in UTF-8 only (the upload of a file takes a form), as it is: the `Content-Type` is missing, is another one or names another `charset`, or the body is compressed (`Content-Encoding`). `detail` says which. Of a request without a body, which counts as `{}`, these headers are not looked at.",
+        "These routes take JSON in UTF-8 only (the upload of a file takes a form), as it is: the `Content-Type` is missing, is another one or names another `charset`, or the body is compressed (`Content-Encoding`). `detail` says which. Of a call with JSON that has no body, which counts as `{}`, these headers are not looked at.",
         "Send the header `Content-Type: application/json` and a body in UTF-8 without `Content-Encoding`. An upload of a file is a form (`multipart/form-data`).",
     ),
     RefusalCode.RANGE_NOT_SATISFIABLE: (

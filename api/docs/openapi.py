@@ -81,10 +81,11 @@ _HEADERS: dict[str, tuple[str, str | int]] = {
     "Retry-After": ("Seconds to wait before the next call; of a job or batch, only while it has not ended.", 2),
     "WWW-Authenticate": ("How to send the key.", "Bearer"),
     "X-Accel-Buffering": ("A proxy like nginx passes the stream on as it comes.", "no"),
+    "X-Content-Type-Options": ("A browser takes the answer for nothing but its `Content-Type`.", "nosniff"),
     "X-Request-Id": ("The id of this request.", "req_5kP0aQm2s8Vt"),
 }
 #: The headers that every response has.
-_ALWAYS = ("Cache-Control", "X-Request-Id")
+_ALWAYS = ("Cache-Control", "X-Content-Type-Options", "X-Request-Id")
 _SECURITY = {
     "ApiKey": {"type": "http", "scheme": "bearer", "description": "An API key from Settings, API Keys."},
     "ApiKeyHeader": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key, sent so."},

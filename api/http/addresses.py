@@ -1,5 +1,6 @@
-"""Decides which requests the public API answers. Near misses of its own paths are included, and what carries an API key
-and asks for a page, so that a program that expects JSON does not get an HTML page.
+"""Decides which requests the public API answers. Near misses of its own paths are included, what clients of MCP
+ask about OAuth (`/.well-known/`), and what carries an API key and asks for a page, so that a program that expects JSON
+does not get an HTML page.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _SLASHES = re.compile(r"/{2,}")
 def is_public(path: str) -> bool:
     """Tells whether a path belongs to the public API and not to the pages; `*` is the target of `OPTIONS *`."""
     near = _SLASHES.sub("/", path).rstrip("/").lower()
-    return near.startswith(("/public/", "/v1/")) or near in _WHOLE or path == "*"
+    return near.startswith(("/public/", "/v1/", "/.well-known/")) or near in _WHOLE or path == "*"
 
 
 def is_for_api(scope: Scope) -> bool:

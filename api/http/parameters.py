@@ -183,7 +183,7 @@ def _fault_of_signs(url: str, parts: SplitResult) -> str:
     if "\\" in url:
         return "has a backslash in it; write / where a part begins, and %5C for the sign itself"
     if odd := re.search(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]", url):
-        shown = f"`{odd[0]}`" if odd[0].isprintable() else "a control character"
+        shown = "a backtick" if odd[0] == "`" else f"`{odd[0]}`" if odd[0].isprintable() else "a control character"
         return f"has {shown} in it; write it as %{ord(odd[0]):02X}"
     if re.search(r":(0\d*)?$", parts.netloc):
         return "has a port that is empty or begins with a 0; write it like :8443, or leave it out with its colon"
@@ -299,7 +299,7 @@ WebhookUrl = Annotated[
     Header(
         alias="X-Webhook-Url",
         description="Call this address when the job, or an item of the batch, ends, when all items of the batch have ended, and when a step asks a person (Standard Webhooks): http or https, without user or password, at port "
-        "80, 443, 8080 or 8443 unless the owner allowed others. One that can never be reached is refused.",
+        "80, 443, 8080 or 8443 unless the owner allowed others. One that can never be reached is refused, also when it fits the pattern.",
     ),
 ]
 RequestId = Annotated[

@@ -291,7 +291,7 @@ class QuestionAnswer(Published):
     approved: bool = Field(description="True to approve, false to refuse.")
     values: dict[str, Any] | None = Field(
         None,
-        description="The values that you change, of those in `editable`; each keeps its type, while what stands in a list or an object is not checked. Others may be left out, or sent as they are.",
+        description="The values that you change, of those in `editable`; each keeps its type, while what stands in a list or an object is not checked. Others may be left out, or sent as they are. What you change may have 256 KiB as JSON.",
     )
     note: str | None = Field(None, description="A word for later steps and for people.", max_length=MOST_NOTE)
 

@@ -140,7 +140,7 @@ a day after its upload; one that was used longer, once nothing uses it any more:
 )
 async def download_file(request: Request, caller: ByKey, context: FromApp, file_id: parameters.FileId) -> Response:
     """A file that the key sees (the guide Files says which); results name files by `file_id`. It is sent as a \
-download under its name and with its media type, whatever `Accept` says. With `Range`, one part of it is sent (206); with \
+download under its name and with its media type (without a `charset`: the bytes are as they were sent), whatever `Accept` says. With `Range`, one part of it is sent (206); with \
 `If-None-Match` and its ETag, 304. The bytes of a file never change.
     """
     row = await context.database.read(get_callers_file, caller, file_id)

@@ -108,9 +108,7 @@ class Mcp:
             await answer(scope, receive, send)
         else:
             manager = self._managers[request.state.tells_progress]
-            await manager.handle_request(
-                _accepting_json(scope), _again(answer, receive), _without_type_of_nothing(send)
-            )
+            await manager.handle_request(_accepting_json(scope), _again(answer, receive), _with_own_headers(send))
 
     async def _read(self, request: Request, workspace_id: str) -> Response | bytes:
         """Reads a message. Returns it without the arguments of a tool, which go to `request.state.arguments`: the library
@@ -313,15 +311,18 @@ def _accepting_json(scope: Scope) -> Scope:
     return {**scope, "headers": [*others, (b"accept", b", ".join([*sent, b"application/json"]))]}
 
 
-def _without_type_of_nothing(send: Send) -> Send:
-    """Returns a `send` that leaves out the media type of an answer without a body: that of the library to a notification
-    says that it is JSON.
+def _with_own_headers(send: Send) -> Send:
+    """Returns a `send` that forbids caches to keep the answer, and leaves out the media type of one without a body: that
+    of the library to a notification says that it is JSON.
     """
 
     async def answer(message: Message) -> None:
-        headers = message.get("headers", [])
-        if (b"content-length", b"0") in headers:
-            message = {**message, "headers": [one for one in headers if one[0] != b"content-type"]}
+        if message["type"] == "http.response.start":
+            left_out = {b"cache-control"} | (
+                {b"content-type"} if (b"content-length", b"0") in message["headers"] else set()
+            )
+            kept = [one for one in message["headers"] if one[0] not in left_out]
+            message = {**message, "headers": [*kept, (b"cache-control", b"no-store")]}
         await send(message)
 
     return answer

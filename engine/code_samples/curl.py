@@ -65,11 +65,11 @@ then
   # Ask for the job until it has ended; each call answers as soon as it ends, or after 30 seconds. Gives up after 60 calls.
   for poll in $(seq 60); do
     call "{jobs}/$job?wait=30" || break
-    if ! grep -Eq '"execution_time_seconds": *null' answer.json; then # a number: it has ended
-      grep -Eq '"status": *"completed"' answer.json && ended=0
-      break
-    fi
-    sleep 2
+    case $(grep -Eo '"status": *"[^"]*"' answer.json | head -n 1 | cut -d '"' -f 4) in # the first one is that of the job
+      completed) ended=0 && break ;;
+      failed | cancelled | "") break ;;
+      *) sleep 2 ;;
+    esac
   done
 fi
 cat answer.json

@@ -71,7 +71,7 @@ class Page:
 @dataclass
 class Read:
     """A document that was read. `total`: its pages, also those that were not chosen. `notes`: sentences for the
-    designer about what was left out.
+    designer about what was left out. `truncated`: it has more than a step reads, by size or time.
     """
 
     media_type: str
@@ -80,6 +80,28 @@ class Read:
     total: int = 1
     tables: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    truncated: bool = False
+
+    def cut(self, note: str) -> None:
+        """Notes that the document has more than is read."""
+        self.truncated = True
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def cut_long_texts(self) -> None:
+        """Cuts the text and the Markdown of each page to MOST_CHARACTERS."""
+        for page in self.pages:
+            if max(len(page.text), len(page.markdown)) > MOST_CHARACTERS:
+                page.text, page.markdown = page.text[:MOST_CHARACTERS], page.markdown[:MOST_CHARACTERS]
+                self.cut(f"Only its first {MOST_CHARACTERS:,} characters were read.")
+
+    def is_full(self, wish: Wish, done: int, chosen: list[int], unit: str) -> bool:
+        """Tells whether none of the chosen pages after the first `done` are read, and notes that they are left out."""
+        if not done or not (done >= MOST_PAGES or wish.late or self.room() < 0 or self.truncated):
+            return False
+        first = f"the first {counted(done, unit)}, up to {unit} {chosen[done - 1]:,},"
+        self.cut(f"Only {first} were read: there is too much for one step.")
+        return True
 
     def room(self) -> int:
         """The characters that may still be read."""
@@ -89,14 +111,3 @@ class Read:
 def counted(number: int, unit: str) -> str:
     """Returns `1 page` or `12 pages`."""
     return f"1 {unit}" if number == 1 else f"{number:,} {unit}s"
-
-
-def cut_note(read: int, chosen: list[int], unit: str) -> str:
-    """The sentence about pages that were not read, because there are too many or they take too long."""
-    last = chosen[read - 1]
-    return f"Only the first {counted(read, unit)}, up to {unit} {last:,}, were read: there is too much for one step."
-
-
-def too_many_note(total: int, unit: str) -> str | None:
-    """The sentence about a document with more pages than are read; None when it has fewer."""
-    return f"It has {counted(total, unit)}; the first {MOST_PAGES:,} of them were read." if total > MOST_PAGES else None

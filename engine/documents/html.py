@@ -7,7 +7,7 @@ from typing import Any
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from engine.core.charsets import decode_body
-from engine.documents.document import MOST_CHARACTERS, Page, Read, Unreadable, Wish
+from engine.documents.document import Page, Read, Unreadable, Wish
 from engine.documents.rows import Row, table_of
 from engine.pages.markdown_writer import Writer
 from engine.pages.parsing_limits import PageTooTangled, check_shape
@@ -23,7 +23,7 @@ def read_html(content: bytes, wish: Wish) -> Read:
     try:
         check_shape(html)
     except PageTooTangled as error:
-        raise Unreadable("unsafe", detail=str(error)) from None
+        raise Unreadable("tangled", detail=str(error)) from None
     read = read_html_text(html, MEDIA_TYPE, wish)
     if wish.pages.strip():
         read.notes.append("A web page has no pages to choose from, so all of it was read.")
@@ -35,17 +35,17 @@ def read_html_text(html: str, media_type: str, wish: Wish, title: str = "") -> R
     tree = LexborHTMLParser(html)
     if tree.body is None:
         raise Unreadable("no_text")
-    text = Writer(markdown=False, links=False).write(tree.body)
-    page = Page(1, text[:MOST_CHARACTERS])
+    page = Page(1, Writer(markdown=False, links=False).write(tree.body))
+    if not page.text:
+        raise Unreadable("no_text")
     read = Read(media_type, [page], title or _title(tree))
-    if len(text) > MOST_CHARACTERS:
-        read.notes.append(f"Only its first {MOST_CHARACTERS:,} characters were read.")
     if wish.how == "markdown":
-        page.markdown = Writer(first_row_is_head=True).write(tree.body)[:MOST_CHARACTERS]
+        page.markdown = Writer(first_row_is_head=True).write(tree.body)
+    read.cut_long_texts()
     if wish.how == "tables":
         read.tables = tables_in(tree.body)
-    if not text:
-        raise Unreadable("no_text")
+        if len(tree.body.css("table")) > MOST_TABLES:
+            read.cut(f"Only its first {MOST_TABLES} tables were read.")
     return read
 
 

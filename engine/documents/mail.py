@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from engine.core.charsets import decode_body
-from engine.documents.document import MOST_CHARACTERS, Page, Read, Unreadable, Wish
+from engine.documents.document import Page, Read, Unreadable, Wish
 from engine.documents.html import MOST_TABLES, read_html_text
 
 MEDIA_TYPE = "message/rfc822"
@@ -22,11 +22,12 @@ _DEEPEST = 50
 
 
 class _Text(Struct, frozen=True):
-    """A piece of the text of an e-mail. `markdown`: empty when it is the same."""
+    """A piece of the text of an e-mail. `markdown`: empty when it is the same. `truncated`: as in `Read`."""
 
     text: str
     markdown: str = ""
     tables: Sequence[dict[str, Any]] = ()
+    truncated: bool = False
 
 
 def read_mail(content: bytes, wish: Wish) -> Read:
@@ -44,10 +45,10 @@ def read_mail(content: bytes, wish: Wish) -> Read:
     blocks = [*_told(heads), *body, *files]
     text = "\n\n".join(one.text for one in blocks)
     marked = "\n\n".join(one.markdown or one.text for one in blocks)
-    page = Page(1, text[:MOST_CHARACTERS], marked[:MOST_CHARACTERS])
-    read = Read(MEDIA_TYPE, [page], heads.get("Subject", ""), tables=_tables(body))
-    if len(text) > MOST_CHARACTERS:
-        read.notes.append(f"Only its first {MOST_CHARACTERS:,} characters were read.")
+    read = Read(MEDIA_TYPE, [Page(1, text, marked)], heads.get("Subject", ""), tables=_tables(body))
+    read.cut_long_texts()
+    if any(one.truncated for one in body) and not read.truncated:
+        read.cut("Only the beginning of one of its parts was read.")
     if wish.pages.strip():
         read.notes.append("An e-mail has no pages to choose from, so all of it was read.")
     if attached:
@@ -150,7 +151,7 @@ def _text_of(part: Message, wish: Wish) -> list[_Text]:
         read = read_html_text(text, MEDIA_TYPE, wish)
     except Unreadable:
         return []  # an empty HTML part
-    return [_Text(read.pages[0].text, read.pages[0].markdown, read.tables)]
+    return [_Text(read.pages[0].text, read.pages[0].markdown, read.tables, read.truncated)]
 
 
 def _decoded(part: Message) -> str:

@@ -47,7 +47,8 @@ def _read(part: str) -> tuple[int, int | None]:
 
 
 def pages_of(text: str, total: int) -> list[int]:
-    """Returns the named pages that exist, each once, in the order in which they are named, at most MOST_PAGES.
+    """Returns the named pages that exist, each once, in the order in which they are named: one more than MOST_PAGES when
+    there are more.
 
     `total`: the pages of the document. Raises BadRange.
     """
@@ -55,7 +56,7 @@ def pages_of(text: str, total: int) -> list[int]:
     for first, last in read_ranges(text):
         for page in _each(first, last, total):
             found[page] = None
-            if len(found) == MOST_PAGES:
+            if len(found) > MOST_PAGES:
                 return list(found)
     return list(found)
 

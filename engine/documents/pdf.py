@@ -11,7 +11,7 @@ from typing import Any
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from engine.documents.document import Page, Read, Unreadable, Wish, counted, cut_note, too_many_note
+from engine.documents.document import Page, Read, Unreadable, Wish, counted
 from engine.documents.page_layout import PageLayout, Piece, is_leftward, is_mark, is_right_to_left
 from engine.documents.rows import table_of
 
@@ -31,10 +31,10 @@ def read_pdf(content: bytes, wish: Wish) -> Read:
         total = len(pdf)
         chosen = wish.chosen(total)
         found = Read(MEDIA_TYPE, [], _title(pdf), total)
-        if not wish.pages.strip() and (note := too_many_note(total, "page")):
-            found.notes.append(note)
         damaged, pictures = [], []
-        for place, number in enumerate(chosen):
+        for done, number in enumerate(chosen):
+            if found.is_full(wish, done, chosen, "page"):
+                break
             try:
                 with closing(pdf[number - 1]) as page:
                     read, tables = _read_page(page, number, wish.how)
@@ -45,9 +45,6 @@ def read_pdf(content: bytes, wish: Wish) -> Read:
                 continue
             found.pages.append(read)
             found.tables += tables
-            if place + 1 < len(chosen) and (wish.late or found.room() < 0):
-                found.notes.append(cut_note(place + 1, chosen, "page"))
-                break
     if not found.pages:
         raise Unreadable("damaged", detail="None of its pages can be opened.")
     if not any(page.text for page in found.pages):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.core.charsets import decode_body
-from engine.documents.document import MOST_CHARACTERS, Page, Read, Unreadable, Wish
+from engine.documents.document import Page, Read, Unreadable, Wish
 from engine.documents.rows import Row, as_markdown
 
 #: Media types by the ending of the name; others are plain text.
@@ -18,10 +18,9 @@ def read_plain(content: bytes, wish: Wish) -> Read:
     media_type = MEDIA_TYPES.get(wish.ending, "text/plain")
     if not text.strip():
         raise Unreadable("no_text")
-    kept = text.strip("\n")[:MOST_CHARACTERS]
+    kept = text.strip("\n")
     read = Read(media_type, [Page(1, kept, kept)], _title(text) if media_type == "text/markdown" else "")
-    if len(text) > MOST_CHARACTERS:
-        read.notes.append(f"Only its first {MOST_CHARACTERS:,} characters were read.")
+    read.cut_long_texts()
     if wish.pages.strip():
         read.notes.append("A text has no pages to choose from, so all of it was read.")
     return read
@@ -47,7 +46,8 @@ def read_csv_file(content: bytes, wish: Wish) -> Read:
         title = wish.name.rsplit(".", 1)[0]
         read.tables = [{"title": title, "page": 1, "columns": list(table.columns), "rows": list(table.rows)}]
     else:
-        read.pages[0].markdown = as_markdown(rows)[:MOST_CHARACTERS]
+        read.pages[0].markdown = as_markdown(rows)
+        read.cut_long_texts()
     return read
 
 

@@ -253,6 +253,7 @@ def _told(read: Read) -> dict[str, Json]:
             ],
             "tables": read.tables,
             "notes": read.notes,
+            "truncated": read.truncated,
         }
     )
     if not any(page["text"].strip() for page in told["pages"]):

@@ -53,7 +53,7 @@ async def read_document(content: Content, *, pages: str = "", as_: As = "text", 
     Returns `text`; `markdown` (with `as_="markdown"`); `layout` (PDF: text with its columns side by side); `pages`, a
     list of `{"number", "text"}`; `tables` (with `as_="tables"`), a list of `{"title", "page", "columns", "rows"}` with
     rows as objects; `title`; `media_type`; `page_count`, the pages of the whole document; `notes`, sentences about what
-    was left out. `pages` chooses pages, slides or sheets: `1-3, 5`.
+    was left out; `truncated`, true when the file has more than is read. `pages` chooses pages, slides or sheets: `1-3, 5`.
     """
     value, _ = await _ask("document", content, {"pages": pages, "as": as_}, apart)
     read = _checked(value, content.name)
@@ -70,6 +70,7 @@ async def read_document(content: Content, *, pages: str = "", as_: As = "text", 
         "media_type": read["media_type"],
         "page_count": read["total"],
         "notes": read["notes"][:20],
+        "truncated": read["truncated"],
     }
 
 
@@ -144,6 +145,7 @@ def _joined(parts: list[dict[str, Json]], key: str) -> str:
 def _checked(value: Json, name: str) -> dict[str, Any]:
     """Returns the answer of the process, which is not trusted, when it has the shape of a document."""
     shapes = {"media_type": str, "title": str, "total": int, "pages": list, "tables": list, "notes": list}
+    shapes |= {"truncated": bool}
     page = {"number": int, "text": str, "markdown": str, "layout": str}
     table = {"title": str, "page": int, "columns": list, "rows": list}
     if (

@@ -46,6 +46,11 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
         "{detail}",
         "Open it in the program that made it, save it again, and use that file.",
     ),
+    "tangled": Sentence(
+        "“{name}” cannot be read. {detail}",
+        "Reading such a web page could take very long.",
+        "Split it, or save it again with the program that made it, and use that file.",
+    ),
     "unsupported": Sentence("“{name}” cannot be read: it is {what}.", KINDS, "{hint}"),
     "pages_outside": Sentence(
         "“{name}” has {total}, and none of them is in “{pages}”.",

@@ -10,7 +10,7 @@ from typing import Any
 
 import python_calamine
 
-from engine.documents.document import MOST_CELLS, Page, Read, Unreadable, Wish, cut_note
+from engine.documents.document import MOST_CELLS, Page, Read, Unreadable, Wish
 from engine.documents.rows import Cell, Row, as_markdown, as_text, table_of
 
 EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -32,7 +32,9 @@ def read_sheets(content: bytes, wish: Wish, media_type: str, title: str = "") ->
     read = Read(media_type, [], title, len(names))
     chosen = wish.chosen(len(names), "sheet")
     room = MOST_CELLS
-    for place, number in enumerate(chosen):
+    for done, number in enumerate(chosen):
+        if read.is_full(wish, done, chosen, "sheet"):
+            break
         name = names[number - 1]
         rows, room = _rows(book, name, room)
         if rows is None:
@@ -43,13 +45,8 @@ def read_sheets(content: bytes, wish: Wish, media_type: str, title: str = "") ->
         read.pages.append(Page(number, f"{name}\n{text}" if len(names) > 1 and text else text, marked))
         if wish.how == "tables" and text:
             read.tables.append(table_of(rows, name, number))
-        if room <= 0 or read.room() < 0 or wish.late:
-            read.notes.append(
-                f"Only the first {len(rows):,} rows of the sheet “{name[:60]}” were read: it is very large."
-            )
-            if place + 1 < len(chosen):
-                read.notes.append(cut_note(place + 1, chosen, "sheet"))
-            break
+        if room <= 0:
+            read.cut(f"Only the first {len(rows):,} rows of the sheet “{name[:60]}” were read: it is very large.")
     if not any(page.text for page in read.pages):
         raise Unreadable("no_text")
     return read

@@ -8,7 +8,7 @@ from typing import Any
 
 from lxml import etree  # pyright: ignore[reportAttributeAccessIssue] - made in C
 
-from engine.documents.document import Page, Read, Unreadable, Wish, cut_note
+from engine.documents.document import Page, Read, Unreadable, Wish
 from engine.documents.office_archive import Archive
 from engine.documents.rows import Row, as_markdown, as_text, table_of
 
@@ -30,14 +30,13 @@ def read_slides(archive: Archive, wish: Wish) -> Read:
     slides = _slides(archive)
     read = Read(MEDIA_TYPE, [], archive.title(), len(slides))
     chosen = wish.chosen(len(slides), "slide")
-    for place, number in enumerate(chosen):
+    for done, number in enumerate(chosen):
+        if read.is_full(wish, done, chosen, "slide"):
+            break
         page, tables = _read_slide(archive, slides[number - 1], number)
         read.pages.append(page)
         if wish.how == "tables":
             read.tables += tables
-        if place + 1 < len(chosen) and (wish.late or read.room() < 0):
-            read.notes.append(cut_note(place + 1, chosen, "slide"))
-            break
     if not any(page.text for page in read.pages):
         raise Unreadable("no_text")
     return read

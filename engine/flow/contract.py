@@ -254,8 +254,10 @@ def _field_schema(field: FieldDict, ways: _Ways, *, is_item: bool = False) -> di
 _FILE_AS_TEXT: JsonSchema = {
     "type": "string",
     "pattern": SENT_AS_TEXT,
+    "maxLength": MAX_BODY_BYTES,
     "title": "File as text",
-    "description": "The `file_id` of an upload, an https address that the job fetches, or a base64 data URL",
+    "description": "The `file_id` of an upload, an https address that the job fetches, or a base64 data URL. The pattern tells only a part \
+of the rules, which stand in the guide Files: an address has at most 8,192 characters, for example",
 }
 FILE_AS_OBJECT: JsonSchema = {
     "type": "object",

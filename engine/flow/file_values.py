@@ -40,7 +40,7 @@ FILE_SCHEMA: Final[dict[str, Any]] = {
 SENT_ID: Final = rf"^{FILE_ID.pattern}$"
 #: An https address without user and password. Blanks at its end do not count.
 _ADDRESS: Final = rf"[Hh][Tt][Tt][Pp][Ss]://({IPV6}|{HOST_NAME}){LENIENT_PORT}([/?#][^\x00-\x1f\x7f\\]*)?\s*"
-_DATA_URL_BASE64: Final = r"[Dd][Aa][Tt][Aa]:[\s\S]*;\s*[Bb][Aa][Ss][Ee]64\s*,[A-Za-z0-9+/]*={0,2}"
+_DATA_URL_BASE64: Final = r"[Dd][Aa][Tt][Aa]:[\s\S]*;\s*[Bb][Aa][Ss][Ee]64\s*,[A-Za-z0-9+/]*=*"
 #: What callers may send as text: an id, a data URL with base64, or an https address.
 SENT_AS_TEXT: Final = rf"^({FILE_ID.pattern}|{_DATA_URL_BASE64}|{_ADDRESS})$"
 

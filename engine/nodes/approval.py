@@ -7,6 +7,7 @@ answers over the API.
 * Connect what happens next to `approved` and, if something happens then, to `refused`. The steps on the other way are skipped.
 * **May be changed** names the values that the person may correct before they approve. Later steps take them from this step, as
   `Approval › values`, not from the step that made them.
+* The values may have 256 KiB together as JSON, since a person reads them; with more the step fails with `node_failed`.
 * `note` is what the person wrote, `by` who it was. `expired` is true when nobody answered in time.
 * While the question waits, neither the time limit of this step nor that of the job runs.
 * **When nobody answers** decides what happens after the time is over: it counts as refused, as approved, or the step fails.

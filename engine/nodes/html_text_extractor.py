@@ -4,7 +4,8 @@ Use it on HTML you already have: the `html` of a Page Scraper, the `body` of an 
 **Selector** picks parts, like `article` or `.price`; what **Leave out** matches is removed first. Scripts and styles never
 come out. **Keep links** writes a link as `[text](address)`.
 
-`length` counts the characters of the whole text, also when **Longest text** cuts it.
+`length` counts the characters of the whole text, also when **Longest text** cuts it. Of the HTML the first 3 MiB are read; HTML
+with more than 200,000 elements is refused.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ Give it a full web address. **Main content** leaves out menus, footers and notic
 | `html` | the content as HTML |
 | `url`, `final_url`, `status` | the address asked for, the one it led to, and the status of the answer |
 
+Of a page, the first 3 MiB are read; one with more than 200,000 elements is refused.
+
 A page that is not there fails with `page_not_found`, so you can decide under **If it fails** to skip it. The node does not read
 pages that the site's robots.txt closes to programs (`page_blocked_by_robots`), and leaves the pause between pages that it asks for
 (`Crawl-delay`, at most 5 seconds). It runs no scripts: a page that draws itself in the browser has no text to read, and the node says

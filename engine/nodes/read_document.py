@@ -12,7 +12,7 @@ its name: a Word document that is called `.pdf` is read all the same.
 | CSV | one table |
 | Web page (.html) | its text, with links and tables |
 | E-mail (.eml) | sender, date, subject and text, also of an e-mail that it forwards, and the names of attached files |
-| Text and Markdown | as it is |
+| Text and Markdown | as it is, without control characters and empty lines at its begin and end, and with LF as line ends |
 
 **Give back** decides what comes out beside the text: *Markdown* has headings, lists and tables, *Tables* has the rows of each table,
 ready for **For each item** or a dataset: `tables` is the list of tables, and `rows` of a table holds an object for each row, with the
@@ -31,6 +31,11 @@ values than there are columns. For an export that may be empty, choose a default
 first row names the columns when its cells are text and more rows follow: a sheet with names alone has one row; of two columns with
 one name the second is `name 2`. In every table a column without a name is `Column 1` and so on, by its place, with
 `(no name)` behind it when another has that name.
+
+Of one file at most 2,000,000 characters (of PDF, PowerPoint, Excel and OpenDocument no more pages once there are so many), 1,000
+pages, slides or sheets, 250,000 cells of Excel and OpenDocument, and 500 tables of a web page, Word document or e-mail are read, in
+some seven seconds. `truncated` is true when that left something out; give it back in API Output when a caller must know. A web page
+with more than 200,000 elements is refused with `file_not_taken`.
 
 **Pages** chooses some of a long file: `1-3, 5`, `4-` for the fourth and all after it, or `last`. For slides and sheets, their numbers
 count.
@@ -178,6 +183,11 @@ def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> JsonSchema:
         "title": {**_TEXT, "title": "Title", "description": "As the file tells it; it may be empty"},
         "name": {**_TEXT, "title": "Name", "description": "The name of the file"},
         "media_type": {**_TEXT, "title": "Media type", "description": "What the file is, like application/pdf"},
+        "truncated": {
+            "type": "boolean",
+            "title": "Truncated",
+            "description": "True when the file has more than is read, so that its end is missing",
+        },
     }
     return {"type": "object", "properties": fields, "required": list(fields)}
 

@@ -173,7 +173,9 @@ def _read_url(text: str) -> httpx2.URL:
     try:
         url = httpx2.URL(text)
     except (httpx2.InvalidURL, ValueError, UnicodeError) as error:
-        raise BadUrl(f"`{shown}` is not a web address. Write it in full, like https://example.com/page.") from error
+        raise BadUrl(
+            f"`{shown}` is not a web address: its host or its port cannot be read. Write it like https://example.com/page."
+        ) from error
     if url.scheme not in {"http", "https"}:
         if not url.scheme or (not url.raw_host and "." in text.split(":")[0]):
             raise BadUrl(f"`{shown}` is not a full web address. Begin it with https://.")

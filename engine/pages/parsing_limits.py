@@ -125,7 +125,7 @@ def check_shape(html: str) -> Shape:  # noqa: C901, PLR0912, PLR0915 - one pass,
             continue
         tags += 1
         if tags > MOST_TAGS:
-            raise PageTooTangled(f"It has more than {MOST_TAGS:,} tags.")
+            raise PageTooTangled(f"It has more than {MOST_TAGS:,} elements.")
         if _has_many_attributes(match["rest"]):
             if not raw:
                 raise PageTooTangled(f"One of its tags has more than {MOST_ATTRIBUTES} attributes.")

@@ -35,7 +35,7 @@ def head(path: str = "/", *lines: str, method: str = "POST") -> bytes:
 
 class App:
     """ASGI application that answers with the body it read. `/large` answers with LARGE bytes. `/stream` does so too,
-    and sends the rest once `let_go` is set. `/hold` answers once `let_go` is set, and `/unread` without reading the
+    and sends the rest once `let_go` is set. `/trickle` sends a byte now and then until its client has gone. `/hold` answers once `let_go` is set, and `/unread` without reading the
     body.
     """
 
@@ -64,6 +64,14 @@ class App:
             await self.let_go.wait()
         if scope["path"] == "/large":
             body = b"x" * LARGE
+        if scope["path"] == "/trickle":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            left = asyncio.create_task(receive())
+            while not left.done():
+                await send({"type": "http.response.body", "body": b"x", "more_body": True})
+                await asyncio.wait([left], timeout=0.05)
+            self.ended.append(scope["path"])
+            return
         if scope["path"] == "/stream":
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b"x" * LARGE, "more_body": True})
@@ -460,8 +468,8 @@ async def test_what_breaks_the_rules_of_http_is_told_in_plain_words(site: Site, 
 
 
 async def test_a_host_is_a_name_or_an_address_with_or_without_a_port(site: Site) -> None:
-    good = b"a.example a_b:8000 a.example: 127.0.0.1:80 [::1] [fe80::1%eth0]:8000 x%20y".split()
-    bad = rb"a/c u@a a?b a#b a\b x%zz a:b a:-1 :80 a:1:2 ::1 [::1 [::x] [1.2.3.4] [::1]x [::1]:x".split()
+    good = b"a.example a_b:8000 a:0065535 a.example: 127.0.0.1:80 [::1] [fe80::1%eth0]:8000 x%20y".split()
+    bad = rb"a/c u@a a?b a#b a\b x%zz a:b a:-1 a:65536 a:99999 a:165535 [::1]:65536 :80 a:1:2 ::1 [::1 [::x] [1.2.3.4] [::1]x [::1]:x".split()
     sent = b"GET /public/v1/flows HTTP/1.%d\r\nhost: %s\r\nconnection: close\r\n\r\n"
     for host in (*good, b"x \t"):
         assert (await site.say(sent % (1, host))).startswith(b"HTTP/1.1 200 "), host
@@ -519,6 +527,54 @@ async def test_a_refusal_of_a_head_request_has_no_body(site: Site) -> None:
     answer = await site.say(head(OF_API, "host: y", method="HEAD"))
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("path", ["/hold", "/stream", "/"])
+async def test_who_sends_nothing_more_gets_the_answers_to_what_was_sent(site: Site, path: str) -> None:
+    reader, writer = await site.open()
+    writer.write(head("/", "content-length: 2") + b"hi" + head(path, "content-length: 2") + b"hi")
+    writer.write_eof()
+    while len(site.app.scopes) < 2:
+        await asyncio.sleep(0.01)
+    site.app.let_go.set()
+    answer = await reader.read()
+    assert answer.count(b"HTTP/1.1 200 ") == 2
+    assert answer.endswith(b"0\r\n\r\n" if path == "/stream" else b"hi")
+    assert site.app.ended == ["/", path]
+
+
+@pytest.mark.parametrize("sent", [head(OF_API)[:-2], head(OF_API, "content-length: 9") + b"hi"], ids=["head", "body"])
+async def test_who_sends_nothing_more_in_a_request_is_told_after_the_answers_before(site: Site, sent: bytes) -> None:
+    reader, writer = await site.open()
+    writer.write(head("/hold", "content-length: 2") + b"hi" + sent)
+    writer.write_eof()
+    while not site.app.scopes:
+        await asyncio.sleep(0.01)
+    site.app.let_go.set()
+    first, last = (await reader.read()).split(b"hiHTTP/1.1", 1)
+    assert first.startswith(b"HTTP/1.1 200 ")
+    assert "before all of it had arrived" in str(problem_of(b"HTTP/1.1" + last).detail)
+
+
+async def test_a_stream_ends_when_its_client_has_gone(site: Site) -> None:
+    reader, writer = await site.open()
+    writer.write(head("/trickle", method="GET"))
+    await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    async with asyncio.timeout(30):
+        while site.app.ended != ["/trickle"]:
+            await asyncio.sleep(0.01)
+
+
+async def test_an_older_client_gets_a_stream_without_chunks(site: Site) -> None:
+    site.app.let_go.set()
+    begin, _, body = (await site.say(b"GET /stream HTTP/1.0\r\n\r\n")).partition(b"\r\n\r\n")
+    assert b"connection: close" in begin
+    assert b"transfer-encoding" not in begin
+    assert body == b"x" * LARGE
+    begin, _, body = (await site.say(b"POST / HTTP/1.0\r\ncontent-length: 2\r\n\r\nhi")).partition(b"\r\n\r\n")
+    assert b"content-length: 2" in begin
+    assert body == b"hi"
 
 
 async def test_an_older_client_needs_no_host(site: Site) -> None:

@@ -5,6 +5,7 @@ These tests use the server's own configuration, without nginx.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -35,6 +36,13 @@ async def told(settings: Settings, peer: str, **headers: str) -> tuple[str, str]
     async with httpx.AsyncClient(transport=transport, base_url="http://flows.example.test") as client:
         await client.get("/", headers=named)
     return seen["scheme"], seen["client"][0]
+
+
+def test_a_connection_is_kept_for_longer_than_a_proxy_or_a_caller_that_polls_leaves_it_idle():
+    """nginx and load balancers keep theirs for 60 s, and the guide tells callers to ask every 2 to 5 seconds."""
+    config = http_server(Settings(), lambda *_: None, limits_for(1024), ready=lambda: None).config  # type: ignore[arg-type]
+    assert config.timeout_keep_alive == 75
+    assert "An idle connection is kept for 75 seconds" in Path("assets/help/jobs-and-polling.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("said", SPOOFED)

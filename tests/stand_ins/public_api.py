@@ -17,6 +17,7 @@ PAYLOAD = {
     "deep": {"yes": True, "no": False, "nothing": None, "list": [1, {"status": "queued"}, []], "empty": {}},
     "job_id": "x",
     "status": "queued",
+    "execution_time_seconds": None,
 }
 
 
@@ -156,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
         seconds = None if status == "processing" else 1.5
         self._answer(
             200,
-            {"result": result, "error": error, "execution_time_seconds": seconds, "status": status, "job_id": "job_1"},
+            {"job_id": "job_1", "status": status, "result": result, "error": error, "execution_time_seconds": seconds},
             {},
         )
 

@@ -250,7 +250,7 @@ def test_the_headers_of_answers_are_told():
     def headers(path: str, method: str, status: str) -> set[str]:
         return set(WHOLE["paths"][f"/public/v1{path}"][method]["responses"][status]["headers"])
 
-    always = {"Cache-Control", "X-Request-Id"}
+    always = {"Cache-Control", "X-Content-Type-Options", "X-Request-Id"}
     told = {"Location", "RateLimit", "RateLimit-Policy", "Idempotent-Replayed", *always}
     assert headers("/flows/execute/{flow_id}", "post", "202") == told | {"Retry-After"}
     assert headers("/flows/execute/{flow_id}", "post", "200") == told | {"ETag", "Preference-Applied"}

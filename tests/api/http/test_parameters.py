@@ -110,6 +110,7 @@ def test_a_wrong_header_is_refused_by_its_name(read, name: str, value: str):
         ("https://-a.example/", "name"),
         ("https://example.com/a|b", "`|`"),
         ("https://example.com/a|b", "%7C"),
+        ("https://example.com/a`b", "has a backtick in it; write it as %60"),
         ("https://example.com/a\tb", "%09"),
         ("https://example.com/100%", "%25"),
         ("https://example.com/a#b#c", "%23"),

@@ -125,6 +125,7 @@ async def test_what_gets_no_answer_gets_an_empty_one_without_a_type(house: House
     assert (answer.status_code, answer.content) == (202, b"")
     assert answer.headers["content-length"] == "0"
     assert "content-type" not in answer.headers
+    assert answer.headers["cache-control"] == "no-store"
 
 
 @pytest.mark.parametrize(

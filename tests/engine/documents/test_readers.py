@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from selectolax.lexbor import LexborHTMLParser
 
+from engine.documents.document import MOST_CHARACTERS
 from engine.documents.readers import FAMILIES, read
 from engine.documents.reading import LARGEST, family_of, page_images, read_document
 from engine.flow.node_context import NodeFailed
@@ -486,6 +487,7 @@ async def test_a_text_may_begin_with_the_letters_of_another_kind_of_file(head: s
         ("none.zip", made.zipped({}), "it is a zip archive."),
         ("program.pdf", b"\x7fELF\x02\x01", "it is a program."),
         ("noise.txt", b"\x00\x01\x02", "no text and no document that it knows"),
+        ("log.html", b"<p>x" * 200_001, "“log.html” cannot be read. It has more than 200,000 elements."),
         ("spaces.txt", b" \n ", "has no text."),
         ("big.pdf", b"%PDF-" + bytes(LARGEST), "is too big: it has 64 MiB. Files up to 64 MiB are read."),
     ],
@@ -504,6 +506,24 @@ async def test_what_cannot_be_read_is_told_in_a_sentence(name: str, content: byt
 )
 async def test_pages_that_are_not_there(pages: str, words: str, code: str) -> None:
     assert words in await refused("invoice.pdf", made.INVOICE, code, pages=pages)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "how", "note"),
+    [
+        ("a.txt", b"\n" + b"x" * MOST_CHARACTERS + b"\n", "text", ""),
+        ("a.txt", b"x" * MOST_CHARACTERS + b"y", "text", "Only its first 2,000,000 characters were read."),
+        ("a.csv", b"a,b\n" + b"1234567890,123456789\n" * 80_000, "markdown", "Only its first 2,000,000 characters were read."),
+        ("a.html", b"<p>" + b"x" * MOST_CHARACTERS + b"y", "text", "Only its first 2,000,000 characters were read."),
+        ("a.html", b"<table><tr><td>1<td>2</table>" * 501, "tables", "Only its first 500 tables were read."),
+        ("a.eml", b"Content-Type: text/html\n\n" + b"x" * MOST_CHARACTERS + b"y", "text", "Only the beginning of one of its parts was read."),
+        ("a.pdf", made.pdf([(57, 780, 20, "The begin")], *[[]] * 1_000), "text", "Only the first 1,000 pages, up to page 1,000, were read: there is too much for one step."),
+    ],
+)  # fmt: skip
+async def test_what_is_left_out_of_a_long_file_is_told(name: str, content: bytes, how: str, note: str) -> None:
+    found = await read_it(name, content, how)
+    assert (found["truncated"], found["notes"]) == (bool(note), [note] if note else [])
+    assert len(found["text"]) <= MOST_CHARACTERS
 
 
 async def test_a_wrong_ending_does_not_matter() -> None:

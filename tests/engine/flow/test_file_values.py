@@ -123,6 +123,7 @@ def test_content_counts_more_than_what_a_data_url_says() -> None:
         ("DATA:text/csv;BASE64,YSxiCjEsMgo=", True),
         ('data:text/plain;name="a;b,c.csv"; base64 ,YSxiCjEsMgo', True),
         ("data:;base64,", True),
+        ("data:;base64,AAAA====", True),
         ("data:", False),
         ("data:x", False),
         ("data:text/plain,abc", False),

@@ -152,6 +152,10 @@ async def test_what_is_no_plain_web_address_is_refused(url):
     assert names.looked_up == []
 
 
+async def test_an_address_whose_numbers_are_no_host_is_told_so():
+    assert "its host or its port cannot be read" in (await refused("http://1.2.3.256/")).message
+
+
 @pytest.mark.parametrize("port", CLOSED_PORTS)
 async def test_a_port_that_is_not_for_the_web_is_refused(port):
     refusal = await refused(f"http://example.com:{port}/", Names({"example.com": [[PUBLIC]]}))
