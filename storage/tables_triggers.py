@@ -60,7 +60,7 @@ class Hook(Base):
     """An address that another service calls to start a flow.
 
     `preset`: how a call proves where it comes from (`engine.triggers.signatures`). `mapping`: field -> where its value
-    comes from (`engine.triggers.mapping`).
+    comes from (`engine.triggers.body_mapping`).
     """
 
     __tablename__ = "hooks"

@@ -19,7 +19,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from engine.actions.links import link_path, renew_setup_token
+from engine.actions.one_time_links import link_path, renew_setup_token
 from engine.core.clock import MINUTE, Millis
 from engine.core.errors import Unavailable
 from storage.members import has_owner

@@ -12,8 +12,8 @@ from fastapi import FastAPI
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from engine.actions.links import SETUP_PURPOSES, Link, Purpose
 from engine.actions.members import change_password, join, set_new_password, set_up_owner, sign_in, sign_out
+from engine.actions.one_time_links import SETUP_PURPOSES, Link, Purpose
 from engine.actions.sign_in import STEP_LIFETIME, Browser, SecondStep
 from engine.actions.sign_in_limits import open_link
 from engine.core.clock import SECOND

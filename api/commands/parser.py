@@ -23,7 +23,7 @@ from api.commands import (
     migrate,
     models,
     move,
-    new_key,
+    new_sealing_key,
     people,
     plan,
     restore,
@@ -95,7 +95,21 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_serve_options(_add_start(commands, shared, "serve", "start the server (the default)"))
     _add_start(commands, shared, "worker", "start one more worker on this data folder, or on the database")
-    for module in (flows, jobs, keys, models, plan, people, workspaces, backup, restore, move, migrate, new_key, check):
+    for module in (
+        flows,
+        jobs,
+        keys,
+        models,
+        plan,
+        people,
+        workspaces,
+        backup,
+        restore,
+        move,
+        migrate,
+        new_sealing_key,
+        check,
+    ):
         module.add_to(commands, shared)
     return parser
 

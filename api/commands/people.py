@@ -105,7 +105,7 @@ def _list(arguments: argparse.Namespace, terminal: Terminal, environment: Mappin
 
 
 def _invite(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
-    from engine.actions.links import invitation_path
+    from engine.actions.one_time_links import invitation_path
     from engine.actions.team import invite
 
     token = terminal.execute(invite, arguments.role, arguments.email)
@@ -164,7 +164,7 @@ def _state(one: Person) -> str:
 
 
 def _print_link(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
-    from engine.actions.links import link_path, new_reset_token, new_setup_token
+    from engine.actions.one_time_links import link_path, new_reset_token, new_setup_token
 
     if arguments.reset is None:
         token = terminal.database.write_now(new_setup_token, terminal.workspace.id)

@@ -31,7 +31,7 @@ from engine.jobs.submit.hook_calls import (
     payload_to_check,
     receive,
 )
-from engine.triggers.mapping import parse_form
+from engine.triggers.body_mapping import parse_form
 from engine.triggers.signatures import event_of, former_message_of, message_of, verify
 from storage.hooks import HookRow, no_such_hook
 

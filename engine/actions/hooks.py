@@ -14,7 +14,7 @@ from engine.core.clock import HOUR
 from engine.core.errors import Conflict, FieldError, Invalid
 from engine.core.ids import new_id
 from engine.secrets.sealing import Vault
-from engine.triggers.mapping import check_mapping
+from engine.triggers.body_mapping import check_mapping
 from engine.triggers.signatures import MAX_SECRET, PRESETS, new_secret
 from storage.audit import add_entry
 from storage.database import now

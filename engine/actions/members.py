@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from sqlalchemy.orm import Session
 
-from engine.actions.links import get_link, use_link
+from engine.actions.one_time_links import get_link, use_link
 from engine.actions.passwords import check_password, fits, hash_now, hash_password
 from engine.actions.principal import Principal
 from engine.actions.sign_in import Browser, SecondStep, as_principal, enter, entered, start_session

@@ -18,7 +18,7 @@ from pyotp import random_base32
 from pyotp.totp import TOTP
 from sqlalchemy.orm import Session
 
-from engine.actions.links import use_link
+from engine.actions.one_time_links import use_link
 from engine.actions.passwords import fits
 from engine.actions.principal import Principal, require_may
 from engine.actions.sign_in import Browser, as_principal, start_session

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from engine.actions.links import link_path, new_setup_token
 from engine.actions.members import ensure_owner, password_hash_now
+from engine.actions.one_time_links import link_path, new_setup_token
 from engine.actions.workspaces import ensure_workspace
 from engine.core.settings import BadSetting, Settings
 from engine.jobs.transitions import end_cancelled

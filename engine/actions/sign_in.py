@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
-from engine.actions.links import add_link
+from engine.actions.one_time_links import add_link
 from engine.actions.principal import Principal
 from engine.actions.sign_in_limits import network_of, place_of
 from engine.core.clock import MINUTE

@@ -18,7 +18,7 @@ from typing import TypeVar
 from msgspec import Struct
 from sqlalchemy.orm import Session
 
-from engine.actions.links import SETUP_PURPOSES, Link, Purpose, get_link
+from engine.actions.one_time_links import SETUP_PURPOSES, Link, Purpose, get_link
 from engine.core.clock import MINUTE
 from engine.core.errors import LinkNotValid, QuestionLinkNotValid, RateLimited, Refusal
 from engine.secrets.question_links import question_of_link

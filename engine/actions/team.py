@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy.orm import Session
 
 from engine.actions.keys import revoke_key
-from engine.actions.links import add_link
 from engine.actions.members import check_person
+from engine.actions.one_time_links import add_link
 from engine.actions.principal import EVERYBODY, Principal, require_may
 from engine.core.clock import DAY
 from engine.core.errors import Conflict, FieldError, Invalid, NotFound

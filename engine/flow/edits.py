@@ -30,8 +30,8 @@ from engine.flow.document import (
     Position,
 )
 from engine.flow.graph import Graph
-from engine.flow.layout import STEP_X, STEP_Y, make_room, with_places
 from engine.flow.lists import ListScopes
+from engine.flow.node_places import STEP_X, STEP_Y, make_room, with_places
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.output_schemas import OutputSchemas
 from engine.flow.reference_edits import change_references

@@ -14,8 +14,8 @@ from msgspec import Struct
 from engine.flow.document import Document, Edge, Node, Position
 from engine.flow.edits import Op, add_node, apply_ops, connect_ops, new_edge, paste_ops, with_room
 from engine.flow.graph import Graph
-from engine.flow.layout import STEP_X, with_places
 from engine.flow.lists import FLATTEN, SPLITTER, ListScopes
+from engine.flow.node_places import STEP_X, with_places
 from engine.flow.node_type import Catalog, NodeType
 
 #: A node id and the output port of that node that leads to another step.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from engine.actions.links import link_path, new_setup_token
+from engine.actions.one_time_links import link_path, new_setup_token
 from tests.browser.counted import Counted
 from tests.browser.test_website_analyzer import START, inspector, run_panel
 from tests.live.caller import Terminal

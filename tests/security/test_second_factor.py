@@ -15,8 +15,8 @@ import pyotp
 import pytest
 from fastapi import FastAPI
 
-from engine.actions.links import link_path, new_reset_token
 from engine.actions.members import ensure_owner, password_hash_now, sign_out
+from engine.actions.one_time_links import link_path, new_reset_token
 from engine.actions.principal import Principal
 from engine.actions.second_factor import require_second_factor, reset_second_factor
 from engine.actions.team import make_reset_link

@@ -14,8 +14,8 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select
 
-from engine.actions.links import invitation_path, link_path, new_reset_token
 from engine.actions.members import ensure_owner, password_hash_now
+from engine.actions.one_time_links import invitation_path, link_path, new_reset_token
 from engine.actions.principal import command_line
 from engine.actions.sign_in_limits import ROWS_IN_ALL
 from engine.actions.team import invite

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from engine.actions.links import invitation_path, link_path, new_reset_token, new_setup_token
+from engine.actions.one_time_links import invitation_path, link_path, new_reset_token, new_setup_token
 from engine.actions.team import invite
 from engine.core.clock import HOUR, MINUTE
 from storage.members import has_owner, list_people

@@ -12,7 +12,7 @@ from nicegui import ui
 from engine.actions.principal import COMMAND_LINE
 from engine.flow.caller_changes import caller_changes
 from engine.flow.document import Document, load_document, with_huge_integers_as_text
-from engine.flow.layout import with_places
+from engine.flow.node_places import with_places
 from engine.flow.version_comparison import (
     Comparison,
     NodeChange,

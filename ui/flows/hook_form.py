@@ -12,7 +12,7 @@ from engine.actions.hooks import MAX_TITLE, NewHook, add_hook, change_hook
 from engine.core.errors import Refusal
 from engine.flow.contract import input_fields
 from engine.flow.document import Document
-from engine.triggers.mapping import offers_of, path_words
+from engine.triggers.body_mapping import offers_of, path_words
 from storage.hooks import HookRow, LastCall
 from ui.forms.form import Field
 from ui.kit import feedback

@@ -23,7 +23,7 @@ from engine.core.errors import NotFound
 from engine.core.ids import FlowId
 from engine.core.lone_surrogates import whole_utf8
 from engine.flow.document import Document, Node, load_document, with_huge_integers_as_text
-from engine.flow.layout import with_places
+from engine.flow.node_places import with_places
 from engine.flow.validation import marks
 from engine.jobs.server.erasing import WAIT_SECONDS, finish_erasing_soon
 from engine.nodes import CATALOG

@@ -23,7 +23,7 @@ from engine.core.errors import Refusal, VersionConflict
 from engine.core.ids import FlowId
 from engine.flow.document import Document, load_document, with_huge_integers_as_text
 from engine.flow.edits import EditRefused, Op, apply_ops, difference_ops
-from engine.flow.layout import with_places
+from engine.flow.node_places import with_places
 from engine.jobs.notifier import CONNECTED, DRAFT_CHANGED, on_word
 from engine.nodes import CATALOG
 from storage.database import Database

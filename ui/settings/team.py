@@ -9,7 +9,7 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from engine.actions.links import invitation_path, link_path
+from engine.actions.one_time_links import invitation_path, link_path
 from engine.actions.second_factor import require_second_factor, reset_second_factor
 from engine.actions.team import (
     change_role,

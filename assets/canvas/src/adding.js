@@ -1,6 +1,6 @@
 // New parts: the canvas says what and where, the server makes ids and defaults and answers with operations.
 import { asText, cornerOf, fromText, keep, kept } from "./clipboard.js";
-import { freePlace } from "./layout.js";
+import { freePlace } from "./auto_layout.js";
 import { shallowRef } from "vue";
 import { GRID, NODE_WIDTH, PORT_Y, snapped } from "./measures.js";
 

@@ -4,7 +4,7 @@ import { aligned } from "./aligning.js";
 import { newEdgeId } from "./connecting.js";
 import { isNote, noteElement, noteId } from "./editor.js";
 import { joinsWithout } from "./flow_document.js";
-import { arranged, notesBeside } from "./layout.js";
+import { arranged, notesBeside } from "./auto_layout.js";
 import { GRID, snapped } from "./measures.js";
 
 const EMPTY_STEP = 80; // pixels an arrow moves the view

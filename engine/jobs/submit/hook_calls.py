@@ -19,7 +19,7 @@ from engine.jobs.submit.bodies import CheckedBody, SubmitOptions, read_version
 from engine.jobs.submit.scheduled import ENVIRONMENT, start_one, trouble_of
 from engine.secrets.opening import open_readable
 from engine.secrets.sealing import Vault
-from engine.triggers.mapping import kept_headers, path_words, payload_of
+from engine.triggers.body_mapping import kept_headers, path_words, payload_of
 from storage.database import now
 from storage.hooks import (
     DeliveryLine,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from engine.actions.links import link_path, new_setup_token
+from engine.actions.one_time_links import link_path, new_setup_token
 from tests.browser.accessible.looks import check, findings, open_page
 from tests.browser.conftest import let_in
 from tests.live.caller import Terminal

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from engine.actions.links import get_link, new_reset_token, new_setup_token, renew_setup_token
 from engine.actions.members import (
     Browser,
     change_name,
@@ -18,6 +17,7 @@ from engine.actions.members import (
     sign_out,
     sign_out_everywhere,
 )
+from engine.actions.one_time_links import get_link, new_reset_token, new_setup_token, renew_setup_token
 from engine.actions.principal import Principal
 from engine.actions.team import disable_person, invite
 from engine.actions.workspaces import create_workspace

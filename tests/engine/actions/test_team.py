@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from engine.actions.links import get_link
 from engine.actions.members import Browser, ensure_owner, join, password_hash_now, set_new_password, sign_in
+from engine.actions.one_time_links import get_link
 from engine.actions.principal import Principal
 from engine.actions.team import (
     change_role,

@@ -15,7 +15,7 @@ from engine.flow.branch_edits import lead_to_output_ops
 from engine.flow.document import Document
 from engine.flow.edits import apply_ops, invert
 from engine.flow.flow_warnings import flow_warnings, mending_ops
-from engine.flow.layout import with_places
+from engine.flow.node_places import with_places
 from engine.flow.validation import deploy_problems
 from engine.nodes import CATALOG
 from tests.factories import document, greeting

@@ -12,8 +12,8 @@ from nicegui.testing.user_interaction import UserInteraction
 from sqlalchemy.orm import Session
 
 from engine.actions.keys import create_key
-from engine.actions.links import get_link
 from engine.actions.members import join, sign_in
+from engine.actions.one_time_links import get_link
 from engine.actions.principal import Principal
 from engine.actions.team import disable_person, invite
 from engine.core.ids import WorkspaceId

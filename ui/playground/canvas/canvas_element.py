@@ -14,7 +14,7 @@ Events in addition to those of the read-only canvas:
 * `on_invalid {code, reason, message, source, source_port, target}`: the person tried to draw an invalid connection.
 * `on_add_request {type, position, after, port, between}`: create a node there, connected after the node `after` by its
   port `port`, or inserted into the edge `between`. Without a position the server makes room for it
-  (`engine/flow/layout.py`). The server calls `apply_ops(..., history=True, select=[id])`.
+  (`engine/flow/node_places.py`). The server calls `apply_ops(..., history=True, select=[id])`.
   `on_note_request {position}` likewise; a selected empty note opens for writing.
 * `on_paste_request {nodes[], edges[], notes[], position}`: insert copies; the parts carry the ids of the originals, and
   `position` is the top left corner of the copies. The content is untrusted.

@@ -14,7 +14,7 @@ from engine.flow.branch_edits import lead_to_output_ops
 from engine.flow.document import Document, Position
 from engine.flow.edits import EditRefused, Op, add_node, add_note, connect_ops, paste_ops
 from engine.flow.flow_warnings import flow_warnings
-from engine.flow.layout import with_places
+from engine.flow.node_places import with_places
 from engine.flow.step_list import take_out
 from engine.nodes import CATALOG
 from storage.connections import list_connections

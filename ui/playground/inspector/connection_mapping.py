@@ -29,8 +29,8 @@ from ui.playground.inspector.data_list import DataList
 from ui.playground.inspector.input_fields import draw_inputs
 from ui.playground.inspector.renaming import edit_inputs
 from ui.playground.state.available_data import NOT_RUN, broken_finder, source_of
+from ui.playground.state.field_previews import nodes_in, preview_of
 from ui.playground.state.last_run import LastRun
-from ui.playground.state.preview import nodes_in, preview_of
 from ui.playground.state.replacements import broken_data
 from ui.playground.state.suggestions import Suggestion, suggestions
 

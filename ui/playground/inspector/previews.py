@@ -20,8 +20,8 @@ from ui.kit.parts import icon, show_in_place, words
 from ui.kit.text import _, cost, number, tokens
 from ui.page_session import PageSession
 from ui.playground.inspector.bindings import Bindings, preview
+from ui.playground.state.field_previews import Preview, nodes_in, preview_of, price_of, tokens_in
 from ui.playground.state.last_run import LastRun
-from ui.playground.state.preview import Preview, nodes_in, preview_of, price_of, tokens_in
 
 #: Seconds between the last change and the update of the preview.
 _LATER_SECONDS = 0.25

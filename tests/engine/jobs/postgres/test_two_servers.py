@@ -17,7 +17,7 @@ import pytest
 
 from engine.actions.hooks import add_hook
 from engine.actions.knowledge import add_collection, add_text
-from engine.actions.links import add_link, use_link
+from engine.actions.one_time_links import add_link, use_link
 from engine.actions.principal import command_line
 from engine.actions.schedules import add_schedule
 from engine.core.clock import DAY, MINUTE, MovedClock

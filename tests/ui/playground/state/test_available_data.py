@@ -22,8 +22,8 @@ from ui.flow_view.node_views import names_of, readable
 from ui.playground.inspector.binding_field import with_change
 from ui.playground.inspector.fields_from_example import draft_from
 from ui.playground.state.available_data import MOST_NESTED, broken_finder, flat, source_of_run, sources_for
+from ui.playground.state.field_previews import nodes_in, preview_of, price_of, tokens_in
 from ui.playground.state.point_at_value import places_for, return_ops, unreturned_fields, use_ops
-from ui.playground.state.preview import nodes_in, preview_of, price_of, tokens_in
 from ui.playground.state.suggestions import ops_of, suggestions
 
 

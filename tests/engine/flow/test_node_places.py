@@ -6,7 +6,7 @@ from engine.core.paths import ASSETS
 from engine.flow.document import Document
 from engine.flow.edits import add_node, apply_ops, invert
 from engine.flow.flow_file import parse_flow_file
-from engine.flow.layout import crowding, with_places
+from engine.flow.node_places import crowding, with_places
 from engine.flow.step_list import insert_after, insert_before
 from engine.nodes import CATALOG
 from tests.random_flows import grown, without_places

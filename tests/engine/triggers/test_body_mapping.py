@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.core.errors import Invalid, InvalidJson
-from engine.triggers.mapping import MOST_OFFERED, check_mapping, kept_headers, offers_of, parse_form, payload_of
+from engine.triggers.body_mapping import MOST_OFFERED, check_mapping, kept_headers, offers_of, parse_form, payload_of
 
 BODY: dict[str, Any] = {
     "action": "opened",
