@@ -11,7 +11,8 @@ import re
 
 from engine.core.errors import ParameterInvalid
 
-_NUMBER = "(0|[1-9][0-9]{0,14})"
+_ROW = re.compile(r"(0|[1-9][0-9]{0,14}):(([a-z]+)_[A-Za-z0-9]{22,28})")
+_ITEM = re.compile(r"i:(0|[1-9][0-9]{0,14})")
 
 
 def cursor_after(at: int, row_id: str) -> str:
@@ -24,7 +25,9 @@ def read_cursor(cursor: str, kind: str) -> tuple[int, str]:
 
     Raises ParameterInvalid for a cursor that this list did not return.
     """
-    found = _decoded(cursor, rf"{_NUMBER}:({kind}_[A-Za-z0-9]{{22,28}})")
+    found = _ROW.fullmatch(_decoded(cursor))
+    if found is None or found[3] != kind:
+        raise _unknown()
     return int(found[1]), found[2]
 
 
@@ -35,19 +38,25 @@ def cursor_after_item(index: int) -> str:
 
 def read_item_cursor(cursor: str) -> int:
     """Returns the index of the item after which a page starts. Raises ParameterInvalid for any other cursor."""
-    return int(_decoded(cursor, f"i:{_NUMBER}")[1])
+    found = _ITEM.fullmatch(_decoded(cursor))
+    if found is None:
+        raise _unknown()
+    return int(found[1])
 
 
 def _encoded(text: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _decoded(cursor: str, pattern: str) -> re.Match[str]:
+def _decoded(cursor: str) -> str:
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
     except ValueError:
-        text = ""
-    found = re.fullmatch(pattern, text)
-    if found is None or _encoded(text) != cursor:  # only one spelling of a cursor is accepted
-        raise ParameterInvalid("`cursor` is not one that this list gave. Leave it out to begin with the first page.")
-    return found
+        raise _unknown() from None
+    if _encoded(text) != cursor:  # only one spelling of a cursor is accepted
+        raise _unknown()
+    return text
+
+
+def _unknown() -> ParameterInvalid:
+    return ParameterInvalid("`cursor` is not one that this list gave. Leave it out to begin with the first page.")

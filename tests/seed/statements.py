@@ -97,11 +97,11 @@ examples.4 | API Documentation: complete API reference and schemas.
 monitoring.1 | Execution Jobs Table: view all API requests and their status.
     ui/jobs/test_jobs_page.py::test_jobs_are_listed_with_what_matters
     ui/jobs/test_jobs_page.py::test_a_new_job_appears_by_itself
-    ui/jobs/test_jobs_page.py::test_refused_calls_are_put_together_and_explained
+    ui/jobs/test_refused_calls.py::test_refused_calls_are_put_together_and_explained
 monitoring.2 | Cost Tracking: see API usage costs in real-time.
     browser/test_monitoring.py::test_the_cost_moves_after_a_model_call_while_the_job_runs
 monitoring.3 | Error Logs: failed requests with detailed error messages.
-    ui/jobs/test_jobs_page.py::test_a_failed_job_says_what_happened_why_and_what_to_do
+    ui/jobs/test_job_page.py::test_a_failed_job_says_what_happened_why_and_what_to_do
     live/test_outside.py::test_a_page_that_cannot_be_read_says_why
 monitoring.4 | Execution Time: performance metrics per endpoint.
     browser/test_monitoring.py::test_the_numbers_on_the_page_are_those_of_plain_sql_and_costs_add_up
@@ -150,7 +150,7 @@ errors.2 | Handle 429 (rate limit) errors gracefully.
     live/test_code_on_screen.py::test_each_program_waits_for_a_slow_job_and_for_a_free_slot
 errors.3 | Log failed requests for debugging.
     api/test_refused_calls.py::test_a_refused_call_is_kept_with_its_fields_and_without_values
-    ui/jobs/test_jobs_page.py::test_refused_calls_are_put_together_and_explained
+    ui/jobs/test_refused_calls.py::test_refused_calls_are_put_together_and_explained
 errors.4 | Set timeouts on your HTTP client (300 seconds recommended).
     seed/test_told.py::test_the_guides_advise_what_the_server_says
     seed/test_told.py::test_the_examples_read_the_key_from_the_environment_and_wait_as_told
@@ -164,7 +164,7 @@ testing.3 | Monitor first few production requests closely.
     ui/flows/test_flow_page.py::test_first_calls_show_accepted_and_refused_ones
 testing.4 | Have rollback plan (keep previous version deployable).
     live/test_deployments.py::test_an_older_version_goes_live_again
-    ui/flows/test_flow_page.py::test_a_version_that_goes_live_again_comes_onto_the_canvas_too
+    ui/flows/test_versions_tab.py::test_a_version_that_goes_live_again_comes_onto_the_canvas_too
 trouble.401.1 | 401 Unauthorized: check API key is correct.
     live/test_calls.py::test_a_missing_malformed_unknown_and_revoked_key_get_the_same_401
     seed/test_told.py::test_the_guides_advise_what_the_server_says
@@ -194,7 +194,7 @@ trouble.processing.3 | Job stays in "processing" forever: never, it ends.
     live/test_outside.py::test_a_job_ends_at_its_callers_deadline
     api/routes/test_jobs.py::test_a_job_at_work_says_when_it_ends_at_the_latest
 trouble.processing.4 | Contact support if issue persists.
-    ui/jobs/test_jobs_page.py::test_a_failed_job_says_what_happened_why_and_what_to_do
+    ui/jobs/test_job_page.py::test_a_failed_job_says_what_happened_why_and_what_to_do
     ui/settings/test_support.py::test_it_says_what_a_helper_needs
 next.1 | Next steps: code examples, API documentation, authentication, best practices.
     seed/test_told.py::test_the_next_steps_lead_to_examples_reference_authentication_and_best_practices

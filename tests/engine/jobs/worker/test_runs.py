@@ -441,6 +441,7 @@ async def test_jobs_whose_ends_cannot_be_stored_are_logged_together_and_end_when
     assert {world.job(job_id).status for job_id in job_ids} == {"completed"}
 
 
+@pytest.mark.process
 async def test_what_a_job_used_is_freed_at_its_end(world: World) -> None:
     """Without reference cycles. The garbage collector would look at the objects of each job several times, and those of
     many jobs at once would stay until it comes by.
