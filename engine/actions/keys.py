@@ -204,11 +204,11 @@ def try_key(session: Session, principal: Principal, vault: Vault | None) -> NewK
 
 def find_try_key(session: Session, workspace_id: str) -> str | None:
     """Returns the id of the key that only the button "Try it now" uses; None when there is none, or somebody has made it
-    theirs by another label or secret.
+    theirs by another label or secret. Release 0.2.0 stored no `last4`: the secret is then not looked at.
     """
     stored = find_setting(session, workspace_id, TRY_KEY) or {}
     for key in list_keys(session, workspace_id):
-        if (key.id, key.last4, key.label) == (stored.get("key_id"), stored.get("last4"), TRY_LABEL):
+        if (key.id, key.last4, key.label) == (stored.get("key_id"), stored.get("last4", key.last4), TRY_LABEL):
             return key.id
     return None
 

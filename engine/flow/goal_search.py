@@ -74,6 +74,8 @@ _NAMES_SOURCE: Final = re.compile(
     rf"|\b(?:with|mit) (?:the |its )?{_THING} (?:and|und) {_THING}(?=\s*(?:$|[.,;]))",
     re.IGNORECASE,
 )
+#: The begin of a part that may say more of the one before: `E-Mails, die uns Kunden schicken, sortieren`.
+_RELATIVE: Final = re.compile(r"(?:die|der|das|welche[rs]?) ", re.IGNORECASE)
 #: The topic of `assets/goals.yaml` about sending.
 _MAIL_TOPIC: Final = "mail"
 _SHORTEST_PART: Final = 5
@@ -127,7 +129,7 @@ def find_goals(asked: str, goals: Goals | None = None) -> Found:
     # Beside what no flow can do, a goal has to do all of the rest.
     fits = fits and (not not_yet or bool(left and (parts or index.covered(whole[0], wanted) >= _WHOLE)))
     if not fits and not not_yet and _goals_of(parts):
-        left = next((part.asked for part in parts if part.goal is None), "")
+        left = next((part.asked for part in parts if part.goal is None and not _RELATIVE.match(part.asked)), "")
     named = {part.goal.name: part.asked for part in reversed(parts) if part.goal}
     if fits:
         return Found(

@@ -211,6 +211,16 @@ def rule_problem(operator: object, right: Json) -> str:
     return f"The pattern cannot be used: {why}." if why else ""
 
 
+def rule_words(left: str, operator: object, right: str) -> str:
+    """Returns a rule in words, like `price is greater than 3`, from those of its two sides. An empty right side is
+    "nothing", unless the left one is empty, too.
+    """
+    name = str(operator or "equals")
+    compared = next((title for known, title in OPERATOR_TITLES.items() if known == name), name)
+    other = right if right.strip() or not left else "nothing"
+    return f"{left} {compared}" if name in ALONE else f"{left} {compared} {other}"
+
+
 def _ungrouped(right: Json) -> Json:
     """Returns a number in text without the commas between its thousands; any other value as it is."""
     text = right.strip() if isinstance(right, str) and len(right) <= 100 else ""

@@ -23,10 +23,10 @@ from pydantic import Field, JsonValue
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
-from engine.flow.node_context import Json, JsonSchema, NodeContext
+from engine.flow.node_context import JsonSchema, NodeContext
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Routed
+from engine.flow.references import as_text
 from engine.flow.rules import (
-    ALONE,
     MATCH_TITLES,
     MAX_RULES,
     OPERATOR_TITLES,
@@ -35,6 +35,7 @@ from engine.flow.rules import (
     combined,
     compared_as_text,
     rule_problem,
+    rule_words,
 )
 
 
@@ -137,18 +138,8 @@ def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
     if not wanted:
         return "no rule yet"
     link = " or " if config.get("match") == "any" else " and "
-    return link.join(_rule_words(rule) for rule in wanted)[:60]
-
-
-def _rule_words(rule: Mapping[str, Any]) -> str:
-    operator = rule.get("operator") or "equals"
-    left, right = _words(rule.get("left")), _words(rule.get("right"))
-    words = [left, OPERATOR_TITLES.get(operator, operator)]
-    return " ".join(words if operator in ALONE else [*words, right if right.strip() or not left else "nothing"])
-
-
-def _words(binding: Json) -> str:
-    return "" if binding is None else str(binding)
+    said = (rule_words(as_text(rule.get("left")), rule.get("operator"), as_text(rule.get("right"))) for rule in wanted)
+    return link.join(said)[:60]
 
 
 NODE = NodeType(

@@ -17,7 +17,6 @@ from engine.flow.json_values import value_at
 from engine.flow.node_context import Json, NodeFailed
 from engine.flow.references import as_text
 from engine.flow.rules import (
-    ALONE,
     MATCH_TITLES,
     MAX_RULES,
     OPERATOR_TITLES,
@@ -29,6 +28,7 @@ from engine.flow.rules import (
     item_passes,
     reads_as_number,
     rule_problem,
+    rule_words,
 )
 
 #: The seconds that the rules may take for one list.
@@ -153,12 +153,7 @@ def rules_in_words(config: Mapping[str, Any]) -> str:
     rules: JsonValue = config.get("rules")
     wanted = [rule for rule in rules if isinstance(rule, Mapping)] if isinstance(rules, list | tuple) else []
     link = " or " if config.get("match") == "any" else " and "
-    return link.join(_in_words(rule) for rule in wanted)
-
-
-def _in_words(rule: Mapping[str, Any]) -> str:
-    operator = str(rule.get("operator") or "equals")
-    words = next((title for name, title in OPERATOR_TITLES.items() if name == operator), operator)
-    compared = rule.get("value")
-    value = "" if operator in ALONE else f" {'nothing' if compared in (None, '') else compared}"
-    return f"{rule.get('field') or 'item'} {words}{value}"
+    return link.join(
+        rule_words(as_text(rule.get("field")) or "item", rule.get("operator"), as_text(rule.get("value")))
+        for rule in wanted
+    )

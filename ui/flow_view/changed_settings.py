@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from engine.flow.document import Node, Policy
-from engine.flow.rules import ALONE, OPERATOR_TITLES
-from engine.flow.value_types import NUMBER, YES_NO
+from engine.flow.rules import rule_words
+from engine.flow.value_types import NUMBER, YES_NO, type_of
 from engine.flow.version_comparison import NodeChange
 from engine.nodes import CATALOG
 from engine.nodes.model_answers import SIMULATED
@@ -24,10 +24,10 @@ from ui.kit.text import _, duration, number, type_word
 from ui.kit.value_words import changed_parts, in_short
 
 #: What a field with a type says, and a field without one.
-_TYPES: Mapping[str | None, str] = {
+_TYPES: Mapping[str, str] = {
     NUMBER: _("{field} is given as a number."),
     YES_NO: _("{field} is given as yes or no."),
-    None: _("{field} is given as it is."),
+    "": _("{field} is given as it is."),
 }
 MINUTE = 60
 #: Id -> what people call it.
@@ -53,16 +53,17 @@ def read_names(session: Session, workspace_id: str) -> dict[str, str]:
 def changed_settings(change: NodeChange, node: Node | None, names: Names) -> Iterator[ChangedSetting]:
     """Yields the parts of a node's settings that differ. `node` is the newer one; None when it was removed."""
     for difference in change.differences:
-        if difference.where == "config/types":
-            for part in changed_parts(difference.before or {}, difference.after or {}):
-                said = _TYPES.get(part.after, _TYPES[None])
-                yield ChangedSetting(sentence=said.format(field=" › ".join(part.path)))
+        if difference.where == "config/types" and node is not None:
+            for name in node.inputs:
+                if (given := type_of(node.config, name)) != type_of({"types": difference.before}, name):
+                    yield ChangedSetting(sentence=_TYPES[given].format(field=name))
             continue
         setting = _spec_of(node, difference.where)
         for part in changed_parts(difference.before, difference.after):
             titles, spec = _at(setting, part.path)
             before, after = (_in_words(value, spec, names) for value in (part.before, part.after))
-            yield ChangedSetting(" › ".join([setting.inverted or setting.title, *titles]), before, after)
+            if before != after:  # an id and the name that it stands for are the same in words
+                yield ChangedSetting(" › ".join([setting.inverted or setting.title, *titles]), before, after)
 
 
 def _spec_of(node: Node | None, where: str) -> FieldSpec:
@@ -117,8 +118,9 @@ def _in_words(value: Any, spec: FieldSpec, names: Names) -> str:  # noqa: PLR091
 
 
 def _group_in_words(value: Mapping[str, Any], spec: FieldSpec, names: Names) -> str:
-    if "operator" in value or "left" in value:
-        return _rule_in_words(value)
+    if spec.item_word == "rule":
+        looked_at = in_short(value.get("left", value.get("field"))) or _("the item itself")
+        return rule_words(looked_at, value.get("operator"), in_short(value.get("right", value.get("value"))))
     fields = {one.name: one for one in spec.fields}
     if not fields:
         return in_short({name: names.get(one, one) if isinstance(one, str) else one for name, one in value.items()})
@@ -128,12 +130,3 @@ def _group_in_words(value: Mapping[str, Any], spec: FieldSpec, names: Names) -> 
         if value.get(name) not in (None, "") and (name == "type" or value[name] != field.default)
     ]
     return ", ".join(said)
-
-
-def _rule_in_words(rule: Mapping[str, Any]) -> str:
-    """`price is greater than 10`."""
-    operator = str(rule.get("operator") or "equals")
-    looked_at = in_short(rule.get("left", rule.get("field"))) or _("the item itself")
-    other = "" if operator in ALONE else in_short(rule.get("right", rule.get("value")))
-    compared = next((words for known, words in OPERATOR_TITLES.items() if known == operator), operator)
-    return f"{looked_at} {compared} {other}".rstrip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from nicegui import ui
@@ -11,7 +11,7 @@ from engine.flow.file_values import FILE_SCHEMA
 from engine.flow.goals import FILES, LONGEST, BadAnswer, Question, answers_in, first_answers, read_answer
 from engine.flow.node_context import Json
 from engine.flow.wish_answers import answers_asked
-from storage.connections import ConnectionRow
+from engine.nodes.model_answers import model_words
 from ui.flows.documents_choice import DocumentsChoice
 from ui.flows.goal_flow import SIMULATED, FilledIn, GoalBlanks, GoalChoices, model_of
 from ui.flows.made_up_note import choices_not_kept, worth_of_answers
@@ -48,7 +48,7 @@ class GoalQuestions:
         self.goal, self.template = blanks.goal, blanks.template
         self.on_change = on_change
         asks_model = find_template(self.goal.template).simulated
-        models = _models(choices.connections) if asks_model else {}
+        models = _models(choices) if asks_model else {}
         collection = "" if choices.made is None else blanks.searched.that_of(choices.made.document)
         self.documents = DocumentsChoice(page_session, blanks.searched, choices.collections, collection, self._changed)
         self.tables = TableChoice(page_session, self.template, choices.datasets)
@@ -105,9 +105,8 @@ class GoalQuestions:
         answers |= {name: self.tables.chosen(answers[name]) for name in tables}
         if not models:
             return answers
-        # a flow keeps its model; instead of the Simulated one, which it had to take, a connected one is proposed
-        kept = SIMULATED if choices.made is None else model_of(choices.made.document)
-        return answers | {_MODEL: kept if kept in models and kept != SIMULATED else next(iter(models))}
+        # a flow keeps its model, also the Simulated one: another one may cost money
+        return answers | {_MODEL: next(iter(models)) if choices.made is None else model_of(choices.made.document)}
 
     def _draw_model_note(self, page_session: PageSession) -> None:
         with note(
@@ -160,10 +159,15 @@ class GoalQuestions:
                     self.form.write(f"/{one.name}", str(first[one.name]))
 
 
-def _models(connections: Sequence[ConnectionRow]) -> dict[str, str]:
-    """The models to choose from, the connected ones first; none when none is there."""
-    found = {f"{row.name}:{model}": f"{model} ({row.name})" for row in connections for model in row.offered}
-    return found | {SIMULATED: _("Simulated model")} if found else {}
+def _models(choices: GoalChoices) -> dict[str, str]:
+    """The models to choose from, the connected ones first, then the one of the flow that was made; none when none is
+    connected.
+    """
+    found = [f"{row.name}:{model}" for row in choices.connections for model in row.offered]
+    if not found:
+        return {}
+    kept = [] if choices.made is None else [model_of(choices.made.document)]
+    return {model: model_words({"model": model}) for model in [*found, *kept]} | {SIMULATED: _("Simulated model")}
 
 
 def _schema_of(question: Question) -> dict[str, Any]:

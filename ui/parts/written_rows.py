@@ -128,7 +128,9 @@ def writes_before_a_run(document: Document, inner: Mapping[str, Node], known: Se
         return ""
     around = ListScopes(runs, Graph(runs)).around
     saving = [node for node in [*runs.nodes, *called] if node.type == "dataset_sink"]
-    return writing_words([one.name for one in tables], one_row=len(saving) == 1 and not around.get(saving[0].id))
+    # how often a called flow saves is not looked at: it may run for each item, or save each of its own
+    one_row = len(saving) == 1 and saving[0] in runs.nodes and not around.get(saving[0].id)
+    return writing_words([one.name for one in tables], one_row=one_row)
 
 
 def writing_words(names: Sequence[str], *, one_row: bool) -> str:

@@ -492,7 +492,7 @@ class PlaygroundPage:
         if node is not None and meant is not None:
             return [fill_other_column(node, problem.pointer.removeprefix("/inputs/"), meant)]
         if problem.code == SIMULATED_MODEL:
-            model = model_for(document, self.dependencies.only_model)
+            model = model_for(document, self.dependencies.connections, self.dependencies.only_model)
             return replace_simulated_ops(document, model) if model else []
         return ops_to_mend(problem, document, self.dependencies.catalog)
 

@@ -14,6 +14,7 @@ from engine.core.environments import Environment
 from engine.secrets.sealing import Vault
 from storage.database import Database
 from storage.keys import find_caller, get_key, list_keys
+from storage.settings import TRY_KEY, put_setting
 
 VAULT = Vault(bytes(32))
 
@@ -50,6 +51,14 @@ def test_a_key_that_was_revoked_or_has_another_label_is_replaced(
     database.write_now(change_key, ada, second.id, seen, replace(seen, label="Shop"))
     assert database.read_now(find_try_key, ada.workspace_id) is None
     assert len({first.id, second.id, database.write_now(try_key, ada, vault).id}) == 3
+
+
+def test_the_key_that_release_0_2_0_sealed_is_known(database: Database, ada: Principal) -> None:
+    made = database.write_now(create_key, ada, TRY_LABEL, Environment.DEV)
+    sealed = VAULT.seal(ada.workspace_id, made.id, made.key)
+    database.write_now(put_setting, ada.workspace_id, TRY_KEY, {"key_id": made.id, "sealed": sealed})
+    assert database.read_now(find_try_key, ada.workspace_id) == made.id
+    assert database.write_now(try_key, ada, VAULT) == made
 
 
 def test_a_secret_that_only_memory_had_is_replaced(database: Database, ada: Principal) -> None:

@@ -194,6 +194,15 @@ LEFT_OUT = [
     ("write an email and I approve it", "write-an-email", ""),
     ("classify emails and forward them to the right department", "right-department", ""),
     ("translate a text and make it funny", "translate-a-text", ""),
+    ("Check a page and notify me by email", "page-mentions-a-word", "notify me by email"),
+    ("summarise a page and get the summary by email", "summarise-a-page", "get the summary by email"),
+    ("Send a reply to each e-mail", "reply-to-a-message", ""),
+    ("get invoices by mail into a table", "sort-invoices", ""),
+    ("Get orders that come by e-mail into a table", "keep-entries", ""),
+    ("Mail that comes in should be sorted by department", "classify-emails", ""),
+    ("Mail the team gets should be sorted by department", "classify-emails", ""),
+    ("Email that asks for a refund: answer it, otherwise pass it on", "answer-by-word", ""),
+    ("Email that customers send us, sorted by topic", "classify-emails", ""),
 ]
 #: What no flow does.
 FOREIGN = ["book a flight to Paris", "make coffee", "do my taxes", "play music", "xyzzy", "ein Auto kaufen", ""]
@@ -307,6 +316,8 @@ def test_a_part_that_nothing_does_is_named_beside_those_that_come_nearest() -> N
     assert (found.fits, found.not_yet, found.left) == (False, "", "book a flight")
     assert find_goals("draw a logo and a picture for my company").fits is False
     assert find_goals("if it is a complaint send an email otherwise say thanks").left == ""
+    assert find_goals("E-Mails, die uns Kunden schicken, nach Thema sortieren").left == ""
+    assert find_goals("eine Antwort auf jede E-Mail senden").not_yet == ""
 
 
 @pytest.mark.parametrize("asked", FOREIGN)

@@ -29,15 +29,9 @@ def said(kind: str, before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize(
     ("kind", "before", "after", "wanted"),
     [
-        ("api_output", {}, {"types": {"price": "number"}}, ["price is given as a number."]),
-        (
-            "set_fields",
-            {"types": {"price": "number", "sold": "yes_no"}},
-            {"types": {"price": "yes_no"}},
-            ["price is given as yes or no.", "sold is given as it is."],
-        ),
         ("array_splitter", {}, {"mode": "parallel"}, ["How the items run: One after the other -> At the same time"]),
         ("dataset_sink", {"dataset": "dataset_a"}, {"dataset": "dataset_b"}, ["Dataset: Prices -> Shops"]),
+        ("dataset_sink", {"dataset": "dataset_a"}, {"dataset": "Prices"}, []),
         ("prompt", {"model": "simulated"}, {"model": "Local:llama"}, ["Model: Simulated model -> Local:llama"]),
         ("approval", {}, {"expires_after_seconds": 30}, ["Time to answer: 7 days -> 30 seconds"]),
         (
@@ -73,11 +67,36 @@ def said(kind: str, before: dict[str, Any], after: dict[str, Any]) -> list[str]:
                 "Rules › 2: - -> the item itself is empty",
             ],
         ),
+        ("filter_list", {}, {"rules": [{"field": "price", "value": ""}]}, ["Rules: - -> price is nothing"]),
         ("filter_list", {}, {"rules": [RULE], "match": "any"}, ["Rules: - -> price is greater than 5", "Keep an item when these are true: All of them -> Any of them"]),
     ],
 )  # fmt: skip
 def test_a_change_of_the_settings_is_said_in_words(kind, before, after, wanted):
     assert said(kind, {"config": before}, {"config": after}) == wanted
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "wanted"),
+    [
+        (
+            {"config": {"types": {"price": "number", "sold": "yes_no"}}, "inputs": {"price": "1", "sold": "no"}},
+            {"config": {"types": {"price": "yes_no"}}, "inputs": {"price": "1", "sold": "no"}},
+            ["price is given as yes or no.", "sold is given as it is."],
+        ),
+        (  # a renamed field
+            {"config": {"types": {"x": "number"}}, "inputs": {"x": "1"}},
+            {"config": {"types": {"y": "number"}}, "inputs": {"y": "1"}},
+            ["y is given as a number.", "x: 1 -> -", "y: - -> 1"],
+        ),
+        (  # an object of one's own, not a rule
+            {"inputs": {"place": ""}},
+            {"inputs": {"place": {"left": 10, "top": 5}}},
+            ["place: - -> left: 10, top: 5"],
+        ),
+    ],
+)
+def test_a_change_of_the_fields_is_said_in_words(before, after, wanted):
+    assert said("set_fields", before, after) == wanted
 
 
 def test_what_happens_when_a_step_fails_is_said_in_words():

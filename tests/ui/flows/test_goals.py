@@ -284,20 +284,43 @@ async def test_a_flow_and_its_answer_are_there_again_after_a_look_at_another_pag
     assert len(site.database.read_now(list_flows, site.workspace_id)) == 1
 
 
-async def test_a_flow_keeps_the_model_that_was_chosen_for_it(site: Site, user: User) -> None:
-    vault = open_vault(site.settings.data)
-    site.database.write_now(add_connection, site.owner, vault, "box", "vllm", models=["small", "large"])
+@pytest.mark.parametrize("chosen", ["small (box)", "Simulated model"])
+async def test_a_flow_keeps_the_model_that_was_chosen_for_it(site: Site, user: User, chosen: str) -> None:
+    _connect(site)
     await user.open("/start?goal=translate-a-text")
-    assert "large (box)" in _chosen(user), "a connected model comes before the Simulated one"
     model = next(one for one in user.find(kind=ui.select).elements if one.value == "large (box)")
-    model.value = "small (box)"
+    model.value = chosen
     press(user, "Make it and run it")
     await until(lambda: _runs(site))
     (flow,) = site.database.read_now(list_flows, site.workspace_id)
 
     await user.open(f"/start?goal=translate-a-text&flow={flow.id}")
-    assert "small (box)" in _chosen(user)
+    assert chosen in _chosen(user)
     assert "large (box)" not in _chosen(user)
+
+
+async def test_a_flow_keeps_a_model_that_its_connection_does_not_offer(site: Site, user: User) -> None:
+    _connect(site)
+    await user.open("/start?goal=translate-a-text")
+    press(user, "Make it and run it")
+    await until(lambda: _runs(site))
+    (flow,) = site.database.read_now(list_flows, site.workspace_id)
+    made = draft(site, flow.id)
+    (own,) = [
+        update_node(node, config={**node.config, "model": "box:own"}) for node in made.nodes if node.id == "prompt"
+    ]
+    site.database.write_now(save_draft, site.owner, flow.id, apply_ops(made, [own]), flow.draft_revision)
+
+    await user.open(f"/start?goal=translate-a-text&flow={flow.id}")
+    assert "own (box)" in _chosen(user)
+    press(user, "Run it again")
+    await until(lambda: len(_runs(site)) > 1)
+    assert "box:own" in str(draft(site, flow.id).node("prompt"))
+
+
+def _connect(site: Site) -> None:
+    vault = open_vault(site.settings.data)
+    site.database.write_now(add_connection, site.owner, vault, "box", "vllm", models=["large", "small"])
 
 
 def _chosen(user: User) -> list[object]:

@@ -282,6 +282,12 @@ KNOWN = (KnownDataset("d1", "Prices", {}), KnownDataset("d2", "Shops", {}))
             [Node(id="call_flow", type="call_flow")],
             [("api_input", "call_flow")],
             {"call_flow.sink": SINK},
+            "Running here writes rows to “Prices” too.",  # it may save for each item
+        ),
+        (
+            [SINK, Node(id="call_flow", type="call_flow")],
+            [("api_input", "call_flow"), ("call_flow", "sink")],
+            {"call_flow.read": Node(id="read", type="page_scraper")},
             "Running here writes a row to “Prices” too.",
         ),
         ([Node(id="gone", type="prompt")], [("api_input", "gone")], {"call_flow.sink": SINK}, ""),

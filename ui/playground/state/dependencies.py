@@ -141,7 +141,7 @@ class FlowDependencies:
             said = _("{count} steps use the Simulated model, which makes its answers up, though a model is connected.")
         said = said.format(name=steps[0].name, count=len(steps))
         problem = Problem(SIMULATED_MODEL, said, steps[0].node_id, "/config/model", blocks_import=False)
-        if (model := model_for(document, self.only_model)) is None:
+        if (model := model_for(document, self.connections, self.only_model)) is None:
             yield FlowWarning(problem, _("Choose a model"))
         else:
             ops = replace_simulated_ops(document, model)

@@ -4,7 +4,7 @@ offered it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Final
 
 from engine.flow.document import Document
@@ -23,11 +23,12 @@ def only_model(connections: Iterable[ConnectionRow]) -> str | None:
     return models[0] if len(models) == 1 else None
 
 
-def model_for(document: Document, only: str | None) -> str | None:
-    """The model to offer in place of the Simulated one: the one that other steps of the flow ask, or the `only` one
-    there is; None when several could be meant.
+def model_for(document: Document, connections: Container[str], only: str | None) -> str | None:
+    """The model to offer in place of the Simulated one: the one of these connections that other steps of the flow ask, or
+    the `only` one there is; None when several could be meant.
     """
-    asked = {str(node.config[_SETTING]) for node in document.nodes if node.config.get(_SETTING)} - {SIMULATED}
+    models = {str(node.config.get(_SETTING) or "") for node in document.nodes}
+    asked = {model for model in models if model.partition(":")[0] in connections}
     return next(iter(asked)) if len(asked) == 1 else None if asked else only
 
 

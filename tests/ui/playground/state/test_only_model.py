@@ -41,13 +41,15 @@ def test_the_only_model_is_chosen_and_never_one_of_several(rows: list[Connection
         (["simulated"], None, None),
         (["simulated", "box:a"], None, "box:a"),
         (["box:a", "simulated", "box:b"], "box:llama", None),
+        (["gone:a", "simulated"], "box:llama", "box:llama"),
+        (["gone:a", "simulated", "box:b"], None, "box:b"),
     ],
 )
 def test_steps_with_the_simulated_model_are_offered_what_the_others_ask(
     models: list[str], only: str | None, offered: str | None
 ) -> None:
     flow = document(greeting(nodes=[{"id": f"p{at}", "type": "prompt", "config": {"model": one, "max_attempts": 2}} for at, one in enumerate(models)], edges=[]))  # fmt: skip
-    assert model_for(flow, only) == offered
+    assert model_for(flow, {"box"}, only) == offered
     after = apply_ops(flow, replace_simulated_ops(flow, "box:new"))
     assert [node.config for node in after.nodes] == [
         {"model": one.replace("simulated", "box:new"), "max_attempts": 2} for one in models
