@@ -136,7 +136,7 @@ async def test_documents_are_read_apart_with_their_pages(
     assert broken.message.endswith(".")
 
 
-def column(x: float, texts: Sequence[str], top: float = 700) -> list[tuple[float, float, int, str]]:
+def column(x: float, texts: Sequence[str], top: float = 700) -> list[tuple[float, float, float, str]]:
     return [(x, top - 14 * at, 9, text) for at, text in enumerate(texts)]
 
 
