@@ -219,13 +219,13 @@ async def _read_site(
         respect_robots=True,
         delay_seconds=DELAY_SECONDS,
         at_once=_AT_ONCE,
-        has_sitemap=bool(settings.get("has_sitemap")),
+        sitemap_tries=int(settings.get("sitemap_tries") or 0),
     )
     await note("Looking for its pages")
     crawl = Crawl(limits, cast("NodeContext", reader))
     urls = list(await crawl.go(start))
-    if crawl.has_sitemap != limits.has_sitemap:
-        await tools.database.write(note_sitemap, task.source.id, there=crawl.has_sitemap)
+    if crawl.sitemap_tries != limits.sitemap_tries:
+        await tools.database.write(note_sitemap, task.source.id, tries=crawl.sitemap_tries)
     refused = await _refused_now(crawl, task, tools)
     missed = crawl.missed or next((why for url, why in refused.items() if page_key(url) in crawl.not_followed), "")
     if missed:
