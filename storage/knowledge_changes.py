@@ -252,10 +252,10 @@ def note_progress(session: Session, source_id: str, owner: str, progress: Progre
     _note(hold_claimed(session, source_id, owner), progress)
 
 
-def note_sitemap(session: Session, source_id: str, *, there: bool) -> None:
-    """Stores with the settings of a website whether it has a sitemap that nothing names."""
+def note_sitemap(session: Session, source_id: str, *, tries: int) -> None:
+    """Stores with the settings of a website in how many readings its sitemap, which nothing names, may list nothing."""
     source = hold_claimed(session, source_id, None)
-    source.settings = {**source.settings, "has_sitemap": there}
+    source.settings = {**source.settings, "sitemap_tries": tries}
 
 
 def end_source(

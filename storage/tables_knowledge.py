@@ -45,8 +45,8 @@ class KnowledgeSource(Base):
     collection_id: Mapped[str] = mapped_column(ForeignKey("knowledge_collections.id"), index=True)
     kind: Mapped[str]
     name: Mapped[str]
-    #: What to read: the address and limits of a site and whether it has a sitemap that nothing names, the dataset and its
-    #: columns.
+    #: What to read: the address and limits of a site and how long a sitemap that nothing names is waited for, the dataset
+    #: and its columns.
     settings: Mapped[dict[str, Any]] = mapped_column(JSON)
     state: Mapped[str]
     owner: Mapped[str | None]

@@ -25,6 +25,9 @@ _MATH = (
     "http://schemas.openxmlformats.org/officeDocument/2006/math",
     "http://purl.oclc.org/ooxml/officeDocument/math",
 )
+_IN_MATH = tuple(f"{{{one}}}*" for one in _MATH)
+#: Tracked changes that put text in, and those that take it out.
+_PUT_IN, _TAKEN_OUT = frozenset({"ins", "moveTo"}), ("}del", "}moveFrom")
 #: Elements around text that mammoth leaves out with their text; it reads what stands in a `w:smartTag`.
 _AROUND = frozenset({"fldSimple", "dir", "bdo"})
 _LEFT_OUT = re.compile(rb"[<:](?:fldSimple|dir|bdo|oMath)[\s/>]")
@@ -91,16 +94,13 @@ def _unwrapped(root: etree._Element) -> bytes:
     formulas: dict[etree._Element, _Part] = {}
     for node in reversed(list(root.iter(etree.Element))):  # the parts of a formula before the whole
         name = etree.QName(node)
-        parent = node.getparent()
-        if name.namespace in _MATH or (name.localname == "ins" and parent is not None and _is_math(parent)):
+        if name.namespace in _MATH or (
+            name.localname in _PUT_IN and next(node.iterancestors(*_IN_MATH), None) is not None
+        ):
             formulas[node] = _unwrap_math(node, name.localname, formulas)
         elif name.localname in _AROUND and name.namespace:
             node.tag = f"{{{name.namespace}}}smartTag"
     return etree.tostring(root, encoding="UTF-8", xml_declaration=True)
-
-
-def _is_math(node: etree._Element) -> bool:
-    return etree.QName(node).namespace in _MATH
 
 
 class _Part(NamedTuple):
@@ -155,8 +155,8 @@ def _unwrap_math(node: etree._Element, name: str, formulas: Mapping[etree._Eleme
 
 
 def _part_of(node: etree._Element, formulas: Mapping[etree._Element, _Part]) -> _Part:
-    """Returns a part of a formula; a part that is none, like a change that is tracked, by its text."""
-    if node in formulas or not isinstance(node.tag, str):
+    """Returns a part of a formula; a part that is none, like a link, by its text. What a tracked change takes out has none."""
+    if node in formulas or not isinstance(node.tag, str) or node.tag.endswith(_TAKEN_OUT):
         return formulas.get(node, _Part(""))
     text = "".join(node.itertext()).strip()
     return _Part("", text[:_KNOWN], text[-1:])

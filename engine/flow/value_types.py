@@ -31,16 +31,27 @@ _SHOWN: Final = 40
 _BLANKS: Final = " \u00a0\u202f"
 _CURRENCIES: Final = "$\u20ac\u00a3\u00a5\u20b9\u20a9\u20bd\u20ba\u20b4\u20ab\u20aa\u20a6\u20b1\u0e3f"
 _MINUS: Final = ("-", "\u2212", "\u2013")
-#: A currency at the end: its sign, its letters, or both.
-_CURRENCY: Final = re.compile(rf"(?:\b[A-Z]{{2,3}})?[{_CURRENCIES}]?\Z")
+#: The currencies that are known by their letters, as a part of a pattern: other letters may be a size, as in `-XL 12`.
+CURRENCY_CODES: Final = (
+    "(?i:AED|AUD|BGN|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|ILS|INR|ISK|JPY|KRW|MXN|NOK|NZD|PLN|RON|RUB|SEK|SGD|THB|TRY"
+    "|UAH|USD|ZAR)"
+)
+#: A currency at the end: its letters, or its sign, which other letters may stand before, as in `US$`.
+_CURRENCY: Final = re.compile(rf"(?:\b{CURRENCY_CODES}|(?:\b[A-Z]{{1,3}})?[{_CURRENCIES}])\Z")
+#: What stands before a point or a comma that parts a number from what is before it.
+_PARTED: Final = "[\\w.,)\\]\"'\u2019\u201d%]"
 #: Digits, in groups of three with blanks or apostrophes between them or not, then points and commas with digits. A number
 #: may begin with its point, like `.5`, where no word, mark, closing bracket or quotation mark stands before that; with a
-#: comma only at the beginning and directly after a currency or a minus.
+#: comma only at the beginning, directly after a minus, and after a currency with a blank behind it or not.
 _DIGITS: Final = re.compile(
     r"(?:[0-9]{1,3}+(?:[ \u00a0\u202f'\u2019][0-9]{3}(?![0-9]))++|[0-9]++"
-    rf"|(?<![\w.,)\]\"'\u2019\u201d%])\.[0-9]++|(?<![^{_CURRENCIES}\u2212\u2013-]),[0-9]++)"
+    rf"|(?<!{_PARTED})\.[0-9]++"
+    rf"|,(?:(?<![^{_CURRENCIES}\u2212\u2013-],)|(?<=[{_CURRENCIES}][{_BLANKS}],)|(?<=\b{CURRENCY_CODES},)"
+    rf"|(?<=\b{CURRENCY_CODES}[{_BLANKS}],))[0-9]++)"
     r"(?:[.,][0-9]++)*+(?:[eE][+-]?+[0-9]++)?+"
 )
+#: A comma at the end that may be that of the decimals of what follows.
+_COMMA: Final = re.compile(rf"(?<!{_PARTED}),\Z")
 #: The letters before and behind a number that may tell that it is a negative one.
 _AROUND: Final = 8
 _GROUP: Final = 3
@@ -159,7 +170,7 @@ def number_in(text: str) -> tuple[int | float | None, str]:
 
 
 def _minus(before: str, after: str) -> tuple[bool, str]:
-    """Tells by what stands around a number whether it is a negative one, and what is doubtful about that.
+    """Tells by what stands around a number whether it is a negative one, and what is doubtful about the number.
 
     A minus stands directly before the number, or before its currency: `-5`, `-€ 39.90`, `-EUR 39.90`. Before a blank it is a
     dash.
@@ -172,6 +183,8 @@ def _minus(before: str, after: str) -> tuple[bool, str]:
     start = signs.strip(_BLANKS + _CURRENCIES) if len(before) <= _AROUND else ""
     if start in _MINUS:
         return False, "the minus before it stands apart"
+    if _COMMA.search(near):
+        return False, "a comma stands before it"
     if after.startswith(_MINUS) and not after[1:2].isalnum():
         return False, "a minus stands behind it"
     if start == "(" and ")" in after:

@@ -11,6 +11,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from itertools import chain, pairwise
 from typing import Any, cast
 
 from msgspec import Struct
@@ -47,8 +48,6 @@ _NAME_CHARS = 300
 _PLACES = {"pptx": "slide", "xlsx": "sheet", "xls": "sheet", "ods": "sheet"}
 #: What stands in the Markdown of each table with several columns.
 _TABLE = "\n| --- | --- |"
-#: Characters of a cell, on average, above which cells in columns without numbers are taken for prose.
-_FACT_CHARS = 16
 #: A link of Markdown: its address tells nothing about the text, but its words would be found.
 _LINK = re.compile(r"\[([^\[\]]{0,500}+)\]\([^()\s]{0,2000}+\)")
 
@@ -127,10 +126,7 @@ async def _read_file(file: FileContent, tools: Tools) -> AsyncIterator[Found | N
         word = _PLACES.get(ending, "page")
         parts = tuple((f"{word} {one['number']}", one["text"]) for one in read["pages"] if one["text"].strip())
     elif read["media_type"] == "application/pdf":
-        # its layout is guessed, and its text has the words in the order of reading; that of a table may be drawn column
-        # by column, so that only its rows tell what belongs together
-        tables = [one for one in read["markdown"].split("\n\n") if _TABLE in one]
-        parts = (("page 1", read["markdown" if tables and all(map(_holds_facts, tables)) else "text"]),)
+        parts = (("page 1", _page_text(read["text"], read["markdown"])),)
     else:
         parts = (("", _LINK.sub(r"\1", read["markdown"] or read["text"])),)
     if not any(text.strip() for _, text in parts):
@@ -141,19 +137,29 @@ async def _read_file(file: FileContent, tools: Tools) -> AsyncIterator[Found | N
         yield NotRead("", file.name, told, total=1)
 
 
-def _holds_facts(table: str) -> bool:
-    """True for a table in Markdown, and False for what may be prose in narrow columns."""
-    head, *rows = (line[2:-2].split(" | ") for line in table.splitlines())
-    columns = list(zip(head, *rows[1:], strict=False))
-    cells = [cell for column in columns for cell in column if cell]
-    has_numbers = any(2 * sum(map(_is_number, column)) > len(column) for column in columns)
-    return has_numbers or sum(map(len, cells)) <= _FACT_CHARS * len(cells)
+def _page_text(text: str, markdown: str) -> str:
+    """Returns a page of a PDF. Its layout is guessed, and its text has the words in the order of reading; that of a table
+    may be drawn column by column, so that only its rows tell what belongs together.
+    """
+    blocks = markdown.split("\n\n")
+    tables = {one: _columns(one) for one in blocks if _TABLE in one}
+    prose = {one: "\n".join(chain(*columns)) for one, columns in tables.items() if _is_prose(columns)}
+    return text if len(prose) == len(tables) else "\n\n".join(prose.get(one, one) for one in blocks)
 
 
-def _is_number(cell: str) -> bool:
-    """True for a number, also with a unit."""
-    digits = sum(map(str.isdigit, cell))
-    return digits > 0 and digits >= sum(map(str.isalpha, cell))
+def _columns(table: str) -> list[list[str]]:
+    """Returns the columns of a table in Markdown, without their empty cells."""
+    head, _, *rows = (line[2:-2].split(" | ") for line in table.splitlines())
+    return [[cell for cell in column if cell] for column in zip(head, *rows, strict=True)]
+
+
+def _is_prose(columns: Sequence[Sequence[str]]) -> bool:
+    """True when in every column of several cells a sentence goes on from one cell to the next."""
+    return all(
+        any(" " in above and above[-1] not in ".!?" and below[0].islower() for above, below in pairwise(column))
+        for column in columns
+        if len(column) > 1
+    )
 
 
 # Rows of a dataset.
@@ -213,13 +219,13 @@ async def _read_site(
         respect_robots=True,
         delay_seconds=DELAY_SECONDS,
         at_once=_AT_ONCE,
-        has_sitemap=bool(settings.get("has_sitemap")),
+        sitemap_tries=int(settings.get("sitemap_tries") or 0),
     )
     await note("Looking for its pages")
     crawl = Crawl(limits, cast("NodeContext", reader))
     urls = list(await crawl.go(start))
-    if crawl.has_sitemap != limits.has_sitemap:
-        await tools.database.write(note_sitemap, task.source.id, there=crawl.has_sitemap)
+    if crawl.sitemap_tries != limits.sitemap_tries:
+        await tools.database.write(note_sitemap, task.source.id, tries=crawl.sitemap_tries)
     refused = await _refused_now(crawl, task, tools)
     missed = crawl.missed or next((why for url, why in refused.items() if page_key(url) in crawl.not_followed), "")
     if missed:

@@ -5,8 +5,8 @@ Choose **What to find** above the pattern: a number, an amount after a word, an 
 
 | Pattern | Finds |
 |---|---|
-| `((?:\B[-\x{2212}\x{2013}](?:(?:\p{Sc}\|[A-Z]{2,3})[ \x{00a0}]?)?)?(?:\d{1,3}(?: \d{3})+[.,]\d+\|\d{1,3}(?:[\x{00a0}\x{202f}'\x{2019}]\d{3})+\|\d+)(?:[.,']\d+)*\|(?:\B[-\x{2212}\x{2013}]\|\p{Sc}){1,2}\.\d+)(?:\b\|\D)` | numbers as people write them: 12, 39.90, -€39.90, 1.299,00, 1 299,00 |
-| `(?i)price:\s*\D{0,10}?((?:\B[-\x{2212}\x{2013}](?:(?:\p{Sc}\|[A-Z]{2,3})[ \x{00a0}]?)?)?(?:\d{1,3}(?: \d{3})+\|\d{1,3}(?:[\x{00a0}\x{202f}'\x{2019}]\d{3})+\|\d+)(?:[.,']\d+)*\|(?:\B[-\x{2212}\x{2013}]\|\p{Sc}){1,2}\.\d+)(?:\b\|\D)` | the amount after "price:", capitals or not |
+| `((?:\B[-\x{2212}\x{2013}](?:(?:[A-Z]{0,3}\p{Sc}\|(?i:AED\|AUD\|BGN\|BRL\|CAD\|CHF\|CNY\|CZK\|DKK\|EUR\|GBP\|HKD\|HUF\|ILS\|INR\|ISK\|JPY\|KRW\|MXN\|NOK\|NZD\|PLN\|RON\|RUB\|SEK\|SGD\|THB\|TRY\|UAH\|USD\|ZAR))[ \x{00a0}]?)?)?(?:\d{1,3}(?: \d{3})+[.,]\d+\|\d{1,3}(?:[\x{00a0}\x{202f}'\x{2019}]\d{3})+\|\d+)(?:[.,']\d+)*\|(?:\B[-\x{2212}\x{2013}](?:[A-Z]{0,3}\p{Sc})?\|\p{Sc}(?:\B[-\x{2212}\x{2013}])?)\.\d+)(?:\b\|\D)` | numbers as people write them: 12, 39.90, -€39.90, 1.299,00, 1 299,00 |
+| `(?i)price:\s*\D{0,10}?((?:\B[-\x{2212}\x{2013}](?:(?:[A-Z]{0,3}\p{Sc}\|(?i:AED\|AUD\|BGN\|BRL\|CAD\|CHF\|CNY\|CZK\|DKK\|EUR\|GBP\|HKD\|HUF\|ILS\|INR\|ISK\|JPY\|KRW\|MXN\|NOK\|NZD\|PLN\|RON\|RUB\|SEK\|SGD\|THB\|TRY\|UAH\|USD\|ZAR))[ \x{00a0}]?)?)?(?:\d{1,3}(?: \d{3})+\|\d{1,3}(?:[\x{00a0}\x{202f}'\x{2019}]\d{3})+\|\d+)(?:[.,']\d+)*\|(?:\B[-\x{2212}\x{2013}](?:[A-Z]{0,3}\p{Sc})?\|\p{Sc}(?:\B[-\x{2212}\x{2013}])?)\.\d+)(?:\b\|\D)` | the amount after "price:", capitals or not |
 | `[\w.+-]+@[\w-]+(?:\.[\w-]+)+` | e-mail addresses |
 | `https?://[^\s<>"']*[^\s<>"'.,;:!?)\]]` | web addresses |
 | `\b(\d{1,4}[./-]\d{1,2}[./-]\d{2,4})(?:\b\|T)` | dates like 2026-01-31 and 31.1.2026 |

@@ -33,10 +33,14 @@ _ACCEPT = {"accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1"}
 _PAGE_SECONDS = 30.0
 _MOST_SITEMAPS = 10
 _SITEMAP_SECONDS = 30.0
+#: The `Limits.sitemap_tries` after `/sitemap.xml` listed pages.
+_SITEMAP_TRIES = 3
 #: The most lines of the step's log about addresses that are not listed.
 _MOST_LINES = 200
 #: The statuses by which a site says that nothing is there.
 _NOT_THERE = frozenset({404, 410})
+#: The code of a request that redirects led on and on.
+_IN_CIRCLES = "too_many_redirects"
 _ROBOTS_FAILED = "the site's robots.txt failed"
 #: The longest pause in seconds that a site may ask for; longer ones are shortened to it.
 _LONGEST_DELAY = 30.0
@@ -65,8 +69,8 @@ class Limits(Struct, frozen=True):
     respect_robots: bool
     delay_seconds: float
     at_once: int
-    #: Whether `/sitemap.xml` is known to list pages, although nothing names it.
-    has_sitemap: bool = False
+    #: In how many searches `/sitemap.xml`, which nothing names, may list nothing before it counts as gone.
+    sitemap_tries: int = 0
 
 
 class _Link(NamedTuple):
@@ -109,8 +113,8 @@ class Crawl:
         self.refused: dict[str, str] = {}
         #: Those of `refused` whose links would have been followed.
         self.not_followed: set[str] = set()
-        #: Whether `/sitemap.xml`, which nothing names, lists pages; unchanged while it says neither.
-        self.has_sitemap = limits.has_sitemap
+        #: The `sitemap_tries` of the next search.
+        self.sitemap_tries = limits.sitemap_tries
         self._site = ""
         self._listed_start = ""
         self._delay = limits.delay_seconds
@@ -244,12 +248,12 @@ class Crawl:
                 answer = await self._ask(link, delay)
         except NodeFailed as failure:
             # a login may send in circles; that is an answer of the site, and does not say that nothing is there
-            in_circles = failure.code == "too_many_redirects"
-            return _Visit("broken" if failure.passing else "closed", url, why=failure.message, refused=in_circles)
+            fate: Fate = "broken" if failure.passing else "closed"
+            return _Visit(fate, url, why=failure.message, refused=failure.code == _IN_CIRCLES)
         if answer.status >= 400:
             failure = status_failure(answer, url)
             gone, led_to = answer.status in _NOT_THERE, canonical(answer.url) or url
-            fate: Fate = "gone" if gone else "broken" if failure.passing else "closed"
+            fate = "gone" if gone else "broken" if failure.passing else "closed"
             refused = fate == "closed" and (not self.limits.same_site or site_of(led_to) == self._site)
             return _Visit(fate, url, why=failure.message, led_to=led_to, refused=refused)
         led_to = canonical(answer.url)
@@ -358,25 +362,35 @@ class Crawl:
         """Returns the further sitemaps and the pages that a sitemap lists. `is_guessed`: neither robots.txt nor another
         sitemap names it.
         """
-        http, may_pass = self.context.http, False
+        http, status = self.context.http, 0
         try:
             async with http.turn(link.url, delay_seconds=self._delay, at_once=self.limits.at_once):
                 answer = await http.request("GET", link.url, timeout_seconds=_PAGE_SECONDS, reach=link.reach)
             if answer.status != 200:
-                not_there = answer.status in _NOT_THERE
-                self.has_sitemap &= not (is_guessed and not_there)
-                may_pass = answer.status >= 400 and not not_there and (not is_guessed or self.has_sitemap)
+                status = answer.status
                 raise status_failure(answer, link.url)
         except NodeFailed as failure:
-            if failure.passing or may_pass:
+            not_there = status in _NOT_THERE
+            if is_guessed and not failure.passing:
+                self._miss_guessed(failure.message, not_there=not_there)
+            elif failure.passing or failure.code == _IN_CIRCLES or (status >= 400 and not not_there):
                 self._miss(failure.message)
             self.context.log(f"Sitemap: {failure.message}")
             return [], []
         sitemap = await self.context.in_thread(read_sitemap, answer.body)
-        self.has_sitemap |= is_guessed and bool(sitemap.addresses)
+        if is_guessed and sitemap.addresses:
+            self.sitemap_tries = _SITEMAP_TRIES
+        elif is_guessed:
+            self._miss_guessed(f"`{shown(link.url)}` lists no pages.")
         if sitemap.is_index:
             return [self._link(url, named_by_listed=answer.listed) for url in sitemap.addresses[:_MOST_SITEMAPS]], []
         return [], [self._link(url, named_by_listed=answer.listed) for url in sitemap.addresses]
+
+    def _miss_guessed(self, why: str, *, not_there: bool = False) -> None:
+        """Notes that `/sitemap.xml`, which nothing names, lists nothing: its pages are missed when it did before."""
+        if self.sitemap_tries and not not_there:
+            self._miss(why)
+        self.sitemap_tries = 0 if not_there else max(self.sitemap_tries - 1, 0)
 
     def _add_warnings(self) -> None:
         for fate, (one, many) in _SUMMARY.items():

@@ -226,6 +226,9 @@ def fraction(above: str, below: str) -> str:
         (f"<m:oMath>{formula('3')}<m:box><m:e>{fraction('1', '2')}</m:e></m:box>{formula('x')}</m:oMath>", "3 1/2 x"),
         (f"<m:oMath>{formula('3')}<w:ins w:id='1'>{fraction('1', '2')}</w:ins></m:oMath>", "3 1/2"),
         (f"<m:oMath><w:ins w:id='1'>{formula('3')}{fraction('1', '2')}</w:ins></m:oMath>", "3 1/2"),
+        (f"<m:oMath>{formula('3')}<w:moveTo w:id='1'>{fraction('1', '2')}</w:moveTo></m:oMath>", "3 1/2"),
+        (f"<m:oMath>{formula('3')}<w:ins w:id='1'><w:ins w:id='2'>{fraction('1', '2')}</w:ins></w:ins></m:oMath>", "3 1/2"),
+        (f"<m:oMath>{formula('3')}<w:del w:id='1'>{formula('+')}</w:del>{fraction('1', '2')}</m:oMath>", "3 1/2"),
         ((f"<m:oMath><m:d><m:e><m:f><m:fPr><m:type m:val='noBar'/></m:fPr><m:num>{formula('n')}</m:num>"
           f"<m:den>{formula('k')}</m:den></m:f></m:e></m:d></m:oMath>"), "(n choose k)"),
         (f"<m:oMath><m:groupChr><m:e>{formula('a+b')}</m:e></m:groupChr>{formula('c')}</m:oMath>", "a+b c"),

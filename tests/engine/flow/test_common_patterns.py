@@ -47,6 +47,7 @@ def test_a_choice_finds_what_it_names_and_is_known_by_its_pattern(choice, first)
             ["-\u20ac39.90", "\u221239.90", "2020", "2024"],
         ),
         (Choice("number"), "$.99, -.5 and -EUR 5", ["$.99", "-.5", "-EUR 5"]),
+        (Choice("number"), "-US$5, -US$.99, -chf 5 or -XL 12", ["-US$5", "-US$.99", "-chf 5", "12"]),
         (Choice("amount_after", "balance"), "Balance: -\u20ac39.90", ["-\u20ac39.90"]),
         (Choice("amount_after", "balance"), "Balance: \u201339.90", ["\u201339.90"]),
         (Choice("amount_after", "balance"), "Balance - $.99", ["$.99"]),

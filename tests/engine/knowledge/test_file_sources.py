@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from engine.actions.knowledge import add_text
@@ -99,18 +101,16 @@ async def test_documents_are_read_apart_with_their_pages(
     give(world, ada, made, "columns.pdf", pdf([*left, *right]))
     told = ["Two sisters founded our bakery", "in 1890. They baked rye bread", "for the workers of the mill."]
     asks = ["Whoever wants to visit us may", "come on Fridays. Please tell", "the desk how many you will be."]
-    lines_of = [(x, 700 - 14 * at, 9, text) for x, texts in ((40, told), (230, asks)) for at, text in enumerate(texts)]
-    give(world, ada, made, "news.pdf", pdf(lines_of))
-    goods, costs = (
-        [(x, 700 - 14 * at, 10, text) for at, text in enumerate(texts)]
-        for x, texts in (
-            (57, ("Rye bread from the old mill", "Roll with seeds and salt on top")),
-            (400, ("3.20", "0.80")),
-        )
-    )
-    give(world, ada, made, "prices.pdf", pdf([*goods, *costs]))
+    news_lines = [*column(40, told), *column(230, asks)]
+    give(world, ada, made, "news.pdf", pdf(news_lines))
+    contacts = [  # drawn column by column
+        *column(40, ["Name", "Dr. Angela Meierhofer", "Bernd Schmidt-Langner"], 500),
+        *column(200, ["Responsible for", "Purchasing and contracts", "Complaints and returns"], 500),
+        *column(360, ["E-mail", "angela.meierhofer@example.com", "bernd.schmidt@example.com"], 500),
+    ]
+    give(world, ada, made, "contacts.pdf", pdf([*news_lines, *contacts]))
     await read_all(indexer)
-    terms, us, broken, short, columns, news, prices = sources(world, made)
+    terms, us, broken, short, columns, news, people = sources(world, made)
 
     def places(source_id: str) -> list[tuple[str, str]]:
         pieces, _ = world.read(
@@ -123,12 +123,21 @@ async def test_documents_are_read_apart_with_their_pages(
     lines = [f"{word} column goes on in its line number {at}." for word in ("Left", "Right") for at in range(3)]
     assert places(columns.id) == [("page 1", "\n".join(lines))]
     assert places(news.id) == [("page 1", "\n".join([*told, *asks]))]
-    rows = "| Rye bread from the old mill | 3.20 |\n| --- | --- |\n| Roll with seeds and salt on top | 0.80 |"
-    assert places(prices.id) == [("page 1", rows)]
+    rows = [
+        "| Name | Responsible for | E-mail |",
+        "| --- | --- | --- |",
+        "| Dr. Angela Meierhofer | Purchasing and contracts | angela.meierhofer@example.com |",
+        "| Bernd Schmidt-Langner | Complaints and returns | bernd.schmidt@example.com |",
+    ]
+    assert "\n".join(text for _, text in places(people.id)).replace("\n\n", "\n").split("\n") == [*told, *asks, *rows]
     assert places(us.id)[0][0] == ""
     assert "We bake." in texts(world, us.id)
     assert broken.state == "failed"
     assert broken.message.endswith(".")
+
+
+def column(x: float, texts: Sequence[str], top: float = 700) -> list[tuple[float, float, float, str]]:
+    return [(x, top - 14 * at, 9, text) for at, text in enumerate(texts)]
 
 
 def a_pdf(*pages: str) -> bytes:

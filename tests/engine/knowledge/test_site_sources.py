@@ -105,6 +105,34 @@ async def test_pages_that_could_not_be_looked_for_stay(
 
 
 @pytest.mark.process
+async def test_a_sitemap_that_nothing_names_is_waited_for_in_three_readings(
+    world: World, ada: Principal, made: str, indexer_for: MakeIndexer
+) -> None:
+    with WebSite({"/": a_page("Start"), "/old": a_page("Old")}) as site:
+        listed = f"<urlset><url><loc>{site.at('/old')}</loc></url></urlset>"
+        indexer = indexer_for(site.origin)
+        source_id = world.write(add_site, ada, made, site.at("/"))
+
+        async def read(sitemap: Page) -> tuple[int, str]:
+            site.pages["/sitemap.xml"] = sitemap
+            await read_all(indexer)
+            (source,) = sources(world, made)
+            world.write(read_again, ada, source_id)
+            return source.documents, " ".join(one["message"] for one in source.problems)
+
+        there, refused = Page(listed, content_type="application/xml"), Page("", 403)
+        circle, no_map = Page.redirect(site.at("/sitemap.xml")), Page("<html>Just a moment...</html>")
+        whys = {"answered 403": refused, "was sent on more than 5 times": circle, "lists no pages": no_map}
+        for _ in range(2):
+            assert await read(there) == (2, ""), "a sitemap that comes back is waited for anew"
+            for why, sitemap in whys.items():
+                documents, told = await read(sitemap)
+                assert (documents, f"/sitemap.xml` {why}" in told) == (2, True)
+        assert await read(refused) == (1, "")
+    check_index(world)
+
+
+@pytest.mark.process
 async def test_a_site_that_answers_403_for_what_is_not_there_loses_its_deleted_pages(
     world: World, ada: Principal, made: str, indexer_for: MakeIndexer
 ) -> None:
