@@ -18,7 +18,7 @@ _PEOPLE: Final = (
     r"|(?:mein|unser)(?:e[mn]?)? (?:chefin|chef|team|kolleg\w+|kund\w+|büro|abteilung)\b"
 )
 _WHAT: Final = r"(?:it|them|this|that|me|us|him|her|(?:the|my|our|a|an) \w+)"
-_FILLERS: Final = r"(?:(?:please|automatically|also|then|to|it|should|must|can|finally|i|want|would|like|bitte|mir|auch|automatisch) )*"
+_FILLERS: Final = r"(?:(?:please|automatically|also|then|to|it|should|must|can|finally|i|want|would|like|bitte|mir|auch|automatisch) ){0,8}"
 #: A word that does not say of what follows that it came to somebody.
 _WORD: Final = r"(?!(?:that|which|who|sent|comes?|coming|arriv\w+|received) )\w+ "
 _BY_MAIL: Final = rf"(?:by|via|as|per) (?:an? )?{_MAIL}"
