@@ -25,7 +25,7 @@ _BY_MAIL: Final = rf"(?:by|via|as|per) (?:an? )?{_MAIL}"
 #: Mail that is sent; an answer `auf eine E-Mail` is none.
 _PER_MAIL: Final = rf"(?:per|via|als|(?<!auf )eine) {_MAIL}"
 _SENDS: Final = re.compile(
-    rf"{_FILLERS}(?:"
+    rf"\A{_FILLERS}(?:"
     # send me an e-mail; send e-mails; send my boss a short e-mail; send it to my boss
     rf"send (?:(?:me|us|him|her|them) )?{_MAIL}"
     rf"|send (?:{_WHAT} )?an? (?:\w+ )?{_MAIL}"
