@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from engine.core.errors import Problem
 from engine.flow.accept_field import make_optional_ops
-from engine.flow.branch_edits import answer_ops, join_ops
+from engine.flow.branch_edits import answer_ops, join_ops, shown_before
 from engine.flow.branches import CONDITION, Branches, other_side
 from engine.flow.collecting import SINK, given_by
 from engine.flow.contract import api_input, input_fields
@@ -134,6 +134,8 @@ def _one_sided_output(document: Document, branches: Branches, catalog: Catalog) 
     for condition, port in branches.read_on_one_side(catalog):
         if other_side(port) in branches.open_ports(condition.id):
             continue  # the open branch is the warning, and its button joins the two sides too
+        other = (condition.id, other_side(port))
+        joins = branches.last_on(other, catalog) is not None or shown_before(branches, (condition.id, port), catalog)
         pointer, reader = branches.first_read(output, (condition.id, port), catalog)
         said = (
             f"{output.name}: it returns only what {reader.name} gives, which runs when {condition.name} goes on by "
@@ -141,8 +143,10 @@ def _one_sided_output(document: Document, branches: Branches, catalog: Catalog) 
         )
         yield FlowWarning(
             Problem("one_branch_read", said, output.id, pointer, blocks_import=False),
-            "Return whichever ran",
-            lambda condition=condition, port=port: join_ops(document, catalog, condition.id, port),
+            "Return whichever ran" if joins else f"Add an answer for “{other_side(port)}”",
+            partial(join_ops, document, catalog, condition.id, port)
+            if joins
+            else partial(answer_ops, document, catalog, condition.id, other_side(port)),
         )
 
 
