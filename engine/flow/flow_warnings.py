@@ -37,9 +37,6 @@ _WITH_EMPTY = ALONE | {"equals", "not_equals"}
 #: Nodes that give the list under Items in another order or with fewer items, and what their list is called.
 _CHANGES_LIST = {"sort_limit": "sorted", "filter_list": "filtered"}
 
-#: Groups of nodes that only make values: whether they ran can be seen in the answer alone.
-_MAKES_VALUES = frozenset({"transform", "logic"})
-
 
 @dataclass(frozen=True)
 class FlowWarning:
@@ -195,7 +192,10 @@ def _only_makes_values(branches: Branches, condition: str, catalog: Catalog) -> 
     """True when both sides lead into API Output over nodes that do nothing but make values."""
     sides = {(condition, "yes"), (condition, "no")}
     on_sides = [node for node in branches.document.nodes if not sides.isdisjoint(branches.only_on[node.id])]
-    makes = all((kind := catalog.get(node.type)) is not None and kind.group in _MAKES_VALUES for node in on_sides)
+    makes = all(
+        node.type == CONDITION or ((kind := catalog.get(node.type)) is not None and kind.is_repeatable)
+        for node in on_sides
+    )
     return makes and all(branches.into_output(side) is not None for side in sides)
 
 

@@ -481,6 +481,14 @@ def test_a_side_that_does_something_may_end_in_the_same_answer() -> None:
     assert codes(before) == []
 
 
+@pytest.mark.parametrize("asks", ["Approval", "Call Flow"])
+def test_a_side_that_waits_may_end_in_the_same_answer(asks: str) -> None:
+    steps = {"Approval": {"type": "approval", "inputs": {"title": "Send it?"}}, "Call Flow": {"type": "call_flow"}}
+    nodes = {"c": condition(), "w": steps[asks], "o": output(answer="{{ api_input.out.text }}")}
+    port = ".approved" if asks == "Approval" else ""
+    assert codes(flow(nodes, f"api_input>c c.yes>w w{port}>o c.no>o")) == []
+
+
 def approved_or_not(edges: str = "w.approved>o", **read: str) -> Document:
     """A reply that a person looks at and may change when the review is bad, and that is returned at once otherwise."""
     texts = [{"name": name, "type": "string", "required": True} for name in ("kind", "reply")]
