@@ -95,12 +95,11 @@ def _open_branches(document: Document, branches: Branches, catalog: Catalog) -> 
         if len(ports) == 1 and ports[0] in may_end(node):
             continue
         for port in ports[:1]:
-            said = f"{node.name}: “{port}” leads nowhere. When it goes that way, callers get an empty value."
+            said = (
+                f"{node.name}: no step is connected to “{port}” yet. When it goes that way, callers get an empty value."
+            )
             if _answers_all_the_same(branches, node.id, catalog):
-                said = (
-                    f"{node.name}: “{port}” leads nowhere. When it goes that way, callers still get the answer of "
-                    f"“{other_side(port)}”."
-                )
+                said = f"{node.name}: no step is connected to “{port}” yet. Callers get the same answer for “yes” and “no”."
             if len(ports) > 1:
                 said = f"{node.name}: neither “yes” nor “no” leads anywhere yet, so it makes no difference."
             yield FlowWarning(
