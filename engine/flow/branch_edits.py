@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Final
 
@@ -15,10 +15,11 @@ from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog
 from engine.flow.output_schemas import FIRST_VALUE, out_schema, schema_at
 from engine.flow.reference_edits import change_references
-from engine.flow.references import Reference, split_text
+from engine.flow.references import Reference, find_references, split_text
 
 ANSWER = "text_template"
 SET_FIELDS = "set_fields"
+APPROVAL = "approval"
 
 #: Names of fields that hold the text of an answer, the likeliest first.
 ANSWER_NAMES: Final = "answer reply response text message body content result output summary"
@@ -44,7 +45,7 @@ def join_ops(document: Document, catalog: Catalog, condition: str, port: str, *,
     side, other = (condition, port), (condition, other_side(port))
     partner = branches.nodes.get(last) if last else branches.last_on(other, catalog)
     if partner is None:
-        return []
+        return _shown_output(document, catalog, branches, side)
     if (joiner := _joiner(branches, side, catalog)) is not None:
         return _into(document, catalog, branches, joiner, partner)
     if branches.output is None:
@@ -52,7 +53,7 @@ def join_ops(document: Document, catalog: Catalog, condition: str, port: str, *,
         if final is None or branches.graph.children[final.id]:
             return []
         return _first_value(
-            document, catalog, final, partner, [Reference(final.id, "out"), Reference(partner.id, "out")]
+            document, catalog, final, partner, [str(Reference(final.id, "out")), str(Reference(partner.id, "out"))]
         )[1]
     read = {one.node_id for one in branches.read_by_output(catalog)}
     led = {edge.target for edge in document.edges if edge.source == partner.id}
@@ -68,6 +69,59 @@ def join_ops(document: Document, catalog: Catalog, condition: str, port: str, *,
     moved = _moved_answer(document, catalog, branches, side)
     after = apply_ops(document, moved)
     return [*moved, *_joined_output(after, catalog, branches_of(after), side, partner)] if moved else []
+
+
+def shown_before(branches: Branches, side: Side, catalog: Catalog) -> dict[Reference, JsonValue]:
+    """Returns the values of an Approval that API Output reads, each with the data from before the Condition that the
+    Approval shows a person: what callers can get when the other side leads to API Output without a step.
+
+    Empty when API Output reads anything else of this side. The answer of the person is there only where one was asked.
+    """
+    read = [one for one in branches.read_by_output(catalog) if side in branches.only_on.get(one.node_id, ())]
+    shown: dict[Reference, JsonValue] = {}
+    for one in read:
+        node = branches.nodes[one.node_id]
+        if node.type != APPROVAL or not one.path:
+            return {}
+        if one.path[0] != "values":
+            continue
+        values: JsonValue = node.inputs.get("values")
+        name = one.path[1] if len(one.path) == 2 else None
+        if not isinstance(values, Mapping) or name not in values or not _is_before(branches, side[0], values[name]):
+            return {}
+        shown[one] = values[name]
+    both = all(branches.into_output((side[0], port)) is not None for port in ("yes", "no"))
+    return shown if both and len({one.path for one in shown}) == len(shown) else {}
+
+
+def _is_before(branches: Branches, condition: str, binding: JsonValue) -> bool:
+    """True when a Condition has all data of a binding before it, so that both of its sides have it."""
+    before = {"system", condition, *branches.graph.ancestors(condition)}
+    return all(isinstance(one, Reference) and one.node_id in before for _at, one in find_references(binding))
+
+
+def _shown_output(document: Document, catalog: Catalog, branches: Branches, side: Side) -> list[Op]:
+    """Puts a First Value before API Output that takes the values of an Approval, or else what the Approval shows."""
+    output, edge, shown = branches.output, branches.into_output(side), shown_before(branches, side, catalog)
+    if output is None or edge is None or not shown:
+        return []
+    node_id, ops = add_node(document, catalog[FIRST_VALUE], catalog, between=edge.id)
+    if len(shown) == 1:
+        instead = {one: Reference(node_id, "out") for one in shown}
+        values: list[JsonValue] = [*map(str, shown), *shown.values()]
+    else:
+        instead = {one: Reference(node_id, "out", one.path[-1:]) for one in shown}
+        values = [
+            {str(one.path[-1]): str(one) for one in shown},
+            {str(one.path[-1]): value for one, value in shown.items()},
+        ]
+    _name_joiner(ops, values)
+    for led in document.edges:
+        if led.target == output.id and led.id != edge.id:
+            ops.append({"op": "removeEdge", "edge": led.model_dump()})
+            ops.append({"op": "addEdge", "edge": new_edge(led.source, node_id, led.source_port)})
+    ops.append(update_node(output, inputs=change_references(output, catalog[output.type], instead.get)))
+    return ops
 
 
 def lead_to_output_ops(document: Document, catalog: Catalog, after: str, port: str | None) -> list[Op]:
@@ -199,8 +253,8 @@ def _kind_at(schema: JsonSchema, name: str) -> JsonValue:
 
 
 def _joined_output(document: Document, catalog: Catalog, branches: Branches, side: Side, partner: Node) -> list[Op]:
-    """Puts a First Value before API Output for each node of the side that it reads, or for each field where the two
-    sides do not have the same fields.
+    """Puts a First Value before API Output for each node of the side that it reads. Where the two sides do not have the
+    same fields, it takes groups of the fields that API Output reads.
     """
     output = branches.output
     assert output is not None
@@ -211,19 +265,57 @@ def _joined_output(document: Document, catalog: Catalog, branches: Branches, sid
     instead: dict[Reference, Reference] = {}
     for node_id in dict.fromkeys(one.node_id for one in read):
         paths = list(dict.fromkeys(one.path for one in read if one.node_id == node_id))
-        alike = all(path and schema_at(given, path) is not None for path in paths)
-        for path in [()] if alike else paths:
-            values = [
-                Reference(node_id, "out", path),
-                Reference(partner.id, "out", path if alike else _like(path, given)),
-            ]
-            now = apply_ops(document, ops)
-            made, more = _first_value(now, catalog, branches.nodes[node_id], partner, values, output)
+        one, whole = branches.nodes[node_id], str(Reference(node_id, "out"))
+        joins: list[tuple[list[JsonValue], dict[tuple[str | int, ...], tuple[str | int, ...]]]]
+        if all(path and schema_at(given, path) is not None for path in paths):
+            joins = [([whole, str(Reference(partner.id, "out"))], {path: path for path in paths})]
+        elif (
+            len(paths) > 1
+            and all(path and isinstance(path[-1], str) for path in paths)
+            and len({path[-1] for path in paths}) == len(paths)
+        ):
+            fields: JsonValue = {str(path[-1]): str(Reference(node_id, "out", path)) for path in paths}
+            others = _other_fields(document, catalog, branches, side, one, partner, paths)
+            mine = whole if all(len(path) == 1 for path in paths) else fields
+            joins = [([mine, others], {path: path[-1:] for path in paths})]
+        else:
+            likest = {path: str(Reference(partner.id, "out", _like(path, given))) for path in paths}
+            joins = [([str(Reference(node_id, "out", path)), like], {path: ()}) for path, like in likest.items()]
+        for values, moved in joins:
+            made, more = _first_value(apply_ops(document, ops), catalog, one, partner, values, output)
             ops += more
-            instead |= {Reference(node_id, "out", one): Reference(made, "out", one) for one in paths if alike}
-            instead |= {} if alike else {Reference(node_id, "out", path): Reference(made, "out")}
+            instead |= {Reference(node_id, "out", old): Reference(made, "out", new) for old, new in moved.items()}
     ops.append(update_node(output, inputs=change_references(output, kind, instead.get)))
     return ops
+
+
+def _other_fields(
+    document: Document,
+    catalog: Catalog,
+    branches: Branches,
+    side: Side,
+    node: Node,
+    partner: Node,
+    paths: Sequence[tuple[str | int, ...]],
+) -> dict[str, JsonValue]:
+    """Returns the group of fields of the other side: its fields that are most like those at `paths` of a node. A value
+    without fields becomes the field that is meant for it; of the others, those that were known before stay.
+    """
+    given, schema = out_schema(partner, catalog, document), out_schema(node, catalog, document)
+    if given.get("properties"):
+        return {str(path[-1]): str(Reference(partner.id, "out", _like(path, given))) for path in paths}
+    kinds: dict[str, JsonValue] = {str(path[-1]): schema_at(schema, path) or {} for path in paths}
+    known: JsonSchema = {"type": "object", "properties": kinds}
+    value: dict[str, JsonValue] = {name: "" if _kind_at(known, name) == "string" else None for name in kinds}
+    if node.type == SET_FIELDS:
+        bound = {path[0]: node.inputs.get(str(path[0])) for path in paths if len(path) == 1}
+        value |= {
+            str(name): binding
+            for name, binding in bound.items()
+            if "{{" in str(binding) and _is_before(branches, side[0], binding)
+        }
+    value[_field_for([*kinds], known, given, [node])] = str(Reference(partner.id, "out"))
+    return value
 
 
 def _like(path: Sequence[str | int], given: JsonSchema) -> tuple[str | int, ...]:
@@ -242,7 +334,7 @@ def _first_value(
     catalog: Catalog,
     one: Node,
     other: Node,
-    values: Sequence[Reference],
+    values: Sequence[JsonValue],
     before: Node | None = None,
 ) -> tuple[str, list[Op]]:
     """Returns the id and the operations of a First Value after two nodes, and before a third one."""
@@ -255,8 +347,7 @@ def _first_value(
         after=one.id,
         between=between.id if between else None,
     )
-    added = next(op for op in ops if op["op"] == "addNode")
-    added["node"] = {**added["node"], "label": "Whichever ran", "inputs": {"values": [str(value) for value in values]}}
+    _name_joiner(ops, values)
     ops.append({"op": "addEdge", "edge": new_edge(other.id, node_id, "out")})
     if before is not None:
         if between is None:
@@ -264,3 +355,8 @@ def _first_value(
         direct = edges.get((other.id, before.id))
         ops += [{"op": "removeEdge", "edge": direct.model_dump()}] if direct else []
     return node_id, ops
+
+
+def _name_joiner(ops: Sequence[Op], values: Sequence[JsonValue]) -> None:
+    added = next(op for op in ops if op["op"] == "addNode")
+    added["node"] = {**added["node"], "label": "Whichever ran", "inputs": {"values": [*values]}}

@@ -90,11 +90,13 @@ class Branches:
         node = self.nodes.get(node_id)
         if node is None or node.type != FIRST_VALUE:
             return
-        sources = [self.nodes[edge.source] for edge in self.graph.edges if edge.target == node_id]
-        lacking = lacking_fields(self, node, sources, catalog)
-        for source in sources:
-            if source.id not in lacking:
-                yield from self.only_on[source.id]
+        entering = [edge for edge in self.graph.edges if edge.target == node_id]
+        lacking = lacking_fields(self, node, [self.nodes[edge.source] for edge in entering], catalog)
+        for edge in entering:
+            if edge.source not in lacking:
+                yield from self.only_on[edge.source]
+                if self.nodes[edge.source].type == CONDITION:
+                    yield edge.source, edge.source_port
 
     def reads_behind(self, condition: str, catalog: Catalog) -> bool:
         """True when API Output reads a node that comes after this Condition."""

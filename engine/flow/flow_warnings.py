@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from engine.core.errors import Problem
 from engine.flow.accept_field import make_optional_ops
-from engine.flow.branch_edits import answer_ops, join_ops
+from engine.flow.branch_edits import answer_ops, join_ops, shown_before
 from engine.flow.branches import CONDITION, Branches, other_side
 from engine.flow.collecting import SINK, given_by
 from engine.flow.contract import api_input, input_fields
@@ -36,9 +36,6 @@ _WITH_EMPTY = ALONE | {"equals", "not_equals"}
 
 #: Nodes that give the list under Items in another order or with fewer items, and what their list is called.
 _CHANGES_LIST = {"sort_limit": "sorted", "filter_list": "filtered"}
-
-#: Groups of nodes that only make values: whether they ran can be seen in the answer alone.
-_MAKES_VALUES = frozenset({"transform", "logic"})
 
 
 @dataclass(frozen=True)
@@ -98,12 +95,11 @@ def _open_branches(document: Document, branches: Branches, catalog: Catalog) -> 
         if len(ports) == 1 and ports[0] in may_end(node):
             continue
         for port in ports[:1]:
-            said = f"{node.name}: “{port}” leads nowhere. When it goes that way, callers get an empty value."
+            said = (
+                f"{node.name}: no step is connected to “{port}” yet. When it goes that way, callers get an empty value."
+            )
             if _answers_all_the_same(branches, node.id, catalog):
-                said = (
-                    f"{node.name}: “{port}” leads nowhere. When it goes that way, callers still get the answer of "
-                    f"“{other_side(port)}”."
-                )
+                said = f"{node.name}: no step is connected to “{port}” yet. Callers get the same answer for “yes” and “no”."
             if len(ports) > 1:
                 said = f"{node.name}: neither “yes” nor “no” leads anywhere yet, so it makes no difference."
             yield FlowWarning(
@@ -134,6 +130,8 @@ def _one_sided_output(document: Document, branches: Branches, catalog: Catalog) 
     for condition, port in branches.read_on_one_side(catalog):
         if other_side(port) in branches.open_ports(condition.id):
             continue  # the open branch is the warning, and its button joins the two sides too
+        other = (condition.id, other_side(port))
+        joins = branches.last_on(other, catalog) is not None or shown_before(branches, (condition.id, port), catalog)
         pointer, reader = branches.first_read(output, (condition.id, port), catalog)
         said = (
             f"{output.name}: it returns only what {reader.name} gives, which runs when {condition.name} goes on by "
@@ -141,8 +139,10 @@ def _one_sided_output(document: Document, branches: Branches, catalog: Catalog) 
         )
         yield FlowWarning(
             Problem("one_branch_read", said, output.id, pointer, blocks_import=False),
-            "Return whichever ran",
-            lambda condition=condition, port=port: join_ops(document, catalog, condition.id, port),
+            "Return whichever ran" if joins else f"Add an answer for “{other_side(port)}”",
+            partial(join_ops, document, catalog, condition.id, port)
+            if joins
+            else partial(answer_ops, document, catalog, condition.id, other_side(port)),
         )
 
 
@@ -191,7 +191,10 @@ def _only_makes_values(branches: Branches, condition: str, catalog: Catalog) -> 
     """True when both sides lead into API Output over nodes that do nothing but make values."""
     sides = {(condition, "yes"), (condition, "no")}
     on_sides = [node for node in branches.document.nodes if not sides.isdisjoint(branches.only_on[node.id])]
-    makes = all((kind := catalog.get(node.type)) is not None and kind.group in _MAKES_VALUES for node in on_sides)
+    makes = all(
+        node.type == CONDITION or ((kind := catalog.get(node.type)) is not None and kind.is_repeatable)
+        for node in on_sides
+    )
     return makes and all(branches.into_output(side) is not None for side in sides)
 
 

@@ -83,6 +83,7 @@ NODES = {
     "variable": "Set Fields",
     "rename": "Set Fields",
     "another flow": "Call Flow",
+    "whichever": "First Value",
     "clean html": "HTML Text Extractor",
     "rag": "Search Knowledge",
     "memory": "Add to Knowledge",

@@ -95,7 +95,7 @@ def test_a_branch_that_ends_nowhere_gets_an_answer_that_is_returned_too() -> Non
         "c",
         "Add an answer for “no”",
     )
-    assert warning.problem.message.startswith("Refund?: “no” leads nowhere.")
+    assert warning.problem.message.startswith("Refund?: no step is connected to “no” yet.")
 
     after = mended(before, "open_branch")
 
@@ -267,7 +267,7 @@ def test_fields_that_both_branches_have_need_one_first_value() -> None:
     assert deploy_problems(after, CATALOG) == []
 
 
-def test_fields_of_other_names_are_joined_one_by_one_with_the_likest() -> None:
+def test_fields_of_other_names_are_joined_in_a_group_with_the_likest() -> None:
     before = flow(
         {
             "c": condition(),
@@ -279,10 +279,8 @@ def test_fields_of_other_names_are_joined_one_by_one_with_the_likest() -> None:
     )
     after = mended(before, "one_branch_read")
     values = [node.inputs["values"] for node in after.nodes if node.type == "first_value"]
-    assert values == [
-        ["{{ a.out.answer }}", "{{ b.out.the_answer }}"],
-        ["{{ a.out.kind }}", "{{ b.out.kinds }}"],
-    ]
+    assert values == [["{{ a.out }}", {"answer": "{{ b.out.the_answer }}", "kind": "{{ b.out.kinds }}"}]]
+    assert answered(after) == {"answer": "{{ first_value.out.answer }}", "kind": "{{ first_value.out.kind }}"}
     assert codes(after) == []
     assert deploy_problems(after, CATALOG) == []
 
@@ -444,7 +442,7 @@ def test_an_answer_that_hangs_only_on_yes_is_moved_to_yes_when_no_gets_its_own()
     before = flow({"c": condition(), "o": output(answer="A refund.")}, "api_input>c c.yes>o")
     (warning,) = flow_warnings(before, CATALOG)
     assert (warning.problem.code, warning.verb) == ("open_branch", "Add an answer for “no”")
-    assert "still get the answer of “yes”" in warning.problem.message, "API Output is never skipped"
+    assert "the same answer for “yes” and “no”" in warning.problem.message, "API Output is never skipped"
 
     after = mended(before, "open_branch")
 
@@ -481,6 +479,101 @@ def test_a_side_that_does_something_may_end_in_the_same_answer() -> None:
     call = {"type": "http_request", "inputs": {"url": "https://example.com"}}
     before = flow({"c": condition(), "h": call, "o": output(answer="Done.")}, "api_input>c c.yes>h h>o c.no>o")
     assert codes(before) == []
+
+
+@pytest.mark.parametrize("asks", ["Approval", "Call Flow"])
+def test_a_side_that_waits_may_end_in_the_same_answer(asks: str) -> None:
+    steps = {"Approval": {"type": "approval", "inputs": {"title": "Send it?"}}, "Call Flow": {"type": "call_flow"}}
+    nodes = {"c": condition(), "w": steps[asks], "o": output(answer="{{ api_input.out.text }}")}
+    port = ".approved" if asks == "Approval" else ""
+    assert codes(flow(nodes, f"api_input>c c.yes>w w{port}>o c.no>o")) == []
+
+
+def approved_or_not(edges: str = "w.approved>o", **read: str) -> Document:
+    """A reply that a person looks at and may change when the review is bad, and that is returned at once otherwise."""
+    texts = [{"name": name, "type": "string", "required": True} for name in ("kind", "reply")]
+    ask = {"type": "prompt", "inputs": {"prompt": "{{ api_input.out }}"}}
+    shown = {"reply": "{{ p.out.reply }}", "review": "{{ api_input.out.text }}"}
+    nodes = {
+        "p": {**ask, "config": {"model": "simulated", "output_fields": texts}},
+        "c": condition(rules=[{**RULE, "left": "{{ p.out.kind }}"}]),
+        "w": {
+            "type": "approval",
+            "label": "Approval",
+            "config": {"editable": ["reply"]},
+            "inputs": {"title": "Send it?", "values": shown},
+        },
+        "t": text("{{ w.out.values.reply }}"),
+        "o": output(kind="{{ p.out.kind }}", **read),
+    }
+    used = {name: node for name, node in nodes.items() if name != "t" or "t>" in edges}
+    return flow(used, f"api_input>p p>c c.yes>w {edges} c.no>o")
+
+
+@pytest.mark.parametrize("edges", ["w.approved>o", "w.approved>o w.refused>o"])
+def test_what_a_person_may_change_is_returned_as_it_was_where_nobody_is_asked(edges: str) -> None:
+    before = approved_or_not(edges, reply="Dear customer: {{ w.out.values.reply }}", by="{{ w.out.by }}")
+    (warning,) = flow_warnings(before, CATALOG)
+    assert (warning.problem.code, warning.verb) == ("one_branch_read", "Return whichever ran")
+
+    after = mended(before, "one_branch_read")
+
+    assert codes(after) == []
+    assert deploy_problems(after, CATALOG) == []
+    joined = after.node("first_value")
+    assert joined is not None
+    assert joined.inputs["values"] == ["{{ w.out.values.reply }}", "{{ p.out.reply }}"]
+    assert answered(after) == {
+        "kind": "{{ p.out.kind }}",
+        "reply": "Dear customer: {{ first_value.out }}",
+        "by": "{{ w.out.by }}",
+    }
+    led = {(edge.source, edge.source_port) for edge in after.edges if edge.target == "first_value"}
+    assert led == {("c", "no"), *(("w", one.split(">")[0][2:]) for one in edges.split())}
+    assert [edge.source for edge in after.edges if edge.target == "o"] == ["first_value"]
+
+
+def test_several_values_that_a_person_saw_need_one_first_value() -> None:
+    after = mended(
+        approved_or_not(reply="{{ w.out.values.reply }}", text="{{ w.out.values.review }}"), "one_branch_read"
+    )
+    joined = after.node("first_value")
+    assert joined is not None
+    assert joined.inputs["values"] == [
+        {"reply": "{{ w.out.values.reply }}", "review": "{{ w.out.values.review }}"},
+        {"reply": "{{ p.out.reply }}", "review": "{{ api_input.out.text }}"},
+    ]
+    assert answered(after)["text"] == "{{ first_value.out.review }}"
+    assert codes(after) == []
+    assert deploy_problems(after, CATALOG) == []
+
+
+def test_a_way_without_a_step_gets_an_answer_where_nothing_known_before_stands_for_what_is_read() -> None:
+    before = approved_or_not("w.approved>t t>o", reply="{{ t.out }}")
+    (warning,) = flow_warnings(before, CATALOG)
+    assert (warning.problem.code, warning.verb) == ("one_branch_read", "Add an answer for “no”")
+    after = mended(before, "one_branch_read")
+    assert texts_joined(after) == ["t", "Answer for no"]
+    assert codes(after) == []
+
+
+def test_the_answer_of_one_way_leaves_the_other_fields_as_they_are() -> None:
+    before = flow(
+        {
+            "p": text("{{ api_input.out.text }}"),
+            "c": condition(),
+            "o": output(kind="{{ p.out }}", fixed="refund", reply="{{ api_input.out.text }}"),
+        },
+        "api_input>p p>c c.yes>o",
+    )
+    after = mended(before, "open_branch")
+    (joined,) = [node for node in after.nodes if node.type == "first_value"]
+    assert joined.inputs["values"] == [
+        "{{ set_fields.out }}",
+        {"kind": "{{ p.out }}", "fixed": "", "reply": "{{ text_template.out }}"},
+    ]
+    assert codes(after) == []
+    assert [one.code for one in deploy_problems(after, CATALOG)] == ["input_missing"], "the answer has to be written"
 
 
 def test_several_fixed_fields_move_together() -> None:

@@ -35,6 +35,12 @@ SPLIT = "in>c c.yes>y c.no>n"
             id="a fixed value always counts",
         ),
         pytest.param(
+            [("j", "first_value", {"values": [{"said": "{{ y.out }}"}, {"said": "{{ in.out.word }}"}]})],
+            "y>j n>j c.no>j",
+            {"hi": {"output": {"said": "yes: hi"}}, "ho": {"output": {"said": "ho"}}},
+            id="a way without a step gives what was known before",
+        ),
+        pytest.param(
             [("j", "first_value", {"values": ["{{ y.out }}"]})],
             "y>j n>j",
             {"hi": {"output": "yes: hi"}, "ho": {"output": None}},

@@ -131,7 +131,7 @@ async def test_a_branch_that_ends_nowhere_on_purpose_is_accepted(site: Site, use
     condition = draft(site, flow_id).node("condition")
     assert condition is not None
     assert condition.config["may_end"] == "no"
-    assert "“no” leads nowhere" not in page_text(user)
+    assert "no step is connected to “no” yet" not in page_text(user)
 
 
 async def test_an_answer_that_was_added_is_opened_to_be_written(site: Site, user: User) -> None:
