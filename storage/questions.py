@@ -299,7 +299,7 @@ def list_questions_of_batch(
         .where(
             Job.batch_id == batch_id,
             Question.workspace_id == workspace_id,
-            Question.outcome.is_not_distinct_from(outcome),
+            Question.closed_at.is_(None) if outcome is None else Question.outcome == outcome,
         )
         .order_by(Question.asked_at, Question.id)
     )
