@@ -290,6 +290,22 @@ def list_open_questions(session: Session, workspace_id: str, limit: int) -> list
     return [_as_row(row) for row in rows]
 
 
+def list_questions_of_batch(
+    session: Session, workspace_id: str, batch_id: str, outcome: str | None
+) -> list[QuestionRow]:
+    """Returns the questions of the jobs of a batch that have this outcome, the oldest first; None: that are open."""
+    rows = session.execute(
+        _readable()
+        .where(
+            Job.batch_id == batch_id,
+            Question.workspace_id == workspace_id,
+            Question.closed_at.is_(None) if outcome is None else Question.outcome == outcome,
+        )
+        .order_by(Question.asked_at, Question.id)
+    )
+    return [_as_row(row) for row in rows]
+
+
 def list_answered_questions(session: Session, workspace_id: str, limit: int) -> list[QuestionRow]:
     """Returns the questions that were answered or expired last."""
     rows = session.execute(

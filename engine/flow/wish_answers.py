@@ -33,6 +33,8 @@ _RESULT: Final = re.compile(
 )
 #: A web address in a wish.
 ADDRESS: Final = re.compile(r"\b(?:https?://|www\.)[^\s<>\"']+", re.IGNORECASE)
+#: A web address, with the word "page" when it stands in front.
+_PAGE: Final = re.compile(rf"(?:\bpage )?{ADDRESS.pattern}", re.IGNORECASE)
 _NUMBERS: Final = {
     word: number
     for number, words in enumerate(
@@ -77,7 +79,7 @@ def without_answers(wish: str) -> str:
     """Returns a wish without what questions of goals take from it and no goal is found by: the language of the answer
     and its number of sentences, and web addresses, which are a page.
     """
-    text = _SENTENCES.sub("", ADDRESS.sub("page", " ".join(wish[:_LONGEST].split())))
+    text = _SENTENCES.sub("", _PAGE.sub("page", " ".join(wish[:_LONGEST].split())))
     found = _asked_language(text.casefold()) if len(text.casefold()) == len(text) else None
     return text if found is None else f"{text[: found.start()]}{text[found.end(2) :]}"
 

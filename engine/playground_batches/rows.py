@@ -23,6 +23,11 @@ PAGE = 100
 _TITLE = 80
 
 
+def title_of(text: str) -> str:
+    """Returns the title of a row of a dataset whose first value is this text: its beginning, on one line."""
+    return " ".join(text.split())[:_TITLE]
+
+
 class BatchInputRow(Struct, frozen=True):
     """One row to run; `number` counts from 1. `dataset_row` is its id in the dataset; None for a listed row."""
 
@@ -102,7 +107,7 @@ class DatasetRows(Struct, frozen=True):
     def _row(self, number: int, line: RowLine) -> BatchInputRow:
         payload = payload_of_row(line.data, self.fields, self.mapping)
         first = next((as_text(value) for value in payload.values() if value not in (None, "")), "")
-        return BatchInputRow(number, " ".join(first.split())[:_TITLE] or f"Row {number}", payload, line.id)
+        return BatchInputRow(number, title_of(first) or f"Row {number}", payload, line.id)
 
 
 class Rows(Struct, frozen=True):

@@ -52,9 +52,9 @@ def load_callers_and_limits(session: Session, workspace_id: str, flow: FlowRow) 
 
 
 class DeployOptions:
-    """Draws the rows in the current slot."""
+    """Draws the rows in the current slot. `asks`: whether a step of the flow asks a person."""
 
-    def __init__(self, page_session: PageSession, flow: FlowRow, allowed: CallersAndLimits) -> None:
+    def __init__(self, page_session: PageSession, flow: FlowRow, allowed: CallersAndLimits, *, asks: bool) -> None:
         self.flow = flow
         reader = times_of(page_session).reader
         with ui.element("dl").classes("fp-options"):
@@ -77,9 +77,10 @@ class DeployOptions:
                     tag="p",
                 )
                 seconds = flow_limit_ms(flow.settings) // SECOND
-                words(
-                    _("One run may take {seconds}.").format(seconds=duration(seconds, reader)), "fp-t2 fp-s13", tag="p"
-                )
+                took = _("One run may take {seconds}.").format(seconds=duration(seconds, reader))
+                if asks:
+                    took += " " + _("The time in which it waits for a person does not count.")
+                words(took, "fp-t2 fp-s13", tag="p")
                 link_button(_("Limits and plan"), "/settings/limits", kind="link", small=True)
             with _row(_("Keys")):
                 self._keys(allowed.keys, allowed.other_keys)

@@ -12,6 +12,7 @@ from nicegui import ui
 from engine.code_samples import YOUR_KEY, files_to_send, one_call_examples
 from engine.flow.contract import input_fields, result_schema, shown_payload
 from engine.flow.document import Document
+from engine.flow.person_questions import asks_person
 from engine.flow.times_asked import without_times
 from engine.nodes import CATALOG
 from storage.flows import FlowRow
@@ -86,6 +87,12 @@ def hand_over_text(flow: FlowRow, document: Document, base: str, endpoint: str, 
         _("What it takes:\n{fields}").format(fields="\n".join(sent) or nothing),
         _("What it answers with, as `result`:\n{fields}").format(fields="\n".join(got) or nothing),
         _(
+            "A run may wait for a person, for days if it must. The call is then answered with the job: ask for it again until "
+            "its `status` is `completed`, `failed` or `cancelled`, or let a webhook tell you. The page below says how."
+        )
+        if asks_person(document, CATALOG)
+        else "",
+        _(
             "All about it (fields, errors, code in several languages):\n{docs}\n"
             "The same for programs, as OpenAPI 3.1:\n{docs}/openapi.json"
         ).format(docs=f"{base}/docs/flows/{flow.id}"),
@@ -97,7 +104,7 @@ def hand_over_text(flow: FlowRow, document: Document, base: str, endpoint: str, 
             key=YOUR_KEY, call=one_call_examples(endpoint, sample, key=YOUR_KEY).curl.strip()
         ),
     ]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
 def _about_keys(keys: Sequence[str], page: str) -> tuple[str, str, str]:

@@ -79,9 +79,10 @@ def _draw_limit(settings: FlowSettings) -> None:
         limit = Field(
             _("A job may run for"),
             _("seconds"),
-            _("A job that takes longer is stopped and fails with `timeout`. From {least} seconds to {most}.").format(
-                least=least, most=duration(most)
-            ),
+            _(
+                "A job that takes longer is stopped and fails with `timeout`. The time in which it waits for a person does "
+                "not count. From {least} seconds to {most}."
+            ).format(least=least, most=duration(most)),
         )
         with limit.place:
             box = limit.control(settings.box(ui.input(value=str(seconds))).props("inputmode=numeric"))

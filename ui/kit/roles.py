@@ -6,9 +6,12 @@ from ui.kit.text import _
 
 #: Role -> (label, what its members may do), the strongest role first.
 ROLES: dict[str, tuple[str, str]] = {
-    "owner": (_("Owner"), _("may do everything, also set up models, people, limits and this server")),
-    "editor": (_("Editor"), _("draws, runs and deploys flows and makes API keys")),
-    "viewer": (_("Viewer"), _("sees everything and changes nothing")),
+    "owner": (
+        _("Owner"),
+        _("may do everything, also answer questions and set up models, people, limits and this server"),
+    ),
+    "editor": (_("Editor"), _("draws, runs and deploys flows, makes API keys and answers questions under Waiting")),
+    "viewer": (_("Viewer"), _("sees everything and changes nothing, and does not answer questions under Waiting")),
 }
 
 

@@ -58,4 +58,6 @@ def now_words(after: AfterAnswer, *, approved: bool) -> str:
         return _("What needed the approval is not done. Next: {steps}.").format(steps=named)
     if after.next_steps is None:
         return _("What needed the approval is not done.")
-    return _("What needed the approval is not done, and no step comes in its place.")
+    return _(
+        "The steps after the approval do not run. Whoever called the flow gets its answer without what they would have given."
+    )

@@ -46,6 +46,8 @@ _TYPES = {"text": "string", "number": "number", "flag": "boolean", "list": "arra
 #: is no room left, a press shows the values or makes boxes of them: twenty questions with a table in each would keep the
 #: server busy for half a minute.
 MOST_BOXES, MOST_DRAWN = 100, 4_000
+#: How long presses are not taken after a card has gone, in seconds: a double press would answer the question below it.
+MOVED_SECONDS = 1.0
 #: What an emptied box asks for, by the kind of the value.
 _WRITE = {
     "number": _("Write a number, like 12 or 3.5."),
@@ -87,6 +89,8 @@ class QuestionCards:
         self._cards: dict[str, _Card] = {}
         #: How many values the cards drew as boxes at once, and how many elements they drew for their values.
         self.boxes = self.drawn = 0
+        #: Until when presses are not taken: the cards have just moved. In seconds of the clock that only goes forward.
+        self.moving_until = 0.0
 
     def show(self, asked: Sequence[Asked]) -> None:
         """Shows exactly these questions, in this order."""
@@ -99,6 +103,7 @@ class QuestionCards:
             self.boxes -= gone.boxes
             self.drawn -= gone.drawn
             gone.box.delete()
+            self.moving_until = self.times.clock.monotonic() + MOVED_SECONDS
         for place, (question_id, one) in enumerate(wanted.items()):
             card = self._cards.get(question_id)
             if card is None:
@@ -228,16 +233,23 @@ class _Card:
             self.no = button(_("Refuse"), lambda: self._answer(approved=False), icon="block")
             words("", "fp-sp")
             path = question_link_path(page_session.app.vault, question.id)
-            copy = copy_button(self.cards.base + path, _("Copy link"), name=_("Copy a link for an answer"), small=False)
-            with copy:
-                ui.tooltip(
-                    _(
-                        "For somebody without an account. Whoever has the link can answer this question, once. Opening it changes nothing."
-                    )
-                )
+            copy_button(self.cards.base + path, _("Copy link"), name=_("Copy a link for an answer"), small=False)
+        words(
+            _(
+                "The link is for somebody without an account. Whoever has it can answer this one question, once. Opening it changes nothing."
+            ),
+            "fp-hint",
+            tag="p",
+        )
 
     async def _answer(self, *, approved: bool) -> None:
         if self._busy:
+            return
+        if self.cards.times.clock.monotonic() < self.cards.moving_until:
+            feedback.failed(
+                _("Nothing was answered."),
+                _("A question above or below has just gone. Look which one this is, then press again."),
+            )
             return
         values: Mapping[str, Any] = {}
         if self.form is not None and approved:

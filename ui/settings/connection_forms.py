@@ -56,15 +56,14 @@ class ConnectionForm:
         self.boxes: dict[str, ui.input | ui.textarea] = {}
         self.fields: dict[str, Field] = {}
         with ui.element("div").classes("fp-form fp-narrow"):
-            if row is None:
-                words(
-                    _(
-                        "This takes a key from the provider of the model, for which it charges. When you have none, ask "
-                        "whoever looks after such accounts where you work. Until then everything works with made-up answers."
-                    ),
-                    "fp-s13 fp-t2",
-                    tag="p",
-                )
+            self.charges = words(
+                _(
+                    "This takes a key from the provider of the model, for which it charges. When you have none, ask "
+                    "whoever looks after such accounts where you work. Until then everything works with made-up answers."
+                ),
+                "fp-s13 fp-t2",
+                tag="p",
+            )
             self._draw_provider()
             self._draw_name()
             self._draw_rest()
@@ -136,6 +135,7 @@ class ConnectionForm:
     def _tell(self) -> None:
         """Sets labels, hints and visibility of the fields according to the provider."""
         kind, azure, optional = self.kind, self.kind.wire == "azure", _("optional")
+        self.charges.visible = self.row is None and kind.needs_key
         self._say("base_url", _("Base URL"), "" if kind.needs_address else optional, self._address_help(kind))
         self._hint("base_url", kind.address_hint or kind.address)
         kept = self.row is not None and self.row.has_key

@@ -165,7 +165,9 @@ class ServerPage:
                 _("FLOWPORT_PUBLIC_URL sets it; change it there.")
                 if fixed
                 else _(
-                    "Links and endpoints are shown with it, like https://flows.example.com. Pages open there at once; links follow when the server starts again."
+                    "Links and endpoints are shown with it. Whoever set up this server or its network knows it: it is what "
+                    "other people write into their browser to get here, like https://flows.example.com. Pages open there "
+                    "at once; links follow when the server starts again."
                 ),
             )
             with field.place:

@@ -78,6 +78,13 @@ class RoleChoice:
             self._choice = field.control(choice.props("outlined dense"))
             choice.add_slot("option", _OPTION % json.dumps(dict(ROLES.values())))
             means = words("", "fp-hint", tag="p").props("role=status")
+            words(
+                _(
+                    "Somebody without an account can answer one question too: send its link with “Copy link” under Waiting."
+                ),
+                "fp-hint",
+                tag="p",
+            )
 
         def say() -> None:
             word, what = ROLES[self.value]

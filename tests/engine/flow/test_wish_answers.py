@@ -4,7 +4,7 @@ import pytest
 
 from engine.flow.goals import all_goals
 from engine.flow.node_context import Json
-from engine.flow.wish_answers import answers_asked
+from engine.flow.wish_answers import answers_asked, without_answers
 
 WISHES = [
     ("summarise-a-page", "summarise a page in German", {"language": "German"}),
@@ -28,3 +28,8 @@ def test_a_wish_answers_questions(name: str, wish: str, answers: dict[str, Json]
     goal = all_goals().find(name)
     assert goal is not None
     assert answers_asked(goal, wish) == answers
+
+
+def test_an_address_is_a_page_once() -> None:
+    assert without_answers("Summarise the page https://a.example/news daily") == "Summarise the page daily"
+    assert without_answers("Summarise https://a.example/news") == "Summarise page"

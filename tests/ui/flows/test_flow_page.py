@@ -11,6 +11,7 @@ from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
 from api.app import create_api
+from engine.actions.deployments import deploy
 from engine.actions.flows import create_flow, save_draft
 from engine.actions.keys import create_key, revoke_key
 from engine.core.api_key_format import parse_key
@@ -314,3 +315,31 @@ async def test_first_calls_show_accepted_and_refused_ones(site: Site, user: User
     await user.should_see("Waits for a person")
     assert "version 1, not answered yet" in page_text(user)
     assert "Accepted" not in page_text(user)
+
+
+async def test_a_flow_that_asks_a_person_says_so_where_it_is_deployed_and_passed_on(site: Site, user: User) -> None:
+    fields = [{"name": "name", "type": "string"}]
+    nodes = [
+        {"id": "api_input", "type": "api_input", "config": {"fields": fields}},
+        {"id": "approval", "type": "approval", "inputs": {"title": "Send it?"}},
+        {"id": "api_output", "type": "api_output", "inputs": {"reply": "{{ api_input.out.name }}"}},
+    ]
+    edges = [
+        {"id": "e1", "source": "api_input", "target": "approval"},
+        {"id": "e2", "source": "approval", "source_port": "approved", "target": "api_output"},
+    ]
+    said = "A run may wait for a person, for days if it must."
+    for one, asks in ((None, False), ({"format": 1, "title": "Ask", "nodes": nodes, "edges": edges}, True)):
+        flow_id = site.flow("Ask", file=one)
+        await user.open(f"/flows/{flow_id}")
+        press(user, "Deploy API")
+        await user.should_see("Next")
+        press(user, "Next")
+        await user.should_see("One run may take")
+        assert ("The time in which it waits for a person does not count." in page_text(user)) is asks
+        site.database.write_now(deploy, site.owner, flow_id)
+        await user.open(f"/flows/{flow_id}")
+        press(user, "Show the text to pass on")
+        await user.should_see("Copy the text")
+        assert any(said in text for text in texts(user)) is asks
+        assert not any("\n\n\n" in text for text in texts(user) if text.startswith("Our flow"))

@@ -69,6 +69,7 @@ async def test_the_settings_tab_renames_and_limits(site: Site, user: User) -> No
 async def test_settings_that_callers_and_jobs_feel_are_stored(site: Site, user: User) -> None:
     flow_id = site.flow("Greeting")
     await user.open(f"/flows/{flow_id}?tab=settings")
+    await user.should_see("The time in which it waits for a person does not count.")
 
     next(box for box in user.find(kind=ui.input).elements if box.value == "1800").value = "60"
     press(user, "Save the limit")

@@ -16,6 +16,7 @@ EDGES = [
     ("ask", "approved", "join"),
     ("join", "out", "reply"),
 ]
+ENDS_HERE = "The steps after the approval do not run. Whoever called the flow gets its answer without what they would have given."
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ EDGES = [
         ("ask", True, 3, "The flow goes on. Next: “Save rows”."),
         ("ask", True, 5, "The flow goes on. Next: “Save rows”, “Reply”."),
         ("ask", False, 3, "What needed the approval is not done. Next: “Reply”."),
-        ("ask", False, 1, "What needed the approval is not done, and no step comes in its place."),
+        ("ask", False, 1, ENDS_HERE),
         ("ask", True, 0, "The flow goes on."),
         ("helper", True, 3, "The agent makes the call and goes on."),
         ("helper", False, 3, "The call is not made. The agent is told so and goes on without it."),

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.datasets import add_dataset, change_row, delete_rows, import_rows
 from engine.actions.playground_batches import begin_playground_batch
+from engine.actions.questions import Answer, answer_question
 from engine.flow.dataset_payloads import fitted, match_columns, payload_of_row
 from engine.nodes.model_answers import SAME_TEXTS
 from engine.playground_batches.rows import ListedRows, RowsThatRan
@@ -26,6 +27,7 @@ from storage.batches import PlaygroundBatchRow, environments_with_waiting_items,
 from storage.dataset_changes import checked_rows
 from storage.datasets import find_dataset, list_rows
 from storage.playground_batches import find_newest_batch
+from storage.questions import list_open_questions
 from storage.tables import Job
 from tests.factories import document
 from tests.logical_time import pass_time
@@ -293,7 +295,7 @@ async def test_the_file_has_a_line_per_row_and_no_formula(site: Site, user: User
     answer = await user.http_client.get(path)
     assert re.search(r'filename="read-\d{4}-\d\d-\d\d-\d{4}\.csv"', answer.headers["content-disposition"])
     head, first, second = csv.reader(io.StringIO(answer.text.removeprefix("\ufeff")))
-    assert head == ["text", "output", "Status", "Error", "Row", "Title", "Job", "Seconds", "Cost in USD"]
+    assert head == ["text", "output", "Status", "Error", "Row", "Job", "Seconds", "Cost in USD"]
     assert first[:5] == ['"=1+1"', "'=1+1", "Completed", "", "1"]
     assert second[:3] == ["{broken", "", "Failed"]
     assert "no valid JSON" in second[3]
@@ -458,3 +460,41 @@ def test_samples_that_ran_are_found_among_those_of_now():
     ran = RowsThatRan(ListedRows([("A", {"n": 1}), ("B", {}), ("C", {})]), frozenset({1, 2}), frozenset())
     assert ran.among(ListedRows([("B", {}), ("C", {}), ("A", {"n": 2}), ("B", {})])) == {1}
     assert ran.among(ListedRows([])) == frozenset()
+
+
+async def test_rows_that_wait_for_a_person_say_so_and_lead_to_their_question(site: Site, user: User) -> None:
+    edges = [
+        {"id": "e1", "source": "api_input", "target": "approval"},
+        {"id": "e2", "source": "approval", "source_port": "approved", "target": "api_output"},
+    ]
+    nodes = [
+        READING["nodes"][0],
+        {"id": "approval", "type": "approval", "inputs": {"title": "Send it?"}},
+        {"id": "api_output", "type": "api_output", "inputs": {"reply": "{{ api_input.out.text }}"}},
+    ]
+    flow_id = site.flow("Ask", saved=False, file={"format": 1, "title": "Ask", "nodes": nodes, "edges": edges})
+    dataset(site, {"text": "a  b"}, {"text": "c"})
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await until(lambda: "Start 2 runs" in buttons(user))
+    async with working(site):
+        press(user, "Start 2 runs")
+        await user.should_see("2 wait for a person", retries=250)
+        said = page_text(user)
+        assert "0 of 2 rows · 0 completed\n" in said
+        assert said.count("Waits for a person") == 2
+        asked = site.database.read_now(list_open_questions, site.workspace_id, 9)
+        assert user.client is not None
+        paths = {one.props.get("href") for one in user.client.elements.values() if one.tag == "a"}
+        assert {"/waiting", *(f"/jobs/{one.job_id}" for one in asked)} <= paths
+        counts = [one.props.get("title") for one in user.client.elements.values() if "fp-count" in one.classes]
+        assert "2 questions wait for a person" in counts, "the menu counts them"
+    for one, approved in zip(asked, (False, True), strict=True):
+        site.database.write_now(answer_question, site.owner, one.id, Answer(approved=approved))
+    async with working(site):
+        await user.should_see("2 of 2 rows · 2 completed", retries=250)
+    assert "wait for a person" not in page_text(user)
+    answer = await user.http_client.get(f"/playground/batches/{newest(site, flow_id).id}/results.csv")
+    rows = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
+    assert sorted(row["Status"] for row in rows) == ["Completed", "Completed. Refused by Command line"]
+    assert "Title" not in rows[0], "it says what the column text says"

@@ -107,6 +107,7 @@ async def test_the_form_follows_the_provider(site: Site, user: User, provider: s
     box(user, "Provider").value = provider
     assert seen(user, known.key_page or "Keys are made at") is bool(known.key_page)
     assert seen(user, "API version") is (known.wire == "azure")
+    assert seen(user, "This takes a key from the provider") is known.needs_key
     assert box(user, "Base URL").props["placeholder"] == known.address_hint or known.address
     assert box(user, "Calls at once").value == "7", "what was written stays"
     named = "Deployments" if known.wire == "azure" else "More models"

@@ -135,7 +135,7 @@ async def test_another_role_counts_from_the_next_sign_in(site: Site, user: User)
     choose_for(user, "Eve", "Change the role...")
     await user.should_see("Change the role of Eve")
     box(user, "Role").value = "viewer"
-    await user.should_see("Viewer: sees everything and changes nothing.")
+    await user.should_see("Viewer: sees everything and changes nothing, and does not answer questions under Waiting.")
     press(user, "Change the role")
     await user.should_see("Eve: viewer.")
 

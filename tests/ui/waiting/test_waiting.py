@@ -22,6 +22,7 @@ from storage.jobs import find_job
 from storage.questions import QuestionRow, find_question
 from storage.tables import Job
 from tests.factories import asks_person
+from tests.logical_time import pass_time
 from tests.ui.arrange import accepted, buttons, page_text, press, until
 from tests.ui.conftest import Site
 from ui.parts.question_cards import first_values, refused_words
@@ -46,6 +47,11 @@ def found(site: Site, question: QuestionRow) -> QuestionRow:
 def counts(user: User) -> list[str]:
     assert user.client is not None
     return [getattr(one, "text", "") for one in user.client.elements.values() if "fp-count" in one.classes]
+
+
+def headings(user: User) -> list[str]:
+    assert user.client is not None
+    return [getattr(one, "text", "") for one in user.client.elements.values() if one.tag == "h2"]
 
 
 def link(site: Site, question: QuestionRow) -> str:
@@ -75,7 +81,13 @@ async def test_a_question_is_answered_with_changed_values_and_a_note(site: Site,
     question = waiting(site, {"text": "Hello", "to": HOSTILE}, title=f"Send it? {HOSTILE}", editable=("text",))
     await user.open("/waiting")
     said = page_text(user)
-    for words in (f"Send it? {HOSTILE}", HOSTILE, "1 question waits for somebody.", "After that it counts as refused."):
+    for words in (
+        f"Send it? {HOSTILE}",
+        HOSTILE,
+        "1 question waits for somebody.",
+        "After that it counts as refused.",
+        "this one question, once",
+    ):
         assert words in said
     (text,) = [one for one in user.find(kind=ui.input).elements if one.value == "Hello"]
     text.value = "Hi"
@@ -131,6 +143,19 @@ async def test_an_answer_that_somebody_else_gave_first_is_told(site: Site, user:
     press(user, "Approve")
     await user.should_see("has been answered")
     assert found(site, question).outcome == "refused"
+
+
+async def test_a_double_press_does_not_answer_the_question_that_moves_up(site: Site, user: User) -> None:
+    questions = [waiting(site, title=f"Question {at}?") for at in range(2)]
+    await user.open("/waiting")
+    press(user, "Approve")  # it presses the last one
+    await until(lambda: "Question 1?" not in headings(user))
+    press(user, "Approve")
+    await user.should_see("Look which one this is, then press again.")
+    assert found(site, questions[0]).open
+    await pass_time(1.5)
+    press(user, "Approve")
+    await until(lambda: not found(site, questions[0]).open)
 
 
 async def test_a_viewer_sees_the_question_and_cannot_answer(site: Site) -> None:
@@ -203,7 +228,7 @@ async def test_the_page_of_a_job_asks_and_tells_who_answered(site: Site, user: U
     assert "Waits for a person" in page_text(user)
     press(user, "Refuse")
     await until(lambda: not found(site, question).open)
-    await user.should_see("What needed the approval is not done")
+    await user.should_see("Refused.")
     await user.should_see("Answers of people")
     await until(lambda: not counts(user))
     assert refused_words([found(site, question)]) == "Refused by ada"

@@ -17,11 +17,13 @@ from starlette.responses import Response
 
 from engine.core.clock import Millis
 from engine.flow.references import as_text
+from engine.playground_batches.rows import title_of
 from engine.playground_batches.runner import answer_of
 from engine.table_files.writing import MARK, csv_line
 from storage.batches import BatchRun, PlaygroundBatchRow, find_playground_batch, list_batch_runs
 from storage.jobs import find_value
 from storage.playground_batches import list_rows_outside_jobs
+from storage.questions import list_questions_of_batch
 from storage.sessions import find_signed_in
 from ui.access_guard import stranger_answer
 from ui.file_download import Recipient, csv_named, sent_file
@@ -30,11 +32,13 @@ from ui.kit.text import _
 from ui.page_session import COOKIE, App
 from ui.page_shell import nothing_here
 from ui.parts.job_words import job_state
+from ui.parts.question_cards import refused_words
 
 PATH = "/playground/batches/{batch_id}/results.csv"
 PIECE = 100
-#: The columns behind those of the values.
-FACTS = (_("Status"), _("Error"), _("Row"), _("Title"), _("Job"), _("Seconds"), _("Cost in USD"))
+#: The columns behind those of the values. The title is left out where a column of the input says the same.
+TITLE = _("Title")
+FACTS = (_("Status"), _("Error"), _("Row"), TITLE, _("Job"), _("Seconds"), _("Cost in USD"))
 
 Values = tuple[dict[str, Any], dict[str, Any]]
 
@@ -71,30 +75,39 @@ async def _lines(recipient: Recipient, batch_id: str) -> AsyncIterator[str]:
     listed = await recipient.read(list_rows_outside_jobs, recipient.workspace_id, batch_id)
     outside = {row.row: row for row in listed if row.state != "again"}
     runs = [run for run in runs if run.row not in outside]
-    inputs, results = await _names(recipient, runs)
-    yield MARK + csv_line(_head(inputs, results))
+    inputs, results, titles = await _names(recipient, runs)
+    refused = {
+        one.job_id: refused_words([one])
+        for one in await recipient.read(list_questions_of_batch, recipient.workspace_id, batch_id, "refused")
+    }
+    left_out = () if titles or outside else (FACTS.index(TITLE),)
+
+    def facts(values: Sequence[Any]) -> list[Any]:
+        return [value for at, value in enumerate(values) if at not in left_out]
+
+    yield MARK + csv_line(_head(inputs, results, facts(FACTS)))
     async for piece, values in _pieces(recipient, runs):
         yield "".join(
             csv_line(
                 [
                     *(as_text(given.get(name)) for name in inputs),
                     *(as_text(result.get(name)) for name in results),
-                    *_facts(run),
+                    *facts(_facts(run, refused.get(run.job.id, ""))),
                 ]
             )
             for run, (given, result) in zip(piece, values, strict=True)
         )
     without_values = [""] * (len(inputs) + len(results))
     yield "".join(
-        csv_line([*without_values, STATES[row.state][0], row.text, row.row, row.title, "", "", ""])
+        csv_line([*without_values, *facts([STATES[row.state][0], row.text, row.row, row.title, "", "", ""])])
         for row in outside.values()
     )
 
 
-def _head(inputs: Sequence[str], results: Sequence[str]) -> list[str]:
+def _head(inputs: Sequence[str], results: Sequence[str], facts: Sequence[str]) -> list[str]:
     """The names of the columns. One that is taken gets `result.` or `run.` in front."""
     head = dict.fromkeys(inputs)
-    for prefix, names in (("result.", results), ("run.", FACTS)):
+    for prefix, names in (("result.", results), ("run.", facts)):
         for name in names:
             unused = name
             while unused in head:
@@ -112,17 +125,21 @@ async def _pieces(
         yield piece, await recipient.read(_values, piece)
 
 
-async def _names(recipient: Recipient, runs: Sequence[BatchRun]) -> tuple[list[str], list[str]]:
-    """Returns the names that stand in any input and in any result, in their order there; of the results, those that the
-    input has, too, come first, as in the table of the Run panel.
+async def _names(recipient: Recipient, runs: Sequence[BatchRun]) -> tuple[list[str], list[str], bool]:
+    """Returns the names that stand in any input and in any result, in their order there, and whether the titles of the
+    rows say something that no column of the input says. Of the results, those that the input has, too, come first, as in
+    the table of the Run panel.
     """
     inputs: list[str] = []
     results: dict[str, None] = {}
-    async for _piece, values in _pieces(recipient, runs):
-        for given, result in values:
+    titles: set[str] | None = None  # the columns of the input that each row so far has for a title
+    async for piece, values in _pieces(recipient, runs):
+        for run, (given, result) in zip(piece, values, strict=True):
             _add_names(inputs, given)
             results |= dict.fromkeys(result)
-    return inputs, list(dict.fromkeys(name for name in inputs if name in results) | results)
+            same = {name for name, value in given.items() if title_of(as_text(value)) == run.title}
+            titles = same if titles is None else titles & same
+    return inputs, list(dict.fromkeys(name for name in inputs if name in results) | results), not titles
 
 
 def _add_names(names: list[str], more: Iterable[str]) -> None:
@@ -155,9 +172,12 @@ def _result(result: Any) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else _fields(result)
 
 
-def _facts(run: BatchRun) -> list[Any]:
+def _facts(run: BatchRun, refused: str) -> list[Any]:
     job = run.job
     took = job.run_ms / 1000 if job.run_ms is not None and job.started_at else ""
     price = "" if job.cost_nanos is None else f"{job.cost_nanos / 1e9:.9f}".rstrip("0").rstrip(".")
     error = str((job.error or {}).get("message") or "")
-    return [STATES[job_state(job)][0], error, run.row, run.title, job.id, took, price]
+    status = STATES[job_state(job)][0]
+    if refused and job.status == "completed":
+        status = f"{status}. {refused}"
+    return [status, error, run.row, run.title, job.id, took, price]

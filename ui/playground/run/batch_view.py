@@ -19,7 +19,9 @@ from engine.playground_batches.rows import Rows, RowsThatRan
 from engine.playground_batches.runner import AGAIN, MOST_FIELDS, BatchLine, BatchRunner
 from storage.batches import PlaygroundBatchRow, find_playground_batch, list_batch_runs
 from storage.playground_batches import list_rows_outside_jobs
+from storage.questions import count_open_questions, list_questions_of_batch
 from ui.kit import feedback
+from ui.kit.frame import show_waiting
 from ui.kit.parts import (
     Column,
     TableElement,
@@ -53,6 +55,8 @@ PAGE = 20
 LOOK_SECONDS = 0.5
 #: The interval in which a batch of another server is read, in seconds, and how much longer it is than a reading takes.
 READ_SECONDS, READ_SHARE = 3.0, 10
+#: The interval in which the questions of the batch are read, in seconds.
+ASK_SECONDS = 2.0
 
 
 class BatchView:
@@ -84,6 +88,9 @@ class BatchView:
         self._drawn: tuple[int, str] | None = None
         #: When a batch that another server drives is read again, in the time of the event loop.
         self._read_due = 0.0
+        #: The jobs of the batch that wait for a person, and when they are read again, in the time of the event loop.
+        self._asking: frozenset[str] = frozenset()
+        self._ask_due = 0.0
         self._rows: list[Any] = []
         self.box = ui.element("div").classes("fp-rt fp-rc")
         with self.box:
@@ -192,7 +199,27 @@ class BatchView:
         batch = self.batch
         if batch is not None and not batch.over and self.batches.running(self.draft.flow_id) is None:
             await self._read_again(batch)
+        if self.batch is not None and (self._asking or not self.batch.over):
+            await self._read_questions(self.batch)
         self._look()
+
+    async def _read_questions(self, batch: BatchRunner) -> None:
+        """Reads from time to time which rows wait for a person, and says beside Waiting how many questions there are."""
+        now = asyncio.get_running_loop().time()
+        if now < self._ask_due and not batch.over:
+            return
+        self._ask_due = now + ASK_SECONDS
+        try:
+            asking, count = await self.page_session.query_again(_load_questions, batch.batch.id)
+        except Unavailable:
+            return
+        if asking == self._asking or self.box.is_deleted:
+            return
+        self._asking = asking
+        with self.box:
+            show_waiting(count)
+        if self._drawn is not None:
+            self._drawn = (-1, self._drawn[1])
 
     async def _read_again(self, shown: BatchRunner) -> None:
         """Reads from time to time how far another server has come."""
@@ -237,6 +264,7 @@ class BatchView:
         with self.head:
             with ui.element("div").classes("fp-row fp-batch-acts"):
                 self.said = words("", "fp-b fp-num", tag="div").props("role=status")
+                self.waits = link("", "/waiting", "fp-b fp-nw")
                 words("", "fp-sp")
                 self._draw_buttons(batch)
             self.bar = ui.element("div")
@@ -265,6 +293,8 @@ class BatchView:
     def _say_progress(self, batch: BatchRunner) -> None:
         progress = batch.progress
         ended = progress.done + progress.failed
+        waiting = sum(self._asks(line) for line in batch.lines)
+        remaining = progress.remaining - waiting
         word = {"paused": _("Paused"), "stopping": _("Cancelling"), "stopped": _("Stopped")}.get(batch.state, "")
         said = [word] if word else []
         said += [
@@ -275,16 +305,19 @@ class BatchView:
         ]
         if progress.failed:
             said.append(_("{failed} failed").format(failed=number(progress.failed, self.reader)))
-        if progress.remaining:
+        if remaining:
             left = _("left out") if batch.state == "stopped" else _("remaining")
-            said.append(f"{number(progress.remaining, self.reader)} {left}")
-        if progress.rate is not None and progress.remaining:
+            said.append(f"{number(remaining, self.reader)} {left}")
+        # how long a person takes is not known, and rows behind those that wait may wait for their place
+        if progress.rate is not None and remaining and not waiting:
             said.append(_rate_words(progress.rate, self.reader))
-        if progress.left_seconds is not None and progress.remaining:
+        if progress.left_seconds is not None and remaining and not waiting:
             said.append(
                 _("about {duration} left").format(duration=duration(max(1.0, progress.left_seconds), self.reader))
             )
         self.said.text = " · ".join(said)
+        self.waits.visible = waiting > 0
+        self.waits.text = plural(waiting, _("waits for a person"), _("wait for a person"), self.reader)
         self.bar.clear()
         with self.bar:
             meter(ended, max(1, progress.total), label=_("Rows that ended")).classes(remove="fp-meter--warn")
@@ -294,7 +327,8 @@ class BatchView:
         self.page = max(0, min(self.page, (len(lines) - 1) // PAGE))
         page = lines[self.page * PAGE : (self.page + 1) * PAGE]
         same_texts = sum(line.same_texts for line in batch.lines)
-        shown = [(self.page, self.only_failed, len(lines) > PAGE, same_texts), *(replace(line) for line in page)]
+        asks = [self._asks(line) for line in page]
+        shown = [(self.page, self.only_failed, len(lines) > PAGE, same_texts, asks), *(replace(line) for line in page)]
         if shown != self._rows:  # rows are redrawn only when they changed, so that they keep the keyboard focus
             self._rows = shown
             self.results.clear()
@@ -355,7 +389,11 @@ class BatchView:
                 with ui.element("button").classes("fp-plain-button fp-b").props("type=button"):
                     words(line.title)
         with rows.cell():
-            status_badge(line.state)
+            asks = self._asks(line)
+            status_badge("asks" if asks else line.state)
+            if asks:
+                with words("", "fp-s13", tag="div"):
+                    link(_("See the question"), f"/jobs/{line.job_id}")
         rows.cell(duration(line.seconds, self.reader), "fp-num")
         if names and line.fields is not None:
             for name in names:
@@ -368,6 +406,10 @@ class BatchView:
                 sentence(line.text, tag="span")
             else:
                 words(line.text)
+
+    def _asks(self, line: BatchLine) -> bool:
+        """True while the job of the row waits for a person."""
+        return not line.ended and line.job_id in self._asking
 
     def _say_page(self, count: int) -> None:
         first = self.page * PAGE
@@ -455,6 +497,12 @@ class BatchView:
     async def _may_run(self) -> bool:
         """Checks the person's permission in the database again; a refusal is shown."""
         return await self.page_session.try_execute(_require_run) is not None
+
+
+def _load_questions(session: Session, workspace_id: str, batch_id: str) -> tuple[frozenset[str], int]:
+    """The jobs of a batch that ask a person, and how many questions of the workspace are open."""
+    asked = list_questions_of_batch(session, workspace_id, batch_id, None)
+    return frozenset(one.job_id for one in asked), count_open_questions(session, workspace_id)
 
 
 def _fields_of(lines: Sequence[BatchLine], batch: BatchRunner) -> list[str]:
