@@ -14,11 +14,12 @@ from pydantic import JsonValue
 
 from engine.core.errors import Problem
 from engine.flow.accept_field import make_optional_ops
+from engine.flow.after_answer import APPROVED
 from engine.flow.branch_edits import answer_ops, join_ops
 from engine.flow.branches import CONDITION, Branches, other_side
 from engine.flow.collecting import SINK, given_by
 from engine.flow.contract import api_input, input_fields
-from engine.flow.corrections import lost_corrections, take_corrected_ops
+from engine.flow.corrections import APPROVAL, lost_corrections, take_corrected_ops
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op, update_node
 from engine.flow.graph import Graph
@@ -65,6 +66,7 @@ def flow_warnings(document: Document, catalog: Catalog) -> list[FlowWarning]:
     branches = Branches(used, graph, scopes)
     return [
         *_lost_corrections(document, used, graph, scopes, catalog),
+        *_nothing_approved(branches),
         *_open_branches(document, branches, catalog),
         *_one_sided_output(document, branches, catalog),
         *_same_answer(document, branches, catalog),
@@ -111,6 +113,16 @@ def _lost_corrections(
             yield FlowWarning(problem, f"Take it from {lost.approval.name}", mend)
         else:
             yield FlowWarning(problem, "")
+
+
+def _nothing_approved(branches: Branches) -> Iterator[FlowWarning]:
+    """Approvals after which nothing follows a yes. Without API Output, an Approval at the end gives the result."""
+    taken = {(edge.source, edge.source_port) for edge in branches.graph.edges}
+    for node in branches.document.nodes:
+        ends = branches.output is None and not branches.graph.children[node.id]
+        if node.type == APPROVAL and (node.id, APPROVED) not in taken and not ends:
+            said = f"{node.name}: “{APPROVED}” leads nowhere. After a yes nothing follows."
+            yield FlowWarning(Problem("approved_open", said, node.id, f"/ports/{APPROVED}", blocks_import=False), "")
 
 
 def _open_branches(document: Document, branches: Branches, catalog: Catalog) -> Iterator[FlowWarning]:

@@ -740,3 +740,14 @@ def test_a_step_that_also_runs_without_the_approval_takes_whichever_is_there(end
 def test_corrections_that_arrive_or_cannot_are_no_warning(editable: list[str], edges: str, reply: str) -> None:
     nodes = {**WRITTEN, "a": approval(editable=editable), "n": fields(to="somebody"), "o": output(reply=reply)}
     assert codes(flow(nodes, f"api_input>write write>a {edges}")) == []
+
+
+def test_an_approval_after_which_nothing_follows_a_yes_is_a_warning() -> None:
+    nodes = {**WRITTEN, "a": approval(), "o": output(reply="{{ write.out }}")}
+    (warning,) = flow_warnings(flow(nodes, "api_input>write write>a a.refused>o"), CATALOG)
+    assert (warning.problem.code, warning.problem.node_id) == ("approved_open", "a")
+    assert warning.problem.message == "Approval: “approved” leads nowhere. After a yes nothing follows."
+
+
+def test_an_approval_at_the_end_of_a_flow_without_an_output_gives_the_result() -> None:
+    assert codes(flow({**WRITTEN, "a": approval()}, "api_input>write write>a")) == []
