@@ -56,16 +56,26 @@ class LostCorrection(Struct, frozen=True):
 def lost_corrections(used: Document, graph: Graph, scopes: ListScopes, catalog: Catalog) -> Iterator[LostCorrection]:
     """Yields the values whose corrections do not arrive. A step that reads the corrected value too means it so."""
     nodes = {node.id: node for node in used.nodes}
+    reads: dict[
+        str, tuple[set[Reference], set[Reference]]
+    ] = {}  # each step is looked at once, for all Approvals before it
     for approval in used.nodes:
         made = _made(approval) if approval.type == APPROVAL else {}
         if not made:
             continue
         first = [edge.target for edge in graph.edges if (edge.source, edge.source_port) == (approval.id, APPROVED)]
         behind = {*first}.union(*(graph.descendants(one) for one in first))
+        all_values = {Reference(approval.id, "out"), Reference(approval.id, "out", ("values",))}
         readers: dict[Reference, list[Node]] = {}
         for node in (nodes[one] for one in graph.order if one in behind and scopes.sees(one, approval.id)):
-            for source in _passed_by(node, approval, made, catalog):
-                readers.setdefault(source, []).append(node)
+            if node.id not in reads:
+                reads[node.id] = _reads(node, catalog)
+            read, wholes = reads[node.id]
+            if all_values & read:
+                continue
+            for source in made.keys() & wholes:
+                if Reference(approval.id, "out", ("values", made[source][1])) not in wholes:
+                    readers.setdefault(source, []).append(node)
         without = _without(approval, nodes, graph, catalog) if readers else set[str]()
         for source, (at, name) in made.items():
             if found := readers.get(source):
@@ -104,15 +114,11 @@ def _made(approval: Node) -> dict[Reference, tuple[int, str]]:
     return found
 
 
-def _passed_by(
-    node: Node, approval: Node, made: Mapping[Reference, tuple[int, str]], catalog: Catalog
-) -> set[Reference]:
-    """Returns those of the values that a step reads as they were made, and not as they were corrected."""
+def _reads(node: Node, catalog: Catalog) -> tuple[set[Reference], set[Reference]]:
+    """Returns what a step reads, and the same with all that it is a part of."""
     kind = catalog.get(node.type)
-    read = [one for _pointer, one in references_of(node, kind)] if kind else []
-    corrected = {one.path[:2] for one in read if one.node_id == approval.id}
-    wholes = (replace(one, path=one.path[:length]) for one in read for length in range(len(one.path) + 1))
-    return {one for one in wholes if one in made and corrected.isdisjoint([(), ("values",), ("values", made[one][1])])}
+    read = {one for _pointer, one in references_of(node, kind)} if kind else set[Reference]()
+    return read, {replace(one, path=one.path[:length]) for one in read for length in range(len(one.path) + 1)}
 
 
 def _joined_ops(document: Document, reader: Node, lost: LostCorrection, catalog: Catalog) -> list[Op]:

@@ -680,7 +680,7 @@ def test_corrections_that_no_step_takes_arrive_after_the_button() -> None:
             **WRITTEN,
             "a": approval(editable=["to", "reply"]),
             "sent": text("{{ write.out | upper }}"),
-            "o": output(reply="{{ write.out }}", sent="{{ sent.out }}"),
+            "o": output(reply="{{ write.out }}", sent="{{ sent.out }}", by="{{ a.out.by }}"),
         },
         "api_input>write write>a a.approved>sent sent>o",
     )
@@ -695,7 +695,7 @@ def test_corrections_that_no_step_takes_arrive_after_the_button() -> None:
 
     assert [dict(after.node(one).inputs) for one in ("sent", "o")] == [  # type: ignore[union-attr]
         {"template": "{{ a.out.values.reply | upper }}"},
-        {"reply": "{{ a.out.values.reply }}", "sent": "{{ sent.out }}"},
+        {"reply": "{{ a.out.values.reply }}", "sent": "{{ sent.out }}", "by": "{{ a.out.by }}"},
     ]
     assert after.edges == before.edges
     assert codes(after) == []
@@ -734,6 +734,7 @@ def test_a_step_that_also_runs_without_the_approval_takes_whichever_is_there(end
         ([], "a.approved>o", "{{ write.out }}"),
         (["to"], "a.approved>o", "{{ write.out }}"),
         (["reply"], "a.approved>o", "{{ a.out.values.reply }}, not {{ write.out }}"),
+        (["reply"], "a.approved>o", "{{ a.out.values }}, not {{ write.out }}"),
         (["reply"], "a.approved>n a.refused>o", "{{ write.out }}"),
     ],
 )
