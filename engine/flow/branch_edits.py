@@ -15,7 +15,7 @@ from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog
 from engine.flow.output_schemas import FIRST_VALUE, out_schema, schema_at
 from engine.flow.reference_edits import change_references
-from engine.flow.references import Reference, find_references, split_text
+from engine.flow.references import Reference, find_references, only_reference
 
 ANSWER = "text_template"
 SET_FIELDS = "set_fields"
@@ -169,7 +169,7 @@ def _moved_answer(document: Document, catalog: Catalog, branches: Branches, side
         return []
     answers = dict(output.inputs) or {"answer": ""}
     (_name, text), *more = answers.items()
-    as_text = not more and isinstance(text, str) and "{%" not in text and not _is_one_reference(text)
+    as_text = not more and isinstance(text, str) and "{%" not in text and only_reference(text) is None
     kind = catalog[ANSWER if as_text else SET_FIELDS]
     node_id, ops = add_node(document, kind, catalog, between=edge.id)
     added = next(op for op in ops if op["op"] == "addNode")
@@ -179,11 +179,6 @@ def _moved_answer(document: Document, catalog: Catalog, branches: Branches, side
     reads = {one: str(Reference(node_id, "out", () if as_text else (one,))) for one in answers}
     ops.append(update_node(output, inputs=reads))
     return ops
-
-
-def _is_one_reference(text: str) -> bool:
-    pieces = list(split_text(text))
-    return len(pieces) == 1 and isinstance(pieces[0], Reference)
 
 
 def _joiner(branches: Branches, side: Side, catalog: Catalog) -> Node | None:

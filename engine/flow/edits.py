@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from pydantic import ValidationError
 
 from engine.core.errors import FieldError, Invalid
+from engine.flow.branches import CONDITION
 from engine.flow.document import (
     MAX_BYTES,
     MAX_EDGES,
@@ -239,7 +240,8 @@ def add_node(
 ) -> tuple[str, list[Op]]:
     """Returns the id and the operations that add a node: at a position, connected after a node, or in the middle of an
     edge. Without a position the others make room for it; without `room` the caller does that with `with_room`, after
-    further connections. Without a port it is connected to the first that leads nowhere yet.
+    further connections. Without a port it is connected to the first; after a Condition, to the first that leads nowhere
+    yet.
 
     A node that takes no input is connected before the only node at the start of the flow, when there is one. Required
     inputs are bound when exactly one kind of earlier data fits, so that the usual case needs no mapping.
@@ -262,7 +264,7 @@ def add_node(
         ops.append({"op": "removeEdge", "edge": edge.model_dump()})
     ops.append({"op": "addNode", "node": node.model_dump()})
     if start is not None:
-        chosen = port if port in _ports_of(start, catalog) else _first_free_port(document, start, catalog)
+        chosen = port if port in _ports_of(start, catalog) else _way_on(document, start, catalog)
         ops.append({"op": "addEdge", "edge": new_edge(start.id, node_id, chosen)})
         if edge is not None and kind.ports:
             ops.append({"op": "addEdge", "edge": new_edge(node_id, edge.target, kind.ports[0])})
@@ -437,10 +439,10 @@ def _ports_of(node: Node, catalog: Catalog) -> tuple[str, ...]:
     return kind.ports if kind else ()
 
 
-def _first_free_port(document: Document, node: Node, catalog: Catalog) -> str:
-    """The first way on from a node that leads nowhere yet; the first of all when each leads somewhere."""
+def _way_on(document: Document, node: Node, catalog: Catalog) -> str:
+    """The first way on from a node; of a Condition the first that leads nowhere yet, when there is one."""
     ports = _ports_of(node, catalog)
-    taken = {edge.source_port for edge in document.edges if edge.source == node.id}
+    taken = {edge.source_port for edge in document.edges if edge.source == node.id and node.type == CONDITION}
     return next((port for port in ports if port not in taken), ports[0])
 
 

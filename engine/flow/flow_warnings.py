@@ -5,7 +5,7 @@ A warning stops no deployment. `flow_warnings` finds them; `mending_ops` returns
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,10 +14,12 @@ from pydantic import JsonValue
 
 from engine.core.errors import Problem
 from engine.flow.accept_field import make_optional_ops
+from engine.flow.after_answer import APPROVED
 from engine.flow.branch_edits import answer_ops, join_ops, shown_before
 from engine.flow.branches import CONDITION, Branches, other_side
 from engine.flow.collecting import SINK, given_by
 from engine.flow.contract import api_input, input_fields
+from engine.flow.corrections import APPROVAL, lost_corrections, take_corrected_ops
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op, update_node
 from engine.flow.graph import Graph
@@ -25,8 +27,8 @@ from engine.flow.lists import FLATTEN, SPLITTER, ListScopes
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.output_schemas import FIRST_VALUE, OutputSchemas
 from engine.flow.reference_edits import change_references, references_of
-from engine.flow.reference_labels import in_words
-from engine.flow.references import Reference, split_text
+from engine.flow.reference_labels import data_names, in_words
+from engine.flow.references import Reference, only_reference
 from engine.flow.rules import ALONE, ORDERING, reads_as_number
 from engine.flow.template_loops import lost_in_loop
 from engine.flow.validation import without_parked
@@ -60,6 +62,8 @@ def flow_warnings(document: Document, catalog: Catalog) -> list[FlowWarning]:
     scopes = ListScopes(used, graph)
     branches = Branches(used, graph, scopes)
     return [
+        *_lost_corrections(document, used, graph, scopes, catalog),
+        *_nothing_approved(branches),
         *_open_branches(document, branches, catalog),
         *_one_sided_output(document, branches, catalog),
         *_same_answer(document, branches, catalog),
@@ -84,6 +88,38 @@ def mending_ops(document: Document, catalog: Catalog, problem: Problem) -> list[
         if (found.code, found.node_id, found.pointer) == (problem.code, problem.node_id, problem.pointer):
             return warning.mend() if warning.mend else []
     return []
+
+
+def _lost_corrections(
+    document: Document, used: Document, graph: Graph, scopes: ListScopes, catalog: Catalog
+) -> Iterator[FlowWarning]:
+    """Values that a person may correct in an Approval, while a step behind it reads what was there before."""
+    names = data_names(used)
+    for lost in lost_corrections(used, graph, scopes, catalog):
+        *more, last = [node.name for node in lost.readers[:3]]
+        if len(lost.readers) > len(more) + 1:
+            more, last = [*more, last], f"{len(lost.readers) - len(more) - 1} more"
+        who = f"{', '.join(more)} and {last} take" if more else f"{last} takes"
+        said = (
+            f"{lost.approval.name}: corrections of “{lost.name}” do not arrive, because {who} it from "
+            f"{names.get(lost.made.node_id, lost.made.node_id)}."
+        )
+        problem = Problem("correction_lost", said, lost.approval.id, f"/config/editable/{lost.at}", blocks_import=False)
+        if lost.mendable(catalog):
+            mend = partial(take_corrected_ops, document, lost, catalog)
+            yield FlowWarning(problem, f"Take it from {lost.approval.name}", mend)
+        else:
+            yield FlowWarning(problem, "")
+
+
+def _nothing_approved(branches: Branches) -> Iterator[FlowWarning]:
+    """Approvals after which nothing follows a yes. Without API Output, an Approval at the end gives the result."""
+    taken = {(edge.source, edge.source_port) for edge in branches.graph.edges}
+    for node in branches.document.nodes:
+        ends = branches.output is None and not branches.graph.children[node.id]
+        if node.type == APPROVAL and (node.id, APPROVED) not in taken and not ends:
+            said = f"{node.name}: “{APPROVED}” leads nowhere. After a yes nothing follows."
+            yield FlowWarning(Problem("approved_open", said, node.id, f"/ports/{APPROVED}", blocks_import=False), "")
 
 
 def _open_branches(document: Document, branches: Branches, catalog: Catalog) -> Iterator[FlowWarning]:
@@ -264,9 +300,7 @@ def _text_compared(used: Document, catalog: Catalog) -> Iterator[FlowWarning]:
         for at, rule in enumerate(rules if isinstance(rules, list | tuple) else ()):
             if not isinstance(rule, Mapping) or rule.get("operator") not in ORDERING:
                 continue
-            left = rule.get("left")
-            pieces: Sequence[Any] = list(split_text(left)) if isinstance(left, str) else ()
-            read = pieces[0] if len(pieces) == 1 and isinstance(pieces[0], Reference) else None
+            read = only_reference(rule.get("left"))
             source = nodes.get(read.node_id) if read is not None else None
             right = rule.get("right")
             numeric = reads_as_number(right) or schemas.binding(right).get("type") in (
@@ -519,9 +553,7 @@ def this_item(reference: Reference, listed: Reference, splitter: str) -> Referen
 
 
 def _list_of(node: Node) -> Reference | None:
-    items = node.inputs.get("items")
-    pieces: Sequence[Any] = list(split_text(items)) if isinstance(items, str) else ()
-    return pieces[0] if len(pieces) == 1 and isinstance(pieces[0], Reference) else None
+    return only_reference(node.inputs.get("items"))
 
 
 def _is_blank(value: JsonValue) -> bool:

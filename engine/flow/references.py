@@ -153,6 +153,12 @@ def split_text(text: str) -> Iterator[str | Reference | BadReference]:
         yield text[at:]
 
 
+def only_reference(binding: JsonValue) -> Reference | None:
+    """Returns the reference of a binding that is nothing else; None for any other binding."""
+    pieces = list(split_text(binding)) if isinstance(binding, str) else []
+    return pieces[0] if len(pieces) == 1 and isinstance(pieces[0], Reference) else None
+
+
 def find_references(binding: JsonValue, pointer: str = "") -> Iterator[tuple[str, Reference | BadReference]]:
     """Yields every reference in a binding, with the JSON pointer of its text. Keys are not searched. Iterative."""
     waiting: list[tuple[str, JsonValue]] = [(pointer, binding)]

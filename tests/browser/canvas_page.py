@@ -45,6 +45,7 @@ TYPES = {
     "array_flatten": _type("Collect into a list", "merge", "lists"),
     "set_fields": _type("Set Fields", "edit_square", "transform"),
     "condition": _type("Condition", "call_split", "logic", ("yes", "no")),
+    "approval": _type("Approval", "how_to_reg", "logic", ("approved", "refused")),
 }
 
 

@@ -658,6 +658,17 @@ def test_the_minimap_moves_the_view_and_a_line_drawn_across_it_does_not(tab):
     canvas.settles(lambda: boxes(canvas)[0]["x"] > before[0]["x"], True)
 
 
+def test_n_on_an_approval_adds_between_a_yes_and_what_follows_it(tab):
+    graph = {
+        "nodes": [node("a", "approval", 0, 0), node("n", "prompt", 260, 0)],
+        "edges": [{"id": "yes", "source": "a", "source_port": "approved", "target": "n"}],
+    }
+    canvas = tab(graph)
+    canvas.node("a").click()
+    canvas.page.keyboard.press("n")
+    expect(canvas.page.get_by_role("dialog", name="Add in this connection")).to_be_visible()
+
+
 def test_everything_is_found_lined_up_and_run_without_a_mouse(tab):
     graph = {
         **CHAIN,

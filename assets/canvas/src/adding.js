@@ -31,6 +31,8 @@ export function adding({ editor, view, root, emit, send, editable, asks, say, se
 
   const outer = (position) => ({ x: position.x - NODE_WIDTH / 2, y: position.y - PORT_Y });
   const edgeAt = (x, y) => document.elementsFromPoint(x, y).map((element) => element.closest?.("[data-edge]")?.dataset.edge).find(Boolean) ?? null;
+  // The other ways of a Condition are as good as its first; those of an Approval are for other cases, like a refusal.
+  const free = (id, ports) => drawing.nodes.get(id).type === "condition" && ports.find((port) => !leaving.value.has(`${id} ${port}`));
   const ask = (type, position, { after = null, port = null, between = null } = {}) => emit("addrequest", { type, position, after, port, between });
 
   /** + on a port or a connection, or a line let go over the empty floor (`there`): offers what may come there. */
@@ -50,7 +52,7 @@ export function adding({ editor, view, root, emit, send, editable, asks, say, se
     const place = there || !(after || edge) ? view.at(x, y) : null;
     const ports = drawing.nodes.has(after) ? typeOf(drawing.nodes.get(after).type).ports : [];
     if (ports.length && typeOf(type).accepts_input) {
-      const out = ports.includes(port) ? port : (ports.find((name) => !leaving.value.has(`${after} ${name}`)) ?? ports[0]);
+      const out = ports.includes(port) ? port : free(after, ports) || ports[0];
       const right = drawing.nodes.get(after).position.x + NODE_WIDTH;
       return ask(type, place && place.x > right ? freePlace(drawing, { x: place.x, y: place.y - PORT_Y }) : null, { after, port: out });
     }
@@ -69,7 +71,11 @@ export function adding({ editor, view, root, emit, send, editable, asks, say, se
     const box = root.value.querySelector(`[data-node="${CSS.escape(id)}"]`).getBoundingClientRect();
     const ports = typeOf(drawing.nodes.get(id).type).ports;
     if (!ports.length) say(`Nothing can come after ${drawing.nodes.get(id).label || typeOf(drawing.nodes.get(id).type).title}.`);
-    else plus({ after: id, port: ports.find((port) => !leaving.value.has(`${id} ${port}`)) ?? ports[0] }, { clientX: box.right, clientY: box.top });
+    else {
+      const port = free(id, ports) || ports[0], edges = leaving.value.get(`${id} ${port}`) ?? [];
+      const between = ports.length > 1 && edges.length === 1 && drawing.nodes.get(id).type !== "condition";
+      plus(between ? { edge: edges[0] } : { after: id, port }, { clientX: box.right, clientY: box.top });
+    }
   }
 
   function addNote(place = null) {

@@ -74,6 +74,14 @@ def test_nodes_added_after_a_condition_take_one_way_after_the_other():
     assert [edge.source_port for edge in flow.edges if edge.source == condition] == ["yes", "no"]
 
 
+def test_nodes_added_after_an_approval_all_go_on_from_approved():
+    approval, ops = add_node(START, CATALOG["approval"], CATALOG, after="set_fields")
+    flow = apply_ops(START, ops)
+    for _ in range(2):
+        flow = apply_ops(flow, add_node(flow, TEMPLATE, CATALOG, after=approval)[1])
+    assert [edge.source_port for edge in flow.edges if edge.source == approval] == ["approved", "approved"]
+
+
 @pytest.mark.parametrize("after", ["set_fields", None])
 def test_a_node_beside_the_furthest_place_stays_within_the_flow(after):
     far = apply_ops(START, [update_node(START.nodes[1], position={"x": FURTHEST, "y": FURTHEST})])

@@ -752,3 +752,96 @@ def test_a_first_value_with_many_groups_is_looked_at_in_time():
     before = process_time()
     assert flow_warnings(flow_of_all, CATALOG) == []
     assert process_time() - before < 1, "it takes 0.1 s, and 2.4 s with a search of all groups for each connection"
+
+
+def approval(**config: Any) -> dict[str, Any]:
+    values = {"reply": "{{ write.out }}", "to": "{{ api_input.out.text }}"}
+    return {
+        "type": "approval",
+        "label": "Approval",
+        "config": config,
+        "inputs": {"title": "Send it?", "values": values},
+    }
+
+
+WRITTEN = {"write": {**text("Dear {{ api_input.out.text }}"), "label": "Write the reply"}}
+
+
+def test_corrections_that_no_step_takes_arrive_after_the_button() -> None:
+    before = flow(
+        {
+            **WRITTEN,
+            "a": approval(editable=["to", "reply"]),
+            "sent": text("{{ write.out | upper }}"),
+            "o": output(reply="{{ write.out }}", sent="{{ sent.out }}", by="{{ a.out.by }}"),
+        },
+        "api_input>write write>a a.approved>sent sent>o",
+    )
+    (warning,) = flow_warnings(before, CATALOG)
+    assert (warning.problem.node_id, warning.problem.pointer) == ("a", "/config/editable/1")
+    assert warning.problem.message == (
+        "Approval: corrections of “reply” do not arrive, because sent and API Output take it from Write the reply."
+    )
+    assert warning.verb == "Take it from Approval"
+
+    after = mended(before, "correction_lost")
+
+    assert [dict(after.node(one).inputs) for one in ("sent", "o")] == [  # type: ignore[union-attr]
+        {"template": "{{ a.out.values.reply | upper }}"},
+        {"reply": "{{ a.out.values.reply }}", "sent": "{{ sent.out }}", "by": "{{ a.out.by }}"},
+    ]
+    assert after.edges == before.edges
+    assert codes(after) == []
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_step_that_also_runs_without_the_approval_takes_whichever_is_there(ends: bool) -> None:
+    before = flow(
+        {
+            **WRITTEN,
+            "c": condition(),
+            "a": approval(editable=["reply"]),
+            "o": output(reply="{{ write.out }}", text="{{ api_input.out.text }}"),
+        },
+        "api_input>write write>c c.yes>a a.approved>o c.no>o" + (not ends) * " a.refused>o",
+    )
+    assert "correction_lost" in codes(before)
+
+    after = mended(before, "correction_lost")
+
+    joiner, answer = after.node("first_value"), after.node("o")
+    assert joiner is not None
+    assert answer is not None
+    assert joiner.inputs == {"values": ["{{ a.out.values.reply }}", "{{ write.out }}"]}
+    assert answer.inputs == {"reply": "{{ first_value.out }}", "text": "{{ api_input.out.text }}"}
+    ways = {(edge.source, edge.source_port) for edge in after.edges if edge.target == "first_value"}
+    assert ways == {("a", "approved"), ("c", "no"), ("write", "out") if ends else ("a", "refused")}
+    assert [edge.source for edge in after.edges if edge.target == "o"] == ["first_value"]
+    assert "correction_lost" not in codes(after)
+    assert deploy_problems(after, CATALOG) == []
+
+
+@pytest.mark.parametrize(
+    ("editable", "edges", "reply"),
+    [
+        ([], "a.approved>o", "{{ write.out }}"),
+        (["to"], "a.approved>o", "{{ write.out }}"),
+        (["reply"], "a.approved>o", "{{ a.out.values.reply }}, not {{ write.out }}"),
+        (["reply"], "a.approved>o", "{{ a.out.values }}, not {{ write.out }}"),
+        (["reply"], "a.approved>n a.refused>o", "{{ write.out }}"),
+    ],
+)
+def test_corrections_that_arrive_or_cannot_are_no_warning(editable: list[str], edges: str, reply: str) -> None:
+    nodes = {**WRITTEN, "a": approval(editable=editable), "n": fields(to="somebody"), "o": output(reply=reply)}
+    assert codes(flow(nodes, f"api_input>write write>a {edges}")) == []
+
+
+def test_an_approval_after_which_nothing_follows_a_yes_is_a_warning() -> None:
+    nodes = {**WRITTEN, "a": approval(), "o": output(reply="{{ write.out }}")}
+    (warning,) = flow_warnings(flow(nodes, "api_input>write write>a a.refused>o"), CATALOG)
+    assert (warning.problem.code, warning.problem.node_id) == ("approved_open", "a")
+    assert warning.problem.message == "Approval: “approved” leads nowhere. After a yes nothing follows."
+
+
+def test_an_approval_at_the_end_of_a_flow_without_an_output_gives_the_result() -> None:
+    assert codes(flow({**WRITTEN, "a": approval()}, "api_input>write write>a")) == []

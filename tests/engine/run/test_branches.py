@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.engine.run.arrange import flow, go
+from engine.flow.edits import apply_ops
+from engine.flow.flow_warnings import flow_warnings, mending_ops
+from tests.engine.run.arrange import WORK, flow, go
 
 IS_HI = {"rules": [{"left": "{{ in.out.word }}", "operator": "equals", "right": "hi"}]}
 SIDES = [
@@ -192,3 +194,22 @@ async def test_a_default_value_goes_the_way_that_it_names_also_when_it_was_kept(
     kept = {key: value for key, value in notebook.kept().items() if key.node_id in {"in", "c"}}
     outcome, _ = await go(document, {}, kept=kept)
     assert outcome.result == expected
+
+
+@pytest.mark.parametrize("refused", ["", " a.refused>o"])
+@pytest.mark.parametrize(
+    ("word", "approved", "reply"), [("hi", True, "corrected"), ("hi", False, "as it was"), ("ho", True, "ho")]
+)
+async def test_corrections_arrive_and_without_the_approval_the_value_is_as_it_was(word, approved, reply, refused):
+    default = {"approved": approved, "values": {"reply": "corrected" if approved else "as it was"}}
+    asked = {"title": "{{ in.out.y }}", "values": {"reply": "{{ w.out }}"}}  # without a title it fails
+    nodes = [
+        ("w", "work", {"x": "{{ in.out.word }}"}),
+        ("c", "condition", IS_HI),
+        ("a", "approval", asked, {"editable": ["reply"]}, {"on_error": "use_default", "default": default}),
+        ("o", "api_output", {"reply": "{{ w.out }}"}),
+    ]
+    document = flow(nodes, f"in>w w>c c.yes>a a.approved>o c.no>o{refused}")
+    (lost,) = [one.problem for one in flow_warnings(document, WORK) if one.problem.code == "correction_lost"]
+    outcome, _ = await go(apply_ops(document, mending_ops(document, WORK, lost)), {"word": word})
+    assert outcome.result == {"reply": reply}

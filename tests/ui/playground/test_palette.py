@@ -65,6 +65,33 @@ async def test_a_click_with_a_step_selected_goes_on_between_it_and_the_next(site
         canvas(user).trigger("select", {"nodes": ["sort_limit"], "edges": []})
 
 
+async def test_a_click_after_an_approval_goes_on_between_a_yes_and_what_follows_it(site: Site, user: User) -> None:
+    file = greeting()
+    approval = {"id": "a", "type": "approval", "inputs": {"title": "Send it?"}}
+    (edge,) = file["edges"]
+    file["nodes"].append(approval)
+    file["edges"] = [
+        {"id": "e1", "source": edge["source"], "target": "a"},
+        {"id": "e2", "source": "a", "source_port": "approved", "target": edge["target"]},
+    ]
+    flow_id = site.flow("Greeting", saved=False, file=file)
+    await user.open(f"/playground/{flow_id}")
+    canvas(user).trigger("ready", {"flowId": flow_id, "seq": 0, "kept": 0})
+    await user.should_see("Run", retries=100)
+    canvas(user).trigger("select", {"nodes": ["a"], "edges": []})
+
+    item = next(one for one in user.find(kind=ui.element).elements if one.props.get("data-type") == "sort_limit")
+    UserInteraction(user, {item}, None).click()
+
+    await until(lambda: draft(site, flow_id).node("sort_limit"))
+    ways = {(one.source, one.source_port, one.target) for one in draft(site, flow_id).edges}
+    assert ways == {
+        (edge["source"], "out", "a"),
+        ("a", "approved", "sort_limit"),
+        ("sort_limit", "out", edge["target"]),
+    }
+
+
 @pytest.mark.parametrize(
     ("asked", "title"),
     [

@@ -117,6 +117,30 @@ async def test_the_button_stands_in_the_settings_of_the_step_too(site: Site, use
     await until(lambda: draft(site, flow_id).node("first_value"))
 
 
+async def test_corrections_that_do_not_arrive_are_told_at_the_approval_and_mended(site: Site, user: User) -> None:
+    asked = {"title": "Send it?", "values": {"reply": "{{ a.out }}"}}
+    approval = {"id": "w", "type": "approval", "label": "Approval", "config": {"editable": ["reply"]}, "inputs": asked}
+    nodes = [node for node in FLOW["nodes"] if node["id"] in {"api_input", "a", "o"}]
+    edges = [("api_input", "out", "a"), ("a", "out", "w"), ("w", "approved", "o")]
+    file = {
+        **FLOW,
+        "nodes": [*nodes, approval],
+        "edges": [
+            {"id": f"e{at}", "source": source, "source_port": port, "target": target}
+            for at, (source, port, target) in enumerate(edges)
+        ],
+    }
+    flow_id = site.flow("Refunds", saved=False, file=file)
+    await opened(user, flow_id)
+    said = "Approval: corrections of “reply” do not arrive, because API Output takes it from Sorry."
+    choose(user, said)
+    await until(lambda: page_text(user).count(said) > 1)
+
+    press(user, "Take it from Approval")
+    await until(lambda: draft(site, flow_id).node("o").inputs == {"answer": "{{ w.out.values.reply }}"})  # type: ignore[union-attr]
+    await user.should_not_see(said)
+
+
 async def test_a_branch_that_ends_nowhere_on_purpose_is_accepted(site: Site, user: User) -> None:
     nodes = [node for node in FLOW["nodes"] if node["id"] != "b"]
     edges = [edge for edge in FLOW["edges"] if edge["id"] not in {"e3", "e5"}]

@@ -11,6 +11,7 @@ import msgspec
 
 from engine.core.errors import Problem, Refusal
 from engine.flow.branch_edits import lead_to_output_ops
+from engine.flow.branches import CONDITION
 from engine.flow.document import Document, Position
 from engine.flow.edits import EditRefused, Op, add_node, add_note, connect_ops, paste_ops
 from engine.flow.flow_warnings import flow_warnings
@@ -238,7 +239,8 @@ class CanvasEvents:
     async def add_after(self, kind: str, after: str | None) -> None:
         """Adds a node after this one; without `after`, after the last node that has no successor.
 
-        When one step comes after this one, the new one comes between, as with the + on the line.
+        When one step comes after its first output, the new one comes between, as with the + on the line. After a
+        Condition it takes the way that is free.
         """
         document = await self.draft.settled()
         if after is None and document.nodes:
@@ -371,11 +373,11 @@ def _place(message: dict[str, Any]) -> Position | None:
 
 def _only_way(document: Document, after: str | None, kind: str) -> str | None:
     """Returns the id of the connection in which a node of this type goes on between two steps: the only one that leaves
-    a step with one output.
+    the first output of a step. After a Condition there is none: its other way may be free.
     """
     node, added = document.node(after or ""), CATALOG.get(kind)
-    known = CATALOG.get(node.type) if node is not None else None
-    leaving = [edge.id for edge in document.edges if edge.source == after]
-    if known is None or added is None or len(known.ports) != 1 or len(leaving) != 1:
+    known = CATALOG.get(node.type) if node is not None and node.type != CONDITION else None
+    if known is None or added is None or not (known.ports and added.ports and added.accepts_input):
         return None
-    return leaving[0] if added.accepts_input and added.ports else None
+    leaving = [edge.id for edge in document.edges if (edge.source, edge.source_port) == (after, known.ports[0])]
+    return leaving[0] if len(leaving) == 1 else None
