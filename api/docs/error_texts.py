@@ -15,7 +15,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Let a JSON library write the body instead of putting text together, and send UTF-8. Split what has too many keys or values.",
     ),
     RefusalCode.INVALID_PARAMETER: (
-        "A query parameter is unknown, stands twice or has a value that cannot be used; a header that the call reads has a value that cannot be used (one that it does not know is passed over); one of the headers `Authorization`, `X-API-Key`, `Content-Type`, `Idempotency-Key`, `Cancel-After`, `X-Flow-Version`, `X-Webhook-Url` or `Last-Event-ID` stands twice at a call that reads it; or, at a call that needs a key, `Authorization` and `X-API-Key` name two keys, or `Authorization` holds something other than `Bearer`, like `Basic`, beside an `X-API-Key`.",
+        "A query parameter is unknown (not at incoming webhooks and health checks), stands twice or has a value that cannot be used; a header that the call reads has a value that cannot be used (one that it does not know is passed over); one of the headers `Authorization`, `X-API-Key`, `Content-Type`, `Idempotency-Key`, `Cancel-After`, `X-Flow-Version`, `X-Webhook-Url` or `Last-Event-ID` stands twice at a call that reads it (an incoming webhook takes the first, as services differ); or, at a call that needs a key, `Authorization` and `X-API-Key` name two keys, or `Authorization` holds something other than `Bearer`, like `Basic`, beside an `X-API-Key`.",
         "The detail names it. Take it out, or correct its value.",
     ),
     RefusalCode.MALFORMED_REQUEST: (
@@ -103,7 +103,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Send the data in the body instead of the address.",
     ),
     RefusalCode.UNSUPPORTED_MEDIA_TYPE: (
-        "These routes take JSON in UTF-8 only (the upload of a file takes a form), as it is: the `Content-Type` is missing, is another one or names another `charset`, or the body is compressed (`Content-Encoding`). `detail` says which. Of a call with JSON that has no body, which counts as `{}`, these headers are not looked at.",
+        "These routes take JSON in UTF-8 only (the upload of a file takes a form), as it is: the `Content-Type` is missing, is another one or names another `charset`, or the body is compressed (`Content-Encoding`). `detail` says which. Of a call with JSON that has no body, which counts as `{}`, these headers are not looked at; only a second `Content-Type` is refused, with 400 `invalid_parameter`.",
         "Send the header `Content-Type: application/json` and a body in UTF-8 without `Content-Encoding`. An upload of a file is a form (`multipart/form-data`).",
     ),
     RefusalCode.RANGE_NOT_SATISFIABLE: (

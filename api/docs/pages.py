@@ -361,7 +361,7 @@ class _Docs:
 
     async def missing(self, request: Request) -> Response:
         """Answers 404 with a page that names what is missing and links to the index, or with a line of text when no
-        HTML page was requested.
+        HTML page was requested. What is left of an address without its last part, like `/docs/guides`, leads to the index.
 
         Somebody who is not signed in is sent to the sign-in page for flows, whether the flow exists or not.
         """
@@ -370,6 +370,8 @@ class _Docs:
             return RedirectResponse(path.rstrip("/"))
         page = path.removesuffix(".md")
         kind, _, name = page.removeprefix("/docs/").partition("/")
+        if page.removeprefix("/docs/") in _KINDS:
+            return RedirectResponse("/docs.md" if path.endswith(".md") else "/docs")
         if kind == "flows" and await self._person(request) is None:
             return RedirectResponse(f"/sign-in?next={path}", 303)
         told = f"There is no {_KINDS[kind]} `{name}`." if kind in _KINDS and name else f"There is no page `{page}`."

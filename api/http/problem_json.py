@@ -234,6 +234,8 @@ def headers_of(refusal: Refusal) -> dict[str, str]:
     headers = {"Cache-Control": "no-store"}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if status in (408, 413):
+        headers["Connection"] = "close"  # whoever still sends the body need not go on
     if isinstance(refusal, MethodNotAllowed):
         headers["Allow"] = ", ".join(refusal.allowed)
     if isinstance(refusal, RangeNotSatisfiable):

@@ -1,8 +1,8 @@
 """`/mcp`: offers flows as tools to AI assistants (Model Context Protocol, streamable HTTP, no sessions).
 
 A call of a flow's tool creates a job, which counts towards the limits. The call waits up to 50 s for the end of the
-job; otherwise it returns the job, and the assistant calls the tool `get_job` to wait again. Responses are JSON; only a
-call that requests progress gets an event stream. The keys are those of the public API.
+job, or until it waits for a person; otherwise it returns the job, and the assistant calls the tool `get_job` to wait
+again. Responses are JSON; only a call that requests progress gets an event stream. The keys are those of the public API.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ WAIT_SECONDS = 50
 CANCEL_WAIT_SECONDS = 3
 #: What a message that calls a tool may have beside its arguments, in bytes.
 MOST_BESIDE_ARGUMENTS = 64 * 1024
-#: Progress is read again after this many seconds, also without a notice of a change.
+#: A job is read again after this many seconds, also without a notice of a change.
 LOOK_SECONDS = 5
 INSTRUCTIONS = (
     "Each tool named after a flow runs that flow. A run that takes longer than 50 seconds answers with a job_id: call "
@@ -266,30 +266,37 @@ class Mcp:
         return _as_result(_told(view), structured=job_content(view))
 
     async def _view_at_end(self, ctx: Any, caller: Caller, job_id: str, seconds: float) -> dict[str, Any]:
-        """Returns the job when it has ended, or its state after `seconds`. Sends progress notifications when the client
-        requested them.
+        """Returns the job when it has ended or waits for a person, or its state after `seconds`. Sends progress
+        notifications when the client requested them.
         """
-        telling = asyncio.create_task(self._tell_progress(ctx, caller, job_id))
+        ended = asyncio.create_task(self._context.until_ended(caller, job_id, seconds))
+        asked = asyncio.create_task(self._until_asked(ctx, caller, job_id))
         try:
-            caller = await self._context.until_ended(caller, job_id, seconds)
+            await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
+            is_asked = asked.done() and asked.exception() is None and asked.result()
+            caller = await (self._context.caller_now(caller) if is_asked else ended)
         finally:
-            telling.cancel()
+            ended.cancel()
+            asked.cancel()
         return await self._context.database.read(_read_view, caller, job_id)
 
-    async def _tell_progress(self, ctx: Any, caller: Caller, job_id: str) -> None:
-        """Sends a progress notification whenever more steps are done. MCP requires that the progress increases."""
-        if not ctx.request.state.tells_progress:
-            return
+    async def _until_asked(self, ctx: Any, caller: Caller, job_id: str) -> bool:
+        """Returns True when the job waits for a person, False when it cannot be read. Meanwhile sends a progress
+        notification whenever more steps are done, if the client requested them. MCP requires that the progress increases.
+        """
         told = -1
         with contextlib.suppress(Refusal):  # the call itself reports the refusal
             async with self._context.waiters.subscribe(job_id) as changes:
                 while True:
                     job = await self._context.database.read(get_job, caller.workspace_id, job_id, caller.scope)
-                    if job.steps_done > told:
+                    if ctx.request.state.tells_progress and job.steps_done > told:
                         told = job.steps_done
                         said = f"{told} of {job.steps_total} steps done"
                         await ctx.session.report_progress(told, job.steps_total, said)
+                    if job.waits_for_person:
+                        return True
                     await changes.wait(LOOK_SECONDS)
+        return False
 
 
 def _asks_for_progress(request: Request, message: Mapping[str, Any]) -> bool:

@@ -355,6 +355,8 @@ def _check_data_url(field: Mapping[str, Any], value: str) -> tuple[str, str] | N
     try:
         found = parts.found_type()
     except (ValueError, binascii.Error):
+        if re.search(r"\s", parts.data):
+            return "format", "is a data URL with a line break or a blank in its base64: send it in one piece, without"
         return "format", "is a data URL whose base64 cannot be read"
     return why_not_taken(field, parts.name, found, parts.size)
 

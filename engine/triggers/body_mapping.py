@@ -57,7 +57,8 @@ def payload_of(
     fields: Sequence[Mapping[str, Any]], mapping: Mapped, body: Any, headers: Mapping[str, str]
 ) -> dict[str, Any]:
     """Returns the payload. What a source does not have is left out. Values are converted to the type of their field
-    where that is unambiguous: `"5"` to a number, anything to text. Raises TooLarge when the payload is larger than the body
+    where that is unambiguous: `"5"` to a number, anything to text, an empty text to nothing where the field is no text or
+    takes only some. What stands inside an object or a list stays as it is. Raises TooLarge when the payload is larger than the body
     of a request may be.
     """
     payload: dict[str, Any] = {}
@@ -71,7 +72,7 @@ def payload_of(
         found, value = _value(mapping.get(name) or {"from": "body", "path": [name]}, body, headers)
         if not found:
             continue
-        value = fitted(value, str(field.get("type") or "string"))
+        value = None if _is_empty(field, value) else fitted(value, str(field.get("type") or "string"))
         if value is not None or field.get("required"):
             room.take(name, value)
             payload[name] = value
@@ -117,6 +118,12 @@ def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
         and name not in {"host", "connection", "user-agent", "transfer-encoding", "via", "te"}
     }
     return dict(list(kept.items())[:_KEPT_HEADERS])
+
+
+def _is_empty(field: Mapping[str, Any], value: Any) -> bool:
+    """Tells whether the value is an empty text, and the field a text whose format or choices do not take it."""
+    choices = field.get("enum") or ()
+    return value == "" and bool(field.get("format") or choices) and "" not in choices
 
 
 def _value(source: Mapping[str, Any], body: Any, headers: Mapping[str, str]) -> tuple[bool, Any]:

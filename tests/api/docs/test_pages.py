@@ -237,6 +237,13 @@ async def test_an_unknown_address_says_what_is_missing_and_leads_to_the_index(cl
     assert as_text.text.replace("`", "") == f"{told} All pages are listed at http://flows.test/llms.txt\n"
 
 
+@pytest.mark.parametrize("kind", ["guides", "api", "errors", "flows"])
+async def test_an_address_without_its_last_part_leads_to_the_index(client, kind):
+    for path, leads_to in ((f"/docs/{kind}", "/docs"), (f"/docs/{kind}.md", "/docs.md")):
+        answer = await client.get(path)
+        assert (answer.status_code, answer.headers["location"]) == (307, leads_to)
+
+
 async def test_a_slash_at_the_end_of_an_address_does_no_harm(client):
     for path in ("/docs/", "/docs/guides/batch/"):
         assert (await client.get(path, follow_redirects=True)).status_code == 200

@@ -444,14 +444,20 @@ async def test_without_a_key_there_is_no_tool(house: House, key: str | None):
     assert "set-cookie" not in answer.headers
 
 
-async def test_an_assistant_is_told_that_a_person_is_waited_for(house: House):
-    job_id = (await house.submit()).json()["job_id"]
-    asks_person(house.database, job_id)
+async def test_an_assistant_is_told_at_once_that_a_person_is_waited_for(house: House):
+    offer(house)
     async with session(house) as client:
-        answer = await client.call_tool("get_job", {"job_id": job_id})
+        begun = house.clock.monotonic()
+        calling = asyncio.create_task(client.call_tool("summarise_a_page", {"url": "https://a.example/"}))
+        while not (queued := house.database.read_now(list_jobs, house.principal.workspace_id, QUEUED, 1, None).jobs):
+            await asyncio.sleep(0.01)
+        asks_person(house.database, queued[0].id)
+        answers = [await calling, await client.call_tool("get_job", {"job_id": queued[0].id})]
 
-    assert "is processing and waits for the answer of a person" in answer.content[0].text
-    assert answer.structured_content["waiting_for"] == "person"
+    assert house.clock.monotonic() - begun < 20
+    for answer in answers:
+        assert "is processing and waits for the answer of a person" in answer.content[0].text
+        assert answer.structured_content["waiting_for"] == "person"
 
 
 def test_the_guide_names_every_version_and_what_each_message_needs() -> None:

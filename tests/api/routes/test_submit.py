@@ -303,6 +303,7 @@ async def test_a_body_that_grows_beyond_the_limit_without_saying_so_is_refused(h
     response = await house.submit_stream(chunks())
 
     assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
+    assert response.headers["connection"] == "close"
 
 
 async def test_large_bodies_that_are_received_at_once_have_a_limit_together(house: House):
@@ -394,6 +395,7 @@ async def test_a_body_that_never_ends_is_refused_after_its_time(house: House):
 
     assert (response.status_code, response.json()["code"]) == (408, "request_timeout")
     assert "0.3 seconds" in response.json()["detail"]
+    assert response.headers["connection"] == "close"
 
 
 async def test_without_required_fields_an_empty_body_is_an_empty_object(house: House):

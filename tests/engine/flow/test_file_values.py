@@ -74,6 +74,15 @@ def test_a_refusal_names_the_file_or_says_that_it_is_the_file_that_was_sent() ->
     ]
 
 
+def test_a_line_break_in_base64_is_named() -> None:
+    broken = f"data:text/csv;base64,{base64.encodebytes(b'a,b' * 40).decode()}"
+    told = [check_payload([{"name": "f", "type": "file"}], {"f": sent})[1][0] for sent in (broken, "data:;base64,a*bc")]
+    assert [(wrong.code, wrong.detail) for wrong in told] == [
+        ("format", "is a data URL with a line break or a blank in its base64: send it in one piece, without"),
+        ("format", "is a data URL whose base64 cannot be read"),
+    ]
+
+
 def data_url(head: str, content: bytes = b"a,b\n1,2") -> str:
     return f"data:{head};base64,{base64.b64encode(content).decode()}"
 

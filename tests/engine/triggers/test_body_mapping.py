@@ -66,6 +66,19 @@ def test_what_is_not_there_is_left_out(source: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("more", "payload"),
+    [
+        ({"format": "date-time"}, {}), ({"format": "email"}, {}), ({"enum": ["high", "low"]}, {}),
+        ({"enum": ["", "low"]}, {"due": ""}), ({}, {"due": ""}), ({"format": "uri", "required": True}, {"due": None}),
+    ],
+)  # fmt: skip
+def test_an_empty_text_is_nothing_where_a_format_or_choices_do_not_take_it(
+    more: dict[str, Any], payload: dict[str, Any]
+) -> None:
+    assert payload_of([field("due", **more)], {}, {"due": ""}, HEADERS) == payload
+
+
+@pytest.mark.parametrize(
     "mapping",
     [
         [], {"a": None}, {"a": {}}, {"a": {"from": "eval"}}, {"a": at()}, {"a": at(*["x"] * 21)},
