@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 
 from api.docs.portable_schema import portable
 from api.docs.webhooks import own_schemas, webhooks
+from api.http.problem_examples import NOT_FOUND, OF_CALLS, WRONG_FIELDS
 from api.http.problem_json import PROBLEM_TYPE
 from api.http.route_classes import with_headers
 from engine.flow.contract import FILE_AS_OBJECT, example_payload, input_fields, payload_schema, result_schema
@@ -150,6 +151,9 @@ def whole_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
         _mend(operation)
     for operation in operations:
         _add_request_id(operation, operations)
+    for path, calls in document["paths"].items():
+        for method, operation in calls.items():
+            _fit_examples(path, method.upper(), operation)
     for schema in document["components"]["schemas"].values():
         if "examples" in schema:
             schema["examples"] = [_with_nulls(schema, one) for one in schema["examples"]]
@@ -305,6 +309,30 @@ def _add_request_id(operation: dict[str, Any], operations: Sequence[Mapping[str,
     parameters = operation.setdefault("parameters", [])
     if declared not in parameters:
         parameters.append(declared)
+
+
+def _fit_examples(path: str, method: str, operation: dict[str, Any]) -> None:
+    """Makes the examples of problems those of this call. Before they are the same for all calls."""
+    name = operation["operationId"]
+    answers = operation["responses"]
+    kinds = [kind for status, answer in answers.items() if status < "3" for kind in answer.get("content", ())]
+    ids = re.findall(r"\{(\w+)\}", path)
+    takes = [one["name"] for one in operation["parameters"] if one["in"] == "query"]
+    details = {
+        "method_not_allowed": f"PUT was sent; allowed here: {'GET, HEAD' if method == 'GET' else method}",
+        "not_acceptable": f"This call answers with {kinds[0]}",
+        **({"not_found": NOT_FOUND[ids[-1]]} if ids else {}),
+        **OF_CALLS.get(name, {}),
+    }
+    if "wait" not in takes:
+        known = ", ".join(takes) or "none"
+        details["invalid_parameter"] = f"`page` is no parameter of this address; it takes {known}"
+    for status, answer in answers.items():
+        for code, example in answer["content"][PROBLEM_TYPE]["examples"].items() if status >= "4" else ():
+            value = example["value"]
+            value["detail"] = details.get(code, value["detail"])
+            if code == "validation_failed":
+                value["errors"][0] |= WRONG_FIELDS.get(name, {})
 
 
 def _streams(paths: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -38,3 +38,25 @@ DETAILS: dict[str, str] = {
     RefusalCode.RATE_LIMITED: "The key “Website” may send 50 requests a second. Wait a second, and ask with `?wait=30` instead of often. "
     "Another plan takes more; the owner chooses it under Settings, Limits and plan",
 }
+
+#: What `not_found` says in place of this, by the last parameter in the path of the call.
+NOT_FOUND: dict[str, str] = {
+    "flow_id": "No flow has the id 'flow_8kWq2ZsXc4VbN1mLpT7rYe'. GET /public/v1/flows lists the flows that this key may call",
+    "job_id": DETAILS[RefusalCode.NOT_FOUND],
+    "question_id": "No question has the id 'ask_7VdA3nXq8TfW2LrKc0ZbYp'",
+    "batch_id": "No batch has the id 'batch_5TfWqK8nXr2LcZbYp0VdA3'",
+    "file_id": "No file has the id 'file_1A2b3C4d5E6f7G8h9I0jKl'",
+}
+#: What the examples of a call say in place of this, by its operationId.
+OF_CALLS: dict[str, dict[str, str]] = {
+    "upload_file": {
+        RefusalCode.UNSUPPORTED_MEDIA_TYPE: "It came as text/plain. Send the file as multipart/form-data, the only part of a form, as "
+        "`curl -F file=@report.pdf` does",
+        RefusalCode.IDEMPOTENCY_KEY_REUSED: "The file or its name differs from that of the first request. Use a new key for a new request",
+    }
+}
+#: The wrong field of `validation_failed` of a call, by its operationId.
+WRONG_FIELDS: dict[str, dict[str, str]] = {
+    "run_flow_batch": {"pointer": "/items/1/max_pages"},
+    "answer_question": {"pointer": "/approved", "detail": "must be true or false"},
+}

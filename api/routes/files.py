@@ -46,7 +46,8 @@ _FORM = {
 
 
 #: The bytes of a file, and the headers that tell about them.
-_BYTES: dict[str, Any] = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_BYTES: dict[str, Any] = {"content": {"*/*": _BINARY, "application/octet-stream": _BINARY}}
 _ABOUT_BYTES = (
     "Accept-Ranges",
     "Content-Disposition",

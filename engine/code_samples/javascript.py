@@ -20,10 +20,11 @@ _NEEDS_KEY = """\
 if (!process.env.FLOWPORT_API_KEY) throw new Error("Set FLOWPORT_API_KEY to your API key first");
 """
 _KEY_HEADER = "const HEADERS = { Authorization: `Bearer ${process.env.FLOWPORT_API_KEY}` };\n"
-#: The function that every sample but those of `one_call` and of events sends its requests with. `_call_function` makes it.
-_CALL = """\
-const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-
+_SLEEP = "const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));\n"
+#: The function that every sample but those of `one_call`, of events and of lines sends its requests with. `_call_function` makes it.
+_CALL = (
+    f"{_SLEEP}\n"
+    """\
 // One request; returns the WHAT of its answer. Sent again when the server is busy (429) or away, or does not answer in time:
 // later each time.
 async function call(method, url, { headers, body } = {}) {
@@ -50,6 +51,7 @@ READ
   }
 }
 """
+)
 #: What `call` returns: its name in the comment, and the lines that read it.
 _AS_TEXT = (
     "text",
@@ -139,6 +141,8 @@ def call(sample: SampleCall) -> str:
     """Returns a sample for one call that prints its response."""
     if sample.answers == "events":
         return _events(sample.url)
+    if sample.answers == "lines":
+        return _lines(sample.url)
     headers = [
         *(['"Content-Type": "application/json"'] if sample.body is not None else []),
         *(['"Idempotency-Key": randomUUID()'] if sample.with_idempotency_key else []),
@@ -153,14 +157,13 @@ def call(sample: SampleCall) -> str:
         options += "}"
     shown = {
         "json": "    console.log(JSON.stringify(JSON.parse(text), null, 2));",
-        "lines": '    for (const line of text.split("\\n").filter(Boolean)) console.log(JSON.parse(line));',
         "nothing": '    console.log(text || "done");',
     }[sample.answers]
     calling = f"call({quoted(sample.method)}, {quoted(sample.url)}{options})"
     if sample.with_idempotency_key:
         calling = f'import("node:crypto")\n  .then(({{ randomUUID }}) => {indented(calling)})'
     return f"""\
-{_head(YOUR_KEY if sample.needs_key else None)}{_call_function(needs_key=sample.needs_key, moves_much=sample.answers == "lines")}
+{_head(YOUR_KEY if sample.needs_key else None)}{_call_function(needs_key=sample.needs_key)}
 {calling}
   .then((text) => {{
 {shown}
@@ -208,12 +211,23 @@ answer()
 {_CATCH}"""
 
 
+#: What a sample does with the head of an answer that it reads piece by piece.
+_LOOK_AT_HEAD = """\
+      asked = Number(answer.headers.get("Retry-After")) || 0;
+      let again = [502, 503, 504].includes(answer.status) || (answer.status === 429 && asked > 0);
+      again ||= [408, 500].includes(answer.status) && failures < 2; // these seldom pass by themselves
+      if (!answer.ok && !again) {
+        throw Object.assign(new Error(`HTTP ${answer.status}: ${await answer.text()}`), { final: true });
+      }
+      let text = "";
+"""
+
+
 def _events(url: str) -> str:
     return f"""\
 {_head()}{_NEEDS_KEY}const URL_OF_EVENTS = {quoted(url)};
 const HEADERS = {{ Authorization: `Bearer ${{process.env.FLOWPORT_API_KEY}}`, Accept: "text/event-stream" }};
-const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-
+{_SLEEP}
 // Yields [name, data] of every event; goes on after the last one when the connection is lost. Ends with the job.
 async function* events(url) {{
   let last = "0";
@@ -223,13 +237,7 @@ async function* events(url) {{
     const timer = setTimeout(() => silent.abort(), 60_000);
     try {{
       const answer = await fetch(url, {{ headers: {{ ...HEADERS, "Last-Event-ID": last }}, signal: silent.signal }});
-      asked = Number(answer.headers.get("Retry-After")) || 0;
-      let again = [502, 503, 504].includes(answer.status) || (answer.status === 429 && asked > 0);
-      again ||= [408, 500].includes(answer.status) && failures < 2; // these seldom pass by themselves
-      if (!answer.ok && !again) {{
-        throw Object.assign(new Error(`HTTP ${{answer.status}}: ${{await answer.text()}}`), {{ final: true }});
-      }}
-      let text = "";
+{_LOOK_AT_HEAD}\
       for await (const piece of answer.ok ? answer.body.pipeThrough(new TextDecoderStream()) : []) {{
         timer.refresh();
         const blocks = (text + piece).split("\\n\\n");
@@ -256,6 +264,49 @@ async function* events(url) {{
 
 (async () => {{
   for await (const [name, data] of events(URL_OF_EVENTS)) console.log(name, data);
+}})().catch((error) => {{
+  console.error(error.message);
+  process.exitCode = 1;
+}});
+"""
+
+
+def _lines(url: str) -> str:
+    return f"""\
+{_head()}{_NEEDS_KEY}const URL_OF_RESULTS = {quoted(url)};
+{_KEY_HEADER}{_SLEEP}
+// Yields the line of every item; goes on after the last one when the connection is lost.
+async function* results(url) {{
+  let after = "";
+  for (let failures = 0; failures < 10; ) {{
+    const askedAfter = after;
+    let asked = 0;
+    try {{
+      const answer = await fetch(url + after, {{ headers: HEADERS, signal: AbortSignal.timeout(1_200_000) }});
+{_LOOK_AT_HEAD}\
+      for await (const piece of answer.ok ? answer.body.pipeThrough(new TextDecoderStream()) : []) {{
+        const lines = (text + piece).split("\\n");
+        text = lines.pop(); // a line that broke off is asked for again
+        for (const line of lines) {{
+          const item = JSON.parse(line);
+          after = `?after=${{item.item_index}}`;
+          failures = 0;
+          yield item;
+        }}
+      }}
+      if (answer.ok && after === askedAfter && !text) return; // no item is left: an early end may look like the whole
+      if (answer.ok && after !== askedAfter) continue;
+    }} catch (error) {{
+      if (error.final) throw error;
+    }}
+    failures += 1;
+    await sleep(Math.max(asked, Math.min(2 ** failures, 30)));
+  }}
+  throw new Error("The connection was lost too often");
+}}
+
+(async () => {{
+  for await (const item of results(URL_OF_RESULTS)) console.log(item);
 }})().catch((error) => {{
   console.error(error.message);
   process.exitCode = 1;

@@ -7,8 +7,12 @@ from typing import Any
 from engine.code_samples.payloads import FileToSend, SampleCall, has_files
 from engine.code_samples.quoting import DOWNLOADED, UPLOADED, YOUR_KEY, question_of, quoted, shell_word
 
+_NEEDS_KEY = """\
+if not os.environ.get("FLOWPORT_API_KEY"):
+    raise SystemExit("Set FLOWPORT_API_KEY to your API key first")
+"""
 _SESSION = "session = requests.Session()\n"
-_KEY_HEADER = 'session.headers["Authorization"] = "Bearer " + os.environ["FLOWPORT_API_KEY"]\n'
+_KEY_HEADER = f'{_NEEDS_KEY}session.headers["Authorization"] = "Bearer " + os.environ["FLOWPORT_API_KEY"]\n'
 _CALL_FUNCTION = '''\
 
 def call(method, url, **options):
@@ -86,6 +90,7 @@ import os
 {"from urllib.parse import urljoin" + chr(10) if has_files(payload) else ""}
 import requests
 
+{_NEEDS_KEY}
 {_plain_upload_function(endpoint, payload)}answer = requests.post(
     {quoted(endpoint)},
     params={{"wait": 60}},  # seconds to wait for the result
@@ -106,6 +111,8 @@ def call(sample: SampleCall) -> str:
     """Returns a sample for one call that prints its response."""
     if sample.answers == "events":
         return _events(sample.url)
+    if sample.answers == "lines":
+        return _lines(sample.url)
     sent = ""
     if sample.body is not None:
         sent += f", json={_value(sample.body)}"
@@ -113,7 +120,6 @@ def call(sample: SampleCall) -> str:
         sent += ', headers={"Idempotency-Key": str(uuid.uuid4())}'
     shown = {
         "json": "print(json.dumps(answer.json(), indent=2))",
-        "lines": "for line in answer.iter_lines():\n    print(json.loads(line))",
         "nothing": "print(answer.status_code)",
     }[sample.answers]
     imports = [*(["uuid"] if sample.with_idempotency_key else []), *(["json"] if "json." in shown else [])]
@@ -164,19 +170,25 @@ if question["status"] != ("approved" if ANSWER["approved"] else "refused"):
 '''
 
 
+#: What a sample does with the head of an answer that it reads piece by piece.
+_LOOK_AT_HEAD = """\
+                asked = answer.headers.get("Retry-After", "")
+                again = answer.status_code in (502, 503, 504) or (answer.status_code == 429 and asked != "")
+                again = again or (answer.status_code in (408, 500) and failures < 2)  # these seldom pass by themselves
+                if not answer.ok and not again:
+                    raise SystemExit(f"HTTP {answer.status_code}: {answer.text}")
+"""
+_PAUSE = """\
+        except LOST:
+            pass
+        failures += 1
+        time.sleep(max(int(asked) if asked.isdigit() else 0, min(2**failures, 30)))
+"""
+
+
 def _events(url: str) -> str:
     return f'''\
-# Before: pip install requests
-# The key comes from the environment: export FLOWPORT_API_KEY={shell_word(YOUR_KEY)}
-import json
-import os
-import time
-
-import requests
-
-URL = {quoted(url)}
-HEADERS = {{"Authorization": "Bearer " + os.environ["FLOWPORT_API_KEY"], "Accept": "text/event-stream"}}
-LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+{_head_of_stream(url, "text/event-stream")}LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 
 
 def events(url):
@@ -187,11 +199,7 @@ def events(url):
         try:
             # Every 15 seconds something comes, so 60 silent seconds are a lost connection.
             with requests.get(url, headers={{**HEADERS, "Last-Event-ID": last}}, stream=True, timeout=(10, 60)) as answer:
-                asked = answer.headers.get("Retry-After", "")
-                again = answer.status_code in (502, 503, 504) or (answer.status_code == 429 and asked != "")
-                again = again or (answer.status_code in (408, 500) and failures < 2)  # these seldom pass by themselves
-                if not answer.ok and not again:
-                    raise SystemExit(f"HTTP {{answer.status_code}}: {{answer.text}}")
+{_LOOK_AT_HEAD}\
                 event = {{}}
                 for line in answer.iter_lines() if answer.ok else ():
                     field, _, value = line.decode().partition(": ")
@@ -205,16 +213,62 @@ def events(url):
                         if event["event"] in ("job.completed", "job.failed", "job.cancelled"):
                             return
                     event = {{}}
-        except LOST:
-            pass
-        failures += 1
-        time.sleep(max(int(asked) if asked.isdigit() else 0, min(2**failures, 30)))
+{_PAUSE}\
     raise SystemExit("The stream was lost too often")
 
 
 for name, data in events(URL):
     print(name, data)
 '''
+
+
+def _lines(url: str) -> str:
+    return f'''\
+{_head_of_stream(url, "application/x-ndjson")}LOST = (
+    *(requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError),
+    *(json.JSONDecodeError, UnicodeDecodeError),  # of a line that broke off
+)
+
+
+def results(url):
+    """Yields the line of every item; goes on after the last one when the connection is lost."""
+    after, failures = {{}}, 0
+    while failures < 10:
+        asked, asked_after = "", after
+        try:
+            with requests.get(url, headers=HEADERS, params=after, stream=True, timeout=300) as answer:
+{_LOOK_AT_HEAD}\
+                for line in answer.iter_lines() if answer.ok else ():
+                    item = json.loads(line)
+                    after, failures = {{"after": item["item_index"]}}, 0
+                    yield item
+                if answer.ok and after == asked_after:
+                    return  # no item is left: an answer that ends early may look like a whole one
+                if answer.ok:
+                    continue
+{_PAUSE}\
+    raise SystemExit("The connection was lost too often")
+
+
+for item in results(URL):
+    print(item)
+'''
+
+
+def _head_of_stream(url: str, accept: str) -> str:
+    return f"""\
+# Before: pip install requests
+# The key comes from the environment: export FLOWPORT_API_KEY={shell_word(YOUR_KEY)}
+import json
+import os
+import time
+
+import requests
+
+{_NEEDS_KEY}
+URL = {quoted(url)}
+HEADERS = {{"Authorization": "Bearer " + os.environ["FLOWPORT_API_KEY"], "Accept": "{accept}"}}
+"""
 
 
 def upload(url: str) -> str:

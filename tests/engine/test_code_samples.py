@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from engine.code_samples import (
     one_call_examples,
     upload_examples,
 )
-from tests.stand_ins.public_api import PAYLOAD, Endpoint
+from tests.stand_ins.public_api import BATCH_TOTAL, PAYLOAD, Endpoint
 
 KEY = "fp_live_ExampleExampleExampleExampleEx123456"
 
@@ -217,6 +218,58 @@ def test_a_stream_that_falls_silent_is_asked_for_again(language: str, endpoint: 
     assert [done.stdout.count(name) for name in ("job.queued", "step.delta", "job.completed")] == [1, 1, 1]
 
 
+def results_sample(language: str, endpoint: Endpoint) -> str:
+    url = endpoint.address.replace("/flows/execute/flow_1", "/batches/batch_1/results")
+    text = getattr(call_examples("GET", url, answers="lines"), language)
+    return text.replace("2**failures", "0").replace("2 ** failures", "0")
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["with an error", "like a whole answer"])
+@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.process
+def test_the_results_of_a_batch_go_on_after_a_lost_connection_without_gap_or_repeat(
+    language: str, seen: bool, endpoint: Endpoint, tmp_path: Path
+):
+    endpoint.cut_is_seen = seen
+
+    done = run_text(language, results_sample(language, endpoint), tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"item_index\W+(\d+)", done.stdout) == [str(index) for index in range(BATCH_TOTAL)]
+    assert endpoint.asked_after[0] == ""
+    assert len(set(endpoint.asked_after)) == len(endpoint.asked_after), "each call begins behind the last line"
+    assert endpoint.asked_after[-1] == f"after={BATCH_TOTAL - 1}"
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["with an error", "like a whole answer"])
+@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.process
+def test_the_results_of_a_batch_are_given_up_when_no_line_comes_whole(
+    language: str, seen: bool, endpoint: Endpoint, tmp_path: Path
+):
+    endpoint.cut, endpoint.cut_is_seen = 300, seen
+
+    done = run_text(language, results_sample(language, endpoint), tmp_path)
+
+    assert done.returncode == 1
+    assert "The connection was lost too often" in done.stderr
+    assert len(endpoint.asked_after) == 10
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["with an error", "like a whole answer"])
+@pytest.mark.process
+def test_the_guide_reads_the_results_of_a_batch_after_a_lost_connection(seen: bool, endpoint: Endpoint, tmp_path: Path):
+    endpoint.cut_is_seen = seen
+    guide = (Path(__file__).parents[2] / "assets/help/batch.md").read_text(encoding="utf-8")
+    text = guide.partition("```python\n")[2].partition("```")[0]
+    address = endpoint.address.removesuffix("/flows/execute/flow_1")
+
+    done = run_text("python", text.replace("https://flows.example.com/public/v1", address), tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [str(index) for index in range(BATCH_TOTAL)]
+
+
 @pytest.mark.parametrize("status", [408, 500])
 @pytest.mark.parametrize("language", ["curl", "python", "javascript"])
 @pytest.mark.process
@@ -396,15 +449,22 @@ def test_a_stream_that_seldom_comes_is_asked_for_three_times(language: str, endp
     assert len(endpoint.streams) == 3
 
 
+@pytest.mark.parametrize("answers", ["json", "lines", "events", "one call"])
 @pytest.mark.parametrize("language", ["curl", "python", "javascript"])
 @pytest.mark.process
-def test_without_a_key_an_example_says_so_and_sends_nothing(language: str, endpoint: Endpoint, tmp_path: Path):
-    text = getattr(code_examples(endpoint.address, PAYLOAD), language)
+def test_without_a_key_an_example_says_so_and_sends_nothing(
+    language: str, answers: Any, endpoint: Endpoint, tmp_path: Path
+):
+    if answers == "one call":
+        examples = one_call_examples(endpoint.address, PAYLOAD)
+    else:
+        examples = call_examples("GET", endpoint.address, answers=answers)
 
-    done = run_text(language, text, tmp_path, key=None)
+    done = run_text(language, getattr(examples, language), tmp_path, key=None)
 
     assert done.returncode != 0
-    assert "FLOWPORT_API_KEY" in done.stderr
+    assert re.search("FLOWPORT_API_KEY.*to your API key first", done.stderr)
+    assert "Traceback" not in done.stderr
     assert endpoint.submits == []
 
 

@@ -20,6 +20,9 @@ PAYLOAD = {
     "execution_time_seconds": None,
 }
 
+#: The number of items of the batch.
+BATCH_TOTAL = 60
+
 
 class Endpoint(ThreadingHTTPServer):
     """A server with the public API's behaviour: 429 first, then 202; the job is processing once, then has the status in
@@ -58,6 +61,11 @@ class Endpoint(ThreadingHTTPServer):
         self.answers: list[dict[str, Any]] = []
         self.uploads: list[bytes] = []
         self.stream_times: list[float] = []
+        #: Each answer with the results of a batch of 60 items is cut after so many bytes; the cut may be seen, or not.
+        self.cut = 4000
+        self.cut_is_seen = True
+        #: The query of each call for these results.
+        self.asked_after: list[str] = []
         self.over = threading.Event()
         self.streams: list[str | None] = []
 
@@ -86,6 +94,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.keys.add(self.headers["Authorization"])
         self.server.idempotency_keys.append(self.headers["Idempotency-Key"])
         self.server.submits.append(json.loads(body))
+        if self.path.endswith("/batch"):
+            self._answer(202, {"batch_id": "batch_1", "status": "queued", "total": BATCH_TOTAL}, {})
+            return
         if self.server.silent and len(self.server.submits) == 1:
             self._say_nothing()
             return
@@ -131,6 +142,12 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self.path.endswith("/events"):
             self._stream()
+            return
+        if "/results" in self.path:
+            self._results()
+            return
+        if "/batches/" in self.path:
+            self._answer(200, {"batch_id": "batch_1", "status": "completed", "total": BATCH_TOTAL}, {})
             return
         if "/questions" in self.path:
             first = "cursor=" not in self.path
@@ -191,6 +208,25 @@ class _Handler(BaseHTTPRequestHandler):
             self._say_nothing()
         if self.server.torn and len(self.server.streams) == 1:
             self.wfile.write(b"id: 3\nevent: job.completed\n")
+
+    def _results(self) -> None:
+        self.server.asked_after.append(self.path.partition("?")[2])
+        after = int(self.path.partition("after=")[2] or -1)
+        lines = [
+            json.dumps(
+                {"item_index": index, "status": "completed", "result": {"text": "ü" * 200}, "error": None},
+                ensure_ascii=False,
+            )
+            for index in range(after + 1, BATCH_TOTAL)
+        ]
+        content = "".join(f"{line}\n" for line in lines).encode()
+        self.protocol_version = "HTTP/1.1" if self.server.cut_is_seen else "HTTP/1.0"
+        self.close_connection = True
+        self.send_response(200)
+        if self.server.cut_is_seen:
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content[: self.server.cut])
 
     def _answer(self, status: int, body: dict[str, Any], headers: dict[str, str]) -> None:
         content = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()

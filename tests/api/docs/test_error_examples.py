@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
+from api.app import api_document
 from api.docs.job_error_texts import JOB_ERROR_EXAMPLES
-from api.http.problem_json import PUBLISHED, problem_example
+from api.http.problem_json import PROBLEM_TYPE, PUBLISHED, problem_example
 from engine.core.error_codes import JobErrorCode, RefusalCode
 from engine.jobs.job_views import published_code
 from engine.outbound.client import OutboundClient, OutboundFailed, OutboundRefused
@@ -72,7 +74,7 @@ BY_REQUEST = {
 
 def same(text: str) -> str:
     """Returns a text with numbers, ids and names of keys all alike."""
-    text = re.sub(r"\b(job|flow|file|batch|req)_\w+", "ID", text)
+    text = re.sub(r"\b(job|flow|file|batch|ask|req)_\w+", "ID", text)
     return re.sub(r"\d[\d,.]*", "0", re.sub(r"“[^”]*”|API key \w+", "NAME", text))
 
 
@@ -153,6 +155,52 @@ async def test_the_example_of_a_refusal_is_the_answer_of_the_server(house: House
         told = {name: value for name, value in response.json().items() if name != "request_id"}
         example = {name: value for name, value in EXAMPLES[code].items() if name != "request_id"}
         assert comparable(told) == comparable(example)
+
+
+async def test_the_examples_of_each_call_in_the_document_are_its_answers(house: House):
+    house.api.state.context.rates.clock = itertools.count().__next__
+    job = (await house.submit()).json()["job_id"]
+    flow = f"/flows/execute/{house.flow_id}"
+    form = {"Content-Type": "multipart/form-data; boundary=x", "Idempotency-Key": "k"}
+    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.pdf"\r\n\r\n%d\r\n--x--\r\n'
+    await house.post("/files", content=part % 1, headers=form)
+    bodies: dict[str, Any] = {
+        "run_flow": {"json": {"url": "https://a.example"}},
+        "run_flow_batch": {"json": {"items": [{"url": "https://a.example"}]}},
+        "answer_question": {"json": {"approved": True}},
+    }
+    wrong = {"url": "https://a.example", "max_pages": "5"}
+    own = {
+        "run_flow_batch": [await house.post(f"{flow}/batch", {"items": [{"url": "https://a.example"}, wrong]})],
+        "answer_question": [await house.post(f"/jobs/{job}/questions/ask_1/answer", {"approved": "yes"})],
+        "upload_file": [
+            await house.post("/files", content=part % 2, headers=form),
+            await house.post("/files", content=b"a", headers={"Content-Type": "text/plain"}),
+        ],
+    }
+    for path, calls in api_document()["paths"].items():
+        at = path.removeprefix("/public/v1").replace("{job_id}/questions/{", f"{job}/questions/{{")
+        at = re.sub(r"\{(\w+)_id\}", r"\1_1", at).replace("question_1", "ask_1")
+        for method, call in calls.items():
+            name = call["operationId"]
+            examples = {
+                code: example["value"]
+                for answer in call["responses"].values()
+                for code, example in answer.get("content", {}).get(PROBLEM_TYPE, {}).get("examples", {}).items()
+            }
+            query = "wait=x" if any(one["name"] == "wait" for one in call["parameters"]) else "page=2"
+            answers = [
+                *own.get(name, ()),
+                await house._call("PUT", at, None),
+                await house._call(method.upper(), f"{at}?{query}", None, **bodies.get(name, {})),
+            ]
+            if "not_acceptable" in examples:
+                answers.append(await house._call(method.upper(), at, None, headers={"Accept": "image/png"}))
+            if "not_found" in examples:
+                answers.append(await house._call(method.upper(), at, None, **bodies.get(name, {})))
+            for answer in answers:
+                told, example = answer.json(), examples[answer.json()["code"]]
+                assert comparable(told | {"request_id": ""}) == comparable(example | {"request_id": ""}), name
 
 
 def comparable(problem: dict[str, Any]) -> dict[str, Any]:

@@ -31,11 +31,9 @@ TEMPLATES = {
 FLOWS = {**TEMPLATES, **{name: file for name, (file, _) in ODD_FLOWS.items()}}
 
 
-#: The generator does not know JSON Lines and files of any kind; these settings make it return text and bytes.
+#: The generator does not know JSON Lines; this setting makes it return text.
 CLIENT = Config.from_sources(
-    ConfigFile(
-        content_type_overrides={"application/x-ndjson": "text/plain", "*/*": "application/octet-stream"}, post_hooks=[]
-    ),
+    ConfigFile(content_type_overrides={"application/x-ndjson": "text/plain"}, post_hooks=[]),
     MetaType.NONE,
     document_source=SERVER,
     file_encoding="utf-8",
