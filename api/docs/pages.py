@@ -370,10 +370,10 @@ class _Docs:
             return RedirectResponse(path.rstrip("/"))
         page = path.removesuffix(".md")
         kind, _, name = page.removeprefix("/docs/").partition("/")
-        if page.removeprefix("/docs/") in _KINDS:
-            return RedirectResponse("/docs.md" if path.endswith(".md") else "/docs")
         if kind == "flows" and await self._person(request) is None:
             return RedirectResponse(f"/sign-in?next={path}", 303)
+        if page.removeprefix("/docs/") in _KINDS:
+            return RedirectResponse("/docs.md" if path.endswith(".md") else "/docs")
         told = f"There is no {_KINDS[kind]} `{name}`." if kind in _KINDS and name else f"There is no page `{page}`."
         if path.endswith((".md", ".json", ".txt")):
             text = f"{told} All pages are listed at {self._base(request)}/llms.txt\n"

@@ -58,9 +58,10 @@ from ui.kit.parts import (
 from ui.kit.text import _, tokens
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, not_twice, nothing_here, opened, times_of
+from ui.parts.answer_words import refused_words
 from ui.parts.ask_owners import asking
 from ui.parts.job_words import environment_word, job_badge, job_state, job_took, trigger_badge, version_words
-from ui.parts.question_cards import Asked, QuestionCards, outcome_words, refused_words
+from ui.parts.question_cards import Asked, QuestionCards, outcome_words
 from ui.parts.value_view import answer_view
 from ui.parts.written_rows import WrittenRows, tables_of
 from ui.pulse import RepeatedCall

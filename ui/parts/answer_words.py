@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from engine.core.clock import DAY, HOUR, MINUTE
 from engine.flow.after_answer import AfterAnswer
 from storage.questions import QuestionRow
@@ -61,3 +63,13 @@ def now_words(after: AfterAnswer, *, approved: bool) -> str:
     return _(
         "The steps after the approval do not run. Whoever called the flow gets its answer without what they would have given."
     )
+
+
+def refused_words(questions: Sequence[QuestionRow]) -> str:
+    """`Refused by Ada`, for the first question of a job that was refused; "" when none was."""
+    refused = next((one for one in questions if one.outcome == "refused"), None)
+    if refused is None:
+        return ""
+    if refused.expired or not refused.answered_by:
+        return _("Refused: nobody answered in time")
+    return _("Refused by {answered_by}").format(answered_by=refused.answered_by)

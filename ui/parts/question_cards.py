@@ -336,16 +336,6 @@ def outcome_words(question: QuestionRow) -> tuple[str, str]:
     return state, _("{said}, nobody answered").format(said=said) if question.expired else said
 
 
-def refused_words(questions: Sequence[QuestionRow]) -> str:
-    """`Refused by Ada`, for the first question of a job that was refused; "" when none was."""
-    refused = next((one for one in questions if one.outcome == "refused"), None)
-    if refused is None:
-        return ""
-    if refused.expired or not refused.answered_by:
-        return _("Refused: nobody answered in time")
-    return _("Refused by {answered_by}").format(answered_by=refused.answered_by)
-
-
 def first_values(question: QuestionRow) -> str:
     """The first short values that a question showed, as they were approved, so that questions of one title can be told
     apart: `Mill & Sons, 612, GBP`.

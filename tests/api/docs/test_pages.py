@@ -237,7 +237,7 @@ async def test_an_unknown_address_says_what_is_missing_and_leads_to_the_index(cl
     assert as_text.text.replace("`", "") == f"{told} All pages are listed at http://flows.test/llms.txt\n"
 
 
-@pytest.mark.parametrize("kind", ["guides", "api", "errors", "flows"])
+@pytest.mark.parametrize("kind", ["guides", "api", "errors"])
 async def test_an_address_without_its_last_part_leads_to_the_index(client, kind):
     for path, leads_to in ((f"/docs/{kind}", "/docs"), (f"/docs/{kind}.md", "/docs.md")):
         answer = await client.get(path)

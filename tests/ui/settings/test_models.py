@@ -65,6 +65,12 @@ def prompting(model: str) -> dict:
     return file
 
 
+CHARGES = (
+    "This takes a key from the provider of the model, for which it charges. When you have none, ask whoever looks after"
+    " such accounts where you work. Until then everything works with made-up answers."
+)
+
+
 def seen(user: User, text: str) -> bool:
     """Whether the text is on the page and no element around it is hidden."""
     assert user.client is not None
@@ -107,7 +113,7 @@ async def test_the_form_follows_the_provider(site: Site, user: User, provider: s
     box(user, "Provider").value = provider
     assert seen(user, known.key_page or "Keys are made at") is bool(known.key_page)
     assert seen(user, "API version") is (known.wire == "azure")
-    assert seen(user, "This takes a key from the provider") is known.needs_key
+    assert seen(user, CHARGES) is known.needs_key
     assert box(user, "Base URL").props["placeholder"] == known.address_hint or known.address
     assert box(user, "Calls at once").value == "7", "what was written stays"
     named = "Deployments" if known.wire == "azure" else "More models"

@@ -25,7 +25,8 @@ from tests.factories import asks_person
 from tests.logical_time import pass_time
 from tests.ui.arrange import accepted, buttons, page_text, press, until
 from tests.ui.conftest import Site
-from ui.parts.question_cards import first_values, refused_words
+from ui.parts.answer_words import refused_words
+from ui.parts.question_cards import first_values
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -31,8 +31,8 @@ from ui.kit.parts import STATES
 from ui.kit.text import _
 from ui.page_session import COOKIE, App
 from ui.page_shell import nothing_here
+from ui.parts.answer_words import refused_words
 from ui.parts.job_words import job_state
-from ui.parts.question_cards import refused_words
 
 PATH = "/playground/batches/{batch_id}/results.csv"
 PIECE = 100

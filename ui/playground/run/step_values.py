@@ -22,8 +22,8 @@ from ui.kit.parts import button, icon, note, words
 from ui.kit.text import Reader, _
 from ui.page_session import PageSession
 from ui.parts.agent_trace import AgentTrace, draw_looked_up
+from ui.parts.answer_words import refused_words
 from ui.parts.open_drafts import OpenDraft
-from ui.parts.question_cards import refused_words
 from ui.parts.same_texts import same_texts_note, step_with_same_texts
 from ui.parts.value_view import answer_view
 from ui.parts.written_rows import WrittenRows
