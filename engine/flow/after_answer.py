@@ -9,7 +9,8 @@ from engine.flow.document import Document
 
 #: A step that only brings ways together does nothing that somebody waits for: what comes after it is named.
 _JOINS = "first_value"
-#: The ports of an Approval.
+#: The type of an Approval, and its ports.
+APPROVAL = "approval"
 APPROVED, REFUSED = "approved", "refused"
 
 

@@ -8,9 +8,10 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from engine.flow.after_answer import APPROVAL
 from engine.flow.branches import CONDITION, Branches, Side, branches_of, fields_read, lacking_fields, other_side
 from engine.flow.document import Document, Node
-from engine.flow.edits import Op, add_node, apply_ops, new_edge, update_node
+from engine.flow.edits import Op, add_node, apply_ops, new_edge, put_before, update_node
 from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog
 from engine.flow.output_schemas import FIRST_VALUE, out_schema, schema_at
@@ -19,7 +20,6 @@ from engine.flow.references import Reference, find_references, only_reference
 
 ANSWER = "text_template"
 SET_FIELDS = "set_fields"
-APPROVAL = "approval"
 
 #: Names of fields that hold the text of an answer, the likeliest first.
 ANSWER_NAMES: Final = "answer reply response text message body content result output summary"
@@ -105,7 +105,8 @@ def _shown_output(document: Document, catalog: Catalog, branches: Branches, side
     output, edge, shown = branches.output, branches.into_output(side), shown_before(branches, side, catalog)
     if output is None or edge is None or not shown:
         return []
-    node_id, ops = add_node(document, catalog[FIRST_VALUE], catalog, between=edge.id)
+    others = [led for led in document.edges if led.target == output.id and led.id != edge.id]
+    node_id, ops = put_before(document, catalog[FIRST_VALUE], catalog, [edge, *others])
     if len(shown) == 1:
         instead = {one: Reference(node_id, "out") for one in shown}
         values: list[JsonValue] = [*map(str, shown), *shown.values()]
@@ -116,10 +117,6 @@ def _shown_output(document: Document, catalog: Catalog, branches: Branches, side
             {str(one.path[-1]): value for one, value in shown.items()},
         ]
     _name_joiner(ops, values)
-    for led in document.edges:
-        if led.target == output.id and led.id != edge.id:
-            ops.append({"op": "removeEdge", "edge": led.model_dump()})
-            ops.append({"op": "addEdge", "edge": new_edge(led.source, node_id, led.source_port)})
     ops.append(update_node(output, inputs=change_references(output, catalog[output.type], instead.get)))
     return ops
 

@@ -7,15 +7,15 @@ The operations are one edit, so that one undo takes them back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from engine.flow.branch_edits import SET_FIELDS
-from engine.flow.document import Document, Edge, Node
-from engine.flow.edits import Op, add_node, apply_ops, new_edge, update_node
+from engine.flow.document import Document, Node
+from engine.flow.edits import Op, add_node, apply_ops, new_edge, put_before, update_node
 from engine.flow.graph import Graph
 from engine.flow.lists import API_OUTPUT, FLATTEN, SPLITTER, ListScopes
 from engine.flow.node_context import Json
-from engine.flow.node_type import Catalog, NodeType
+from engine.flow.node_type import Catalog
 from engine.flow.references import Reference, find_references
 from engine.flow.value_types import type_of, without_types
 
@@ -40,7 +40,7 @@ def collect_before_ops(document: Document, node_id: str, catalog: Catalog) -> li
     edges = [edge for edge in document.edges if edge.target == node_id and scopes.gives[edge.source]]
     if not edges:
         return []
-    collect_id, ops = _put_before(document, kind, catalog, edges)
+    collect_id, ops = put_before(document, kind, catalog, edges)
     per_item = [name for name in output.inputs if _uses(output, name, scopes)]
     value: Json = given_by(document.node(edges[0].source))
     if per_item:
@@ -104,7 +104,7 @@ def row_per_item_ops(
     edges = [edge for edge in document.edges if edge.target == node_id]
     if each is None or collect is None or not edges:
         return []
-    each_id, ops = _put_before(document, each, catalog, edges)
+    each_id, ops = put_before(document, each, catalog, edges)
     after = apply_ops(document, ops)
     splitter, sink = after.node(each_id), after.node(node_id)
     assert splitter is not None
@@ -150,15 +150,6 @@ def _uses(output: Node, name: str, scopes: ListScopes) -> bool:
     return any(isinstance(one, Reference) and bool(scopes.gives.get(one.node_id)) for _at, one in found)
 
 
-def _put_before(document: Document, kind: NodeType, catalog: Catalog, edges: Sequence[Edge]) -> tuple[str, list[Op]]:
-    """Returns the id and the operations of a node in the middle of these connections into one node."""
-    node_id, ops = add_node(document, kind, catalog, between=edges[0].id)
-    for edge in edges[1:]:
-        ops.append({"op": "removeEdge", "edge": edge.model_dump()})
-        ops.append({"op": "addEdge", "edge": new_edge(edge.source, node_id, edge.source_port)})
-    return node_id, ops
-
-
 def _together(
     document: Document, output: Node, names: list[str], collect_id: str, catalog: Catalog
 ) -> tuple[Json, list[Op]]:
@@ -171,7 +162,7 @@ def _together(
     kind, edges = catalog.get(SET_FIELDS), [edge for edge in document.edges if edge.target == collect_id]
     if not types or kind is None or not edges:
         return output.inputs[names[0]] if len(names) == 1 else {name: output.inputs[name] for name in names}, []
-    made_id, ops = _put_before(document, kind, catalog, edges)
+    made_id, ops = put_before(document, kind, catalog, edges)
     made = apply_ops(document, ops).node(made_id)
     assert made is not None
     values = {name: output.inputs[name] for name in names}

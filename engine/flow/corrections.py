@@ -8,18 +8,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 from pydantic import JsonValue
 
-from engine.flow.after_answer import APPROVED
+from engine.flow.after_answer import APPROVAL, APPROVED
 from engine.flow.document import MAX_NAME, Document, Node
-from engine.flow.edits import Op, add_node, apply_ops, new_edge, update_node
+from engine.flow.edits import Op, apply_ops, new_edge, put_before, update_node
 from engine.flow.graph import Graph
 from engine.flow.lists import FLATTEN, ListScopes
 from engine.flow.node_type import Catalog
 from engine.flow.output_schemas import FIRST_VALUE
 from engine.flow.reference_edits import change_references, references_of
 from engine.flow.references import Reference, only_reference
-
-APPROVAL = "approval"
-
 
 #: At most as many steps get a First Value by one press; the others are told again.
 _MOST_JOINED = 20
@@ -56,9 +53,8 @@ class LostCorrection(Struct, frozen=True):
 def lost_corrections(used: Document, graph: Graph, scopes: ListScopes, catalog: Catalog) -> Iterator[LostCorrection]:
     """Yields the values whose corrections do not arrive. A step that reads the corrected value too means it so."""
     nodes = {node.id: node for node in used.nodes}
-    reads: dict[
-        str, tuple[set[Reference], set[Reference]]
-    ] = {}  # each step is looked at once, for all Approvals before it
+    #: Each step is looked at once, for all Approvals before it.
+    reads: dict[str, tuple[set[Reference], set[Reference]]] = {}
     for approval in used.nodes:
         made = _made(approval) if approval.type == APPROVAL else {}
         if not made:
@@ -124,14 +120,11 @@ def _reads(node: Node, catalog: Catalog) -> tuple[set[Reference], set[Reference]
 def _joined_ops(document: Document, reader: Node, lost: LostCorrection, catalog: Catalog) -> list[Op]:
     """Puts a First Value before a step, in all of its connections, and has the step read it."""
     leading = [edge for edge in document.edges if edge.target == reader.id]
-    joiner, ops = add_node(document, catalog[FIRST_VALUE], catalog, between=leading[0].id)
+    joiner, ops = put_before(document, catalog[FIRST_VALUE], catalog, leading)
     added = next(op for op in ops if op["op"] == "addNode")
     both = [str(lost.corrected(lost.made)), str(lost.made)]
     added["node"] = {**added["node"], "label": f"Final {lost.name}"[:MAX_NAME], "inputs": {"values": both}}
     ops = [op for op in ops if op["op"] != "updateNode" or op["id"] != joiner or "inputs" not in op["after"]]
-    for edge in leading[1:]:
-        ops.append({"op": "removeEdge", "edge": edge.model_dump()})
-        ops.append({"op": "addEdge", "edge": new_edge(edge.source, joiner, edge.source_port)})
     if reader.type == "api_output" and _may_end_before(reader, document, catalog):
         # API Output runs all the same, and reads the value as it was made.
         port = catalog[node.type].ports[0] if (node := document.node(lost.made.node_id)) else "out"

@@ -278,6 +278,15 @@ def add_node(
     return node_id, ops
 
 
+def put_before(document: Document, kind: NodeType, catalog: Catalog, edges: Sequence[Edge]) -> tuple[str, list[Op]]:
+    """Returns the id and the operations of a node in the middle of these connections into one node."""
+    node_id, ops = add_node(document, kind, catalog, between=edges[0].id)
+    for edge in edges[1:]:
+        ops.append({"op": "removeEdge", "edge": edge.model_dump()})
+        ops.append({"op": "addEdge", "edge": new_edge(edge.source, node_id, edge.source_port)})
+    return node_id, ops
+
+
 def with_room(document: Document, ops: Sequence[Op], node_id: str, catalog: Catalog) -> list[Op]:
     """Returns the operations that add a node, with its place beside the node it comes after, and with the moves of the
     nodes that make room. In a flow without positions every node gets one.

@@ -14,12 +14,12 @@ from pydantic import JsonValue
 
 from engine.core.errors import Problem
 from engine.flow.accept_field import make_optional_ops
-from engine.flow.after_answer import APPROVED
+from engine.flow.after_answer import APPROVAL, APPROVED
 from engine.flow.branch_edits import answer_ops, join_ops, shown_before
 from engine.flow.branches import CONDITION, Branches, other_side
 from engine.flow.collecting import SINK, given_by
 from engine.flow.contract import api_input, input_fields
-from engine.flow.corrections import APPROVAL, lost_corrections, take_corrected_ops
+from engine.flow.corrections import lost_corrections, take_corrected_ops
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op, update_node
 from engine.flow.graph import Graph

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from pydantic.fields import FieldInfo
 
+from engine.flow.after_answer import APPROVAL
 from engine.flow.collecting import row_per_item_ops
 from engine.flow.document import Document
 from engine.flow.edits import Op, update_node
@@ -19,7 +20,6 @@ from engine.flow.value_types import type_of
 from ui.kit.text import _, type_word
 from ui.playground.state.available_data import Datum, Source, earlier_nodes, flat, sources_for
 
-APPROVAL = "approval"
 #: Inputs in which a person writes a sentence of their own.
 _OWN_WORDS = frozenset({(APPROVAL, "title")})
 #: The lowest score of a suggestion that is offered.
