@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
+from engine.core.clock import MINUTE, SECOND
 from engine.flow.document import Node, Policy
 from engine.flow.rules import rule_words
 from engine.flow.value_types import NUMBER, YES_NO, type_of
@@ -29,7 +30,6 @@ _TYPES: Mapping[str, str] = {
     YES_NO: _("{field} is given as yes or no."),
     "": _("{field} is given as it is."),
 }
-MINUTE = 60
 #: Id -> what people call it.
 Names = Mapping[str, str]
 
@@ -113,7 +113,7 @@ def _in_words(value: Any, spec: FieldSpec, names: Names) -> str:  # noqa: PLR091
         return in_short(value) if item is None else ", ".join(_in_words(one, item, names) for one in value)
     if spec.name.endswith("_seconds") and isinstance(value, int | float):
         shorter = f"{number(value)} {_('second') if value == 1 else _('seconds')}"
-        return duration(value) if value >= MINUTE else shorter
+        return duration(value) if value * SECOND >= MINUTE else shorter
     return names.get(value, value) if isinstance(value, str) else in_short(value)
 
 
