@@ -365,6 +365,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             if self.cycle is not before:  # a request that becomes a WebSocket has none
                 self.cycle.transport = JoinedWrites(self.transport, self.loop, self._end_connection)
                 if self.parser.get_http_version() == "1.0":
+                    # uvicorn's cycle has no other place to change an answer
                     self.cycle.send = _send_without_chunks(self.cycle)  # pyright: ignore[reportAttributeAccessIssue]
             self._own_cycle = True
 
@@ -440,7 +441,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         """Called when the client sends nothing more. Returns True while it may still read: then the connection ends after
         the answers to what it has sent.
 
-        A client that has gone looks the same until something is written to it. The wait for the end of a job has at most
+        The base class returns None, which ends the connection. A client that has gone looks the same until something is written to it. The wait for the end of a job has at most
         60 s, and a stream of events writes every 15 s.
         """
         self._has_ended = True

@@ -312,7 +312,7 @@ def _add_request_id(operation: dict[str, Any], operations: Sequence[Mapping[str,
 
 
 def _fit_examples(path: str, method: str, operation: dict[str, Any]) -> None:
-    """Makes the examples of problems those of this call. Before they are the same for all calls."""
+    """Fits the examples of problems to this call. Before that, all calls have the same ones."""
     name = operation["operationId"]
     answers = operation["responses"]
     kinds = [kind for status, answer in answers.items() if status < "3" for kind in answer.get("content", ())]
