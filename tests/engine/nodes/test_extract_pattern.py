@@ -18,10 +18,7 @@ SHOWN = {
     "digits": ("Room 7, floor 12", ["7", "12"]),
     "codes like `AB-1234`": ("Codes AB-1234 and ab-1234", ["AB-1234"]),
     "e-mail addresses": ("Ask bob@shop.example.com, or a.b+c@x-y.org.", ["bob@shop.example.com", "a.b+c@x-y.org"]),
-    "numbers as people write them: 12, 39.90, -€39.90, 1.299,00, 1 299,00": (
-        "12 for 39.90 or 1.299,00 at -5, AB-77, -€3.50. 1 299,00kr, 3 250 g.",
-        ["12", "39.90", "1.299,00", "-5", "77", "-€3.50", "1 299,00", "3", "250"],
-    ),
+    "numbers: 12, 39.90, 1.299,00": ("12 for 39.90 or 1.299,00.", ["12", "39.90", "1.299,00"]),
     "web addresses": (
         "See https://a.example/x?y=1, or (http://b.example).",
         ["https://a.example/x?y=1", "http://b.example"],
