@@ -270,6 +270,8 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
     _pieces = 0
     _body_bytes = 0
     _deadline = math.inf
+    #: When a connection without a request is closed, in the time of the event loop.
+    _idle_until = math.inf
     #: The client was refused or sent too much: everything else it sends is ignored.
     _deaf = False
     _standing = Standing.IN
@@ -295,7 +297,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             if self._deaf or self.transport.is_closing() or self.transport.get_protocol() is not self:
                 return
             self._run += min(MAX_HEAD_BYTES, len(data) - start)
-            self._unset_keepalive_if_required()
+            self._idle_until = math.inf
             self._parse(data[start : start + MAX_HEAD_BYTES])
             if self._run > MAX_HEAD_BYTES:
                 self._refuse(self._too_large())
@@ -398,12 +400,20 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             if not self.flow.write_paused:
                 self._counted.busy(self)
         else:
-            self._deadline = self.loop.time() + self.timeout_keep_alive
+            self._deadline = math.inf
+            self._idle_until = self.loop.time() + self.timeout_keep_alive
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
+        """Does what the base class does, without its timer of each request: `look` closes idle connections."""
         was_last = not self.pipeline
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            if self.pipeline:
+                self._start_asgi_task(*self.pipeline.pop())
+            else:
+                self._idle_until = self.loop.time() + self.timeout_keep_alive
         if self._last is not None:
             if was_last and not self.transport.is_closing():
                 last, self._last = self._last, None
@@ -474,6 +484,8 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
                 self.transport.close()
             else:
                 self._refuse(RequestTimeout() if self._standing is Standing.IN else TooManyConnections())
+        elif now > self._idle_until:
+            self.transport.close()
 
     def make_room(self) -> None:
         """Closes a connection whose request is not complete or has not begun, so that a new one gets its slot."""

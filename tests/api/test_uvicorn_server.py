@@ -257,6 +257,26 @@ async def test_the_rest_of_a_request_that_was_answered_has_a_time(site: Site, li
     assert answer.count(b"HTTP/1.1") == 1
 
 
+@pytest.mark.parametrize("path", ["/", "/unread"])
+async def test_a_connection_without_a_request_is_kept_for_a_while_and_closed_without_a_word(
+    site: Site, path: str
+) -> None:
+    """Also when the rest of a request arrives after its answer."""
+    reader, writer = await site.open()
+    writer.write(head(path, "content-length: 2") + (b"" if path == "/unread" else b"hi"))
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"hi" if path == "/unread" else b"")
+    (connection,) = site.connections._callers
+    assert isinstance(connection, BoundedHttp)
+    while not connection._in_head:
+        await asyncio.sleep(0.01)
+    now = asyncio.get_running_loop().time()
+    connection.look(now + connection.timeout_keep_alive - 1)
+    assert not connection.transport.is_closing()
+    connection.look(now + connection.timeout_keep_alive + 1)
+    assert await reader.read() == (b"" if path == "/unread" else b"hi")
+
+
 @pytest.mark.usefixtures("quick")
 async def test_whoever_does_not_read_is_given_up(site: Site) -> None:
     _, writer = await site.open(limit=1000)
