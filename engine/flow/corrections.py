@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from engine.flow.after_answer import APPROVAL, APPROVED
 from engine.flow.document import MAX_NAME, Document, Node
-from engine.flow.edits import Op, apply_ops, new_edge, put_before, update_node
+from engine.flow.edits import Op, apply_ops, named_ops, new_edge, put_before, update_node
 from engine.flow.graph import Graph
 from engine.flow.lists import FLATTEN, ListScopes
 from engine.flow.node_type import Catalog
@@ -121,10 +121,8 @@ def _joined_ops(document: Document, reader: Node, lost: LostCorrection, catalog:
     """Puts a First Value before a step, in all of its connections, and has the step read it."""
     leading = [edge for edge in document.edges if edge.target == reader.id]
     joiner, ops = put_before(document, catalog[FIRST_VALUE], catalog, leading)
-    added = next(op for op in ops if op["op"] == "addNode")
     both = [str(lost.corrected(lost.made)), str(lost.made)]
-    added["node"] = {**added["node"], "label": f"Final {lost.name}"[:MAX_NAME], "inputs": {"values": both}}
-    ops = [op for op in ops if op["op"] != "updateNode" or op["id"] != joiner or "inputs" not in op["after"]]
+    ops = named_ops(ops, f"Final {lost.name}"[:MAX_NAME], {"values": both})
     if reader.type == "api_output" and _may_end_before(reader, lost.made, document, catalog):
         # API Output runs all the same, and reads the value as it was made.
         port = catalog[node.type].ports[0] if (node := document.node(lost.made.node_id)) else "out"
