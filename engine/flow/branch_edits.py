@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from engine.flow.after_answer import APPROVAL
 from engine.flow.branches import CONDITION, Branches, Side, branches_of, fields_read, lacking_fields, other_side
 from engine.flow.document import Document, Node
-from engine.flow.edits import Op, add_node, apply_ops, new_edge, put_before, update_node
+from engine.flow.edits import Op, add_node, apply_ops, named_ops, new_edge, put_before, update_node
 from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog
 from engine.flow.output_schemas import FIRST_VALUE, out_schema, schema_at
@@ -20,6 +20,8 @@ from engine.flow.references import Reference, find_references, only_reference
 
 ANSWER = "text_template"
 SET_FIELDS = "set_fields"
+#: What a First Value is called that brings both sides together.
+_JOINED: Final = "Whichever ran"
 
 #: Names of fields that hold the text of an answer, the likeliest first.
 ANSWER_NAMES: Final = "answer reply response text message body content result output summary"
@@ -30,8 +32,7 @@ def answer_ops(document: Document, catalog: Catalog, condition: str, port: str) 
     direct = branches_of(document).into_output((condition, port))
     between = direct.id if direct and direct.source == condition else None
     node_id, ops = add_node(document, catalog[ANSWER], catalog, after=condition, port=port, between=between)
-    added = next(op for op in ops if op["op"] == "addNode")
-    added["node"] = {**added["node"], "label": f"Answer for {port}"}
+    ops = named_ops(ops, f"Answer for {port}")
     after = apply_ops(document, ops)
     return [*ops, *join_ops(after, catalog, condition, other_side(port), last=node_id)]
 
@@ -116,9 +117,8 @@ def _shown_output(document: Document, catalog: Catalog, branches: Branches, side
             {str(one.path[-1]): str(one) for one in shown},
             {str(one.path[-1]): value for one, value in shown.items()},
         ]
-    _name_joiner(ops, values)
-    ops.append(update_node(output, inputs=change_references(output, catalog[output.type], instead.get)))
-    return ops
+    inputs = change_references(output, catalog[output.type], instead.get)
+    return [*named_ops(ops, _JOINED, {"values": values}), update_node(output, inputs=inputs)]
 
 
 def lead_to_output_ops(document: Document, catalog: Catalog, after: str, port: str | None) -> list[Op]:
@@ -169,13 +169,9 @@ def _moved_answer(document: Document, catalog: Catalog, branches: Branches, side
     as_text = not more and isinstance(text, str) and "{%" not in text and only_reference(text) is None
     kind = catalog[ANSWER if as_text else SET_FIELDS]
     node_id, ops = add_node(document, kind, catalog, between=edge.id)
-    added = next(op for op in ops if op["op"] == "addNode")
     inputs = ({"template": text} if text else {}) if as_text else answers
-    added["node"] = {**added["node"], "label": f"Answer for {side[1]}", "inputs": inputs}
-    ops = [op for op in ops if op["op"] != "updateNode" or op["id"] != node_id or "inputs" not in op["after"]]
     reads = {one: str(Reference(node_id, "out", () if as_text else (one,))) for one in answers}
-    ops.append(update_node(output, inputs=reads))
-    return ops
+    return [*named_ops(ops, f"Answer for {side[1]}", inputs), update_node(output, inputs=reads)]
 
 
 def _joiner(branches: Branches, side: Side, catalog: Catalog) -> Node | None:
@@ -339,7 +335,7 @@ def _first_value(
         after=one.id,
         between=between.id if between else None,
     )
-    _name_joiner(ops, values)
+    ops = named_ops(ops, _JOINED, {"values": values})
     ops.append({"op": "addEdge", "edge": new_edge(other.id, node_id, "out")})
     if before is not None:
         if between is None:
@@ -347,8 +343,3 @@ def _first_value(
         direct = edges.get((other.id, before.id))
         ops += [{"op": "removeEdge", "edge": direct.model_dump()}] if direct else []
     return node_id, ops
-
-
-def _name_joiner(ops: Sequence[Op], values: Sequence[JsonValue]) -> None:
-    added = next(op for op in ops if op["op"] == "addNode")
-    added["node"] = {**added["node"], "label": "Whichever ran", "inputs": {"values": [*values]}}

@@ -10,13 +10,12 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from engine.flow.value_types import CURRENCY_CODES
-
 Kind = Literal["number", "amount_after", "words", "email", "address", "date", "code", "own"]
 
-#: A minus belongs to a number only where no letter or digit stands before it. A currency may stand between them.
+#: A minus belongs to a number only where no letter or digit stands before it. A currency may stand between them: its sign, or
+#: up to three letters. These may also be a size, so what is found has them.
 _MINUS: Final = r"\B[-\x{2212}\x{2013}]"
-_SIGN: Final = rf"(?:{_MINUS}(?:(?:[A-Z]{{0,3}}\p{{Sc}}|{CURRENCY_CODES})[ \x{{00a0}}]?)?)?"
+_SIGN: Final = rf"(?:{_MINUS}(?:(?:\p{{L}}{{1,3}}\.?\p{{Sc}}?|\p{{Sc}})[ \x{{00a0}}]?)?)?"
 _GROUPS: Final = r"\d{1,3}(?:[\x{00a0}\x{202f}'\x{2019}]\d{3})+"
 #: A number that begins with its point, where a minus or a currency tells that it is one: -.5, $.99.
 _BARE: Final = rf"(?:{_MINUS}(?:[A-Z]{{0,3}}\p{{Sc}})?|\p{{Sc}}(?:{_MINUS})?)\.\d+"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from engine.flow.after_answer import APPROVAL, APPROVED
 from engine.flow.document import MAX_NAME, Document, Node
-from engine.flow.edits import Op, apply_ops, new_edge, put_before, update_node
+from engine.flow.edits import Op, apply_ops, named_ops, new_edge, put_before, update_node
 from engine.flow.graph import Graph
 from engine.flow.lists import FLATTEN, ListScopes
 from engine.flow.node_type import Catalog
@@ -72,7 +72,7 @@ def lost_corrections(used: Document, graph: Graph, scopes: ListScopes, catalog: 
             for source in made.keys() & wholes:
                 if Reference(approval.id, "out", ("values", made[source][1])) not in wholes:
                     readers.setdefault(source, []).append(node)
-        without = _without(approval, nodes, graph, catalog) if readers else set[str]()
+        without = _without(approval, [*readers], nodes, graph, catalog) if readers else set[str]()
         for source, (at, name) in made.items():
             if found := readers.get(source):
                 yield LostCorrection(
@@ -121,11 +121,9 @@ def _joined_ops(document: Document, reader: Node, lost: LostCorrection, catalog:
     """Puts a First Value before a step, in all of its connections, and has the step read it."""
     leading = [edge for edge in document.edges if edge.target == reader.id]
     joiner, ops = put_before(document, catalog[FIRST_VALUE], catalog, leading)
-    added = next(op for op in ops if op["op"] == "addNode")
     both = [str(lost.corrected(lost.made)), str(lost.made)]
-    added["node"] = {**added["node"], "label": f"Final {lost.name}"[:MAX_NAME], "inputs": {"values": both}}
-    ops = [op for op in ops if op["op"] != "updateNode" or op["id"] != joiner or "inputs" not in op["after"]]
-    if reader.type == "api_output" and _may_end_before(reader, document, catalog):
+    ops = named_ops(ops, f"Final {lost.name}"[:MAX_NAME], {"values": both})
+    if reader.type == "api_output" and _may_end_before(reader, lost.made, document, catalog):
         # API Output runs all the same, and reads the value as it was made.
         port = catalog[node.type].ports[0] if (node := document.node(lost.made.node_id)) else "out"
         ops.append({"op": "addEdge", "edge": new_edge(lost.made.node_id, joiner, port)})
@@ -142,10 +140,15 @@ def _takes_before(node: Node, catalog: Catalog) -> bool:
     return node.type == FLATTEN or (source_input is not None and node.inputs.get(source_input) in (None, "", []))
 
 
-def _without(approval: Node, nodes: Mapping[str, Node], graph: Graph, catalog: Catalog) -> set[str]:
-    """Returns the steps that may run without the Approval. API Output runs whatever was decided before."""
-    before = [catalog.get(nodes[one].type) for one in graph.ancestors(approval.id)]
-    if all(kind is not None and len(kind.ports) <= 1 for kind in before):
+def _without(
+    approval: Node, made: Sequence[Reference], nodes: Mapping[str, Node], graph: Graph, catalog: Catalog
+) -> set[str]:
+    """Returns the steps that may run without the Approval, though the values were made. API Output runs whatever was
+    decided before.
+    """
+    before = [nodes[one] for one in graph.ancestors(approval.id)]
+    one_way = all((kind := catalog.get(node.type)) is not None and len(kind.ports) <= 1 for node in before)
+    if one_way and not any(_may_be_skipped(node, one, graph) for node in [*before, approval] for one in made):
         return set()
     reached = {node.id for node in nodes.values() if node.type == "api_output"}
     waiting = [one for one in graph.ids if not graph.parents[one]]
@@ -157,9 +160,17 @@ def _without(approval: Node, nodes: Mapping[str, Node], graph: Graph, catalog: C
     return reached
 
 
-def _may_end_before(reader: Node, document: Document, catalog: Catalog) -> bool:
-    """True when a port of a step before this one leads nowhere."""
+def _may_be_skipped(node: Node, made: Reference, graph: Graph) -> bool:
+    """True when a step may be skipped after the value was made."""
+    return node.policy.on_error == "skip" and graph.is_ancestor(made.node_id, node.id)
+
+
+def _may_end_before(reader: Node, made: Reference, document: Document, catalog: Catalog) -> bool:
+    """True when a port of a step before this one leads nowhere, or the step may be skipped after the value was made."""
     graph = Graph(document)
     taken = {(edge.source, edge.source_port) for edge in document.edges}
     before = [node for node in document.nodes if graph.is_ancestor(node.id, reader.id) and node.type in catalog]
-    return any((node.id, port) not in taken for node in before for port in catalog[node.type].ports)
+    return any(
+        _may_be_skipped(node, made, graph) or any((node.id, port) not in taken for port in catalog[node.type].ports)
+        for node in before
+    )

@@ -287,6 +287,19 @@ def put_before(document: Document, kind: NodeType, catalog: Catalog, edges: Sequ
     return node_id, ops
 
 
+def named_ops(ops: Sequence[Op], label: str, inputs: Mapping[str, Any] | None = None) -> list[Op]:
+    """Returns the operations that add a node, which gets this label, and these inputs in place of those that were bound
+    for it.
+    """
+    added = next(op["node"] for op in ops if op["op"] == "addNode")
+    given = {"label": label} if inputs is None else {"label": label, "inputs": dict(inputs)}
+    return [
+        {**op, "node": {**added, **given}} if op["op"] == "addNode" else op
+        for op in ops
+        if inputs is None or op["op"] != "updateNode" or op["id"] != added["id"] or "inputs" not in op["after"]
+    ]
+
+
 def with_room(document: Document, ops: Sequence[Op], node_id: str, catalog: Catalog) -> list[Op]:
     """Returns the operations that add a node, with its place beside the node it comes after, and with the moves of the
     nodes that make room. In a flow without positions every node gets one.

@@ -31,13 +31,22 @@ _SHOWN: Final = 40
 _BLANKS: Final = " \u00a0\u202f"
 _CURRENCIES: Final = "$\u20ac\u00a3\u00a5\u20b9\u20a9\u20bd\u20ba\u20b4\u20ab\u20aa\u20a6\u20b1\u0e3f"
 _MINUS: Final = ("-", "\u2212", "\u2013")
-#: The currencies that are known by their letters, as a part of a pattern: other letters may be a size, as in `-XL 12`.
-CURRENCY_CODES: Final = (
-    "(?i:AED|AUD|BGN|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|ILS|INR|ISK|JPY|KRW|MXN|NOK|NZD|PLN|RON|RUB|SEK|SGD|THB|TRY"
-    "|UAH|USD|ZAR)"
+#: The codes of currencies of ISO 4217. Other letters between a minus and a number may be a size, as in `-XL 12`.
+_CODES: Final = (
+    "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF "
+    "CHE CHF CHW CLF CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD "
+    "GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP "
+    "LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB "
+    "PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB "
+    "TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD USN UYI UYU UYW UZS VED VES VND VUV WST XAF XAG XAU XCD XCG XDR "
+    "XOF XPD XPF XPT XSU XUA YER ZAR ZMW ZWG"
 )
+#: The codes as a part of a pattern. In small letters they may be words, like all, pen, top and try.
+_CODE: Final = f"\\b(?:{_CODES.replace(' ', '|')})"
 #: A currency at the end: its letters, or its sign, which other letters may stand before, as in `US$`.
-_CURRENCY: Final = re.compile(rf"(?:\b{CURRENCY_CODES}|(?:\b[A-Z]{{1,3}})?[{_CURRENCIES}])\Z")
+_CURRENCY: Final = re.compile(rf"(?:{_CODE}|(?:\b[A-Z]{{1,3}})?[{_CURRENCIES}])\Z")
+#: Letters at the end that may be a currency that is not known, like kr and Fr.
+_LETTERS: Final = re.compile(r"[^\W\d_]{1,3}[.,]?\Z")
 #: What stands before a point or a comma that parts a number from what is before it.
 _PARTED: Final = "[\\w.,)\\]\"'\u2019\u201d%]"
 #: Digits, in groups of three with blanks or apostrophes between them or not, then points and commas with digits. A number
@@ -46,8 +55,8 @@ _PARTED: Final = "[\\w.,)\\]\"'\u2019\u201d%]"
 _DIGITS: Final = re.compile(
     r"(?:[0-9]{1,3}+(?:[ \u00a0\u202f'\u2019][0-9]{3}(?![0-9]))++|[0-9]++"
     rf"|(?<!{_PARTED})\.[0-9]++"
-    rf"|,(?:(?<![^{_CURRENCIES}\u2212\u2013-],)|(?<=[{_CURRENCIES}][{_BLANKS}],)|(?<=\b{CURRENCY_CODES},)"
-    rf"|(?<=\b{CURRENCY_CODES}[{_BLANKS}],))[0-9]++)"
+    rf"|,(?:(?<![^{_CURRENCIES}\u2212\u2013-],)|(?<=[{_CURRENCIES}][{_BLANKS}],)|(?<={_CODE},)"
+    rf"|(?<={_CODE}[{_BLANKS}],))[0-9]++)"
     r"(?:[.,][0-9]++)*+(?:[eE][+-]?+[0-9]++)?+"
 )
 #: A comma at the end that may be that of the decimals of what follows.
@@ -164,6 +173,8 @@ def number_in(text: str) -> tuple[int | float | None, str]:
     minus, unsure = _minus(searched[: match.start()], searched[match.end() :][:_AROUND])
     if minus:
         number = -number
+    elif match.group().startswith(",") and searched[: match.start()][-1:].isalpha():
+        unsure = "a comma stands before it"
     if not doubt and not unsure and _DIGITS.search(searched, match.end()):
         doubt = "it is the first of several"
     return number, doubt or unsure
@@ -173,13 +184,16 @@ def _minus(before: str, after: str) -> tuple[bool, str]:
     """Tells by what stands around a number whether it is a negative one, and what is doubtful about the number.
 
     A minus stands directly before the number, or before its currency: `-5`, `-€ 39.90`, `-EUR 39.90`. Before a blank it is a
-    dash.
+    dash. Other letters between them may be a currency or a size, which is doubtful.
     """
     near = before[-_AROUND:]
     bare = near.rstrip(_BLANKS)
     signs = _CURRENCY.sub("", bare)
     if signs.endswith(_MINUS) and (signs == near or signs != bare):
         return not signs[:-1][-1:].isalnum(), ""
+    before_letters = _LETTERS.sub("", bare)
+    if before_letters != bare and before_letters.endswith(_MINUS) and not before_letters[:-1][-1:].isalnum():
+        return False, "a minus stands before letters"
     start = signs.strip(_BLANKS + _CURRENCIES) if len(before) <= _AROUND else ""
     if start in _MINUS:
         return False, "the minus before it stands apart"

@@ -60,10 +60,16 @@ def changed_settings(change: NodeChange, node: Node | None, names: Names) -> Ite
             continue
         setting = _spec_of(node, difference.where)
         for part in changed_parts(difference.before, difference.after):
+            if _named(part.before, names) == _named(part.after, names):
+                continue
             titles, spec = _at(setting, part.path)
             before, after = (_in_words(value, spec, names) for value in (part.before, part.after))
-            if before != after:  # an id and the name that it stands for are the same in words
-                yield ChangedSetting(" › ".join([setting.inverted or setting.title, *titles]), before, after)
+            if before == after:
+                there = part.before is not None and part.after is not None
+                before, after = (
+                    _told_apart(value, spec, "" if there else before) for value in (part.before, part.after)
+                )
+            yield ChangedSetting(" › ".join([setting.inverted or setting.title, *titles]), before, after)
 
 
 def _spec_of(node: Node | None, where: str) -> FieldSpec:
@@ -114,7 +120,31 @@ def _in_words(value: Any, spec: FieldSpec, names: Names) -> str:  # noqa: PLR091
     if spec.name.endswith("_seconds") and isinstance(value, int | float):
         shorter = f"{number(value)} {_('second') if value == 1 else _('seconds')}"
         return duration(value) if value * SECOND >= MINUTE else shorter
-    return names.get(value, value) if isinstance(value, str) else in_short(value)
+    return in_short(_named(value, names))
+
+
+def _named(value: Any, names: Names) -> Any:
+    """A text that is an id as the name that it stands for; any other value as it is."""
+    return names.get(value, value) if isinstance(value, str) else value
+
+
+def _told_apart(value: Any, spec: FieldSpec, said: str = "") -> str:
+    """A value in words that no other value has, for two values that are the same in the words of their form. `said`: those
+    of a value beside which there is none.
+    """
+    if value is None:
+        return _("(not set)")
+    if said:
+        return said
+    if isinstance(value, str):
+        return _("the text “{text}”").format(text=value) if value else _("an empty text")
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_told_apart(one, spec)}" for name, one in value.items()) or _("an empty group")
+    if isinstance(value, list | tuple):
+        return "; ".join(_told_apart(one, spec) for one in value) or _("an empty list")
+    if spec.name.endswith("_seconds") and not isinstance(value, bool):
+        return _("{count} seconds").format(count=f"{value:,}")
+    return in_short(value)
 
 
 def _group_in_words(value: Mapping[str, Any], spec: FieldSpec, names: Names) -> str:
@@ -123,7 +153,7 @@ def _group_in_words(value: Mapping[str, Any], spec: FieldSpec, names: Names) -> 
         return rule_words(looked_at, value.get("operator"), in_short(value.get("right", value.get("value"))))
     fields = {one.name: one for one in spec.fields}
     if not fields:
-        return in_short({name: names.get(one, one) if isinstance(one, str) else one for name, one in value.items()})
+        return in_short({name: _named(one, names) for name, one in value.items()})
     said = [
         f"{field.inverted or field.title}: {_in_words(value[name], field, names)}"
         for name, field in sorted(fields.items(), key=lambda one: one[0] != "name")

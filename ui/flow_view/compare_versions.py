@@ -32,7 +32,7 @@ from ui.kit.feedback import open_page
 from ui.kit.long_lists import MOST_LINES, first_lines, tell_left_out
 from ui.kit.parts import button, icon, sentence, status_badge, words
 from ui.kit.text import _, plural
-from ui.kit.value_words import around_difference
+from ui.kit.value_words import TextPart, around_difference, changed_words
 from ui.page_session import PageSession
 from ui.page_shell import times_of
 
@@ -257,9 +257,25 @@ def _draw_parts(change: NodeChange, parts: Sequence[ChangedSetting], old: Docume
             if part.sentence:
                 words(part.sentence)
                 continue
-            before, after = around_difference(readable(part.before, old), readable(part.after, new), LONGEST_SHOWN)
             words(part.name, "fp-t2 fp-b")
+            before, after = readable(part.before, old), readable(part.after, new)
+            if parts_of_text := changed_words(before, after, LONGEST_SHOWN):
+                _draw_text(parts_of_text)
+                continue
+            before, after = around_difference(before, after, LONGEST_SHOWN)
             words(before or _("(empty)"), "fp-was")
             icon("arrow_forward", "fp-t3", size=14)
             words(f" {_('to')} ", "fp-hide")
             words(after or _("(empty)"), "fp-is")
+
+
+def _draw_text(parts: Sequence[TextPart]) -> None:
+    with ui.element("span").classes("fp-in-text-change"):
+        for part in parts:
+            match part.kind:
+                case "kept":
+                    words(part.text)
+                case "was":
+                    words(part.text, "fp-was", tag="del")
+                case "is":
+                    words(part.text, "fp-is", tag="ins")

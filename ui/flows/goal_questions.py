@@ -106,7 +106,8 @@ class GoalQuestions:
         if not models:
             return answers
         # a flow keeps its model, also the Simulated one: another one may cost money
-        return answers | {_MODEL: next(iter(models)) if choices.made is None else model_of(choices.made.document)}
+        kept = "" if choices.made is None else model_of(choices.made.document)
+        return answers | {_MODEL: kept if kept in models else next(iter(models))}
 
     def _draw_model_note(self, page_session: PageSession) -> None:
         with note(
@@ -160,13 +161,14 @@ class GoalQuestions:
 
 
 def _models(choices: GoalChoices) -> dict[str, str]:
-    """The models to choose from, the connected ones first, then the one of the flow that was made; none when none is
-    connected.
+    """The models to choose from, the connected ones first, then the one of the flow that was made while its connection is
+    there; none when none is connected.
     """
     found = [f"{row.name}:{model}" for row in choices.connections for model in row.offered]
     if not found:
         return {}
     kept = [] if choices.made is None else [model_of(choices.made.document)]
+    kept = [model for model in kept if model.partition(":")[0] in {row.name for row in choices.connections}]
     return {model: model_words({"model": model}) for model in [*found, *kept]} | {SIMULATED: _("Simulated model")}
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -17,6 +19,13 @@ AROUND = 60
 _NAMES = ("name", "id", "title")
 #: Values inside each other down to this level are told apart; deeper ones stand as JSON.
 _DEEPEST = 12
+#: A text of this many words is short: it is shown as a whole.
+_FEW_WORDS = 8
+#: Words and blanks between the first and the last difference of two texts that are compared one by one.
+_MOST_COMPARED = 2_000
+#: Differences that are shown of one text.
+_MOST_SHOWN = 15
+_WORDS = re.compile(r"\S+|\s+")
 
 
 class Changed(Struct, frozen=True):
@@ -25,6 +34,13 @@ class Changed(Struct, frozen=True):
     path: tuple[str, ...]
     before: Any
     after: Any
+
+
+class TextPart(Struct, frozen=True):
+    """A part of two texts: `kept` is in both, `was` in the older one, `is` in the newer one."""
+
+    kind: Literal["kept", "was", "is"]
+    text: str
 
 
 def in_short(value: Any, *, depth: int = 0) -> str:
@@ -154,3 +170,56 @@ def around_difference(before: str, after: str, longest: int) -> tuple[str, str]:
 def _cut(text: str, begin: int, end: int, longest: int) -> str:
     end = min(end, begin + longest)
     return ("…" if begin else "") + text[begin:end] + ("…" if end < len(text) else "")
+
+
+def changed_words(before: str, after: str, longest: int) -> list[TextPart]:
+    """Returns the words that differ between two texts, with what is around them, in parts of at most this length.
+
+    Empty for short texts, for those that have less than half in common, and where very many words differ.
+    """
+    old, new = _WORDS.findall(before), _WORDS.findall(after)
+    if min(len(old), len(new)) < 2 * _FEW_WORDS:
+        return []
+    begin = _same_words(old, new)
+    end = _same_words(old[begin:][::-1], new[begin:][::-1])
+    was, now = old[begin : len(old) - end], new[begin : len(new) - end]
+    if max(len(was), len(now)) > _MOST_COMPARED:
+        return []
+    parts = [TextPart("kept", "".join(old[:begin]))]
+    for same, a, b, c, d in SequenceMatcher(str.isspace, was, now).get_opcodes():
+        if same == "equal":
+            parts.append(TextPart("kept", "".join(was[a:b])))
+        else:
+            parts += [TextPart("was", "".join(was[a:b])), TextPart("is", "".join(now[c:d]))]
+    parts.append(TextPart("kept", "".join(old[len(old) - end :])))
+    if 2 * sum(len(part.text) for part in parts if part.kind == "kept") < max(len(before), len(after)):
+        return []
+    if len(parts) > 3 * _MOST_SHOWN + 1:  # each has what is kept before it, what was and what is
+        parts = [*parts[: 3 * _MOST_SHOWN], TextPart("kept", "…")]
+    last = len(parts) - 1
+    shown = [
+        TextPart(part.kind, _near(part.text, first=at == 0, last=at == last))
+        if part.kind == "kept"
+        else TextPart(part.kind, _seen(part.text, longest))
+        for at, part in enumerate(parts)
+    ]
+    return [part for part in shown if part.text]
+
+
+def _same_words(old: Sequence[str], new: Sequence[str]) -> int:
+    """How many words are the same at the beginning."""
+    least = min(len(old), len(new))
+    return next((at for at in range(least) if old[at] != new[at]), least)
+
+
+def _near(text: str, *, first: bool, last: bool) -> str:
+    """The words of a kept part that are beside a difference."""
+    if len(text) <= 2 * AROUND:
+        return text
+    head, tail = "" if first else text[:AROUND], "" if last else text[-AROUND:]
+    return re.sub(r"\S*\Z", "", head) + "…" + re.sub(r"\A\S*", "", tail)
+
+
+def _seen(text: str, longest: int) -> str:
+    """A part that differs; the line breaks of one that has nothing else are signs."""
+    return text.replace("\n", "↵") if text.isspace() else text if len(text) <= longest else f"{text[:longest]}…"

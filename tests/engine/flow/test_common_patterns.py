@@ -52,7 +52,12 @@ def test_a_choice_finds_what_it_names_and_is_known_by_its_pattern(choice, first)
             "12 for 39.90 or 1.299,00 at -5, AB-77, -€3.50. 1 299,00kr, 3 250 g.",
             ["12", "39.90", "1.299,00", "-5", "77", "-€3.50", "1 299,00", "3", "250"],
         ),
-        (Choice("number"), "-US$5, -US$.99, -chf 5 or -XL 12", ["-US$5", "-US$.99", "-chf 5", "12"]),
+        (
+            Choice("number"),
+            "-US$5, -US$.99, -chf 5, -SAR 9 or -Fr. 12",
+            ["-US$5", "-US$.99", "-chf 5", "-SAR 9", "-Fr. 12"],
+        ),
+        (Choice("number"), "A-12, NO-7 and DIN-5008", ["12", "7", "5008"]),
         (Choice("amount_after", "balance"), "Balance: -\u20ac39.90", ["-\u20ac39.90"]),
         (Choice("amount_after", "balance"), "Balance: \u201339.90", ["\u201339.90"]),
         (Choice("amount_after", "balance"), "Balance - $.99", ["$.99"]),

@@ -213,3 +213,19 @@ async def test_corrections_arrive_and_without_the_approval_the_value_is_as_it_wa
     (lost,) = [one.problem for one in flow_warnings(document, WORK) if one.problem.code == "correction_lost"]
     outcome, _ = await go(apply_ops(document, mending_ops(document, WORK, lost)), {"word": word})
     assert outcome.result == {"reply": reply}
+
+
+@pytest.mark.parametrize("skipped", ["s", "m"])
+async def test_where_the_approval_is_skipped_the_value_is_as_it_was(skipped):
+    policies = {skipped: {"on_error": "skip"}}
+    asked = {"title": "{{ in.out.y }}", "values": {"reply": "{{ w.out }}"}}  # without a title it fails
+    nodes = [
+        ("w", "work", {"x": "{{ in.out.word }}"}),
+        ("s", "work", {"x": "bad" if skipped == "s" else "good"}, {}, policies.get("s", {})),
+        ("m", "approval", asked, {"editable": ["reply"]}, policies.get("m", {})),
+        ("o", "api_output", {"reply": "{{ w.out }}"}),
+    ]
+    document = flow(nodes, "in>w w>s s>m m.approved>o")
+    (lost,) = [one.problem for one in flow_warnings(document, WORK) if one.problem.code == "correction_lost"]
+    outcome, _ = await go(apply_ops(document, mending_ops(document, WORK, lost)), {"word": "hi"})
+    assert outcome.result == {"reply": "hi"}

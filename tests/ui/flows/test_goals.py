@@ -299,23 +299,27 @@ async def test_a_flow_keeps_the_model_that_was_chosen_for_it(site: Site, user: U
     assert "large (box)" not in _chosen(user)
 
 
-async def test_a_flow_keeps_a_model_that_its_connection_does_not_offer(site: Site, user: User) -> None:
+@pytest.mark.parametrize(
+    ("model", "shown", "kept"),
+    [("box:own", "own (box)", "box:own"), ("removed:own", "large (box)", "box:large")],
+)
+async def test_a_flow_keeps_a_model_that_is_not_offered_while_its_connection_is_there(
+    site: Site, user: User, model: str, shown: str, kept: str
+) -> None:
     _connect(site)
     await user.open("/start?goal=translate-a-text")
     press(user, "Make it and run it")
     await until(lambda: _runs(site))
     (flow,) = site.database.read_now(list_flows, site.workspace_id)
     made = draft(site, flow.id)
-    (own,) = [
-        update_node(node, config={**node.config, "model": "box:own"}) for node in made.nodes if node.id == "prompt"
-    ]
+    (own,) = [update_node(node, config={**node.config, "model": model}) for node in made.nodes if node.id == "prompt"]
     site.database.write_now(save_draft, site.owner, flow.id, apply_ops(made, [own]), flow.draft_revision)
 
     await user.open(f"/start?goal=translate-a-text&flow={flow.id}")
-    assert "own (box)" in _chosen(user)
+    assert shown in _chosen(user)
     press(user, "Run it again")
     await until(lambda: len(_runs(site)) > 1)
-    assert "box:own" in str(draft(site, flow.id).node("prompt"))
+    assert kept in str(draft(site, flow.id).node("prompt"))
 
 
 def _connect(site: Site) -> None:

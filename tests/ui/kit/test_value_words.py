@@ -11,6 +11,7 @@ from ui.kit.value_words import (
     around_difference,
     as_lines,
     changed_parts,
+    changed_words,
     in_short,
     in_short_of_json,
     shortened,
@@ -77,6 +78,53 @@ def test_of_long_texts_the_part_around_the_difference_is_shown(at: int) -> None:
     assert len(now) < 310
     assert len(was) < 310
     assert around_difference("short", "other", 300) == ("short", "other")
+
+
+def _marked(before: str, after: str) -> str:
+    marks = {"kept": "{}", "was": "[-{}]", "is": "[+{}]"}
+    return "".join(marks[part.kind].format(part.text) for part in changed_words(before, after, 300))
+
+
+def test_of_long_texts_the_words_that_differ_are_shown() -> None:
+    text = "You are a friendly helper of a shop. Answer in one short sentence."
+    assert _marked(text, text.replace("friendly", "strict")) == (
+        "You are a [-friendly][+strict] helper of a shop. Answer in one short sentence."
+    )
+    assert _marked(text, text.replace("one short", "two plain")).endswith(
+        " Answer in [-one short][+two plain] sentence."
+    )
+    assert _marked(text, f"{text} Be kind.") == f"{text}[+ Be kind.]"
+    assert _marked(text, text.replace(". ", ".\n")) == text.replace(". ", ".[- ][+↵]")
+
+
+def test_between_differences_that_are_far_apart_a_text_is_cut() -> None:
+    long = " ".join(f"word{at}" for at in range(1_000))
+    said = _marked(long, long.replace("word300 ", "first ").replace("word600 ", "").replace("word999", "last"))
+    assert said.startswith("… word29")
+    assert " word299 [-word300][+first] word301 " in said
+    assert " word599 [-word600 ]word601 " in said
+    assert said.endswith(" word998 [-word999][+last]")
+    assert len(said) < 600
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("Say hello to Ann", "Say hello to Bob"),
+        ("one two three four five six seven eight nine", "ten twenty thirty forty fifty sixty seventy eighty nine"),
+        ("", "You are a friendly helper of a shop. Answer in one short sentence."),
+        ("a " * 3_000, "b " * 2_000 + "a " * 3_000),
+    ],
+)
+def test_short_and_quite_different_texts_are_shown_one_after_the_other(before: str, after: str) -> None:
+    assert changed_words(before, after, 300) == []
+
+
+def test_very_many_differences_are_cut() -> None:
+    words = [f"word{at}" for at in range(300)]
+    said = _marked(" ".join(words), " ".join("new" if at % 3 == 0 else word for at, word in enumerate(words)))
+    assert said.count("[+") == 15
+    assert said.endswith("…")
 
 
 def test_a_deep_value_is_said_without_an_error() -> None:
