@@ -53,10 +53,18 @@ _STILL = "transition-show=fade"
 
 
 async def show_version(
-    page_session: PageSession, flow: FlowRow, line: VersionLine, document: Document, draft: Document
+    page_session: PageSession,
+    flow: FlowRow,
+    line: VersionLine,
+    document: Document,
+    draft: Document,
+    *,
+    with_canvas: bool = False,
 ) -> Literal["restore", "live"] | None:
-    """Shows a version beside what is live, the draft or another version. Returns what the person decided to do with it."""
-    return await VersionDialog(page_session, flow, line, document, draft).ask()
+    """Shows a version beside what is live, the draft or another version. Returns what the person decided to do with it.
+    `with_canvas`: beside the draft at first.
+    """
+    return await VersionDialog(page_session, flow, line, document, draft).ask(with_canvas=with_canvas)
 
 
 class VersionDialog:
@@ -74,13 +82,14 @@ class VersionDialog:
         self.draft = draft
         self.live = flow.live_version == line.number
 
-    async def ask(self) -> Literal["restore", "live"] | None:
+    async def ask(self, *, with_canvas: bool = False) -> Literal["restore", "live"] | None:
         """Opens the dialog and returns the decision, or None."""
         line, times = self.line, times_of(self.page_session)
         versions = await self.page_session.query(list_versions, self.flow.id)
         others = {one.number: one for one in versions if one.number != line.number}
         live = self.flow.live_version
         first = live if live in others else max((one for one in others if one < line.number), default=DRAFT)
+        first = DRAFT if with_canvas else first
         names = {first: ""} | {DRAFT: _("What is on the canvas")}
         for number, one in others.items():
             names[number] = f"{self._name(number)}{f': {one.note}' if one.note else ''}"[:60]

@@ -145,7 +145,7 @@ class FlowPage:
         versions = await self.page_session.query(list_versions, self.flow.id)
         live = next((version for version in versions if version.number == self.flow.live_version), None)
         if live is not None:
-            await self.tabs_of_flow.view(live)
+            await self.tabs_of_flow.view(live, with_canvas=True)
 
     async def put_live_on_canvas(self) -> None:
         """Replaces the draft by the live version."""

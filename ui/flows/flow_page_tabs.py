@@ -178,11 +178,11 @@ class FlowTabs:
         if self.page_session.may("deploy") and version.number != self.flow().live_version:
             button(_("Make live"), lambda: self._make_live(version.number), small=True)
 
-    async def view(self, version: VersionLine) -> None:
-        """Shows a version's graph, compared with what is live now."""
+    async def view(self, version: VersionLine, *, with_canvas: bool = False) -> None:
+        """Shows a version's graph, compared with what is live now, or with what is on the canvas."""
         flow = self.flow()
         document, draft = await self.page_session.query(_load_documents, flow.id, version.number)
-        chosen = await show_version(self.page_session, flow, version, document, draft)
+        chosen = await show_version(self.page_session, flow, version, document, draft, with_canvas=with_canvas)
         if chosen == "restore":
             await self.restore(version.number)
         elif chosen == "live":

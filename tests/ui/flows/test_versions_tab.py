@@ -139,6 +139,21 @@ async def test_a_version_is_viewed_and_compared_with_the_canvas(site: Site, user
     await user.should_see("Callers get now: version 1", retries=100)
 
 
+async def test_what_is_live_is_compared_with_a_draft_that_differs_also_when_there_are_older_versions(
+    site: Site, user: User
+) -> None:
+    flow_id = second_version_live(site)
+    revision = site.database.read_now(get_draft, site.workspace_id, flow_id).revision
+    changed = document(greeting("Ahoy {{ api_input.out.name }}"))
+    site.database.write_now(save_draft, site.owner, flow_id, changed, revision)
+    await user.open(f"/flows/{flow_id}")
+
+    press(user, "Compare")
+    await user.should_see("Ahoy", retries=100)
+
+    assert _captions(user) == ["Callers get now: version 2", "What is on the canvas"]
+
+
 async def test_an_older_version_is_viewed_as_what_callers_would_get_in_place_of_now(site: Site, user: User) -> None:
     flow_id = second_version_live(site)
     await user.open(f"/flows/{flow_id}?tab=versions")
