@@ -141,7 +141,9 @@ class Connections:
             del self._idle_of[self._callers[connection]][connection]
 
     def idle(self, connection: Connection) -> None:
-        """Marks the connection as idle: its response is complete, or its client does not read the response."""
+        """Marks the connection as idle: its response is complete, or its client does not read the response or sends
+        nothing more.
+        """
         if connection in self._callers:
             self._idle[connection] = None
             self._idle_of[self._callers[connection]][connection] = None

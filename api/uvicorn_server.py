@@ -451,8 +451,9 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         """Called when the client sends nothing more. Returns True while it may still read: then the connection ends after
         the answers to what it has sent.
 
-        The base class returns None, which ends the connection. A client that has gone looks the same until something is written to it. The wait for the end of a job has at most
-        60 s, and a stream of events writes every 15 s.
+        The base class returns None, which ends the connection. A client that has gone looks the same until something is
+        written to it: the wait for the end of a job has at most 60 s, and a stream of events writes every 15 s. So the
+        connection is idle meanwhile, and a new one may get its slot.
         """
         self._has_ended = True
         if self._begun and not self._deaf and not self.transport.is_closing():
@@ -461,6 +462,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             if not self._answers_are_due():
                 return False
             self.cycle.keep_alive = False
+        self._counted.idle(self)
         return not self.transport.is_closing()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -488,7 +490,9 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             self.transport.close()
 
     def make_room(self) -> None:
-        """Closes a connection whose request is not complete or has not begun, so that a new one gets its slot."""
+        """Closes the connection, so that a new one gets its slot. A request that is not complete is refused. One that is
+        worked on ends without an answer: a refusal would say that it may be sent again, though it may have been done.
+        """
         self._deaf = True
         if self.transport.get_write_buffer_size():  # the client does not read, so it would not read a refusal
             self.transport.abort()

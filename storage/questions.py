@@ -70,6 +70,15 @@ class QuestionRow(Struct, frozen=True):
         return self.outcome == "approved"
 
 
+class RefusedQuestion(Struct, frozen=True):
+    """What is told of a refused question outside of its own job, without its texts."""
+
+    job_id: str
+    outcome: str
+    expired: bool
+    answered_by: str
+
+
 class NewQuestion(Struct, frozen=True):
     """A question to store. `content`: JSON text of `{"values", "editable"}`, without secrets; `mark`: a digest of what
     is asked.
@@ -290,20 +299,22 @@ def list_open_questions(session: Session, workspace_id: str, limit: int) -> list
     return [_as_row(row) for row in rows]
 
 
-def list_questions_of_batch(
-    session: Session, workspace_id: str, batch_id: str, outcome: str | None
-) -> list[QuestionRow]:
-    """Returns the questions of the jobs of a batch that have this outcome, the oldest first; None: that are open."""
+def find_asking_jobs(session: Session, workspace_id: str, batch_id: str) -> frozenset[str]:
+    """Returns the ids of the jobs of a batch that have an open question."""
+    return frozenset(
+        session.scalars(_of_batch(workspace_id, batch_id, Question.job_id).where(Question.closed_at.is_(None)))
+    )
+
+
+def list_refused_questions(session: Session, workspace_id: str, batch_id: str) -> list[RefusedQuestion]:
+    """Returns the refused questions of the jobs of a batch, the oldest first."""
+    columns = [getattr(Question, name) for name in RefusedQuestion.__struct_fields__]
     rows = session.execute(
-        _readable()
-        .where(
-            Job.batch_id == batch_id,
-            Question.workspace_id == workspace_id,
-            Question.closed_at.is_(None) if outcome is None else Question.outcome == outcome,
-        )
+        _of_batch(workspace_id, batch_id, *columns)
+        .where(Question.outcome == "refused")
         .order_by(Question.asked_at, Question.id)
     )
-    return [_as_row(row) for row in rows]
+    return [RefusedQuestion(*row) for row in rows]
 
 
 def list_answered_questions(session: Session, workspace_id: str, limit: int) -> list[QuestionRow]:
@@ -321,8 +332,12 @@ def list_answered_questions(session: Session, workspace_id: str, limit: int) -> 
     return [_as_row(row) for row in rows]
 
 
-def _readable() -> Any:
-    return select(*_COLUMNS).join(Job, Job.id == Question.job_id).where(Job.data_erased_at.is_(None))
+def _readable(*columns: Any) -> Any:
+    return select(*columns or _COLUMNS).join(Job, Job.id == Question.job_id).where(Job.data_erased_at.is_(None))
+
+
+def _of_batch(workspace_id: str, batch_id: str, *columns: Any) -> Any:
+    return _readable(*columns).where(Job.batch_id == batch_id, Question.workspace_id == workspace_id)
 
 
 def _as_row(row: Any) -> QuestionRow:

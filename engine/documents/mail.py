@@ -45,8 +45,11 @@ def read_mail(content: bytes, wish: Wish) -> Read:
     blocks = [*_told(heads), *body, *files]
     text = "\n\n".join(one.text for one in blocks)
     marked = "\n\n".join(one.markdown or one.text for one in blocks)
-    read = Read(MEDIA_TYPE, [Page(1, text, marked)], heads.get("Subject", ""), tables=_tables(body))
+    tables = _tables(body)
+    read = Read(MEDIA_TYPE, [Page(1, text, marked)], heads.get("Subject", ""), tables=tables[:MOST_TABLES])
     read.cut_long_texts()
+    if len(tables) > MOST_TABLES:
+        read.cut(f"Only its first {MOST_TABLES} tables were read.")
     if any(one.truncated for one in body) and not read.truncated:
         read.cut("Only the beginning of one of its parts was read.")
     if wish.pages.strip():
@@ -81,7 +84,7 @@ def _tables(body: Sequence[_Text]) -> list[dict[str, Any]]:
         for place, table in enumerate(one.tables, 1):
             numbered = table["title"] == f"Table {place}"
             tables.append({**table, "title": f"Table {before + place}"} if numbered else table)
-    return tables[:MOST_TABLES]
+    return tables
 
 
 def _attached(mail: Message) -> list[str]:

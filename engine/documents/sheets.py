@@ -10,7 +10,7 @@ from typing import Any
 
 import python_calamine
 
-from engine.documents.document import MOST_CELLS, Page, Read, Unreadable, Wish
+from engine.documents.document import MOST_CELLS, Page, Read, Unreadable, Wish, counted
 from engine.documents.rows import Cell, Row, as_markdown, as_text, table_of
 
 EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -45,22 +45,28 @@ def read_sheets(content: bytes, wish: Wish, media_type: str, title: str = "") ->
         read.pages.append(Page(number, f"{name}\n{text}" if len(names) > 1 and text else text, marked))
         if wish.how == "tables" and text:
             read.tables.append(table_of(rows, name, number))
-        if room <= 0:
-            read.cut(f"Only the first {len(rows):,} rows of the sheet “{name[:60]}” were read: it is very large.")
+        if room < 0:
+            read.cut(
+                f"Only the first {counted(len(rows), 'row')} of the sheet “{name[:60]}” were read: it is very large."
+            )
     if not any(page.text for page in read.pages):
         raise Unreadable("no_text")
     return read
 
 
 def _rows(book: Any, name: str, room: int) -> tuple[list[Row] | None, int]:
-    """Returns the rows of a sheet, None when it cannot be read, and the number of cells that may still be read."""
+    """Returns the rows of a sheet, None when it cannot be read, and the number of cells that may still be read, -1 when
+    the sheet has more.
+    """
     try:
         sheet = book.get_sheet_by_name(name)
-        wide = max(sheet.total_width, 1)
-        rows = [[_value(cell) for cell in row] for row in islice(sheet.iter_rows(), room // wide + 1)]
+        wide = max(sheet.width, 1)
+        left = sheet.iter_rows()
+        rows = [[_value(cell) for cell in row] for row in islice(left, room // wide + 1)]
+        is_whole = next(left, None) is None
     except (python_calamine.CalamineError, ValueError, OSError):
         return None, room
-    return rows, room - len(rows) * wide
+    return rows, max(0, room - len(rows) * wide) if is_whole else -1
 
 
 def _value(cell: Any) -> Cell:

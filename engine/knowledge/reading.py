@@ -11,7 +11,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from itertools import chain, pairwise
+from itertools import chain
 from typing import Any, cast
 
 from msgspec import Struct
@@ -46,8 +46,8 @@ _PAGE_SECONDS = 30.0
 _NAME_CHARS = 300
 #: What the parts of a file are called; those of others are pages.
 _PLACES = {"pptx": "slide", "xlsx": "sheet", "xls": "sheet", "ods": "sheet"}
-#: What stands in the Markdown of each table with several columns.
-_TABLE = "\n| --- | --- |"
+#: Characters of a cell, on average, up to which the cells of a table are no prose.
+_FACT_CHARS = 16
 #: A link of Markdown: its address tells nothing about the text, but its words would be found.
 _LINK = re.compile(r"\[([^\[\]]{0,500}+)\]\([^()\s]{0,2000}+\)")
 
@@ -142,24 +142,32 @@ def _page_text(text: str, markdown: str) -> str:
     may be drawn column by column, so that only its rows tell what belongs together.
     """
     blocks = markdown.split("\n\n")
-    tables = {one: _columns(one) for one in blocks if _TABLE in one}
+    tables = {one: columns for one in blocks if (columns := _columns(one))}
     prose = {one: "\n".join(chain(*columns)) for one, columns in tables.items() if _is_prose(columns)}
     return text if len(prose) == len(tables) else "\n\n".join(prose.get(one, one) for one in blocks)
 
 
-def _columns(table: str) -> list[list[str]]:
-    """Returns the columns of a table in Markdown, without their empty cells."""
-    head, _, *rows = (line[2:-2].split(" | ") for line in table.splitlines())
-    return [[cell for cell in column if cell] for column in zip(head, *rows, strict=True)]
+def _columns(block: str) -> list[list[str]]:
+    """Returns the columns of a table in Markdown, without their empty cells; none for other text, which may show one."""
+    lines = block.split("\n")
+    rows = [line[2:-2].split(" | ") for line in lines if line.startswith("| ") and line.endswith(" |")]
+    if len(rows) < len(lines) or len({*map(len, rows)}) > 1 or {*chain(*rows[1:2])} != {"---"}:
+        return []
+    return [[cell for cell in column if cell] for column in zip(rows[0], *rows[2:], strict=True)]
 
 
 def _is_prose(columns: Sequence[Sequence[str]]) -> bool:
-    """True when in every column of several cells a sentence goes on from one cell to the next."""
-    return all(
-        any(" " in above and above[-1] not in ".!?" and below[0].islower() for above, below in pairwise(column))
-        for column in columns
-        if len(column) > 1
+    """True when the cells are not short, and in every column of several cells a sentence goes on from one cell to the
+    next: at least at a quarter of them, as other lines of prose begin with a new sentence, a name or a German noun.
+    """
+    cells = [*chain(*columns)]
+    return sum(map(len, cells)) > _FACT_CHARS * len(cells) and all(
+        4 * sum(map(_goes_on, column, column[1:])) >= len(column) - 1 for column in columns if len(column) > 1
     )
+
+
+def _goes_on(above: str, below: str) -> bool:
+    return " " in above and above[-1] not in ".!?" and below[0].islower()
 
 
 # Rows of a dataset.

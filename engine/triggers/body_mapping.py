@@ -58,8 +58,8 @@ def payload_of(
 ) -> dict[str, Any]:
     """Returns the payload. What a source does not have is left out. Values are converted to the type of their field
     where that is unambiguous: `"5"` to a number, anything to text, an empty text to nothing where the field is no text or
-    takes only some. What stands inside an object or a list stays as it is. Raises TooLarge when the payload is larger than the body
-    of a request may be.
+    takes only some; a required field keeps it, so that the refusal is about what was sent. What stands inside an object
+    or a list stays as it is. Raises TooLarge when the payload is larger than the body of a request may be.
     """
     payload: dict[str, Any] = {}
     room = PayloadRoom(
@@ -72,8 +72,9 @@ def payload_of(
         found, value = _value(mapping.get(name) or {"from": "body", "path": [name]}, body, headers)
         if not found:
             continue
-        value = None if _is_empty(field, value) else fitted(value, str(field.get("type") or "string"))
-        if value is not None or field.get("required"):
+        fit = None if _is_empty(field, value) else fitted(value, str(field.get("type") or "string"))
+        if fit is not None or field.get("required"):
+            value = value if fit is None else fit
             room.take(name, value)
             payload[name] = value
     return payload

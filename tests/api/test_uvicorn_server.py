@@ -576,6 +576,25 @@ async def test_who_sends_nothing_more_in_a_request_is_told_after_the_answers_bef
     assert "before all of it had arrived" in str(problem_of(b"HTTP/1.1" + last).detail)
 
 
+@pytest.mark.parametrize("limits", [ConnectionLimits(most=2, most_of_one=2)])
+@pytest.mark.parametrize("behind", [b"", head("/")[:-2]], ids=["a call", "a call and a part"])
+async def test_who_sends_nothing_more_makes_room_for_whoever_asks(site: Site, behind: bytes) -> None:
+    (gone_reader, gone), (staying_reader, staying) = [await site.open() for _ in range(2)]
+    async with asyncio.timeout(30):
+        for at, writer in enumerate((gone, staying), 1):
+            writer.write(head("/hold", "content-length: 2") + b"hi" + behind)
+            writer.write_eof()
+            while len(site.app.scopes) < at or len(site.connections._idle) < 2:
+                await asyncio.sleep(0.01)
+        assert (await site.say(head("/", LAST, "content-length: 2") + b"yo")).startswith(b"HTTP/1.1 200 ")
+        assert await gone_reader.read() == b"", "it may have been done, so no answer says that it may be sent again"
+        site.app.let_go.set()
+        assert (await staying_reader.readuntil(b"hi")).startswith(b"HTTP/1.1 200 ")
+        while site.connections._callers:
+            await asyncio.sleep(0.01)
+    assert not site.connections._idle
+
+
 async def test_a_stream_ends_when_its_client_has_gone(site: Site) -> None:
     reader, writer = await site.open()
     writer.write(head("/trickle", method="GET"))

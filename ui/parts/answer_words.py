@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from engine.core.clock import DAY, HOUR, MINUTE
 from engine.flow.after_answer import AfterAnswer
-from storage.questions import QuestionRow
+from storage.questions import QuestionRow, RefusedQuestion
 from ui.kit.text import _, plural
 from ui.kit.times import Times
 
@@ -65,7 +65,7 @@ def now_words(after: AfterAnswer, *, approved: bool) -> str:
     )
 
 
-def refused_words(questions: Sequence[QuestionRow]) -> str:
+def refused_words(questions: Sequence[QuestionRow | RefusedQuestion]) -> str:
     """`Refused by Ada`, for the first question of a job that was refused; "" when none was."""
     refused = next((one for one in questions if one.outcome == "refused"), None)
     if refused is None:

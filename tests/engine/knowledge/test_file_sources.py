@@ -109,8 +109,20 @@ async def test_documents_are_read_apart_with_their_pages(
         *column(360, ["E-mail", "angela.meierhofer@example.com", "bernd.schmidt@example.com"], 500),
     ]
     give(world, ada, made, "contacts.pdf", pdf([*news_lines, *contacts]))
+    printed = [
+        "| raw milk and rye bread | keep it cold at night |",
+        "| --- | --- |",
+        "| and eggs | but never in the sun |",
+    ]
+    manual = ["Write a table so:", *printed, "That is all."]
+    foods = ["raw milk", "rye bread", "fresh eggs", "green tea"]
+    rules = ["keep it cold", "keep it dry", "keep them cold", "away from light"]
+    give(world, ada, made, "care.pdf", pdf([*column(40, manual), *column(40, foods, 500), *column(300, rules, 500)]))
+    breads = ["Rye bread of the mill", "Spelt rolls with seeds", "and pretzels with butter", *["Milk rolls, sweet"] * 3]
+    shelves = ["Shelf beside the window", "upper tray of the oven", *["Basket on the counter"] * 4]
+    give(world, ada, made, "shop.pdf", pdf([*column(40, breads), *column(300, shelves)]))
     await read_all(indexer)
-    terms, us, broken, short, columns, news, people = sources(world, made)
+    terms, us, broken, short, columns, news, people, care, shop = sources(world, made)
 
     def places(source_id: str) -> list[tuple[str, str]]:
         pieces, _ = world.read(
@@ -130,6 +142,10 @@ async def test_documents_are_read_apart_with_their_pages(
         "| Bernd Schmidt-Langner | Complaints and returns | bernd.schmidt@example.com |",
     ]
     assert "\n".join(text for _, text in places(people.id)).replace("\n\n", "\n").split("\n") == [*told, *asks, *rows]
+    for source, above, left, right in ((care, manual, foods, rules), (shop, [], breads, shelves)):
+        head, *rows = (f"| {one} | {other} |" for one, other in zip(left, right, strict=True))
+        said = "\n".join(text for _, text in places(source.id)).replace("\n\n", "\n")
+        assert said.split("\n") == [*above, head, "| --- | --- |", *rows]
     assert places(us.id)[0][0] == ""
     assert "We bake." in texts(world, us.id)
     assert broken.state == "failed"

@@ -69,13 +69,15 @@ def test_what_is_not_there_is_left_out(source: dict[str, Any]) -> None:
     ("more", "payload"),
     [
         ({"format": "date-time"}, {}), ({"format": "email"}, {}), ({"enum": ["high", "low"]}, {}),
-        ({"enum": ["", "low"]}, {"due": ""}), ({}, {"due": ""}), ({"format": "uri", "required": True}, {"due": None}),
+        ({"enum": ["", "low"]}, {"due": ""}), ({}, {"due": ""}), ({"type": "number"}, {}),
+        ({"format": "uri", "required": True}, {"due": ""}), ({"enum": ["low"], "required": True}, {"due": ""}),
+        ({"type": "number", "required": True}, {"due": ""}),
     ],
 )  # fmt: skip
-def test_an_empty_text_is_nothing_where_a_format_or_choices_do_not_take_it(
+def test_an_empty_text_is_nothing_where_an_optional_field_does_not_take_it(
     more: dict[str, Any], payload: dict[str, Any]
 ) -> None:
-    assert payload_of([field("due", **more)], {}, {"due": ""}, HEADERS) == payload
+    assert payload_of([{**field("due"), **more}], {}, {"due": ""}, HEADERS) == payload
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from engine.table_files.writing import MARK, csv_line
 from storage.batches import BatchRun, PlaygroundBatchRow, find_playground_batch, list_batch_runs
 from storage.jobs import find_value
 from storage.playground_batches import list_rows_outside_jobs
-from storage.questions import list_questions_of_batch
+from storage.questions import list_refused_questions
 from storage.sessions import find_signed_in
 from ui.access_guard import stranger_answer
 from ui.file_download import Recipient, csv_named, sent_file
@@ -78,7 +78,7 @@ async def _lines(recipient: Recipient, batch_id: str) -> AsyncIterator[str]:
     inputs, results, titles = await _names(recipient, runs)
     refused = {
         one.job_id: refused_words([one])
-        for one in await recipient.read(list_questions_of_batch, recipient.workspace_id, batch_id, "refused")
+        for one in await recipient.read(list_refused_questions, recipient.workspace_id, batch_id)
     }
     left_out = () if titles or outside else (FACTS.index(TITLE),)
 

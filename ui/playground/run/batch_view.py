@@ -19,7 +19,7 @@ from engine.playground_batches.rows import Rows, RowsThatRan
 from engine.playground_batches.runner import AGAIN, MOST_FIELDS, BatchLine, BatchRunner
 from storage.batches import PlaygroundBatchRow, find_playground_batch, list_batch_runs
 from storage.playground_batches import list_rows_outside_jobs
-from storage.questions import count_open_questions, list_questions_of_batch
+from storage.questions import count_open_questions, find_asking_jobs
 from ui.kit import feedback
 from ui.kit.frame import show_waiting
 from ui.kit.parts import (
@@ -501,8 +501,7 @@ class BatchView:
 
 def _load_questions(session: Session, workspace_id: str, batch_id: str) -> tuple[frozenset[str], int]:
     """The jobs of a batch that ask a person, and how many questions of the workspace are open."""
-    asked = list_questions_of_batch(session, workspace_id, batch_id, None)
-    return frozenset(one.job_id for one in asked), count_open_questions(session, workspace_id)
+    return find_asking_jobs(session, workspace_id, batch_id), count_open_questions(session, workspace_id)
 
 
 def _fields_of(lines: Sequence[BatchLine], batch: BatchRunner) -> list[str]:
