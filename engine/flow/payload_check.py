@@ -65,6 +65,13 @@ WEB_ADDRESS = (
 )
 _WEB_ADDRESS = re.compile(WEB_ADDRESS)
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
+_LONGEST_EMAIL = 254
+#: What a field says of the e-mail addresses that it takes. The pattern means the same to all common engines, which do not
+#: agree on what else than these is a blank.
+EMAIL_RULES = {
+    "pattern": r"^[^@\x09-\x0d\x1c-\x20\x85\xa0]{1,64}@[^@.\x09-\x0d\x1c-\x20\x85\xa0]+(\.[^@.\x09-\x0d\x1c-\x20\x85\xa0]+)+$",
+    "maxLength": _LONGEST_EMAIL,
+}
 
 
 def check_payload(
@@ -479,7 +486,7 @@ def fits_format(form: str, value: str) -> bool:
         # JavaScript's engines count this character among the blanks that the pattern refuses, Python's does not
         return "\ufeff" not in value and _WEB_ADDRESS.fullmatch(value) is not None
     if form == "email":
-        return len(value) <= 254 and _EMAIL.fullmatch(value) is not None
+        return len(value) <= _LONGEST_EMAIL and _EMAIL.fullmatch(value) is not None
     try:
         read_time(value)
     except NotRfc3339:
