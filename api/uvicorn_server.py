@@ -70,6 +70,8 @@ FREE_PIECES, PIECE_BYTES = 1024, 16
 MAX_AHEAD = 16
 #: The value of Host (RFC 9110 7.2): a name, an IPv4 address or something in brackets, with or without a port.
 _HOST = re.compile(rb"(?:(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+|\[([^\[\]]+)\])(?::0*([0-9]{0,5}))?")
+#: A whole address without a path (RFC 9112 3.2.2), which is that of `/`; uvicorn cannot read it.
+_NO_PATH = re.compile(rb"([A-Za-z]+://[^/?]+)((?:\?.*)?)", re.DOTALL)
 #: engine.io accepts messages of a million characters, each of which can be four bytes in UTF-8.
 MAX_SOCKET_MESSAGE = 4_000_000
 
@@ -363,6 +365,8 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             self._refuse(TooManyAhead(f"More than {MAX_AHEAD} were sent", retry_after=1))
         else:
             before = self.cycle
+            if (without_path := _NO_PATH.fullmatch(self.url)) is not None:
+                self.url = b"%s/%s" % without_path.groups()
             super().on_headers_complete()
             if self.cycle is not before:  # a request that becomes a WebSocket has none
                 self.cycle.transport = JoinedWrites(self.transport, self.loop, self._end_connection)

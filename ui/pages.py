@@ -10,7 +10,9 @@ import logging
 from fastapi import FastAPI
 from nicegui import app as nicegui_app
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from engine.core.errors import Refusal, Unavailable
 from storage.flows import list_flows
@@ -31,6 +33,19 @@ from ui.pages_on_demand import PagesOnDemand
 from ui.playground.run import batch_csv
 from ui.script_marks import mark_scripts
 from ui.settings import audit_csv, backup_file
+
+
+class _OtherMethod:
+    """The ASGI application that answers a method which an address does not take. Without it the guard of the pages would
+    ask for a session.
+    """
+
+    def __init__(self, allowed: str) -> None:
+        self._allowed = allowed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        told = f"This address takes {self._allowed}, and not {scope['method'][:20]}.\n"
+        await PlainTextResponse(told, 405, headers={**NO_STORE, "allow": self._allowed})(scope, receive, send)
 
 
 def _add_answer_page(root: FastAPI, app: App) -> None:
@@ -54,6 +69,8 @@ def _add_answer_page(root: FastAPI, app: App) -> None:
     root.add_route("/answer/{token}", show, methods=["GET"])
     root.add_route("/answer/{token}/files/{file_id}", file, methods=["GET"])
     root.add_route("/answer/{token}", answer, methods=["POST"])
+    for path, allowed in (("/answer/{token}", "GET, HEAD, POST"), ("/answer/{token}/files/{file_id}", "GET, HEAD")):
+        root.routes.append(Route(path, _OtherMethod(allowed)))  # last, as it takes every method
 
 
 def register(app: App, root: FastAPI) -> None:

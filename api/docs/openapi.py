@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute
 from api.docs.portable_schema import portable
 from api.docs.webhooks import own_schemas, webhooks
 from api.http.problem_examples import NOT_FOUND, OF_CALLS, WRONG_FIELDS
-from api.http.problem_json import PROBLEM_TYPE
+from api.http.problem_json import PROBLEM_TYPE, RequestTimeout
 from api.http.route_classes import with_headers
 from engine.flow.contract import FILE_AS_OBJECT, example_payload, input_fields, payload_schema, result_schema
 from engine.flow.document import Document
@@ -322,6 +322,7 @@ def _fit_examples(path: str, method: str, operation: dict[str, Any]) -> None:
         "method_not_allowed": f"PUT was sent; allowed here: {'GET, HEAD' if method == 'GET' else method}",
         "not_acceptable": f"This call answers with {kinds[0]}",
         **({"not_found": NOT_FOUND[ids[-1]]} if ids else {}),
+        **({} if "requestBody" in operation else {"request_timeout": RequestTimeout.remedy}),  # only a head can be late
         **OF_CALLS.get(name, {}),
     }
     if "wait" not in takes:

@@ -4,8 +4,8 @@ The schemas keep their meaning; what such tools are known to fail on is expresse
 
 * A list without `items` gets `{}`.
 * A pattern that only RE2 can read moves to the description, because other tools would reject the whole document.
-* A web address has the pattern of those that the API takes, because to tools `uri` means every scheme. A field with a
-  pattern of its own has words instead.
+* A web address and an e-mail address have the pattern of those that the API takes, because to tools `uri` means every
+  scheme, and `email` every text with an `@`. A field with a pattern of its own has words instead.
 * A default that generators cannot write in their own types moves to the description, too. The server applies it to
   missing fields, so clients need not know it. Responses have no defaults.
 * Allowed values that generators cannot enumerate (fractions, booleans, texts that would get the same identifier) move
@@ -21,7 +21,7 @@ from collections.abc import Collection
 from typing import Any
 
 from engine.flow.patterns import PatternBudget, why_not
-from engine.flow.payload_check import WEB_ADDRESS
+from engine.flow.payload_check import EMAIL_RULES, WEB_ADDRESS
 
 JsonSchema = dict[str, Any]
 
@@ -33,6 +33,12 @@ _SUBSCHEMAS, _SUBSCHEMA_LISTS = ("items", "additionalProperties"), ("anyOf", "on
 _ENUMERABLE = {str, int, type(None)}
 #: Formats for which generators use a type of their own, so that a string is not a valid default.
 _TYPED_FORMATS = {"uri", "date-time"}
+
+#: Format -> what the API takes of it, and a sentence for a field that has a pattern of its own.
+_RULES: dict[str, tuple[JsonSchema, str]] = {
+    "uri": ({"pattern": WEB_ADDRESS}, "Begins with `http://` or `https://`."),
+    "email": (EMAIL_RULES, "Has one `@`, and behind it a name with a dot in it."),
+}
 
 #: Matches patterns that mean the same in RE2, in ECMA 262 with the flag `u`, in Python and in Rust, provided that RE2
 #: accepts them. It excludes single unescaped `{`, `}` and `]`, repetitions of a repetition or an anchor, and hyphens in
@@ -71,8 +77,8 @@ def _portable(schema: JsonSchema, *, of_answer: bool) -> JsonSchema:
     if kind == "array" or (isinstance(kind, list) and "array" in kind):
         found.setdefault("items", {})
     said = [found["description"]] if found.get("description") else []
-    if found.get("format") == "uri" and not of_answer:
-        said += _name_schemes(found)
+    if not of_answer:
+        said += _name_rules(found)
     if not reads_everywhere(found.get("pattern", "")):
         said.append(f"Must match the pattern `{found.pop('pattern')}` (RE2).")
     if "default" in found and (of_answer or not _can_be_written(found)):
@@ -98,12 +104,18 @@ def _portable(schema: JsonSchema, *, of_answer: bool) -> JsonSchema:
     return found
 
 
-def _name_schemes(schema: JsonSchema) -> list[str]:
-    """Adds the pattern of web addresses to a schema, or returns a sentence when it has a pattern of its own."""
-    if "pattern" in schema:
-        return ["Begins with `http://` or `https://`."]
-    schema["pattern"] = WEB_ADDRESS
-    return []
+def _name_rules(schema: JsonSchema) -> list[str]:
+    """Adds to the schema of a web address or e-mail address what the API takes, or returns a sentence when it has a pattern
+    of its own.
+    """
+    if (form := schema.get("format")) not in _RULES:
+        return []
+    rules, sentence = _RULES[form]
+    own = dict(schema)
+    schema |= rules | own
+    if "maxLength" in rules:
+        schema["maxLength"] = min(schema["maxLength"], rules["maxLength"])
+    return [sentence] if "pattern" in own else []
 
 
 def reads_everywhere(pattern: str) -> bool:

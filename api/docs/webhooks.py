@@ -25,14 +25,20 @@ _SENT: dict[str, tuple[str, type[Published], str]] = {
         "Sent once when the last item of a batch has ended, in whatever way, beside the webhooks of its items, some of which may arrive after it.",
     ),
 }
+_AS_SENT = "As it was sent with the submit, when it was"
+#: Name, type, whether every call has it, and what is said of it.
 _HEADERS = (
-    ("webhook-id", "string", "The same at every try of one delivery: skip what you have seen."),
-    ("webhook-timestamp", "integer", "When this try was made, in seconds since 1970."),
+    ("webhook-id", "string", True, "The same at every try of one delivery: skip what you have seen."),
+    ("webhook-timestamp", "integer", True, "When this try was made, in seconds since 1970."),
     (
         "webhook-signature",
         "string",
+        True,
         "`v1,` and the base64 of the HMAC-SHA256 of `id.timestamp.body`, one for each valid secret with spaces between.",
     ),
+    ("traceparent", "string", False, f"W3C Trace Context. {_AS_SENT}."),
+    ("tracestate", "string", False, f"W3C Trace Context. {_AS_SENT}."),
+    ("baggage", "string", False, f"W3C Baggage. {_AS_SENT}."),
 )
 
 
@@ -59,8 +65,8 @@ def _webhook(name: str, summary: str, model: type[Published], told: str) -> dict
         "description": f"{told} It follows Standard Webhooks. The guide Webhooks says who is called and how to check the signature.",
         "security": [],
         "parameters": [
-            {"name": header, "in": "header", "required": True, "description": said, "schema": {"type": kind}}
-            for header, kind, said in _HEADERS
+            {"name": header, "in": "header", "required": always, "description": said, "schema": {"type": kind}}
+            for header, kind, always, said in _HEADERS
         ],
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
         "responses": {

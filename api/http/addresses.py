@@ -21,6 +21,13 @@ _PLURAL = {"batch": "batches", "file": "files", "flow": "flows", "job": "jobs"}
 _BASE = ("public", "v1")
 #: What stands behind the base in the paths of the API.
 _NOUNS = frozenset({"batches", "files", "flows", "jobs", "openapi", "openapi.json"})
+#: Addresses that other APIs have for what this one has elsewhere, and the right ones.
+_SLIPS = (
+    (re.compile(r"^/public/v1/flows/(?!execute(?:/|$))([^/]+)(?:/(?:execute|run))?$"), r"/public/v1/flows/execute/\1"),
+    (re.compile(r"^/public/v1/jobs/([^/]+)/results?$"), r"/public/v1/jobs/\1"),
+    (re.compile(r"^/public/v1/openapi/flows/([^/]+)(?<!\.json)$"), r"/public/v1/openapi/flows/\1.json"),
+    (re.compile(r"^/public/v1/mcp$"), MCP_PATH),
+)
 #: Paths that a program may read with or without a key, which is not looked at there.
 _OPEN = re.compile(
     r"/docs(\.md|/.*)?|/llms\.txt|/openapi\.json|/assets/.*|/answer/[^/]+(/files/[^/]+)?|/favicon\.ico", re.DOTALL
@@ -52,7 +59,7 @@ def _is_key(header: tuple[bytes, bytes]) -> bool:
 
 def meant_by(path: str) -> str | None:
     """Returns the path that was meant by one with doubled or trailing slashes, capital letters, without `/public/v1` or
-    a part of it, with `/api`, or with a singular; None for any other path.
+    a part of it, with `/api`, with a singular, or as other APIs have it; None for any other path.
     """
     parts = [part.lower() if part.lower() in _WORDS else part for part in path.split("/") if part]
     begins = next((at for at, part in enumerate(parts) if part not in ("api", *_BASE)), len(parts))
@@ -62,4 +69,6 @@ def meant_by(path: str) -> str | None:
     elif parts[:1] == ["v1"]:
         parts.insert(0, "public")
     meant = "/" + "/".join(parts)
+    for slip, right in _SLIPS:
+        meant = slip.sub(right, meant)
     return None if meant == path else meant

@@ -53,7 +53,12 @@ OF_CALLS: dict[str, dict[str, str]] = {
         RefusalCode.UNSUPPORTED_MEDIA_TYPE: "It came as text/plain. Send the file as multipart/form-data, the only part of a form, as "
         "`curl -F file=@report.pdf` does",
         RefusalCode.IDEMPOTENCY_KEY_REUSED: "The file or its name differs from that of the first request. Use a new key for a new request",
-    }
+        RefusalCode.REQUEST_TIMEOUT: "The file came too slowly. Send it again, in one go",
+    },
+    "get_openapi": {
+        RefusalCode.RATE_LIMITED: "Without a valid key 50 requests a second are taken from one address. Send a valid key as "
+        "`Authorization: Bearer`, and wait a second",
+    },
 }
 #: The wrong field of `validation_failed` of a call, by its operationId.
 WRONG_FIELDS: dict[str, dict[str, str]] = {

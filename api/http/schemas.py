@@ -265,6 +265,15 @@ class Question(Published):
     )
 
 
+class QuestionOfJob(Question):
+    """What a job asks a person, with the batch of the job."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**_QUESTION, "batch_id": None, "item_index": None}]})
+
+    batch_id: str | None = Field(description="The batch that its job is an item of; null for a single job.")
+    item_index: int | None = Field(description="The place of its job in the batch, from 0; null for a single job.")
+
+
 class QuestionList(Published):
     """A page of questions, in the order in which they were asked."""
 
@@ -418,7 +427,7 @@ class QuestionWebhook(Published):
 
     type: Literal["step.waiting"] = Field(description="A step waits for a person.")
     timestamp: AwareDatetime = Field(description="When it was asked.")
-    data: Question = Field(
+    data: QuestionOfJob = Field(
         description="The question as it is at this try, with the link for an answer while it is open."
     )
 

@@ -31,6 +31,8 @@ AROUND_BYTES = 16 * 1024
 _FIELD_BYTES = 16 * 1024
 _HEADER_BYTES = 8 * 1024
 _BOUNDARY_BYTES = 200
+#: Values of Content-Transfer-Encoding that change no byte. Forms should have none (RFC 7578).
+_AS_IT_IS = frozenset({b"", b"7bit", b"8bit", b"binary"})
 #: What browsers and curl write for a quote and for line breaks in the name of a file (HTML, "multipart form data").
 _ESCAPED = re.compile(r"%22|%0[DA]", re.IGNORECASE)
 #: A name in the form of RFC 8187: its charset, a language that does not matter, and its bytes with `%`.
@@ -105,6 +107,8 @@ class _OneFile:
         #: What stands before the first boundary is passed over; its end is kept to find a boundary in two pieces.
         self._first: bytes | None = b"--" + boundary
         self._before = b"\n"
+        #: Blanks may stand behind a boundary (RFC 2046 5.1.1), which the parser takes behind the last one only.
+        self._behind_first = True
         self._dropped = 0
         self._parts = 0
         self._no_file = self._no_name = False
@@ -142,7 +146,14 @@ class _OneFile:
                 self._dropped += passed_over
                 self._before = self._before[passed_over:]
                 return
-            piece, self._before, self._first = self._before[at + 1 :], b"", None
+            self._parse(self._first)
+            piece, self._before, self._first = self._before[at + 1 + len(self._first) :], b"", None
+        if self._behind_first:
+            piece = piece.lstrip(b" \t")
+            self._behind_first = not piece
+        self._parse(piece)
+
+    def _parse(self, piece: bytes) -> None:
         try:
             self._parser.write(piece)
         except FormParserError as error:
@@ -179,6 +190,11 @@ class _OneFile:
             self._extended = _parameter(self._value.decode("latin-1"), "filename*")
         elif name == b"content-type":
             self.said_type = self._value.decode("latin-1")
+        elif name == b"content-transfer-encoding" and self._value.strip().lower() not in _AS_IT_IS:
+            raise InvalidUpload(
+                f"Its part came with Content-Transfer-Encoding: {self._value.decode('latin-1')[:100]}",
+                remedy="Send the bytes of the file as they are, without that header.",
+            )
         self._field = self._value = b""
 
     def _headers_finished(self) -> None:

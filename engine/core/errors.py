@@ -112,7 +112,7 @@ class WrongFields(list[FieldError]):
     @property
     def in_words(self) -> str:
         """Returns for example `2 fields are wrong`."""
-        return "1 field is wrong" if self.total == 1 else f"{self.total} fields are wrong"
+        return "1 field is wrong" if self.total == 1 else f"{self.total:,} fields are wrong"
 
 
 class Refusal(Exception):  # an expected answer, not an error of the program
@@ -222,7 +222,7 @@ class FlowInvalid(Invalid):
     def __init__(self, problems: list[Problem], detail: str = "") -> None:
         self.problems = problems
         count = len(problems)
-        super().__init__(detail or ("1 problem was found" if count == 1 else f"{count} problems were found"))
+        super().__init__(detail or ("1 problem was found" if count == 1 else f"{count:,} problems were found"))
 
 
 class Conflict(Refusal):

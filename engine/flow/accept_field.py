@@ -32,7 +32,7 @@ def accept_field_ops(document: Document, name: str, sent: str = "") -> list[Op]:
         return []
     if len(fields) >= MAX_FIELDS:
         raise Invalid(
-            f"The API Input has {len(fields)} fields; more than {MAX_FIELDS} are not taken",
+            f"The API Input has {len(fields):,} fields; more than {MAX_FIELDS:,} are not taken",
             remedy="Take one away, or let callers send a group.",
         )
     fields.append(_field(name, sent))

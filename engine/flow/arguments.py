@@ -135,17 +135,17 @@ def _wrong_value(schema: Mapping[str, Any], value: JsonValue) -> str:
     elif isinstance(value, list) and (size := _outside(schema, len(value), "minItems", "maxItems")) is not None:
         return f"must have {size} items"
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        size = _outside(schema, value, "minimum", "maximum")
-        return "" if size is None else f"must be {size}"
+        bound = _outside(schema, value, "minimum", "maximum", ".15g")
+        return "" if bound is None else f"must be {bound}"
     return ""
 
 
-def _outside(schema: Mapping[str, Any], size: float, least: str, most: str) -> str | None:
+def _outside(schema: Mapping[str, Any], size: float, least: str, most: str, form: str = ",.15g") -> str | None:
     lowest, highest = schema.get(least), schema.get(most)
     if isinstance(lowest, int | float) and size < lowest:
-        return f"at least {lowest:g}"
+        return f"at least {lowest:{form}}"
     if isinstance(highest, int | float) and size > highest:
-        return f"at most {highest:g}"
+        return f"at most {highest:{form}}"
     return None
 
 

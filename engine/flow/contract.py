@@ -292,7 +292,9 @@ def _fields_problems(
     if level > MAX_LEVELS:
         return [Problem("too_deep", f"Groups may be nested {MAX_LEVELS} levels deep.", node.id, pointer)]
     if len(fields) > MAX_FIELDS:
-        found.append(Problem("too_many_fields", f"{len(fields)} fields; {MAX_FIELDS} are allowed.", node.id, pointer))
+        found.append(
+            Problem("too_many_fields", f"{len(fields):,} fields; {MAX_FIELDS:,} are allowed.", node.id, pointer)
+        )
     seen: set[str] = set()
     for position, field in enumerate(fields):
         if not isinstance(field, Mapping):

@@ -73,7 +73,7 @@ def apply_ops(document: Document, ops: Sequence[Op]) -> Document:
     except (KeyError, TypeError, AttributeError) as error:
         raise EditRefused(f"The operation is not complete: {error}") from error
     if len(nodes) > MAX_NODES or len(edges) > MAX_EDGES:
-        raise EditRefused(f"A flow may have {MAX_NODES} nodes and {MAX_EDGES} connections.")
+        raise EditRefused(f"A flow may have {MAX_NODES:,} nodes and {MAX_EDGES:,} connections.")
     if len(notes) > max(MAX_NOTES, len(document.notes)):
         raise EditRefused(f"A flow may have {MAX_NOTES} notes.")
     after = document.model_copy(

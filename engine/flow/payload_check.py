@@ -65,6 +65,13 @@ WEB_ADDRESS = (
 )
 _WEB_ADDRESS = re.compile(WEB_ADDRESS)
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
+_LONGEST_EMAIL = 254
+#: What a field says of the e-mail addresses that it takes. The pattern means the same to all common engines, which do not
+#: agree on what else than these is a blank.
+EMAIL_RULES = {
+    "pattern": r"^[^@\x09-\x0d\x1c-\x20\x85\xa0]{1,64}@[^@.\x09-\x0d\x1c-\x20\x85\xa0]+(\.[^@.\x09-\x0d\x1c-\x20\x85\xa0]+)+$",
+    "maxLength": _LONGEST_EMAIL,
+}
 
 
 def check_payload(
@@ -323,17 +330,17 @@ class PayloadCheck:
     def _check_number(self, field: FieldDict, value: float, at: str) -> None:
         lowest, highest = field.get("minimum"), field.get("maximum")
         if lowest is not None and value < lowest:
-            self._add(at, "minimum", lambda: f"must be at least {lowest:g}")
+            self._add(at, "minimum", lambda: f"must be at least {lowest:.15g}")
         elif highest is not None and value > highest:
-            self._add(at, "maximum", lambda: f"must be at most {highest:g}")
+            self._add(at, "maximum", lambda: f"must be at most {highest:.15g}")
 
     def _check_size(self, field: FieldDict, what: Literal["items", "length"], size: int, at: str) -> None:
         fewest, most = field.get(f"min_{what}"), field.get(f"max_{what}")
         word = "items" if what == "items" else "characters"
         if fewest is not None and size < fewest:
-            self._add(at, f"min_{what}", lambda: f"must have at least {_counted(fewest, word)}, has {size}")
+            self._add(at, f"min_{what}", lambda: f"must have at least {_counted(fewest, word)}, has {size:,}")
         elif most is not None and size > most:
-            self._add(at, f"max_{what}", lambda: f"must have at most {_counted(most, word)}, has {size}")
+            self._add(at, f"max_{what}", lambda: f"must have at most {_counted(most, word)}, has {size:,}")
 
 
 class _TooManyDefaults(Exception):
@@ -453,7 +460,7 @@ def _type_word(value: Json) -> str:
 
 
 def _counted(count: int, word: str) -> str:
-    return f"{count} {word.removesuffix('s') if count == 1 else word}"
+    return f"{count:,} {word.removesuffix('s') if count == 1 else word}"
 
 
 def _format_fault(form: str, value: str) -> str:
@@ -479,7 +486,7 @@ def fits_format(form: str, value: str) -> bool:
         # JavaScript's engines count this character among the blanks that the pattern refuses, Python's does not
         return "\ufeff" not in value and _WEB_ADDRESS.fullmatch(value) is not None
     if form == "email":
-        return len(value) <= 254 and _EMAIL.fullmatch(value) is not None
+        return len(value) <= _LONGEST_EMAIL and _EMAIL.fullmatch(value) is not None
     try:
         read_time(value)
     except NotRfc3339:

@@ -31,8 +31,7 @@ def job_view(job: JobRow, result: Json) -> dict[str, Any]:
         "flow_id": job.flow_id,
         "flow_version": job.flow_version,
         "environment": job.environment,
-        "batch_id": None if job.item_index is None else job.batch_id,
-        "item_index": job.item_index,
+        **batch_of(job),
         "result": result if job.status == "completed" else None,
         "error": _error(job.error) if job.status == "failed" else None,
         "steps_failed": job.steps_failed,
@@ -59,6 +58,11 @@ def job_view(job: JobRow, result: Json) -> dict[str, Any]:
         "data_erased_at": _time(job.data_erased_at),
     }
     return view
+
+
+def batch_of(job: JobRow) -> dict[str, Any]:
+    """Returns the batch of a job and its place in it; null for a single job."""
+    return {"batch_id": None, "item_index": None} | place_in_batch(job)
 
 
 def place_in_batch(job: JobRow) -> dict[str, Any]:

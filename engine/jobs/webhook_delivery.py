@@ -29,7 +29,7 @@ from engine.core.json_text import json_bytes
 from engine.core.log_throttle import LogThrottle
 from engine.core.trace_context import NO_TRACE, TraceContext
 from engine.flow.node_context import NodeFailed
-from engine.jobs.job_views import batch_view, job_view, question_view
+from engine.jobs.job_views import batch_of, batch_view, job_view, question_view
 from engine.outbound.client import OutboundClient
 from engine.secrets.question_links import question_link_path
 from engine.secrets.sealing import Vault
@@ -296,7 +296,7 @@ def _make_notification(
         if question is None:
             return None
         base = public_url or find_public_url(session) or find_setting(session, SERVER, ADDRESS) or ""
-        view = question_view(question, base + question_link_path(vault, question.id))
+        view = question_view(question, base + question_link_path(vault, question.id)) | batch_of(job)
         return _Notification(_body(delivery, question.asked_at, view), secrets, TraceContext.loads(job.traceparent))
     small, large = small_results(session, delivery.workspace_id, [job.id])
     data = job_view(job, small.get(job.id))

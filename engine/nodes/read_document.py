@@ -25,9 +25,9 @@ without a table fails the step then, with `file_not_taken`.
 | Excel and OpenDocument | Each cell is what the file holds: a number, true or false, or text. A date is text like `2026-01-31`. An empty cell is null |
 | All others | Text |
 
-The first line of a CSV file names the columns, unless all its cells are numbers. A CSV file may have 100,000 rows. With *Tables* it fails
-the step with `file_not_taken`, too, when two columns have one name, when it has a line with names but no rows, and when a line has more
-values than there are columns. For an export that may be empty, choose a default value under **If it fails**. In all other tables the
+The first line of a CSV file names the columns, unless all its cells are numbers. With *Tables* a CSV file fails the
+step with `file_not_taken` when it has more than 100,000 rows, when two columns have one name, when it has a line with names but no rows,
+and when a line has more values than there are columns. Its text is read all the same without *Tables*. For an export that may be empty, choose a default value under **If it fails**. In all other tables the
 first row names the columns when its cells are text and more rows follow: a sheet with names alone has one row; of two columns with
 one name the second is `name 2`. In every table a column without a name is `Column 1` and so on, by its place, with
 `(no name)` behind it when another has that name.

@@ -500,6 +500,20 @@ async def test_a_host_is_a_name_or_an_address_with_or_without_a_port(site: Site)
     assert len(site.app.scopes) == len(good) + 1
 
 
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+@pytest.mark.parametrize(
+    ("address", "query"),
+    [("http://x", b""), ("http://x:9450?a=/b", b"a=/b"), ("http://x?", b""), ("HTTPS://u:p@[::1]?a", b"a")],
+)
+async def test_a_whole_address_without_a_path_is_that_of_the_first_page(
+    site: Site, method: str, address: str, query: bytes
+) -> None:
+    answer = await site.say(head(address, LAST, method=method))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    ((path, raw, sent),) = [(one["path"], one["raw_path"], one["query_string"]) for one in site.app.scopes]
+    assert (path, raw, sent) == ("/", b"/", query)
+
+
 @pytest.mark.parametrize("broken", ["content-length: abc", "transfer-encoding: gzip, chunked", "host: y"])
 async def test_a_page_that_breaks_the_rules_of_http_gets_a_sentence(site: Site, broken: str) -> None:
     for address in (OF_PAGE, "http://x" + OF_PAGE, "http://x"):

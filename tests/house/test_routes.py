@@ -84,6 +84,9 @@ WHO_MAY_CALL = {
     "GET /answer/{token}": EVERYBODY,
     "POST /answer/{token}": EVERYBODY,
     "GET /answer/{token}/files/{file_id}": EVERYBODY,
+    # Any other method is 405, whoever sends it.
+    "? /answer/{token}": EVERYBODY,
+    "? /answer/{token}/files/{file_id}": EVERYBODY,
     "GET /invite/{token}": EVERYBODY,
     "POST /invite/{token}": EVERYBODY,
     # NiceGUI's own routes; files that are equal for everybody have NiceGUI's version in the path.

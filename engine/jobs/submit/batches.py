@@ -179,7 +179,7 @@ def check_items(
     elif not items:
         errors.append(FieldError("/items", "min_items", "must have at least 1 item, has 0"))
     elif len(items) > MAX_ITEMS:
-        errors.append(FieldError("/items", "max_items", f"must have at most {MAX_ITEMS} items, has {len(items)}"))
+        errors.append(FieldError("/items", "max_items", f"must have at most {MAX_ITEMS:,} items, has {len(items):,}"))
     if errors:
         return clean, errors
     for position, item in enumerate(items if isinstance(items, list) else ()):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ import pytest
 
 from api.app import api_document
 from api.docs.job_error_texts import JOB_ERROR_EXAMPLES
-from api.http.problem_json import PROBLEM_TYPE, PUBLISHED, problem_example
+from api.http.json_body import BodyLimits
+from api.http.problem_json import PROBLEM_TYPE, PUBLISHED, RequestTimeout, problem_body, problem_example
+from api.http.request_rate import WITHOUT_A_KEY
+from api.http.upload import PIECE_SECONDS
 from engine.core.error_codes import JobErrorCode, RefusalCode
 from engine.jobs.job_views import published_code
 from engine.outbound.client import OutboundClient, OutboundFailed, OutboundRefused
@@ -157,6 +161,12 @@ async def test_the_example_of_a_refusal_is_the_answer_of_the_server(house: House
         assert comparable(told) == comparable(example)
 
 
+async def late(begin: bytes) -> AsyncIterator[bytes]:
+    """The body of a request of which only the begin arrives."""
+    yield begin
+    await asyncio.sleep(60)
+
+
 async def test_the_examples_of_each_call_in_the_document_are_its_answers(house: House):
     house.api.state.context.rates.clock = itertools.count().__next__
     job = (await house.submit()).json()["job_id"]
@@ -178,6 +188,12 @@ async def test_the_examples_of_each_call_in_the_document_are_its_answers(house: 
             await house.post("/files", content=b"a", headers={"Content-Type": "text/plain"}),
         ],
     }
+    context = house.api.state.context
+    context.uploads.piece_seconds, context.bodies.limits = 0.01, BodyLimits(receive_seconds=0.01)
+    late_file = await house.post("/files", content=late(part % 1), headers=form)
+    late_body = await house.submit_stream(late(b"{"))
+    late_head = httpx.Response(408, json=problem_body(RequestTimeout(), ""))  # `BoundedHttp.look` refuses so
+    context.uploads.piece_seconds, context.bodies.limits = PIECE_SECONDS, BodyLimits()
     for path, calls in api_document()["paths"].items():
         at = path.removeprefix("/public/v1").replace("{job_id}/questions/{", f"{job}/questions/{{")
         at = re.sub(r"\{(\w+)_id\}", r"\1_1", at).replace("question_1", "ask_1")
@@ -194,6 +210,7 @@ async def test_the_examples_of_each_call_in_the_document_are_its_answers(house: 
                 await house._call("PUT", at, None),
                 await house._call(method.upper(), f"{at}?{query}", None, **bodies.get(name, {})),
             ]
+            answers.append(late_file if name == "upload_file" else late_body if "requestBody" in call else late_head)
             if "not_acceptable" in examples:
                 answers.append(await house._call(method.upper(), at, None, headers={"Accept": "image/png"}))
             if "not_found" in examples:
@@ -201,6 +218,18 @@ async def test_the_examples_of_each_call_in_the_document_are_its_answers(house: 
             for answer in answers:
                 told, example = answer.json(), examples[answer.json()["code"]]
                 assert comparable(told | {"request_id": ""}) == comparable(example | {"request_id": ""}), name
+
+
+async def test_the_example_of_too_many_requests_without_a_key_names_none(house: House):
+    house.api.state.context.rates.clock = lambda: 0.0
+    for _ in range(WITHOUT_A_KEY + 1):
+        answer = await house.get("/openapi.json", key="none")
+    (call,) = (
+        call for calls in api_document()["paths"].values() for call in calls.values() if call.get("security") == []
+    )
+    example = call["responses"]["429"]["content"][PROBLEM_TYPE]["examples"]["rate_limited"]["value"]
+
+    assert comparable(answer.json() | {"request_id": ""}) == comparable(example | {"request_id": ""})
 
 
 def comparable(problem: dict[str, Any]) -> dict[str, Any]:

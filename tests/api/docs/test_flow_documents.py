@@ -6,6 +6,7 @@ import json
 from typing import Any, ClassVar
 
 import pytest
+import re2
 from jsonschema import Draft202012Validator
 from openapi_python_client.config import Config, ConfigFile, MetaType
 from openapi_python_client.parser.openapi import GeneratorData
@@ -20,7 +21,7 @@ from engine.flow.contract import example_payload, input_fields
 from engine.flow.document import Document
 from engine.flow.file_values import takes_files
 from engine.flow.flow_file import parse_flow_file
-from engine.flow.payload_check import WEB_ADDRESS, check_payload
+from engine.flow.payload_check import EMAIL_RULES, WEB_ADDRESS, check_payload, fits_format
 from engine.nodes.model_answers import object_schema
 from tests.api.docs.odd_flows import ODD_FLOWS
 
@@ -209,6 +210,34 @@ def test_a_web_address_says_which_schemes_are_taken(pattern: str):
     assert reads_everywhere(found["pattern"])
     assert ("http://" in found.get("description", "")) == bool(pattern)
     assert portable(rule, of_answer=True) == rule
+
+
+@pytest.mark.parametrize("own", [{}, {"pattern": r"\.de$", "maxLength": 20}, {"maxLength": 1_000}])
+def test_an_e_mail_address_says_what_is_taken(own: dict[str, Any]):
+    rule = {"type": "string", "format": "email"} | own
+    found = portable(rule)
+
+    assert found["pattern"] == own.get("pattern", EMAIL_RULES["pattern"])
+    assert found["maxLength"] == min(own.get("maxLength", 254), 254)
+    assert reads_everywhere(found["pattern"])
+    assert ("one `@`" in found.get("description", "")) == ("pattern" in own)
+    assert portable(rule, of_answer=True) == rule
+
+
+def test_what_an_e_mail_address_says_is_what_the_server_checks():
+    local, host = "a" * 65, "b" * 250
+    texts = (
+        'a@b.de|a.b+c@b.co.uk|a..b@c.de|ä@bücher.example|mailto:a@b.de|"a"@b.de|a\x01@b.de|a\ufeff@b.de|😀@😀.de|a@b.d|a@1.2'
+        "|a@localhost|a@b..c|a@.b.de|a@b.de.|a@.|a b@c.d|a@b c.d| a@b.de|a@b.de |a\t@b.de|a\xa0@b.de|a\x85@b.de|a\x1c@b.de|a@b@c.de|@b.de"
+        f"|a@|@|a|a\n@b.de|{local[1:]}@b.de|{local}@b.de|{'😀' * 64}@b.de|a@{host[1:]}.de|a@{host}.de"
+    ).split("|")
+    taken = [text for text in texts if fits_format("email", text)]
+    validator = Draft202012Validator(portable({"type": "string", "format": "email"}))
+
+    assert [text for text in texts if validator.is_valid(text)] == taken
+    assert [text for text in texts if re2.search(EMAIL_RULES["pattern"], text) and len(text) <= 254] == taken
+    assert validator.is_valid("a\u2003@b.de"), "a blank that engines do not agree on is left to the server"
+    assert not fits_format("email", "a\u2003@b.de")
 
 
 @pytest.mark.parametrize(

@@ -223,6 +223,28 @@ async def test_what_stands_before_the_first_boundary_is_passed_over(house: House
         assert download.content == PDF
 
 
+@pytest.mark.parametrize(("blanks", "at_end"), [(b" ", b""), (b" \t  ", b""), (b"", b" \t"), (b" " * 30, b" " * 30)])
+@pytest.mark.parametrize("pieces_of", [1, 100_000])
+async def test_blanks_may_stand_behind_a_boundary(house: House, blanks: bytes, at_end: bytes, pieces_of: int):
+    """RFC 2046 5.1.1: who passes a form on may have added them."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for at in range(0, len(body), pieces_of):
+            yield body[at : at + pieces_of]
+
+    body = form(_FILE, end=b"--x--%b\r\n" % at_end).replace(b"--x\r\n", b"--x%b\r\n" % blanks)
+    response = await house.post("/files", content=pieces(), headers={"Content-Type": "multipart/form-data; boundary=x"})
+    assert response.status_code == 201
+    assert (await house.get(f"/files/{response.json()['file_id']}")).content == PDF
+
+
+@pytest.mark.parametrize("said", [b"binary", b" 8BIT", b"7bit ", b""])
+async def test_a_part_that_is_sent_as_it_is_may_say_so(house: House, said: bytes):
+    body = form(b"Content-Transfer-Encoding:" + said + b"\r\n" + _FILE)
+    response = await house.post("/files", content=body, headers={"Content-Type": "multipart/form-data; boundary=x"})
+    assert response.status_code == 201
+
+
 @pytest.mark.parametrize("pieces_of", [1, 1_000, 100_000])
 @pytest.mark.parametrize(("before", "status"), [(16 * 1024, 201), (16 * 1024 + 1, 400), (60_000, 400)])
 async def test_what_is_passed_over_is_bounded_in_whatever_pieces_it_comes(
@@ -272,6 +294,11 @@ async def test_a_name_may_have_the_form_that_other_headers_have(house: House, na
             "The part of the form is no file: its `filename` is empty, as nobody chose",
         ),
         (form(b": y\r\n" + _FILE), "A header of its part has no name, a character that may not stand there"),
+        (form(_FILE).replace(b"--x\r\n", b"--x y\r\n", 1), "One of its boundaries does not end with a line break"),
+        (
+            form(b"Content-Transfer-Encoding: base64\r\n" + _FILE),
+            "Its part came with Content-Transfer-Encoding: base64. Send the bytes of the file as they are",
+        ),
         (
             form(b"X-Long: " + b"x" * 20_000 + b"\r\n" + _FILE),
             "Its part has more headers, or longer ones, than are read",

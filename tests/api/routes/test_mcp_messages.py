@@ -161,6 +161,7 @@ async def test_a_method_that_is_not_there_is_told_before_its_params_are_looked_a
         ("tools/call", {"Mcp-Method": "tools/call", "Mcp-Name": "x"}, 400, -32020, "mcp-name header does not match"),
         ("completion/complete", {"Mcp-Method": "completion/complete"}, 404, -32601, "Method not found"),
         ("ping", {"Mcp-Method": "ping"}, 404, -32601, "Method not found"),
+        ("ping", {}, 404, -32601, "Method not found"),
     ],
 )
 async def test_the_headers_of_a_version_without_initialize_are_told(

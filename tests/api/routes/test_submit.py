@@ -243,7 +243,7 @@ async def test_of_very_many_wrong_fields_a_hundred_are_named_and_all_are_counted
     ProblemDetails.model_validate(body)
     assert (response.status_code, body["code"]) == (400, "validation_failed")
     assert (len(body["errors"]), body["error_count"]) == (100, 5_001)
-    assert body["detail"] == "5001 fields are wrong. The first 100 are listed"
+    assert body["detail"] == "5,001 fields are wrong. The first 100 are listed"
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,17 @@ def test_what_is_wrong_is_said_of_the_thing_that_it_is(payload, said):
     assert error.detail.startswith(said)
 
 
+def test_counts_have_separators_and_bounds_are_as_they_are_written():
+    counted = {"name": "a", "type": "string", "max_length": 1_000}
+    fields = [counted, {"name": "b", "type": "number", "minimum": 1_234_567, "maximum": 1e9}]
+    errors = [*check_payload(fields, {"a": "x" * 1_001, "b": 5})[1], *check_payload(fields, {"b": 2e9})[1]]
+    assert [error.detail for error in errors] == [
+        "must have at most 1,000 characters, has 1,001",
+        "must be at least 1234567",
+        "must be at most 1000000000",
+    ]
+
+
 @pytest.mark.parametrize("payload", RIGHT)
 def test_what_is_just_within_a_rule_is_taken(payload):
     assert check_payload(FIELDS, {**URL, **payload})[1] == []

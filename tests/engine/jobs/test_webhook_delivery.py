@@ -537,6 +537,19 @@ async def test_a_question_to_a_person_is_sent_with_its_link(
     assert seen.json["data"]["link"] == f"{link}{question_link_path(vault, question.id)}"
 
 
+@pytest.mark.process
+async def test_the_question_of_an_item_of_a_batch_names_its_place(
+    world: World, webhooks: Webhooks, receiver: WebhookReceiver
+) -> None:
+    flow_id, options = world.add_flow(), SubmitOptions(webhook_url=f"{receiver.origin}/hook")
+    made = world.write(accept_batch, world.caller, flow_id, {"items": [{"n": 1}, {"n": 2}]}, options)
+    asks_person(world.database, made.job_ids[1])
+    asks_person(world.database, world.write(submit, world.caller, flow_id, {"n": 1}, options).job_id)
+    await send(webhooks)
+    places = {(one.json["data"]["batch_id"], one.json["data"]["item_index"]) for one in receiver.deliveries}
+    assert places == {(made.batch_id, 1), (None, None)}
+
+
 async def test_half_of_a_character_is_sent_as_the_public_api_writes_it(
     world: World, webhooks: Webhooks, receiver: WebhookReceiver
 ) -> None:

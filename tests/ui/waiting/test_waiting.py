@@ -414,3 +414,13 @@ async def test_a_form_of_another_site_answers_nothing(site: Site) -> None:
         answer = await browser.post(link(site, question), data={"decision": "approve"}, headers=headers)
     assert answer.status_code == 403
     assert found(site, question).open
+
+
+@pytest.mark.parametrize(("behind", "allowed"), [("", "GET, HEAD, POST"), ("/files/file_1", "GET, HEAD")])
+async def test_another_method_is_refused_at_every_link_alike(site: Site, behind: str, allowed: str) -> None:
+    question = waiting(site)
+    async with site.browser() as browser:
+        answers = [await browser.put(path + behind) for path in (link(site, question), "/answer/none")]
+    assert [(one.status_code, one.headers["allow"], one.text) for one in answers] == [
+        (405, allowed, f"This address takes {allowed}, and not PUT.\n")
+    ] * 2
