@@ -216,10 +216,11 @@ def _example(tree: Any, letters: list[str], flags: int) -> str:
 
 def _kinds(tree: Any, source: str, flags: int) -> list[str]:
     """Returns one character of every kind that the pattern distinguishes."""
-    classes = list(_classes(tree))
+    # a class that stands in the pattern again distinguishes nothing more
+    classes = list({f"{operation} {value}": (operation, value) for operation, value in _classes(tree)}.values())
     kinds: dict[tuple[Any, ...], str] = {}
     literals = [chr(value) for operation, value in classes if str(operation) == "LITERAL"]
-    for letter in (*_ALPHABET, *literals):
+    for letter in dict.fromkeys((*_ALPHABET, *literals)):
         # properties that anchors and word boundaries depend on
         of = (letter == "\n", re.match(r"\w", letter) is not None)
         kinds.setdefault((*of, *(_takes(operation, value, letter, flags) for operation, value in classes)), letter)

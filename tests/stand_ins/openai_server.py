@@ -252,7 +252,7 @@ def _streamed(body: dict[str, Any], said: Said, *, counted: bool) -> Reply:
         events.append(b"data: [DONE]\n\n")
     return Reply(
         200,
-        headers={"content-type": "text/event-stream"},
+        headers={"content-type": "text/event-stream", **said.headers},
         chunks=tuple(events),
         delay=said.delay,
         pause=said.pause,
