@@ -37,7 +37,7 @@ from ui.kit.times import Times
 from ui.kit.value_words import in_short, shortened
 from ui.page_session import PageSession
 from ui.page_shell import base_address
-from ui.parts.answer_words import MADE_UP, THEN, now_words, until_words
+from ui.parts.answer_words import MADE_UP, THEN, may_have_lines, now_words, until_words
 from ui.parts.ask_owners import asking
 from ui.parts.value_view import readable
 
@@ -54,8 +54,6 @@ _WRITE = {
     "list": _("Write a list; an empty one is []."),
     "group": _("Write a group; an empty one is {}."),
 }
-#: The length from which a text has a box of several lines.
-_LONG_TEXT = 80
 #: How many values of an answered question are named, and how much of each.
 _FIRST, _SHORT = 3, 60
 
@@ -301,7 +299,7 @@ def schema_of(values: Mapping[str, Any]) -> dict[str, Any]:
         kind = _TYPES.get(kind_of(value))
         title = field_title(name)
         schema: dict[str, Any] = {"title": title} if kind is None else {"title": title, "type": kind}
-        if isinstance(value, str) and (len(value) > _LONG_TEXT or "\n" in value):
+        if isinstance(value, str) and may_have_lines(value):
             schema["widget"] = "textarea"
         properties[name] = schema
     return {"type": "object", "properties": properties}

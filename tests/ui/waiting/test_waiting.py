@@ -107,6 +107,16 @@ async def test_a_question_is_answered_with_changed_values_and_a_note(site: Site,
     assert job.status == "queued"
 
 
+async def test_a_text_of_several_words_can_be_given_paragraphs(site: Site, user: User) -> None:
+    values = {"reply": "Dear Anna,", "kind": "question"}
+    question = waiting(site, values, editable=tuple(values))
+    await user.open("/waiting")
+    assert sorted(one.value for one in user.find(kind=ui.textarea).elements) == ["", "Dear Anna,"], "note and reply"
+    behind = (await user.http_client.get(link(site, question))).text
+    assert "\nDear Anna,</textarea>" in behind
+    assert 'value="question"' in behind
+
+
 async def test_an_emptied_text_is_approved_as_empty_and_an_emptied_number_is_asked_for(site: Site, user: User) -> None:
     values = {"cc": "boss@example.com", "discount": 15, "note": "", "fixed": "f"}
     question = waiting(site, values, editable=("cc", "discount", "note"))
