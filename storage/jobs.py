@@ -31,6 +31,7 @@ from storage.database import now
 from storage.error_codes import ERROR_CODE, error_says
 from storage.statements import Statement, from_json
 from storage.tables import OPEN, TRIED, Batch, Job, Value
+from storage.tables_questions import Question
 from storage.value_sizes import VALUE_CAP, WHOLE
 
 Json = Any
@@ -148,6 +149,8 @@ class JobFilters(Struct, frozen=True):
     statuses: tuple[str, ...] = ()
     #: True: only jobs of which a step failed.
     steps_failed: bool = False
+    #: True: only jobs in which a person refused what was asked.
+    refused: bool = False
     environments: tuple[str, ...] = ()
     flow_id: str | None = None
     #: The flows that the reader may see; None: every flow, empty: none.
@@ -466,8 +469,7 @@ def _conditions(filters: JobFilters) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if filters.statuses:
         found.append(Job.status.in_(filters.statuses))
-    if filters.steps_failed:
-        found.append(Job.steps_failed > 0)
+    found += _went_otherwise(filters)
     if filters.environments:
         found.append(Job.environment.in_(filters.environments))
     if filters.flow_ids is not None:
@@ -490,6 +492,17 @@ def _conditions(filters: JobFilters) -> list[ColumnElement[bool]]:
         found.append(_has_trigger(filters.trigger))
     if filters.text:
         found.append(or_(Job.id == filters.text, error_says(filters.text)))
+    return found
+
+
+def _went_otherwise(filters: JobFilters) -> list[ColumnElement[bool]]:
+    """Returns the conditions for jobs that went on without a step, or after a person refused."""
+    found: list[ColumnElement[bool]] = []
+    if filters.steps_failed:
+        found.append(Job.steps_failed > 0)
+    if filters.refused:
+        by_person = and_(Question.job_id == Job.id, Question.outcome == "refused", Question.answered_by != "")
+        found += [Job.questions > 0, Job.data_erased_at.is_(None), exists().where(by_person)]
     return found
 
 

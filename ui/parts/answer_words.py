@@ -19,6 +19,8 @@ THEN = {
 #: Stands at a question of a job in which the Simulated model answered.
 MADE_UP = _("The Simulated model answered in this job. What it wrote is made up.")
 
+NOBODY_ANSWERED = _("Refused: nobody answered in time")
+
 #: The length from which a text of one word has a box of several lines.
 _LONG_WORD = 80
 
@@ -79,5 +81,5 @@ def refused_words(questions: Sequence[QuestionRow]) -> str:
     if refused is None:
         return ""
     if refused.expired or not refused.answered_by:
-        return _("Refused: nobody answered in time")
+        return NOBODY_ANSWERED
     return _("Refused by {answered_by}").format(answered_by=refused.answered_by)

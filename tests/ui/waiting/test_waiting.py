@@ -10,6 +10,7 @@ import pytest
 from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
+from sqlalchemy.orm import Session
 
 from engine.actions.files import upload_by_person
 from engine.actions.questions import Answer, answer_question
@@ -19,7 +20,7 @@ from engine.jobs.submit.job_files import name_files
 from engine.secrets.question_links import question_link_path
 from storage.files import FileRow
 from storage.jobs import find_job
-from storage.questions import QuestionRow, find_question
+from storage.questions import QuestionRow, close_question, find_question
 from storage.tables import Job
 from tests.factories import asks_person
 from tests.logical_time import pass_time
@@ -243,6 +244,32 @@ async def test_the_page_of_a_job_asks_and_tells_who_answered(site: Site, user: U
     await user.should_see("Answers of people")
     await until(lambda: not counts(user))
     assert refused_words([found(site, question)]) == "Refused by ada"
+
+
+async def test_the_list_of_jobs_says_that_a_person_refused(site: Site, user: User) -> None:
+    refused, approved, late = (waiting(site) for _ in range(3))
+    for question in (refused, approved):
+        site.database.write_now(answer_question, site.owner, question.id, Answer(approved=question is approved))
+    site.database.write_now(close_question, late.id, "refused", expired=True)
+
+    def complete(session: Session) -> None:
+        for one in (refused, approved, late):
+            session.get_one(Job, one.job_id).status = "completed"
+
+    site.database.write_now(complete)
+    await user.open("/jobs")
+    beside = [getattr(one, "text", "") for one in user.find(kind=ui.element).elements if "fp-warn" in one.classes]
+    assert sorted(beside) == ["Refused by a person", "Refused: nobody answered in time"]
+    await user.open("/jobs?status=refused_by_person")
+    assert jobs_in(user) == {refused.job_id}
+    flow_id = refused.flow_id
+    await user.open(f"/flows/{flow_id}?tab=jobs")
+    await until(lambda: "Refused by a person" in page_text(user))
+
+
+def jobs_in(user: User) -> set[str]:
+    found = (str(one.props.get("href", "")) for one in user.find(kind=ui.element).elements)
+    return {href.removeprefix("/jobs/") for href in found if href.startswith("/jobs/job_")}
 
 
 async def test_the_menu_counts_what_waits(site: Site, user: User) -> None:
