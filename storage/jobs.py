@@ -30,7 +30,7 @@ from storage.cursors import cursor_after, read_cursor
 from storage.database import now
 from storage.error_codes import ERROR_CODE, error_says
 from storage.statements import Statement, from_json
-from storage.tables import OPEN, TRIED, Batch, Job, Value
+from storage.tables import OPEN, TOLD, TRIED, Batch, Job, Value
 from storage.tables_questions import Question
 from storage.value_sizes import VALUE_CAP, WHOLE
 
@@ -40,6 +40,8 @@ Json = Any
 PUBLIC = ("live", "test", "dev")
 #: The largest result in bytes that is read on the event loop.
 SMALL_RESULT = 64 * 1024
+#: How many failed runs are counted for a person at most.
+MOST_TOLD = 99
 
 
 class JobRow(NamedTuple):
@@ -386,6 +388,25 @@ def read_value(session: Session, job_id: str, name: str, node_id: str = "", inde
     if stored is None:
         return None
     return {"cut": True, "size": stored.size, "beginning": stored.value} if stored.cut else stored.value
+
+
+_TOLD = Statement(
+    f"""
+    select count(*) from (
+      select 1 from jobs
+       where workspace_id = :workspace_id and {TOLD}
+         and completed_at > (select coalesce(jobs_seen_at, created_at) from users where id = :user_id)
+       limit {MOST_TOLD + 1}
+    ) as told
+    """  # noqa: S608 - constants
+)
+
+
+def count_failed_runs(session: Session, workspace_id: str, user_id: str) -> int:
+    """Returns how many runs of Production, of schedules and of incoming webhooks failed since a person last opened Jobs, or
+    got the account; MOST_TOLD + 1 for more.
+    """
+    return _TOLD.row(session, {"workspace_id": workspace_id, "user_id": user_id})[0]
 
 
 def find_last_run_payload(

@@ -104,6 +104,7 @@ def register(app: App) -> None:
         jobs = await page_session.query(load_jobs, narrowed.filters(now, zone), narrowed.cursor)
         calls = await page_session.query(load_refused, view.filters(now, zone))
         quota = await quota_note(page_session)
+        await page_session.see_jobs()
         with opened(page_session, _("Jobs"), active="jobs") as page:
             quota.draw()
             tabs = tab_bar({"all": _("All jobs"), "refused": _refused_word(calls.count, times.reader)}, first)

@@ -324,6 +324,37 @@ async def test_a_completed_job_says_how_many_steps_failed_and_is_found_by_that(s
     assert (row["job_id"], row["status"], row["steps_failed"]) == (lost, "completed", "1")
 
 
+async def test_runs_that_failed_are_marked_until_the_person_opens_jobs(
+    site: Site, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.page_session.FAILED_SECONDS", 0.5)
+    flow_id = site.flow("Greeting", live=True)
+    for environment in ("live", "dev"):
+        site.clock.offset += 1000
+        ended(site, flow_id, "failed", environment)
+    await user.open("/flows")
+    assert marked(user) == ["1, 1 run failed since you last looked"]
+    site.clock.offset += 1000
+    ended(site, flow_id, "failed")
+    await until(lambda: marked(user) == ["2, 2 runs failed since you last looked"])
+
+    site.clock.offset += 1000
+    await user.open("/jobs")
+    assert marked(user) == []
+    await user.open("/flows")
+    assert marked(user) == []
+    site.clock.offset += 1000
+    ended(site, flow_id, "failed")
+    await user.open("/flows")
+    assert marked(user) == ["1, 1 run failed since you last looked"]
+
+
+def marked(user: User) -> list[str]:
+    counts = [one for one in user.find(kind=ui.element).elements if "fp-count--bad" in one.classes]
+    menus = [one.text + "".join(part.text for part in one.descendants()) for one in counts]
+    return menus[:1]
+
+
 async def test_a_list_of_jobs_says_why_one_failed(site: Site, user: User) -> None:
     ended(site, site.flow("Greeting", live=True), "failed")
     await user.open("/jobs")
