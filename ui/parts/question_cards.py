@@ -89,6 +89,8 @@ class QuestionCards:
         self.boxes = self.drawn = 0
         #: Until when presses are not taken: the cards have just moved. In seconds of the clock that only goes forward.
         self.moving_until = 0.0
+        #: What was said of the last answer that was given here.
+        self.said: ui.element | None = None
 
     def show(self, asked: Sequence[Asked]) -> None:
         """Shows exactly these questions, in this order."""
@@ -110,6 +112,11 @@ class QuestionCards:
             if self.box.default_slot.children.index(card.box) != place:
                 card.box.move(self.box, place)
             card.tell_time()
+
+    def forget_answer(self) -> None:
+        """Closes what was said of the last answer: the job that should go on has failed."""
+        if self.said is not None and not self.said.is_deleted:
+            self.said.delete()
 
     async def _tell_number(self) -> None:
         """Says beside Waiting how many questions there are now."""
@@ -262,8 +269,8 @@ class _Card:
         self.yes.disable()
         self.no.disable()
         try:
-            said = Answer(approved, values, self.note.value or "")
-            await self.cards.page_session.execute(answer_question, self.question.id, said)
+            answer = Answer(approved, values, self.note.value or "")
+            await self.cards.page_session.execute(answer_question, self.question.id, answer)
         except PayloadInvalid as refusal:
             if self.form is not None:
                 wrong = {one.pointer.removeprefix("/values"): _sentence(one.detail) for one in refusal.errors}
@@ -276,7 +283,8 @@ class _Card:
             feedback.refused(refusal)
         else:
             after = await self.cards.page_session.query(load_after_answer, self.question, approved=approved)
-            feedback.told(_("Approved.") if approved else _("Refused."), now_words(after, approved=approved))
+            said = _("Approved.") if approved else _("Refused.")
+            self.cards.said = feedback.told(said, now_words(after, approved=approved))
             await self.cards.on_answered()
         finally:
             self._busy = False

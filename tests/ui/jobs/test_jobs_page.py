@@ -35,21 +35,25 @@ from tests.ui.arrange import (
     went_on,
 )
 from tests.ui.conftest import Site
-from ui.parts.job_words import reason_first
+from ui.parts.job_words import short_reason
 from ui.parts.time_range import span_of
 
 
 @pytest.mark.parametrize(
     ("why", "shown"),
     [
-        ("Read the page: `https://a.example/b` answered 404.", "Read the page: answered 404. `https://a.example/b`"),
-        ("`https://a.example/`, no HTML. Try `b`.", "no HTML. Try `b`. `https://a.example/`"),
+        ("Read the page: `https://a.example/b` answered 404.", "Read the page: `https://a.example/b` answered 404."),
+        (
+            f"Send: `https://mail.a.example/{'b' * 60}` is not opened.",
+            f"Send: `https://mail.a.example/{'b' * 16}…` is not opened.",
+        ),
+        (f"`https://a.example/{'b' * 60}`, no HTML. Try `b`.", f"`https://a.example/{'b' * 21}…`, no HTML. Try `b`."),
         ("Model: The key is wrong.", "Model: The key is wrong."),
         ("Read: The answer of `https://a.example/` is late.", "Read: The answer of `https://a.example/` is late."),
     ],
 )
 def test_a_long_address_does_not_hide_the_reason(why: str, shown: str) -> None:
-    assert reason_first(why) == shown
+    assert short_reason(why) == shown
 
 
 async def test_jobs_are_listed_with_what_matters(site: Site, user: User) -> None:
@@ -358,4 +362,4 @@ def marked(user: User) -> list[str]:
 async def test_a_list_of_jobs_says_why_one_failed(site: Site, user: User) -> None:
     ended(site, site.flow("Greeting", live=True), "failed")
     await user.open("/jobs")
-    assert {"Greet: answered 500. ", "https://example.com"} <= set(texts(user))
+    assert {"Greet: ", "https://example.com", " answered 500."} <= set(texts(user))

@@ -17,14 +17,16 @@ from engine.actions.questions import Answer, answer_question
 from engine.core.clock import DAY
 from engine.files.intake import incoming_of, value_of
 from engine.jobs.submit.job_files import name_files
+from engine.jobs.transitions import finish
 from engine.secrets.question_links import question_link_path
 from storage.files import FileRow
+from storage.job_changes import Lease, claim_job
 from storage.jobs import find_job
 from storage.questions import QuestionRow, close_question, find_question
 from storage.tables import Job
 from tests.factories import asks_person
 from tests.logical_time import pass_time
-from tests.ui.arrange import accepted, buttons, page_text, press, until
+from tests.ui.arrange import FAILED, accepted, buttons, page_text, press, until
 from tests.ui.conftest import Site
 from ui.parts.answer_words import refused_words
 from ui.parts.question_cards import first_values
@@ -244,6 +246,19 @@ async def test_the_page_of_a_job_asks_and_tells_who_answered(site: Site, user: U
     await user.should_see("Answers of people")
     await until(lambda: not counts(user))
     assert refused_words([found(site, question)]) == "Refused by ada"
+
+
+async def test_a_run_that_fails_after_the_answer_does_not_keep_saying_that_it_goes_on(site: Site, user: User) -> None:
+    question = waiting(site)
+    await user.open(f"/jobs/{question.job_id}")
+    press(user, "Approve")
+    await user.should_see("Approved.")
+    claimed = site.database.write_now(claim_job, "boot_test", question.job_id)
+    assert claimed is not None
+    lease = Lease("boot_test", claimed.attempt)
+    assert site.database.write_now(finish, question.job_id, "failed", lease=lease, error=FAILED)
+    await user.should_see("Greet failed")
+    assert "Approved." not in page_text(user)
 
 
 async def test_the_list_of_jobs_says_that_a_person_refused(site: Site, user: User) -> None:
