@@ -40,8 +40,9 @@ def job_table(
     rows = table(columns, label=label, stacks=True).classes("fp-jobs")
     for job in jobs:
         with rows.row(on_open=lambda job=job: ui.navigate.to(f"/jobs/{job.id}")):
-            with rows.cell(), link("", f"/jobs/{job.id}", "fp-quiet-link"):
-                status_line(*state_words(job, times.reader)).classes("fp-b fp-wrap-text")
+            with rows.cell():
+                with link("", f"/jobs/{job.id}", "fp-quiet-link"):
+                    status_line(*state_words(job, times.reader)).classes("fp-b fp-wrap-text")
                 if job.status == "completed" and (by := refusers.get(job.id)) is not None:
                     said = _("Refused by a person") if by else NOBODY_ANSWERED
                     refused = words(said, "fp-s12 fp-warn fp-wrap-text", tag="div")

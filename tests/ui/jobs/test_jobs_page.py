@@ -355,8 +355,7 @@ async def test_runs_that_failed_are_marked_until_the_person_opens_jobs(
 
 def marked(user: User) -> list[str]:
     counts = [one for one in user.find(kind=ui.element).elements if "fp-count--bad" in one.classes]
-    menus = [one.text + "".join(part.text for part in one.descendants()) for one in counts]
-    return menus[:1]
+    return ["".join(getattr(part, "text", "") for part in (one, *one.descendants())) for one in counts][:1]
 
 
 async def test_a_list_of_jobs_says_why_one_failed(site: Site, user: User) -> None:
