@@ -30,7 +30,8 @@ from storage.cursors import cursor_after, read_cursor
 from storage.database import now
 from storage.error_codes import ERROR_CODE, error_says
 from storage.statements import Statement, from_json
-from storage.tables import OPEN, TRIED, Batch, Job, Value
+from storage.tables import OPEN, TOLD, TRIED, Batch, Job, Value
+from storage.tables_questions import Question
 from storage.value_sizes import VALUE_CAP, WHOLE
 
 Json = Any
@@ -39,6 +40,8 @@ Json = Any
 PUBLIC = ("live", "test", "dev")
 #: The largest result in bytes that is read on the event loop.
 SMALL_RESULT = 64 * 1024
+#: How many failed runs are counted for a person at most.
+MOST_TOLD = 99
 
 
 class JobRow(NamedTuple):
@@ -148,6 +151,8 @@ class JobFilters(Struct, frozen=True):
     statuses: tuple[str, ...] = ()
     #: True: only jobs of which a step failed.
     steps_failed: bool = False
+    #: True: only jobs in which a person refused what was asked.
+    refused: bool = False
     environments: tuple[str, ...] = ()
     flow_id: str | None = None
     #: The flows that the reader may see; None: every flow, empty: none.
@@ -385,6 +390,25 @@ def read_value(session: Session, job_id: str, name: str, node_id: str = "", inde
     return {"cut": True, "size": stored.size, "beginning": stored.value} if stored.cut else stored.value
 
 
+_TOLD = Statement(
+    f"""
+    select count(*) from (
+      select 1 from jobs
+       where workspace_id = :workspace_id and {TOLD}
+         and completed_at > (select coalesce(jobs_seen_at, created_at) from users where id = :user_id)
+       limit {MOST_TOLD + 1}
+    ) as told
+    """  # noqa: S608 - constants
+)
+
+
+def count_failed_runs(session: Session, workspace_id: str, user_id: str) -> int:
+    """Returns how many runs of Production, of schedules and of incoming webhooks failed since a person last opened Jobs, or
+    got the account; MOST_TOLD + 1 for more.
+    """
+    return _TOLD.row(session, {"workspace_id": workspace_id, "user_id": user_id})[0]
+
+
 def find_last_run_payload(
     session: Session, workspace_id: str, flow_id: str, key_ids: Collection[str] = (), *, completed: bool
 ) -> Json:
@@ -466,8 +490,7 @@ def _conditions(filters: JobFilters) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if filters.statuses:
         found.append(Job.status.in_(filters.statuses))
-    if filters.steps_failed:
-        found.append(Job.steps_failed > 0)
+    found += _went_otherwise(filters)
     if filters.environments:
         found.append(Job.environment.in_(filters.environments))
     if filters.flow_ids is not None:
@@ -490,6 +513,17 @@ def _conditions(filters: JobFilters) -> list[ColumnElement[bool]]:
         found.append(_has_trigger(filters.trigger))
     if filters.text:
         found.append(or_(Job.id == filters.text, error_says(filters.text)))
+    return found
+
+
+def _went_otherwise(filters: JobFilters) -> list[ColumnElement[bool]]:
+    """Returns the conditions for jobs that went on without a step, or after a person refused."""
+    found: list[ColumnElement[bool]] = []
+    if filters.steps_failed:
+        found.append(Job.steps_failed > 0)
+    if filters.refused:
+        by_person = and_(Question.job_id == Job.id, Question.outcome == "refused", Question.answered_by != "")
+        found += [Job.questions > 0, Job.data_erased_at.is_(None), exists().where(by_person)]
     return found
 
 

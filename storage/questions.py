@@ -7,7 +7,7 @@ values are removed with those of its job.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from engine.core.errors import NotFound
 from storage.cursors import cursor_after, read_cursor
 from storage.database import now
+from storage.jobs import JobRow
 from storage.statements import Statement, insert_into
 from storage.tables import Job
 from storage.tables_questions import Question
@@ -315,6 +316,19 @@ def list_refused_questions(session: Session, workspace_id: str, batch_id: str) -
         .order_by(Question.asked_at, Question.id)
     )
     return [RefusedQuestion(*row) for row in rows]
+
+
+def list_refusers(session: Session, workspace_id: str, jobs: Iterable[JobRow]) -> dict[str, str]:
+    """Returns job id -> who refused a question of it, "" when nobody answered in time, for those of these jobs."""
+    asked = [job.id for job in jobs if job.questions and job.data_erased_at is None]
+    if not asked:
+        return {}
+    rows = session.execute(
+        select(Question.job_id, Question.answered_by)
+        .where(Question.workspace_id == workspace_id, Question.job_id.in_(asked), Question.outcome == "refused")
+        .order_by(Question.answered_by, Question.closed_at)
+    )
+    return {row.job_id: row.answered_by for row in rows}
 
 
 def list_answered_questions(session: Session, workspace_id: str, limit: int) -> list[QuestionRow]:

@@ -56,6 +56,8 @@ class User(Base):
     created_at: Mapped[int]
     #: When the person was last active, to the minute.
     seen_at: Mapped[int | None]
+    #: When the person last opened Jobs.
+    jobs_seen_at: Mapped[int | None]
 
 
 class SignIn(Base):
@@ -255,6 +257,9 @@ class Usage(Base):
 #: The jobs that people may have started by hand; a query that says this uses `ix_jobs_tried`.
 TRIED = "environment in ('playground', 'dev') and batch_id is null"
 
+#: The jobs of which people are told when they fail; a query that says this uses `ix_jobs_told`.
+TOLD = "status = 'failed' and (environment = 'live' or trigger is not null)"
+
 
 class Job(Base):
     """The state of one job. Open jobs have the status queued or processing."""
@@ -407,6 +412,7 @@ class Job(Base):
             "id",
             sqlite_where=text("trigger is not null"),
         ),
+        Index("ix_jobs_told", "workspace_id", "completed_at", sqlite_where=text(TOLD)),
     )
 
 

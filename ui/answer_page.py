@@ -32,7 +32,7 @@ from ui.kit.field_titles import field_title
 from ui.kit.plain_pages import alert, card, document, error_page
 from ui.kit.text import Reader, _, size
 from ui.kit.times import Times
-from ui.parts.answer_words import MADE_UP, THEN, until_words
+from ui.parts.answer_words import MADE_UP, THEN, may_have_lines, until_words
 from ui.parts.value_shapes import in_words, is_small_picture
 from ui.sign_in import FormRefused, SignInPages, browser_of, html_answer, refused_form, too_often
 
@@ -40,8 +40,6 @@ from ui.sign_in import FormRefused, SignInPages, browser_of, html_answer, refuse
 LARGEST, MOST_FIELDS = 1024 * 1024, 500
 _HEADERS = {"x-robots-tag": "noindex, nofollow"}
 _DEEPEST = 5
-#: The length from which a text has a box of several lines.
-_LONG_TEXT = 80
 
 
 class AnswerPages(SignInPages):
@@ -209,14 +207,11 @@ def _field(number: int, name: str, value: Any, sent: str | None, wrong: str) -> 
         control = f'<select class="fp-in" id="{field_id}" name="{field_id}">{options}</select>'
     elif kind == "number":
         control = f'<input class="fp-in{bad}" id="{field_id}" name="{field_id}" inputmode="decimal" value="{escape(text)}"{told}>'
+    elif kind == "list" or may_have_lines(text):
+        rows = min(12, max(3, text.count("\n") + 1 + len(text) // 70))
+        control = f'<textarea class="fp-in fp-in--text{bad}" id="{field_id}" name="{field_id}" rows="{rows}"{told}>\n{escape(text)}</textarea>'
     else:
-        rows = (
-            min(12, max(2, text.count("\n") + 1 + len(text) // 70)) if len(text) > _LONG_TEXT or kind == "list" else 1
-        )
-        if rows > 1 or "\n" in text or "\r" in text:
-            control = f'<textarea class="fp-in fp-in--text{bad}" id="{field_id}" name="{field_id}" rows="{rows}"{told}>\n{escape(text)}</textarea>'
-        else:
-            control = f'<input class="fp-in{bad}" id="{field_id}" name="{field_id}" value="{escape(text)}"{told}>'
+        control = f'<input class="fp-in{bad}" id="{field_id}" name="{field_id}" value="{escape(text)}"{told}>'
     hint = f'<p class="fp-hint">{escape(_("One in each line."))}</p>' if kind == "list" else ""
     error = f'<p class="fp-hint fp-bad" id="{field_id}-error">{escape(wrong)}</p>' if wrong else ""
     return f'<div class="fp-f"><label for="{field_id}">{escape(field_title(name))}</label>{control}{hint}{error}</div>'

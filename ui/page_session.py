@@ -18,11 +18,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
+from msgspec.structs import replace
 from nicegui import Client, ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from engine.actions.jobs import CheckedInput, check_beside
+from engine.actions.members import note_jobs_seen
 from engine.actions.principal import Permission, Principal, may
 from engine.core.clock import MINUTE
 from engine.core.do_first import MOST_WORK, TOO_MUCH_FIRST, DoFirst
@@ -34,6 +36,7 @@ from engine.models.local_servers import LocalServers
 from engine.sandbox.pool import Sandbox
 from storage.database import Database
 from storage.flows import list_flows
+from storage.jobs import count_failed_runs
 from storage.members import Person, list_people
 from storage.owner_notes import count_open_notes
 from storage.questions import count_open_questions
@@ -61,6 +64,8 @@ COOKIE = "flowport_session"
 STEP_COOKIE = "flowport_step"
 #: Interval at which an open page checks whether its person is still signed in.
 WATCH_SECONDS = 3.0
+#: Interval at which an open page looks whether runs failed; while nothing is committed, all tabs of a person share it.
+FAILED_SECONDS = 5.0
 #: NiceGUI answers 500 when a page is not drawn within its default of 3 seconds. On a busy machine a late page is better
 #: than an error.
 PAGE_SECONDS = 30.0
@@ -146,9 +151,16 @@ class PageSession:
         owners = "" if owner else ", ".join(one.name or one.email for one in _owners(session, workspace_id))
         waiting = count_open_questions(session, workspace_id)
         person = self.person
+        failed = count_failed_runs(session, workspace_id, person.id)
         self._frame_person = frame.FramePerson(
-            person.name, person.email, person.role, limits.title, asked, owners, waiting
+            person.name, person.email, person.role, limits.title, asked, owners, waiting, failed
         )
+
+    async def see_jobs(self) -> None:
+        """Notes that the person looks at the list of jobs, so that nothing of it is marked as news."""
+        if self._frame_person.failed:
+            await self.execute(note_jobs_seen)
+            self._frame_person = replace(self._frame_person, failed=0)
 
     @property
     def owners(self) -> list[Person]:
@@ -274,6 +286,7 @@ class PageSession:
                     check = RepeatedCall(
                         WATCH_SECONDS, lambda: self._look(check), is_due=self._is_unchecked, at_once=False
                     )
+                    count = RepeatedCall(FAILED_SECONDS, lambda: self._count_failed(count), at_once=False)
 
         client.on_connect(begin)
 
@@ -287,6 +300,19 @@ class PageSession:
             check.deactivate()
         except Unavailable:
             pass  # the database is busy; the next check reads it again
+
+    async def _count_failed(self, count: RepeatedCall) -> None:
+        """Marks the entry Jobs when runs failed since the person last opened it."""
+        try:
+            failed = await self.query_again(count_failed_runs, self.person.id)
+        except SignedOut:
+            count.deactivate()
+        except Unavailable:
+            pass  # the database is busy; the next call reads it again
+        else:
+            if failed != self._frame_person.failed:
+                self._frame_person = replace(self._frame_person, failed=failed)
+                frame.show_failed(failed)
 
     def _moment(self) -> Moment:
         return self.app.shared(Committed).moment(self.app.database)

@@ -27,9 +27,9 @@ from engine.actions.sign_in_limits import (
 from engine.core.errors import Conflict, FieldError, Invalid, LinkNotValid, NotFound, SignInFailed
 from engine.core.roles import Role
 from storage.audit import add_entry
-from storage.database import Database
+from storage.database import Database, now
 from storage.links import void_links
-from storage.members import find_account, find_user, has_owner, insert_account
+from storage.members import find_account, find_user, has_owner, hold_account, insert_account
 from storage.second_factors import has_second_factor
 from storage.sessions import end_session, end_sessions, find_signed_in
 from storage.settings import KNOWN_HOST, SERVER, put_setting
@@ -180,6 +180,11 @@ def change_name(session: Session, principal: Principal, name: str) -> None:
     was, (user.name, _) = user.name, check_person(name, user.email)
     if user.name != was:
         add_entry(session, principal, "change name", user.id, f"{was} is now {user.name}")
+
+
+def note_jobs_seen(session: Session, principal: Principal) -> None:
+    """Stores that the person has opened Jobs: runs that failed before are no news to them any more."""
+    hold_account(session, principal.workspace_id, principal.actor).jobs_seen_at = now(session)
 
 
 def ensure_owner(session: Session, workspace_id: str, email: str, password_hash: str) -> bool:

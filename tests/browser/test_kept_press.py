@@ -13,7 +13,8 @@ from tests.live.caller import Terminal
 
 pytestmark = pytest.mark.browser
 
-SCRIPT = Path(__file__).parents[2] / "assets" / "kept_press.js"
+ASSETS = Path(__file__).parents[2] / "assets"
+SCRIPT = ASSETS / "kept_press.js"
 #: A list as the browser sees it: the server redraws it, and something above it grows.
 LIST = """
 <style>button { display: block; height: 40px }</style>
@@ -54,6 +55,20 @@ def test_a_button_that_stays_is_pressed_once(shown: Page) -> None:
     shown.get_by_role("button", name="Open").click()
 
     assert pressed(shown) == "Open"
+
+
+def test_a_double_press_does_not_answer_the_question_that_comes_in_its_place(shown: Page) -> None:
+    shown.add_style_tag(path=ASSETS / "theme.css")
+    shown.evaluate(
+        "void (list.onclick = () => { list.className = 'fp-ask-acts'; list.onclick = null; draw('Approve'); })"
+    )
+    place = shown.get_by_role("button", name="Open").bounding_box()
+    assert place is not None
+    shown.mouse.dblclick(place["x"] + 10, place["y"] + 10)
+    assert pressed(shown) == "Open"
+
+    shown.get_by_role("button", name="Approve").click()  # waits until it can be pressed
+    assert pressed(shown) == "Open Approve"
 
 
 def test_a_button_that_is_drawn_anew_before_the_release_is_pressed(shown: Page) -> None:

@@ -122,6 +122,11 @@ ANYTHING = {
     "example": "Begin with an example",
     "help": "Quick start",
     "webhook": "Webhooks",
+    "tell me": "See at once that a run failed",
+    "tell me when a run fails": "See at once that a run failed",
+    "told when it fails": "See at once that a run failed",
+    "notify": "See at once that a run failed",
+    "alert": "See at once that a run failed",
     "staging": "Environments",
     "if": "Condition",
     "loop": "For each item",
@@ -168,6 +173,11 @@ def test_the_search_of_the_frame_shows_this_first(word: str) -> None:
 
     assert missing is None
     assert hits[0].title == ANYTHING[word]
+
+
+@pytest.mark.parametrize("word", ["tell me", "told when it fails", "notify", "alert"])
+def test_where_a_run_that_ends_is_told_elsewhere_is_found_next(word: str) -> None:
+    assert found_for(word, everything())[1][1].title == "Be told elsewhere when a run ends"
 
 
 @pytest.mark.parametrize("word", MISSING)

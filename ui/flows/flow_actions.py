@@ -66,7 +66,9 @@ async def export(page_session: PageSession, flow: FlowRow, kind: Literal["json",
     except Refusal as refusal:
         feedback.refused(refusal)
         return
-    ui.download.content(text.encode(), file_name(flow.title, kind), f"application/{kind}")
+    name = file_name(flow.title, kind)
+    ui.download.content(text.encode(), name, f"application/{kind}")
+    feedback.told(_("Saved as {name}.").format(name=name), _("It is where your browser keeps what it downloads."))
 
 
 def file_name(title: str, kind: str = "json") -> str:
@@ -109,11 +111,11 @@ async def delete(page_session: PageSession, flow: FlowRow) -> bool:
     live = flow.live_version is not None
     lost = (
         _(
-            "Its API is switched off and the flow is gone, with its draft. Its jobs stay for now, and its versions with their samples until the last of these jobs is removed."
+            "Its API is switched off, and the flow is gone for good. Its jobs stay in the list until their time is over; what they need of the flow goes with the last of them."
         )
         if live
         else _(
-            "The flow is gone, with its draft. Its jobs stay for now, and its versions with their samples until the last of these jobs is removed."
+            "The flow is gone for good. Its jobs stay in the list until their time is over; what they need of the flow goes with the last of them."
         )
     )
     callers = await page_session.query(list_callers, flow.id)

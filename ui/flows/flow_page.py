@@ -17,6 +17,7 @@ from ui.flows.flow_page_tabs import FlowTabs
 from ui.flows.flow_states import newer_draft, state_badges
 from ui.flows.goal_page import way_to_answers
 from ui.flows.try_it import try_keys_of
+from ui.kit import feedback
 from ui.kit.parts import button, link_button, menu_button, menu_item, words
 from ui.kit.tab_bar import tab_bar
 from ui.kit.text import _
@@ -39,7 +40,9 @@ def register(app: App) -> None:
     """Registers `/flows/{flow_id}`."""
 
     @page_at("/flows/{flow_id}")
-    async def open_flow(request: Request, flow_id: str, tab: str = "api", deploy: str = "") -> Response | None:
+    async def open_flow(
+        request: Request, flow_id: str, tab: str = "api", deploy: str = "", imported: str = ""
+    ) -> Response | None:
         page_session = await open_page_session(app, request)
         try:
             flow = await page_session.query(get_flow, flow_id)
@@ -50,6 +53,8 @@ def register(app: App) -> None:
         await page.build(tab if tab in TABS else "api")
         if deploy:
             ui.timer(0.1, page.deploy, once=True)
+        if imported:
+            ui.timer(0.1, page.say_imported, once=True)
         return None
 
 
@@ -98,6 +103,11 @@ class FlowPage:
             await self._draw_tab(tab)
         every(LOOK_SECONDS, self.look)
         self.quota.watch()
+
+    def say_imported(self) -> None:
+        """Says under which title a file was imported; once, so the address loses what asked for it."""
+        ui.navigate.history.replace(f"/flows/{self.flow.id}")
+        feedback.told(_("Imported as “{title}”.").format(title=self.flow.title))
 
     @property
     def tab(self) -> str:

@@ -12,6 +12,7 @@ from engine.flow.document import Document, load_document
 from storage.flows import DeploymentRow, FlowRow, VersionLine, get_draft, get_version, list_deployments, list_versions
 from storage.job_documents import list_key_labels
 from storage.jobs import JobFilters, JobPage, list_jobs
+from storage.questions import list_refusers
 from storage.schedules import list_started_by_hand
 from storage.triggers import list_trigger_titles
 from ui.flow_view.compare_versions import by_whom, show_version
@@ -221,7 +222,7 @@ class FlowTabs:
     async def _jobs(self) -> None:
         flow = self.flow()
         place = ui.context.slot.parent
-        jobs, labels, by_hand = await self.page_session.query(_load_jobs, flow.id)
+        jobs, labels, by_hand, refusers = await self.page_session.query(_load_jobs, flow.id)
         if place.is_deleted:
             return
         if not jobs.jobs:
@@ -237,7 +238,13 @@ class FlowTabs:
             with box.head:
                 link_button(_("All jobs of this flow"), f"/jobs?flow={flow.id}", kind="link", small=True)
             job_table(
-                jobs.jobs, self.times, titles=None, keys=labels, by_hand=by_hand, label=_("Newest jobs of this flow")
+                jobs.jobs,
+                self.times,
+                titles=None,
+                keys=labels,
+                by_hand=by_hand,
+                refusers=refusers,
+                label=_("Newest jobs of this flow"),
             )
 
     async def _monitoring(self) -> None:
@@ -254,7 +261,10 @@ def _load_documents(session: Session, workspace_id: str, flow_id: str, number: i
     return load_document(version.document), load_document(draft.document)
 
 
-def _load_jobs(session: Session, workspace_id: str, flow_id: str) -> tuple[JobPage, dict[str, str], frozenset[str]]:
+def _load_jobs(
+    session: Session, workspace_id: str, flow_id: str
+) -> tuple[JobPage, dict[str, str], frozenset[str], dict[str, str]]:
     jobs = list_jobs(session, workspace_id, JobFilters(flow_id=flow_id), limit=SHOWN_JOBS)
     labels = {**list_key_labels(session, workspace_id), **list_trigger_titles(session, workspace_id)}
-    return jobs, labels, list_started_by_hand(session, workspace_id, jobs.jobs)
+    by_hand = list_started_by_hand(session, workspace_id, jobs.jobs)
+    return jobs, labels, by_hand, list_refusers(session, workspace_id, jobs.jobs)

@@ -63,7 +63,7 @@ async def take_in(page_session: PageSession, name: str, data: bytes) -> None:
     except Refusal as refusal:
         feedback.refused(refusal)
         return
-    ui.navigate.to(f"/flows/{made.flow_id}")
+    ui.navigate.to(f"/flows/{made.flow_id}?imported=1")
 
 
 def _read(name: str, data: bytes, fallback: str) -> FlowFile:

@@ -42,6 +42,14 @@ class WebhookCard:
         with card(_("Webhooks")), ui.element("div").classes("fp-form fp-narrow"):
             words(
                 _(
+                    "To be told elsewhere how runs end, for example in Teams or Slack or by e-mail, ask a programmer, or a "
+                    "tool such as Zapier or Make, for a web address that takes messages, and write it here: Flowport calls "
+                    "it whenever a run ends, also when it fails."
+                ),
+                tag="p",
+            )
+            words(
+                _(
                     "When a job ends, Flowport calls the address of its environment with the job, signed as Standard "
                     "Webhooks asks. A call may name another address with X-Webhook-Url."
                 ),

@@ -16,6 +16,8 @@ from ui.parts.time_range import Span, span_of
 STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
 #: The entry of the filter for completed jobs of which a step failed.
 STEPS_FAILED = "steps_failed"
+#: That for completed jobs in which a person refused what was asked.
+REFUSED = "refused_by_person"
 #: The entry of the filter for all environments but the Playground, which are those that Monitoring counts.
 BUT_PLAYGROUND = "public"
 ANY = ""
@@ -62,10 +64,11 @@ class Narrowed(Struct, frozen=True):
     def filters(self, now: int, zone: tzinfo) -> JobFilters:
         """Returns the filters for the database query."""
         since, until = self.span.limits(now, zone)
-        steps_failed = self.status == STEPS_FAILED
+        completed = self.status in (STEPS_FAILED, REFUSED)
         return JobFilters(
-            statuses=(self.status,) if self.status in STATUSES else ("completed",) if steps_failed else (),
-            steps_failed=steps_failed,
+            statuses=(self.status,) if self.status in STATUSES else ("completed",) if completed else (),
+            steps_failed=self.status == STEPS_FAILED,
+            refused=self.status == REFUSED,
             environments=self._environments,
             flow_id=self.flow or None,
             key_id=self.key or None,

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from nicegui import ui
 
+from engine.flow.document import Node
 from engine.run.steps import INNER
 from storage.jobs import JobRow
 from ui.jobs.step_list import FailedStep, StepLine, step_link, step_path
@@ -21,6 +22,7 @@ from ui.kit.text import _
 def draw_failure(
     job: JobRow,
     *,
+    node: Node | None,
     version: str,
     can_look: bool,
     why_not: str,
@@ -29,7 +31,7 @@ def draw_failure(
 ) -> None:
     """Draws the card in the current slot.
 
-    `version` names what a retry runs; `on_retry(node id)` starts it. `why_not` tells somebody who may not change the
+    `node` is the step that failed, as it ran. `version` names what a retry runs; `on_retry(node id)` starts it. `why_not` tells somebody who may not change the
     flow who may.
     """
     error = job.error or {}
@@ -52,8 +54,13 @@ def draw_failure(
             link_button(_("See the step"), change_path(job, node_id), icon="visibility")
         elif changes:
             default = change_path(job, node_id, "/policy/default")
-            link_button(_("Go on with a default text"), default, icon="edit", kind="main")
-            link_button(_("Change {label}").format(label=label), change_path(job, node_id), icon="tune")
+            change, change_it = change_path(job, node_id), _("Change {label}").format(label=label)
+            if node is not None and _gives_away(node):  # a default text stands in for no mail that was not sent
+                link_button(change_it, change, icon="tune", kind="main")
+                link_button(_("Go on with a default text"), default, icon="edit")
+            else:
+                link_button(_("Go on with a default text"), default, icon="edit", kind="main")
+                link_button(change_it, change, icon="tune")
     if why_not:
         with box:
             words(why_not, "fp-hint fp-retry-hint", tag="p")
@@ -62,6 +69,12 @@ def draw_failure(
             retry = _("Retry from {label} with {version}").format(label=label, version=version)
             button(retry, lambda: on_retry(node_id), icon="replay", small=True)
             words(_about_retry(job, version), "fp-hint fp-grow", tag="p")
+
+
+def _gives_away(node: Node) -> bool:
+    """Whether a step sends or stores something, rather than reading what later steps need."""
+    sends = node.type == "http_request" and node.config.get("method", "GET") not in {"GET", "HEAD"}
+    return sends or node.type in {"dataset_sink", "add_to_knowledge"}
 
 
 def draw_went_on(

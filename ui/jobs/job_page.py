@@ -217,6 +217,8 @@ class JobDetailPage:
         self.lines = step_lines(self.document, self.seen.look, self.times, self.inner)
         self._draw_error()
         self.asks.show([Asked(one) for one in self.seen.questions if one.open][:MOST_QUESTIONS])
+        if self.job.status == "failed":
+            self.asks.forget_answer()
         if self._has_values:
             self.steps.draw(self.lines, ended=self.job.ended)
         else:
@@ -336,6 +338,7 @@ class JobDetailPage:
             elif job.status == "failed":
                 draw_failure(
                     job,
+                    node=self.document.node(str((job.error or {}).get("node_id") or "")),
                     version=self._version(),
                     can_look=not self.seen.flow.deleted,
                     why_not=self._why_not(),

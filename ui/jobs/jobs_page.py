@@ -14,10 +14,11 @@ from starlette.requests import Request
 from engine.core.errors import ParameterInvalid
 from storage.job_documents import list_flow_titles, list_key_labels
 from storage.jobs import ANY_TRIGGER, JobFilters, JobPage, list_jobs
+from storage.questions import list_refusers
 from storage.refusals import RefusalFilters, count_refused_calls
 from storage.schedules import list_started_by_hand
 from storage.triggers import list_trigger_titles
-from ui.jobs.filters import ANY, STATUSES, STEPS_FAILED, Narrowed, environment_words
+from ui.jobs.filters import ANY, REFUSED, STATUSES, STEPS_FAILED, Narrowed, environment_words
 from ui.jobs.jobs_csv import CSV_PATH
 from ui.jobs.refused_calls import RefusedCalls, RefusedView, count_words, load_refused
 from ui.kit import feedback
@@ -50,6 +51,8 @@ class JobListContents(Struct, frozen=True):
     triggers: Mapping[str, str]
     #: The jobs that a person started with a schedule.
     by_hand: frozenset[str]
+    #: Who refused what these jobs asked, by the ids of the jobs.
+    refusers: Mapping[str, str]
 
 
 def load_jobs(session: Session, workspace_id: str, filters: JobFilters, cursor: str) -> JobListContents:
@@ -66,6 +69,7 @@ def load_jobs(session: Session, workspace_id: str, filters: JobFilters, cursor: 
         refused,
         list_trigger_titles(session, workspace_id),
         list_started_by_hand(session, workspace_id, page.jobs),
+        list_refusers(session, workspace_id, page.jobs),
     )
 
 
@@ -100,6 +104,7 @@ def register(app: App) -> None:
         jobs = await page_session.query(load_jobs, narrowed.filters(now, zone), narrowed.cursor)
         calls = await page_session.query(load_refused, view.filters(now, zone))
         quota = await quota_note(page_session)
+        await page_session.see_jobs()
         with opened(page_session, _("Jobs"), active="jobs") as page:
             quota.draw()
             tabs = tab_bar({"all": _("All jobs"), "refused": _refused_word(calls.count, times.reader)}, first)
@@ -170,7 +175,7 @@ class JobsList:
         for status in STATUSES:
             statuses[status] = STATES[status][0]
             if status == "completed":
-                statuses[STEPS_FAILED] = STATES[STEPS_FAILED][0]
+                statuses |= {STEPS_FAILED: STATES[STEPS_FAILED][0], REFUSED: _("Refused by a person")}
         if self.narrowed.error:
             self._draw_error()
         self._select(_("Status"), statuses, self.narrowed.status, "status")
@@ -251,6 +256,7 @@ class JobsList:
                         titles=self.seen.titles,
                         keys=names,
                         by_hand=self.seen.by_hand,
+                        refusers=self.seen.refusers,
                         label=_("Jobs"),
                     )
                 else:

@@ -22,7 +22,7 @@ from storage.refusals import (
     list_refused_calls,
 )
 from storage.workspaces import is_first_workspace
-from ui.jobs.filters import ANY, environment_words
+from ui.jobs.filters import ANY, REFUSED, environment_words
 from ui.jobs.refusal_explained import Explained, Remedy, explain
 from ui.kit import feedback
 from ui.kit.parts import ENVIRONMENTS, Column, TableElement, badge, button, link_button, note, table, words
@@ -265,10 +265,14 @@ class RefusedCalls:
             feedback.empty(
                 "verified",
                 _("Nothing was refused"),
-                _("A call that sends something wrong, has no valid key or is above a limit shows up here."),
+                _(
+                    "A call that was turned away before it ran shows up here: it sent something wrong, had no valid key "
+                    "or was above a limit. What a person refused stands under All jobs, with the status “Refused by a "
+                    "person”."
+                ),
             ),
         ):
-            pass
+            link_button(_("Show what a person refused"), f"/jobs?status={REFUSED}")
 
     def _row(self, rows: TableElement, one: Refused) -> None:
         call = one.newest

@@ -67,9 +67,11 @@ def told(
     on_action: Callable[[], Any] | None = None,
     kind: str = "ok",
     symbol: str = "check_circle",
-) -> None:
-    """Shows a toast that reports success. It closes after 6 seconds, or later when it has an action."""
-    _toast(strong, text, action, on_action, kind, symbol, _SECONDS * 2 if action else _SECONDS)
+) -> ui.element | None:
+    """Shows a toast that reports success, and returns it; None when the page is closed. It closes after 6 seconds, or later
+    when it has an action.
+    """
+    return _toast(strong, text, action, on_action, kind, symbol, _SECONDS * 2 if action else _SECONDS)
 
 
 def failed(strong: str, text: str = "", *, action: str = "", on_action: Callable[[], Any] | None = None) -> None:
@@ -114,11 +116,11 @@ def _toast(
     kind: str,
     symbol: str,
     seconds: float | None,
-) -> None:
+) -> ui.element | None:
     try:
         area = toast_area()
     except RuntimeError:  # the page was closed while its work continued, so there is nobody to notify
-        return
+        return None
     if seconds is not None:
         forget_failures()
     with area, ui.element("div").classes("fp-toast") as toast:
@@ -135,6 +137,7 @@ def _toast(
             ui.timer(seconds, toast.delete, once=True)
         elif not action:
             toast.classes(_PASSES)
+    return toast
 
 
 def forget_failures() -> None:

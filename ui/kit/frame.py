@@ -16,7 +16,7 @@
     page.actions, page.badges                 slots to enter: buttons at the right, badges beside the title
     page.title("...")                         changes the h1, the last breadcrumb and the document's title
     Hit(title, path, note="")                 one search result
-    show_waiting(3)                           changes the number beside the entry Waiting
+    show_waiting(3), show_failed(2)           change the numbers beside the entries Waiting and Jobs
     reader() -> Reader                        number format and time zone of the page's viewer (ui/kit/text.py)
 
 Pages are decorated with `@page_at(path)`. Sign-out posts to `/sign-out`, so it needs no script. The theme is in the
@@ -54,6 +54,7 @@ __all__ = [
     "Search",
     "frame",
     "reader",
+    "show_failed",
     "show_waiting",
 ]
 
@@ -97,7 +98,8 @@ class FramePerson(Struct, frozen=True):
     """The signed-in person as the frame shows them.
 
     `role` is owner, editor or viewer; `plan` is the plan's name (`Pro`); `asked` is the number of open notes to this
-    owner; `waiting` is the number of questions that wait for a person; `owners` names whom to ask for what the role may
+    owner; `waiting` is the number of questions that wait for a person; `failed` is the number of runs that failed since
+    the person last opened Jobs; `owners` names whom to ask for what the role may
     not do.
     """
 
@@ -108,6 +110,7 @@ class FramePerson(Struct, frozen=True):
     asked: int = 0
     owners: str = ""
     waiting: int = 0
+    failed: int = 0
 
     @property
     def initials(self) -> str:
@@ -116,8 +119,10 @@ class FramePerson(Struct, frozen=True):
         return (parts[0][0] + (parts[-1][0] if len(parts) > 1 else "")).upper()
 
 
-#: Where the number of questions stands on each open page, and whether in the narrow navigation.
-_places: WeakKeyDictionary[Client, list[tuple[ui.element, bool]]] = WeakKeyDictionary()
+#: Where numbers that change stand on each open page: beside which entry, and whether in the narrow navigation.
+_places: WeakKeyDictionary[Client, list[tuple[Area, ui.element, bool]]] = WeakKeyDictionary()
+#: The largest number that is shown.
+_MOST_SHOWN = 99
 
 
 class PageFrame:
@@ -296,10 +301,10 @@ def _navigation(
                     words(word)
                 if area == "settings" and person.asked:
                     _count(person.asked, plural(person.asked, _("note to you"), _("notes to you")), rail=rail)
-                if area == "waiting":
+                if area in ("waiting", "jobs"):
                     with ui.element("span").classes("fp-count-place") as place:
-                        _waiting_count(person.waiting, rail=rail)
-                    _places.setdefault(ui.context.client, []).append((place, rail))
+                        _number(area, person.waiting if area == "waiting" else person.failed, rail=rail)
+                    _places.setdefault(ui.context.client, []).append((area, place, rail))
             if area == active:
                 entry.props("aria-current=page")
         words("", "fp-sp")
@@ -309,24 +314,41 @@ def _navigation(
 
 def show_waiting(number: int) -> None:
     """Changes how many questions wait for a person, beside the entry Waiting of this page's navigation."""
-    for place, rail in _places.get(ui.context.client, ()):
-        if not place.is_deleted:
+    _show_number("waiting", number)
+
+
+def show_failed(number: int) -> None:
+    """Changes how many runs failed since the person last opened Jobs, beside the entry Jobs."""
+    _show_number("jobs", number)
+
+
+def _show_number(area: Area, number: int) -> None:
+    for one, place, rail in _places.get(ui.context.client, ()):
+        if one == area and not place.is_deleted:
             place.clear()
             with place:
-                _waiting_count(number, rail=rail)
+                _number(area, number, rail=rail)
 
 
-def _waiting_count(number: int, *, rail: bool) -> None:
-    if number:
-        said = plural(number, _("question waits for a person"), _("questions wait for a person"))
-        _count(number, said, rail=rail)
+def _number(area: Area, number: int, *, rail: bool) -> None:
+    if not number:
+        return
+    if area == "waiting":
+        _count(number, plural(number, _("question waits for a person"), _("questions wait for a person")), rail=rail)
+        return
+    said = plural(number, _("run failed since you last looked"), _("runs failed since you last looked"))
+    if number > _MOST_SHOWN:
+        said = _("More than {most} runs failed since you last looked").format(most=_MOST_SHOWN)
+    _count(number, said, rail=rail).classes("fp-count--bad")
 
 
-def _count(number: int, said: str, *, rail: bool) -> None:
+def _count(number: int, said: str, *, rail: bool) -> ui.element:
     """Draws a number beside an entry, with `said` for screen readers; the narrow navigation shows a dot."""
-    with words("" if rail else str(number), "fp-count fp-count--dot" if rail else "fp-count") as count:
+    shown = f"{_MOST_SHOWN}+" if number > _MOST_SHOWN else str(number)
+    with words("" if rail else shown, "fp-count fp-count--dot" if rail else "fp-count") as count:
         count.props["title"] = said
         words(f", {said}" if not rail else said, "fp-hide")
+    return count
 
 
 def _tip(text: str) -> None:

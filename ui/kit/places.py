@@ -51,6 +51,8 @@ SETTINGS = (
     Hit(_("About"), "/settings/about", _SETTINGS, synonyms="about, version number, licence, license, support"),
 )
 
+_TOLD = "tell, tell me when a run fails, told when it fails, notify, notification, alert, alerts, alarm, warn me"
+
 #: What people want to do -> the page on which it is done.
 TO_DO = (
     Hit(
@@ -150,6 +152,20 @@ TO_DO = (
         synonyms="error, errors, failed, failure, fail, problem, broken, wrong, why, debug",
     ),
     Hit(
+        _("See at once that a run failed"),
+        "/jobs",
+        _("The entry Jobs shows how many since you last looked"),
+        symbol="list_alt",
+        synonyms=_TOLD,
+    ),
+    Hit(
+        _("Be told elsewhere when a run ends"),
+        "/flows",
+        _("Saved Flows: open the flow, Settings, Webhooks"),
+        symbol="webhook",
+        synonyms=f"{_TOLD}, inform, message me",
+    ),
+    Hit(
         _("See which calls were refused"),
         "/jobs?tab=refused",
         _("Jobs"),
@@ -169,8 +185,7 @@ TO_DO = (
         _("Monitoring"),
         symbol="monitoring",
         synonyms=(
-            "cost, costs, spending, money, usage, statistics, chart, charts, slow, speed, performance, dashboard, "
-            "p95, alerts"
+            "cost, costs, spending, money, usage, statistics, chart, charts, slow, speed, performance, dashboard, p95"
         ),
     ),
     Hit(

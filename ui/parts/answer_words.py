@@ -19,6 +19,16 @@ THEN = {
 #: Stands at a question of a job in which the Simulated model answered.
 MADE_UP = _("The Simulated model answered in this job. What it wrote is made up.")
 
+NOBODY_ANSWERED = _("Refused: nobody answered in time")
+
+#: The length from which a text of one word has a box of several lines.
+_LONG_WORD = 80
+
+
+def may_have_lines(text: str) -> bool:
+    """Whether a text that may be changed has a box of several lines: all but a single word, like a kind or a date."""
+    return len(text.split()) != 1 or len(text) > _LONG_WORD or "\n" in text or "\r" in text
+
 
 def until_words(question: QuestionRow, times: Times) -> str:
     """`It can be answered until 4 Dec 12:00, for 7 days more.`"""
@@ -71,5 +81,5 @@ def refused_words(questions: Sequence[QuestionRow | RefusedQuestion]) -> str:
     if refused is None:
         return ""
     if refused.expired or not refused.answered_by:
-        return _("Refused: nobody answered in time")
+        return NOBODY_ANSWERED
     return _("Refused by {answered_by}").format(answered_by=refused.answered_by)

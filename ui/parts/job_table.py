@@ -10,7 +10,8 @@ from storage.jobs import JobRow
 from ui.kit.parts import Column, badge, environment_badge, link, sentence, status_badge, status_line, table, words
 from ui.kit.text import _
 from ui.kit.times import Times
-from ui.parts.job_words import job_took, reason_first, state_words, trigger_badge, was_tried, why_failed
+from ui.parts.answer_words import NOBODY_ANSWERED
+from ui.parts.job_words import job_took, short_reason, state_words, trigger_badge, was_tried, why_failed
 
 
 def job_table(
@@ -20,11 +21,12 @@ def job_table(
     titles: Mapping[str, str] | None,
     keys: Mapping[str, str],
     by_hand: Collection[str],
+    refusers: Mapping[str, str],
     label: str,
 ) -> None:
     """Draws rows of jobs. Without `titles` the column of the flow is left out. `keys`: labels of keys, and titles of
     schedules and webhooks by what jobs name as their trigger. `by_hand`: ids of jobs that a person started with a
-    schedule.
+    schedule. `refusers`: who refused what a job asked, "" for nobody, by the ids of jobs.
     """
     columns = [
         Column(_("Status"), width="132px"),
@@ -38,15 +40,20 @@ def job_table(
     rows = table(columns, label=label, stacks=True).classes("fp-jobs")
     for job in jobs:
         with rows.row(on_open=lambda job=job: ui.navigate.to(f"/jobs/{job.id}")):
-            with rows.cell(), link("", f"/jobs/{job.id}", "fp-quiet-link"):
-                status_line(*state_words(job, times.reader)).classes("fp-b fp-wrap-text")
+            with rows.cell():
+                with link("", f"/jobs/{job.id}", "fp-quiet-link"):
+                    status_line(*state_words(job, times.reader)).classes("fp-b fp-wrap-text")
+                if job.status == "completed" and (by := refusers.get(job.id)) is not None:
+                    said = _("Refused by a person") if by else NOBODY_ANSWERED
+                    refused = words(said, "fp-s12 fp-warn fp-wrap-text", tag="div")
+                    refused.props["title"] = by
             with rows.cell(classes="fp-wrap-text"):
                 if titles is not None:
                     words(titles.get(job.flow_id) or _("Deleted flow"), "fp-b")
                     words(" ")
                 words(f"v{job.flow_version}" if job.flow_version is not None else _("draft"), "fp-t3")
                 if job.status == "failed" and (why := why_failed(job)):
-                    said = sentence(reason_first(why), "fp-job-why fp-s12 fp-bad", tag="div")
+                    said = sentence(short_reason(why), "fp-job-why fp-s12 fp-bad", tag="div")
                     said.props["title"] = why.replace("`", '"')
             with rows.cell(), ui.element("span").classes("fp-row fp-wrap-row"):
                 environment_badge(job.environment)

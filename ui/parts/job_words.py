@@ -14,9 +14,12 @@ from storage.steps import StepRow
 from ui.kit.parts import ENVIRONMENTS, STATES, badge, link, status_badge, status_line
 from ui.kit.text import Reader, _, plural
 from ui.kit.times import Times
+from ui.kit.value_words import shortened
 
 #: A reason that begins with an address: "Read the page: `https://a.example/b` answered 404."
-_ADDRESS_FIRST = re.compile(r"\A(?P<node>(?:[^`]*: )?)(?P<address>`https?://[^`]+`),? (?P<reason>.+)\Z", re.DOTALL)
+_ADDRESS_FIRST = re.compile(r"\A(?P<node>(?:[^`]*: )?)`(?P<address>https?://[^`]+)`")
+#: How much of such an address is shown where a reason is cut off.
+_MOST_ADDRESS = 40
 
 
 def job_state(job: JobRow) -> str:
@@ -55,11 +58,11 @@ def why_failed(job: JobRow) -> str:
     return f"{node}: {message}" if node and message else message
 
 
-def reason_first(why: str) -> str:
-    """Returns a reason with the address that it begins with at its end, for places that cut it off: an address may be
+def short_reason(why: str) -> str:
+    """Returns a reason with the beginning of the address that it begins with, for places that cut it off: an address may be
     longer than they are.
     """
-    return _ADDRESS_FIRST.sub(r"\g<node>\g<reason> \g<address>", why)
+    return _ADDRESS_FIRST.sub(lambda found: f"{found['node']}`{shortened(found['address'], _MOST_ADDRESS)}`", why)
 
 
 def was_tried(job: JobRow, keys: Mapping[str, str]) -> bool:

@@ -37,7 +37,7 @@ from ui.kit.times import Times
 from ui.kit.value_words import in_short, shortened
 from ui.page_session import PageSession
 from ui.page_shell import base_address
-from ui.parts.answer_words import MADE_UP, THEN, now_words, until_words
+from ui.parts.answer_words import MADE_UP, THEN, may_have_lines, now_words, until_words
 from ui.parts.ask_owners import asking
 from ui.parts.value_view import readable
 
@@ -54,8 +54,6 @@ _WRITE = {
     "list": _("Write a list; an empty one is []."),
     "group": _("Write a group; an empty one is {}."),
 }
-#: The length from which a text has a box of several lines.
-_LONG_TEXT = 80
 #: How many values of an answered question are named, and how much of each.
 _FIRST, _SHORT = 3, 60
 
@@ -91,6 +89,8 @@ class QuestionCards:
         self.boxes = self.drawn = 0
         #: Until when presses are not taken: the cards have just moved. In seconds of the clock that only goes forward.
         self.moving_until = 0.0
+        #: What was said of the last answer that was given here.
+        self.said: ui.element | None = None
 
     def show(self, asked: Sequence[Asked]) -> None:
         """Shows exactly these questions, in this order."""
@@ -112,6 +112,11 @@ class QuestionCards:
             if self.box.default_slot.children.index(card.box) != place:
                 card.box.move(self.box, place)
             card.tell_time()
+
+    def forget_answer(self) -> None:
+        """Closes what was said of the last answer: the job that should go on has failed."""
+        if self.said is not None and not self.said.is_deleted:
+            self.said.delete()
 
     async def _tell_number(self) -> None:
         """Says beside Waiting how many questions there are now."""
@@ -264,8 +269,8 @@ class _Card:
         self.yes.disable()
         self.no.disable()
         try:
-            said = Answer(approved, values, self.note.value or "")
-            await self.cards.page_session.execute(answer_question, self.question.id, said)
+            answer = Answer(approved, values, self.note.value or "")
+            await self.cards.page_session.execute(answer_question, self.question.id, answer)
         except PayloadInvalid as refusal:
             if self.form is not None:
                 wrong = {one.pointer.removeprefix("/values"): _sentence(one.detail) for one in refusal.errors}
@@ -278,7 +283,8 @@ class _Card:
             feedback.refused(refusal)
         else:
             after = await self.cards.page_session.query(load_after_answer, self.question, approved=approved)
-            feedback.told(_("Approved.") if approved else _("Refused."), now_words(after, approved=approved))
+            said = _("Approved.") if approved else _("Refused.")
+            self.cards.said = feedback.told(said, now_words(after, approved=approved))
             await self.cards.on_answered()
         finally:
             self._busy = False
@@ -301,7 +307,7 @@ def schema_of(values: Mapping[str, Any]) -> dict[str, Any]:
         kind = _TYPES.get(kind_of(value))
         title = field_title(name)
         schema: dict[str, Any] = {"title": title} if kind is None else {"title": title, "type": kind}
-        if isinstance(value, str) and (len(value) > _LONG_TEXT or "\n" in value):
+        if isinstance(value, str) and may_have_lines(value):
             schema["widget"] = "textarea"
         properties[name] = schema
     return {"type": "object", "properties": properties}

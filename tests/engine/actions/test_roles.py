@@ -84,6 +84,7 @@ WHO_MAY = {
     "keys.try_key": EDITORS,
     "limits.set_plan": OWNERS,
     "members.change_name": EVERYBODY,  # changes the acting person only
+    "members.note_jobs_seen": EVERYBODY,  # changes the acting person only
     "members.sign_out_everywhere": EVERYBODY,  # affects the acting person only
     "owner_notes.ask_owner": EDITORS,
     "owner_notes.close_note": OWNERS,

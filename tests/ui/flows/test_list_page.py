@@ -171,6 +171,10 @@ async def test_a_good_file_becomes_a_flow_and_its_page_opens(site: Site, user: U
 
     (flow,) = site.database.read_now(list_flows, site.workspace_id)
     assert (flow.title, flow.newest_version) == ("From a friend", 1)
+    await user.should_see("Imported as “From a friend”.")
+    await user.open("/flows")
+    choose(user, "Export")
+    await user.should_see("Saved as from-a-friend.flow.json.")
 
 
 async def test_a_flow_comes_back_from_yaml_as_it_went_out(site: Site, user: User) -> None:

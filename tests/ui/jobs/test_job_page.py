@@ -17,9 +17,11 @@ from engine.actions.workspaces import create_workspace
 from storage.jobs import find_job, list_jobs
 from storage.retention import remove_values
 from storage.tables import Job, Step
+from tests.factories import greeting
 from tests.logical_time import pass_time
 from tests.stored import failing
 from tests.ui.arrange import (
+    FAILED,
     accepted,
     buttons,
     ended,
@@ -168,6 +170,20 @@ async def test_a_failed_job_offers_the_change_first_and_a_retry_with_who_gets_it
     main = [one for one in user.find(kind=ui.button).elements if one.props.get("color") == "primary"]
     assert [one.text for one in main] == ["Go on with a default text"]
     assert "You see its result here; the caller does not get it." in page_text(user)
+
+
+async def test_a_mail_that_was_not_sent_is_not_to_be_replaced_by_a_text(site: Site, user: User) -> None:
+    file = greeting()
+    send = {"url": "https://mail.example.com/send", "body": "Hello"}
+    file["nodes"][1] = {"id": "send", "type": "http_request", "config": {"method": "POST"}, "inputs": send}
+    file["edges"][0]["target"] = "send"
+    flow_id = site.flow("Greeting", live=True, file=file)
+    error = {**FAILED, "node_id": "send", "node_label": "Send mail"}
+    await user.open(f"/jobs/{ended(site, flow_id, 'failed', error=error)}")
+
+    main = [one for one in user.find(kind=ui.button).elements if one.props.get("color") == "primary"]
+    assert [one.text for one in main] == ["Change Send mail"]
+    assert "Go on with a default text" in buttons(user)
 
 
 async def test_who_may_not_erase_is_not_asked(site: Site, user: User) -> None:

@@ -35,21 +35,25 @@ from tests.ui.arrange import (
     went_on,
 )
 from tests.ui.conftest import Site
-from ui.parts.job_words import reason_first
+from ui.parts.job_words import short_reason
 from ui.parts.time_range import span_of
 
 
 @pytest.mark.parametrize(
     ("why", "shown"),
     [
-        ("Read the page: `https://a.example/b` answered 404.", "Read the page: answered 404. `https://a.example/b`"),
-        ("`https://a.example/`, no HTML. Try `b`.", "no HTML. Try `b`. `https://a.example/`"),
+        ("Read the page: `https://a.example/b` answered 404.", "Read the page: `https://a.example/b` answered 404."),
+        (
+            f"Send: `https://mail.a.example/{'b' * 60}` is not opened.",
+            f"Send: `https://mail.a.example/{'b' * 16}…` is not opened.",
+        ),
+        (f"`https://a.example/{'b' * 60}`, no HTML. Try `b`.", f"`https://a.example/{'b' * 21}…`, no HTML. Try `b`."),
         ("Model: The key is wrong.", "Model: The key is wrong."),
         ("Read: The answer of `https://a.example/` is late.", "Read: The answer of `https://a.example/` is late."),
     ],
 )
 def test_a_long_address_does_not_hide_the_reason(why: str, shown: str) -> None:
-    assert reason_first(why) == shown
+    assert short_reason(why) == shown
 
 
 async def test_jobs_are_listed_with_what_matters(site: Site, user: User) -> None:
@@ -324,7 +328,37 @@ async def test_a_completed_job_says_how_many_steps_failed_and_is_found_by_that(s
     assert (row["job_id"], row["status"], row["steps_failed"]) == (lost, "completed", "1")
 
 
+async def test_runs_that_failed_are_marked_until_the_person_opens_jobs(
+    site: Site, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.page_session.FAILED_SECONDS", 0.5)
+    flow_id = site.flow("Greeting", live=True)
+    for environment in ("live", "dev"):
+        site.clock.offset += 1000
+        ended(site, flow_id, "failed", environment)
+    await user.open("/flows")
+    assert marked(user) == ["1, 1 run failed since you last looked"]
+    site.clock.offset += 1000
+    ended(site, flow_id, "failed")
+    await until(lambda: marked(user) == ["2, 2 runs failed since you last looked"])
+
+    site.clock.offset += 1000
+    await user.open("/jobs")
+    assert marked(user) == []
+    await user.open("/flows")
+    assert marked(user) == []
+    site.clock.offset += 1000
+    ended(site, flow_id, "failed")
+    await user.open("/flows")
+    assert marked(user) == ["1, 1 run failed since you last looked"]
+
+
+def marked(user: User) -> list[str]:
+    counts = [one for one in user.find(kind=ui.element).elements if "fp-count--bad" in one.classes]
+    return ["".join(getattr(part, "text", "") for part in (one, *one.descendants())) for one in counts][:1]
+
+
 async def test_a_list_of_jobs_says_why_one_failed(site: Site, user: User) -> None:
     ended(site, site.flow("Greeting", live=True), "failed")
     await user.open("/jobs")
-    assert {"Greet: answered 500. ", "https://example.com"} <= set(texts(user))
+    assert {"Greet: ", "https://example.com", " answered 500."} <= set(texts(user))

@@ -10,20 +10,23 @@ import pytest
 from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
+from sqlalchemy.orm import Session
 
 from engine.actions.files import upload_by_person
 from engine.actions.questions import Answer, answer_question
 from engine.core.clock import DAY
 from engine.files.intake import incoming_of, value_of
 from engine.jobs.submit.job_files import name_files
+from engine.jobs.transitions import finish
 from engine.secrets.question_links import question_link_path
 from storage.files import FileRow
+from storage.job_changes import Lease, claim_job
 from storage.jobs import find_job
-from storage.questions import QuestionRow, find_question
+from storage.questions import QuestionRow, close_question, find_question
 from storage.tables import Job
 from tests.factories import asks_person
 from tests.logical_time import pass_time
-from tests.ui.arrange import accepted, buttons, page_text, press, until
+from tests.ui.arrange import FAILED, accepted, buttons, page_text, press, until
 from tests.ui.conftest import Site
 from ui.parts.answer_words import refused_words
 from ui.parts.question_cards import first_values
@@ -105,6 +108,16 @@ async def test_a_question_is_answered_with_changed_values_and_a_note(site: Site,
     job = site.database.read_now(find_job, site.workspace_id, question.job_id)
     assert job is not None
     assert job.status == "queued"
+
+
+async def test_a_text_of_several_words_can_be_given_paragraphs(site: Site, user: User) -> None:
+    values = {"reply": "Dear Anna,", "kind": "question"}
+    question = waiting(site, values, editable=tuple(values))
+    await user.open("/waiting")
+    assert {one.value for one in user.find(kind=ui.textarea).elements} == {"", "Dear Anna,"}, "note and reply"
+    behind = (await user.http_client.get(link(site, question))).text
+    assert "\nDear Anna,</textarea>" in behind
+    assert 'value="question"' in behind
 
 
 async def test_an_emptied_text_is_approved_as_empty_and_an_emptied_number_is_asked_for(site: Site, user: User) -> None:
@@ -233,6 +246,45 @@ async def test_the_page_of_a_job_asks_and_tells_who_answered(site: Site, user: U
     await user.should_see("Answers of people")
     await until(lambda: not counts(user))
     assert refused_words([found(site, question)]) == "Refused by ada"
+
+
+async def test_a_run_that_fails_after_the_answer_does_not_keep_saying_that_it_goes_on(site: Site, user: User) -> None:
+    question = waiting(site)
+    await user.open(f"/jobs/{question.job_id}")
+    press(user, "Approve")
+    await user.should_see("Approved.")
+    claimed = site.database.write_now(claim_job, "boot_test", question.job_id)
+    assert claimed is not None
+    lease = Lease("boot_test", claimed.attempt)
+    assert site.database.write_now(finish, question.job_id, "failed", lease=lease, error=FAILED)
+    await user.should_see("Greet failed")
+    assert "Approved." not in page_text(user)
+
+
+async def test_the_list_of_jobs_says_that_a_person_refused(site: Site, user: User) -> None:
+    refused, approved, late = (waiting(site) for _ in range(3))
+    for question in (refused, approved):
+        site.database.write_now(answer_question, site.owner, question.id, Answer(approved=question is approved))
+    site.database.write_now(close_question, late.id, "refused", expired=True)
+
+    def complete(session: Session) -> None:
+        for one in (refused, approved, late):
+            session.get_one(Job, one.job_id).status = "completed"
+
+    site.database.write_now(complete)
+    await user.open("/jobs")
+    beside = [getattr(one, "text", "") for one in user.find(kind=ui.element).elements if "fp-warn" in one.classes]
+    assert sorted(beside) == ["Refused by a person", "Refused: nobody answered in time"]
+    await user.open("/jobs?status=refused_by_person")
+    assert jobs_in(user) == {refused.job_id}
+    flow_id = refused.flow_id
+    await user.open(f"/flows/{flow_id}?tab=jobs")
+    await until(lambda: "Refused by a person" in page_text(user))
+
+
+def jobs_in(user: User) -> set[str]:
+    found = (str(one.props.get("href", "")) for one in user.find(kind=ui.element).elements)
+    return {href.removeprefix("/jobs/") for href in found if href.startswith("/jobs/job_")}
 
 
 async def test_the_menu_counts_what_waits(site: Site, user: User) -> None:

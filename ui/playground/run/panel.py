@@ -372,6 +372,8 @@ class RunPanel:
         if self.look is not None and self.look.job.id == look.job.id and not self.panel.is_deleted:
             ended = self.look.job.ended
             self.asks.show([Asked(one) for one in found if one.open and not ended][:_MOST_QUESTIONS])
+            if self.look.job.status == "failed":
+                self.asks.forget_answer()
 
     def show_end(self) -> None:
         """Shows how the run ended, also while a step of it was chosen."""
