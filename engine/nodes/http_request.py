@@ -152,7 +152,11 @@ NODE = NodeType(
     title="HTTP Request",
     group="web",
     icon="http",
-    synonyms="api, rest, call, service, fetch, get, post, send, webhook, curl, another program, integration, download",
+    synonyms=(
+        "api, rest, call, service, fetch, get, post, send, webhook, curl, another program, integration, download, "
+        "send mail, send e-mail, send email, mail, e-mail, email, send a message, notify, sms, another system, "
+        "other program"
+    ),
     config=Config,
     inputs=Inputs,
     run=run,
