@@ -833,6 +833,20 @@ def test_in_thirty_grown_flows_no_node_covers_another_and_frames_hold_their_own(
     assert framed > 20
 
 
+def test_the_plus_of_a_way_out_of_an_approval_leaves_its_name_readable(tab):
+    canvas = tab({"nodes": [node("api_input", "api_input", 0, 0), node("approval", "approval", 260, 0)],
+                  "edges": [edge("api_input", "approval")]})  # fmt: skip
+    canvas.node("approval").click()
+    plus = [canvas.page.get_by_test_id(f"plus-approval-{port}").bounding_box() for port in ("approved", "refused")]
+    names = [canvas.node("approval").get_by_text(port, exact=True).bounding_box() for port in ("approved", "refused")]
+    apart = [
+        one["y"] + one["height"] <= name["y"] + 1 or name["y"] + name["height"] <= one["y"] + 1
+        for one in plus
+        for name in names
+    ]
+    assert all(apart), (plus, names)
+
+
 def test_each_way_out_of_a_condition_has_its_plus_and_what_is_put_in_between_moves_the_later_ones(tab):
     canvas = tab({"nodes": [node("api_input", "api_input", 0, 0), node("condition", "condition", 260, 0)],
                   "edges": [edge("api_input", "condition")]})  # fmt: skip
