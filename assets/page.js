@@ -38,7 +38,8 @@
   const steady = new Map(); // box -> the room that it took, with the gap below it, and how far the fields were scrolled
   const gap = (box) => parseFloat(getComputedStyle(box.parentElement).rowGap) || 0;
   const room = (box) => box.offsetHeight && box.offsetHeight + gap(box);
-  const inUse = (box) => box.parentElement?.contains(document.activeElement);
+  // a button that goes when it is pressed takes the keyboard along: the pointer that is about to press again counts, too
+  const inUse = (box) => box.parentElement?.contains(document.activeElement) || box.parentElement?.matches(":hover");
   const keep = (box, height) => {
     box.classList.toggle("fp-keeps", Boolean(height));
     box.style.minHeight = height;
@@ -63,6 +64,7 @@
     look(box);
     sizes.observe(box);
     box.parentElement.addEventListener("scroll", () => steady.has(box) && look(box));
+    box.parentElement.addEventListener("pointerleave", letGo);
   });
 
   // Who comes back from another tab sees what was changed there.

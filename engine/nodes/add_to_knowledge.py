@@ -76,7 +76,10 @@ NODE = NodeType(
     title="Add to Knowledge",
     group="ai",
     icon="library_add",
-    synonyms="knowledge, remember, memory, store, keep a document, index, rag, embeddings, vector store, documents",
+    synonyms=(
+        "knowledge, remember, memory, store, keep a document, index, rag, embeddings, vector store, documents, "
+        "learn, add a document, file a document"
+    ),
     config=Config,
     inputs=Inputs,
     run=run,

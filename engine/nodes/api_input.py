@@ -141,7 +141,10 @@ NODE = NodeType(
     title="API Input",
     group="io",
     icon="input",
-    synonyms="input, inputs, begin, start, request, form, parameter, parameters, receive, callers send, question",
+    synonyms=(
+        "input, inputs, begin, start, request, form, parameter, parameters, receive, callers send, question, "
+        "what comes in, incoming, fields to fill in"
+    ),
     config=Config,
     inputs=Inputs,
     run=run,

@@ -47,7 +47,10 @@ NODE = NodeType(
     title="API Output",
     group="io",
     icon="output",
-    synonyms="output, outputs, return, response, answer, result, end, finish, give back, reply, as a number, yes or no",
+    synonyms=(
+        "output, outputs, return, response, answer, result, end, finish, give back, reply, as a number, yes or no, "
+        "send back, what comes out, show the result, what callers get"
+    ),
     config=Config,
     inputs=Inputs,
     run=run,

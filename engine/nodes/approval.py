@@ -161,7 +161,8 @@ NODE = NodeType(
     icon="how_to_reg",
     synonyms=(
         "approve, ask a person, human in the loop, human, person, wait, confirm, confirmation, review, sign off, "
-        "permission, allow, pause, check by hand, manual, four eyes, refuse, reject"
+        "permission, allow, pause, check by hand, manual, four eyes, refuse, reject, let a person check, "
+        "somebody checks, boss, ask my boss, before sending, release, ok"
     ),
     config=Config,
     inputs=Inputs,

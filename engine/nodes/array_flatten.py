@@ -134,7 +134,10 @@ NODE = NodeType(
     title="Collect into a list",
     group="lists",
     icon="call_merge",
-    synonyms="array flatten, flatten, collect, gather, end of the loop, put together, combine results, list again",
+    synonyms=(
+        "array flatten, flatten, collect, gather, end of the loop, put together, combine results, list again, "
+        "back to one list, collect the results"
+    ),
     config=Config,
     inputs=Inputs,
     run=run,

@@ -93,7 +93,10 @@ NODE = NodeType(
     title="For each item",
     group="lists",
     icon="call_split",
-    synonyms="array splitter, loop, for each, foreach, each, repeat, iterate, every, all items, one by one, split, map",
+    synonyms=(
+        "array splitter, loop, for each, foreach, each, repeat, iterate, every, all items, one by one, split, map, "
+        "each row, each item, several items, go through a list, all rows, row by row"
+    ),
     config=Config,
     inputs=Inputs,
     run=run,

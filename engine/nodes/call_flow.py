@@ -69,7 +69,10 @@ NODE = NodeType(
     title="Call Flow",
     group="logic",
     icon="account_tree",
-    synonyms="subflow, reuse, another flow, workflow, call a flow, flow in a flow",
+    synonyms=(
+        "subflow, reuse, another flow, workflow, call a flow, flow in a flow, use another flow, sub-flow, "
+        "same steps again"
+    ),
     config=Config,
     inputs=Inputs,
     run=run,

@@ -149,7 +149,8 @@ NODE = NodeType(
     icon="alt_route",
     synonyms=(
         "if, else, if else, branch, switch, case, when, check, decide, decision, rule, compare, yes or no, router, "
-        "depends, when a total is above, above, below, over, under, more than, less than, greater, limit, threshold"
+        "depends, when a total is above, above, below, over, under, more than, less than, greater, limit, "
+        "threshold, if then, depending on, different ways, two ways"
     ),
     config=Config,
     inputs=Inputs,

@@ -120,7 +120,12 @@ NODE = NodeType(
     title="Save rows",
     group="io",
     icon="save_alt",
-    synonyms="dataset sink, put into a table, put in a table, table, spreadsheet, store, keep, write a row, insert, update, remember, save, append, database, twice, duplicate, duplicates, same row, date of a row, as a number, yes or no",
+    synonyms=(
+        "dataset sink, put into a table, put in a table, table, spreadsheet, store, keep, write a row, insert, "
+        "update, remember, save, append, database, twice, duplicate, duplicates, same row, date of a row, "
+        "as a number, yes or no, add to a table, add to excel, keep a list, log, save the result, "
+        "write into a table, sheet"
+    ),
     config=Config,
     inputs=Inputs,
     run=run,

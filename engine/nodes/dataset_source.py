@@ -144,7 +144,10 @@ NODE = NodeType(
     title="Read rows",
     group="io",
     icon="table_rows",
-    synonyms="dataset source, load, table, spreadsheet, excel, csv, database, look up, lookup, rows",
+    synonyms=(
+        "dataset source, load, table, spreadsheet, excel, csv, database, look up, lookup, rows, read a table, "
+        "price list, list of customers, get rows, sheet"
+    ),
     config=Config,
     inputs=Inputs,
     run=run,

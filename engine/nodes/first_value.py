@@ -61,7 +61,10 @@ NODE = NodeType(
     title="First Value",
     group="logic",
     icon="looks_one",
-    synonyms="join branches, otherwise, fallback, either, whichever ran, rejoin, after a branch, default",
+    synonyms=(
+        "join branches, otherwise, fallback, either, whichever ran, rejoin, after a branch, default, "
+        "bring together, one of several, whichever is there"
+    ),
     config=Config,
     inputs=Inputs,
     run=run,

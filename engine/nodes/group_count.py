@@ -313,8 +313,7 @@ NODE = NodeType(
     icon="stacks",
     synonyms=(
         "count, sum, total, average, mean, group, group by, statistics, how many, add up, tally, pivot, aggregate, "
-        "minimum, "
-        "maximum"
+        "minimum, maximum, totals, calculate, per customer, per month, add together"
     ),
     config=Config,
     inputs=Inputs,

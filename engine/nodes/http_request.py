@@ -1,7 +1,8 @@
 """Use another service on the web.
 
-Choose a method and give the full address. **Query** values are added to the address, **Headers** and **Body** are sent as they
-are: an object or list becomes JSON, anything else text. Passwords and keys belong into **Secret headers**: they hold the name of
+Choose a method and give the full address. **Query** values are added to the address. **Body** is what is sent along:
+**Named values**, like `to` and `text`, which the service gets as JSON, or a **Text**, which it gets as it is. A single chip of a
+group or list is sent as JSON, too. Passwords and keys belong into **Secret headers**: they hold the name of
 a header and one of your secrets, and the value is never shown or stored with a job. A secret goes only to the hosts that it
 names: with another address the step fails before anything is sent.
 
@@ -67,7 +68,7 @@ class Inputs(NodeInputs):
         None,
         title="Body",
         description="What is sent along: a text, or named values.",
-        json_schema_extra={"widget": "textarea"},
+        json_schema_extra={"widget": "textarea", "named": True},
     )
 
 
@@ -151,7 +152,11 @@ NODE = NodeType(
     title="HTTP Request",
     group="web",
     icon="http",
-    synonyms="api, rest, call, service, fetch, get, post, send, webhook, curl, another program, integration, download",
+    synonyms=(
+        "api, rest, call, service, fetch, get, post, send, webhook, curl, another program, integration, download, "
+        "send mail, send e-mail, send email, mail, e-mail, email, send a message, notify, sms, another system, "
+        "other program"
+    ),
     config=Config,
     inputs=Inputs,
     run=run,

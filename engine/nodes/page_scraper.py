@@ -224,7 +224,10 @@ NODE = NodeType(
     title="Page Scraper",
     group="web",
     icon="article",
-    synonyms="page, web page, website, url, link, browse, visit, scrape, article, download a page, read a page",
+    synonyms=(
+        "page, web page, website, url, link, browse, visit, scrape, article, download a page, read a page, "
+        "open a page, homepage, internet, text of a page"
+    ),
     config=Config,
     inputs=Inputs,
     run=run,

@@ -160,7 +160,9 @@ NODE = NodeType(
         "ai, gpt, chatgpt, claude, gemini, llm, model, ask, question, summary, summarise, summarize, translate, "
         "translation, classify, generate, write, rewrite, chat, agent, openai, sentiment, extract, facts, "
         "artificial intelligence, picture, image, photo, describe a picture, vision, ocr, scan, audio, sound, "
-        "transcribe, speech, video"
+        "transcribe, speech, video, draft, draft an answer, draft a reply, write an answer, write a reply, "
+        "write an e-mail, answer an e-mail, correct, spelling, proofread, improve a text, shorten, which kind, "
+        "categorise, tone"
     ),
     config=Config,
     inputs=Inputs,

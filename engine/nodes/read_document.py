@@ -204,8 +204,9 @@ NODE = NodeType(
     group="transform",
     icon="description",
     synonyms=(
-        "pdf, word, docx, excel, xlsx, xls, spreadsheet, powerpoint, pptx, slides, csv, ods, html, eml, e-mail, email, file, files, "
-        "document, attachment, upload, read file, extract text, invoice, contract, scan, table from pdf, parse pdf"
+        "pdf, word, docx, excel, xlsx, xls, spreadsheet, powerpoint, pptx, slides, csv, ods, html, eml, e-mail, "
+        "email, file, files, document, attachment, upload, read file, extract text, invoice, contract, scan, "
+        "table from pdf, parse pdf, open a file, read an invoice, read a pdf, attached file"
     ),
     config=Config,
     inputs=Inputs,

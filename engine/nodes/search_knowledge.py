@@ -130,8 +130,10 @@ NODE = NodeType(
     title="Search Knowledge",
     group="ai",
     icon="manage_search",
-    synonyms="knowledge, documents, retrieval, rag, search, find, vector, semantic, embeddings, question answering,"
-    " look up, files, sources, citations",
+    synonyms=(
+        "knowledge, documents, retrieval, rag, search, find, vector, semantic, embeddings, question answering, "
+        "look up, files, sources, citations, faq, house rules, handbook, look in documents, answer from documents"
+    ),
     config=Config,
     inputs=Inputs,
     run=run,

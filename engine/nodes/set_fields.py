@@ -57,7 +57,12 @@ NODE = NodeType(
     title="Set Fields",
     group="transform",
     icon="edit_square",
-    synonyms="set, variable, variables, field, object, rename, assign, value, constant, edit fields, record, date, today, now, time, day of the run, as a number, text to number, convert, yes or no, true or false, change the type",
+    synonyms=(
+        "set, variable, variables, field, object, rename, assign, value, constant, edit fields, record, date, "
+        "today, now, time, day of the run, as a number, text to number, convert, yes or no, true or false, "
+        "change the type, several values, values, named values, names and values, put values together, "
+        "several fields, change a value"
+    ),
     config=Config,
     inputs=Inputs,
     run=run,

@@ -79,7 +79,10 @@ NODE = NodeType(
     title="Sort and Limit",
     group="lists",
     icon="sort",
-    synonyms="sort, order, top, first, rank, limit, largest, smallest, highest, lowest, best, cheapest, newest, latest",
+    synonyms=(
+        "sort, order, top, first, rank, limit, largest, smallest, highest, lowest, best, cheapest, newest, latest, "
+        "alphabetical, order by, first ten"
+    ),
     config=Config,
     inputs=Inputs,
     run=run,

@@ -265,7 +265,11 @@ NODE = NodeType(
     title="Text Template",
     group="transform",
     icon="notes",
-    synonyms="text, template, letter, compose, join words, fill in, sentence, report, message, combine texts, date, today, now, day of the run",
+    synonyms=(
+        "text, template, letter, compose, join words, fill in, sentence, report, message, combine texts, date, "
+        "today, now, day of the run, standard letter, form letter, salutation, mail text, text with values, "
+        "boilerplate"
+    ),
     config=Config,
     inputs=Inputs,
     run=run,

@@ -387,7 +387,11 @@ def test_plus_adds_after_a_node_and_in_the_middle_of_a_connection(tab):
     expect(page.get_by_role("option", name="API Output")).to_have_count(0)
     page.keyboard.type("qqqq")
     expect(page.get_by_text("No node fits these words.")).to_be_visible()
-    expect(page.get_by_role("option", name="Prompt")).to_have_attribute("aria-selected", "true")
+    expect(page.get_by_role("option", name="Prompt")).to_have_attribute("aria-selected", "false")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("option", name="Prompt")).to_be_visible()
+    page.get_by_role("combobox").fill("whole map of a website")
+    expect(page.get_by_role("option").first).to_have_text("travel_exploreWebsite MapperWebsite Mapper")
     page.get_by_role("combobox").fill("")
     page.get_by_role("option", name="Website Mapper").click()
     expect(canvas.node("website_mapper")).to_be_visible()
@@ -827,6 +831,20 @@ def test_in_thirty_grown_flows_no_node_covers_another_and_frames_hold_their_own(
     assert wrong == []
     assert ways > 30, "a Condition shows a + for each of its ways"
     assert framed > 20
+
+
+def test_the_plus_of_a_way_out_of_an_approval_leaves_its_name_readable(tab):
+    canvas = tab({"nodes": [node("api_input", "api_input", 0, 0), node("approval", "approval", 260, 0)],
+                  "edges": [edge("api_input", "approval")]})  # fmt: skip
+    canvas.node("approval").click()
+    plus = [canvas.page.get_by_test_id(f"plus-approval-{port}").bounding_box() for port in ("approved", "refused")]
+    names = [canvas.node("approval").get_by_text(port, exact=True).bounding_box() for port in ("approved", "refused")]
+    apart = [
+        one["y"] + one["height"] <= name["y"] + 1 or name["y"] + name["height"] <= one["y"] + 1
+        for one in plus
+        for name in names
+    ]
+    assert all(apart), (plus, names)
 
 
 def test_each_way_out_of_a_condition_has_its_plus_and_what_is_put_in_between_moves_the_later_ones(tab):

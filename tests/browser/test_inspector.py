@@ -250,3 +250,24 @@ def test_the_rules_stay_in_place_while_a_warning_above_them_comes_and_goes(page:
     page.keyboard.type("y")
     warning.wait_for(state="detached")
     assert [while_warned, place()] == [pytest.approx(before, abs=2)] * 2
+
+
+def test_the_fields_stay_in_place_when_the_button_that_is_pressed_goes_with_the_problem(
+    page: Page, terminal: Terminal
+) -> None:
+    sink = {"id": "sink", "type": "dataset_sink", "label": "Keep it"}
+    edges = [{"id": "e1", "source": "api_input", "target": "sink"}]
+    page.goto(f"/playground/{terminal.made({**FLOW, 'nodes': [FLOW['nodes'][0], sink], 'edges': edges})}?node=sink")
+    page.locator("[data-loaded=true]").wait_for()
+    inspector = page.get_by_role("complementary", name="Keep it")
+    new = inspector.get_by_role("button", name="New dataset")
+    problem = inspector.get_by_text("Fill in at least one column of the row.")
+    problem.wait_for()
+    before = new.bounding_box()
+    inspector.get_by_role("button", name="Keep site of").click()
+    problem.wait_for(state="detached")
+    inspector.get_by_role("textbox", name="Field name site").wait_for()
+    after = new.bounding_box()
+    assert before
+    assert after
+    assert after["y"] == pytest.approx(before["y"], abs=2)

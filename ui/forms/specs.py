@@ -8,7 +8,8 @@ A model field may say how it is drawn: `Field(json_schema_extra={"widget": "text
 "Main content"}})`. `widget` is one of `Kind`, the name of a widget that the page draws (`Form(widgets=...)`), or
 `hidden`; `item` is the word on the add button; `words` are the labels of the choices; `example` is the placeholder;
 `inverted` is the label of a switch that is on when the value is false, and `inverted_help` its help, as the description
-tells the value; `new` is the value in an entry that is added. `HINTS` are all of them.
+tells the value; `new` is the value in an entry that is added. `named` marks an input of a node that takes named values or
+a text. `HINTS` are all of them.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ Kind = Literal[
 ]
 _KINDS: Final = frozenset(get_args(Kind))
 #: What `json_schema_extra` of a field may say.
-HINTS: Final = frozenset({"widget", "item", "words", "example", "inverted", "inverted_help", "new"})
+HINTS: Final = frozenset({"widget", "item", "words", "example", "inverted", "inverted_help", "named", "new"})
 #: Depth at which a form offers JSON in place of fields, because a schema may refer to itself.
 _DEEPEST = 5
 

@@ -47,6 +47,8 @@ Download = str | Callable[[], Any]
 
 #: Characters and lines of a text that are shown at first, in a field and in a cell, and the most that are ever shown.
 _FIRST_TEXT, _FIRST_CELL, _FIRST_LINES, _MOST_TEXT = 600, 160, 12, 200_000
+#: A cell with more characters than this has a wider column.
+_LONG_CELL = 60
 #: Entries of a list that are shown at first, and the most that are ever shown.
 _FIRST_ROWS, _MOST_ROWS = 20, 500
 #: Values that are drawn for one card, and the depth to which groups in groups are drawn.
@@ -364,8 +366,12 @@ class _TableView:
             for row in table.rows[: self.first]:
                 with ui.element("tr"):
                     for column in table.shown_columns:
-                        with ui.element("td").classes("fp-r" if column in numeric else ""):
-                            self.drawn.cell(row.get(column))
+                        value = row.get(column)
+                        is_long = isinstance(value, str) and len(value) > _LONG_CELL
+                        with ui.element("td").classes(
+                            "fp-r" if column in numeric else "fp-val-long" if is_long else ""
+                        ):
+                            self.drawn.cell(value)
 
 
 def _is_wide(value: Any) -> bool:

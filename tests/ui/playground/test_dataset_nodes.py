@@ -139,6 +139,19 @@ async def test_the_key_column_is_picked_from_the_datasets_columns(site: Site, us
     await eventually(user, site, flow_id, "sink", {"key_column": "sku", "mode": "upsert"})
 
 
+async def test_the_key_column_is_picked_from_what_the_row_gets_in_a_new_dataset(site: Site, user: User) -> None:
+    made = site.database.write_now(add_dataset, site.owner, "Invoices")
+    flow_id = flow(site, {}, {"dataset": made, "mode": "leave"})
+    await open_node(user, flow_id, "sink", "New dataset")
+    box = select(user, "Column to compare")
+    assert box.options == []
+    press(user, "Add a field")
+    await until(lambda: box.options == ["field_1"], lambda: box.options)
+    assert user.client is not None
+    shown = list(user.client.elements.values())
+    assert shown.index(box) < shown.index(newest_button(user, "Add a field")), "it stands above the row"
+
+
 async def test_the_columns_are_data_on_offer_before_anything_ran(site: Site, user: User) -> None:
     goods = add(site)
     flow_id = flow(site, {"dataset": goods})

@@ -43,6 +43,7 @@ async def test_a_former_name_finds_the_node(user: User, former: str, title: str)
 
     first = narrow_to(groups, former)
 
+    assert narrow_to(groups, "qqqqqqqq") is None, "Enter adds nothing"
     assert [kind.title for kind in NODE_TYPES if kind.type == first] == [title]
 
 

@@ -340,6 +340,20 @@ async def test_stop_says_cancelling_until_the_work_has_stopped(site: Site, user:
     assert jobs(site)[0].cancel_requested_at is not None
 
 
+async def test_that_a_step_waits_for_a_person_stands_below_its_name(site: Site, user: User) -> None:
+    flow_id = site.flow("Letter", saved=False, file=FLOW)
+    done = Did("set_fields", {"name": "Ann"})
+    job_id = playground_run(
+        site, flow_id, {"who": "Ann"}, done, Did("text_template", status="waiting"), status="running"
+    )
+    await opened(user, flow_id, f"?job={job_id}")
+    await user.should_see("Waits for a person", retries=60)
+    assert user.client is not None
+    rows = [[*one.descendants()] for one in user.client.elements.values() if "fp-rs-l" in one.classes]
+    below_names = [[text for part in row if (text := getattr(part, "text", ""))] for row in rows]
+    assert ["Letter", "Waits for a person"] in below_names
+
+
 async def test_items_are_listed_under_their_node_and_the_next_failed_one_is_found(site: Site, user: User) -> None:
     flow_id = site.flow("List", saved=False, file=FLOW)
     steps = [Did("text_template", f"Dear {place}", str(place)) for place in range(30)]

@@ -30,7 +30,7 @@ from ui.playground.canvas.canvas_element import EditableCanvas
 from ui.playground.canvas.step_actions import connected_words
 from ui.playground.inspector.connection_mapping import offer_to_fill
 from ui.playground.state.edit_conflicts import MyFields, Overwritten, put_back
-from ui.playground.state.only_model import only_model, wants_model, with_model
+from ui.playground.state.only_model import model_of_new, only_model, wants_model, with_model
 from ui.playground.state.traffic import DAYS, KINDS, traffic_view
 
 #: Warnings about a way that does not lead to an answer of its own.
@@ -139,7 +139,7 @@ class CanvasEvents:
         """Does the same for an edit of the inspector, which shows it already."""
         if not ops:
             return True
-        ops = await self._with_only_model(ops)
+        ops = await self._with_model(ops)
         try:
             revision = await self.draft.change(self.page_session, self.client_id, ops)
         except Refusal as refusal:
@@ -229,11 +229,12 @@ class CanvasEvents:
             on_action=(lambda: self.around.mend(branch.problem)) if branch and branch.mend else None,
         )
 
-    async def _with_only_model(self, ops: Sequence[Op]) -> Sequence[Op]:
-        """Chooses the model of a new node when there is just one."""
+    async def _with_model(self, ops: Sequence[Op]) -> Sequence[Op]:
+        """Chooses the model of a new node when there is just one, or when the other steps have one."""
         if not wants_model(ops, CATALOG):
             return ops
-        model = only_model(await self.page_session.query(list_connections))
+        rows = await self.page_session.query(list_connections)
+        model = model_of_new(self.draft.document, {row.name for row in rows}, only_model(rows))
         return with_model(ops, CATALOG, model) if model else ops
 
     async def add_after(self, kind: str, after: str | None) -> None:

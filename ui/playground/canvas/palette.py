@@ -69,22 +69,23 @@ def narrow_to(groups: Sequence[Group], text: str | None) -> str | None:
     """Shows the node types that match this text and returns the one that Enter adds, which matches best.
 
     The best matches come first, each under the name of its group. For what no node does, the nodes that come nearest are
-    shown. Only the first one is a tab stop; the arrow keys reach the others.
+    shown, and Enter adds none. Only the first one is a tab stop; the arrow keys reach the others.
     """
-    kinds = {kind.type: (kind, item) for _heading, group in groups for kind, item in group}
-    found = kinds_for(text or "", [kind for kind, _item in kinds.values()])
+    kinds = [kind for _heading, group in groups for kind, _item in group]
+    found = kinds_for(text or "", kinds)
     first = next(iter(found), None)
+    chosen = first if _matching(text or "", kinds) else None
     for heading, group in groups:
         for kind, item in group:
             item.visible = kind.type in found
             item.props["tabindex"] = "0" if kind.type == first else "-1"
-            item.classes(add="fp-pi--first") if kind.type == first and text else item.classes(remove="fp-pi--first")
+            item.classes(add="fp-pi--first") if kind.type == chosen and text else item.classes(remove="fp-pi--first")
         heading.visible = any(item.visible for _kind, item in group)
     rank = {kind_type: at for at, kind_type in enumerate(found)} if text else dict[str, int]()
     in_order = [(heading, sorted(group, key=lambda one: rank.get(one[0].type, len(rank)))) for heading, group in groups]
     in_order.sort(key=lambda one: rank.get(one[1][0][0].type, len(rank)))
     _put_in_order([one for heading, group in in_order for one in (heading, *(item for _kind, item in group))])
-    return first
+    return chosen
 
 
 def _put_in_order(elements: Sequence[ui.element]) -> None:
@@ -98,11 +99,14 @@ def _put_in_order(elements: Sequence[ui.element]) -> None:
 
 def kinds_for(text: str, kinds: Sequence[NodeType]) -> list[str]:
     """Returns the node types that match a search, the best first; when none does, those that come nearest."""
+    return _matching(text, kinds) or [kind.type for kind in kinds if kind.type in _FOR_MUCH]
+
+
+def _matching(text: str, kinds: Sequence[NodeType]) -> list[str]:
     missing = not_yet(text)
     if missing is not None and missing.nodes:
         return [kind.type for kind in kinds if kind.type in missing.nodes]
-    found = best([(kind.type, Said(kind.title, kind.tooltip, kind.synonyms)) for kind in kinds], text)
-    return found or [kind.type for kind in kinds if kind.type in _FOR_MUCH]
+    return best([(kind.type, Said(kind.title, kind.tooltip, kind.synonyms)) for kind in kinds], text)
 
 
 def said_about(text: str, kinds: Sequence[NodeType]) -> str:

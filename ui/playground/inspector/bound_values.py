@@ -7,6 +7,7 @@ field again, so the cursor stays where it is.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -38,6 +39,8 @@ _TYPES: Final = {
     YES_NO: (_("As yes or no"), _("Handed on as yes or no: yes when there is something."), "check_circle"),
     "": (_("As it is"), "", "undo"),
 }
+#: The name before the colon in a line of a text.
+_LINE_NAME: Final = re.compile(r"[\w-]+")
 #: Called with the new value.
 Changed = Callable[[Any], Any]
 #: Gives the pointer of a value, which changes when rows move.
@@ -65,6 +68,7 @@ class BoundValue:
         self._on_lines = on_lines
         self._changed, self._single, self._tall, self._level = changed, single, tall, level
         self.kind = kind_of(value, level)
+        self._turned: tuple[Any, Any] | None = None  #: what the last turn made, and what it was made of
         self._box = ui.element("div").classes("fp-bound")
         self._field: BindingField | None = None
         self._inner: BoundList | BoundGroup | None = None
@@ -74,6 +78,8 @@ class BoundValue:
         """Shows a value that was changed elsewhere, in the same fields where it has the same type."""
         if same(value, self.value) or (value is None and not self.value):
             return
+        if value is None and self._inner is not None:
+            value = [] if self.kind == LIST else {}
         kind = JSON if self.kind == JSON and not isinstance(value, str) and value is not None else None
         kind = kind or kind_of(value, self._level)
         self.value = value
@@ -119,10 +125,16 @@ class BoundValue:
                 types.draw_entries()
 
     def turn(self, kind: str) -> Any:
-        """Gives the value another type. What is written in it stays, as far as the type has room for it."""
+        """Gives the value another type. What is written in it stays, as far as the type has room for it; turning it back
+        at once gives what it was.
+        """
         if kind == self.kind:
             return None
-        self.kind, self.value = kind, turned(self.value, kind)
+        made, was = self._turned or (None, None)
+        back = self._turned is not None and same(made, self.value) and kind_of(was, self._level) == kind
+        value = was if back else turned(self.value, kind)
+        self._turned = value, self.value
+        self.kind, self.value = kind, value
         self._draw()
         self.bindings.drawn()
         return self._changed(self.value)
@@ -376,6 +388,7 @@ class BoundGroup:
         self._fill({f"name_{number}": ""})
         done = self.told()
         self.rows[-1].box.select()
+        self.rows[-1].bound.take_next()
         self.bindings.drawn()
         return done
 
@@ -485,8 +498,24 @@ def turned(value: Any, kind: str) -> Any:
             return read
         return lines_of(value) or [""] if isinstance(value, str) else [value]
     if kind == GROUP:
-        return read if isinstance(read, dict) else {"name_1": value}
+        return read if isinstance(read, dict) else _named_lines(value) or {"name_1": value}
     return read if not isinstance(read, str) else {"name_1": read}
+
+
+def _named_lines(value: Any) -> dict[str, str]:
+    """The names and values of a text with lines like `name: value`; a line without a name belongs to the value above it.
+    Empty for other texts.
+    """
+    found: dict[str, str] = {}
+    for line in value.strip().splitlines() if isinstance(value, str) else ():
+        name, sign, rest = line.partition(":")
+        if sign and _LINE_NAME.fullmatch(name) and name not in found and rest[:1] in ("", " ", "{"):
+            found[name] = rest.strip()
+        elif found:
+            found[next(reversed(found))] += f"\n{line}"
+        else:
+            return {}
+    return found
 
 
 def _read(value: Any) -> Any:

@@ -87,7 +87,8 @@ class DatasetChoice:
             about = f"{pointer.rpartition('/')[0]}/description"
             if get_at(form.value, about) in _OF_SAMPLES:
                 form.write(about, "")
-            self._offer_keys()
+            if self._keys is not None:
+                ui.timer(0.5, self.offer_keys, once=True)  # the node in the draft is updated shortly after
             draw(dataset)
 
         choice_box(form, spec, options, found.id if found else chosen or None, pick, none=_("No datasets yet"))
@@ -146,14 +147,10 @@ class DatasetChoice:
         names = [*(node.inputs if node else ()), *(found.columns if found else ()), *([chosen] if chosen else [])]
         return list(dict.fromkeys(names))
 
-    def _offer_keys(self) -> None:
-        """Updates the columns on offer after another dataset was chosen.
-
-        The node in the draft is updated shortly after.
-        """
-        if self._keys is not None and not self._keys.is_deleted:
-            ui.timer(0.5, self._show_keys, once=True)
-
-    def _show_keys(self) -> None:
-        if self._keys is not None and not self._keys.is_deleted:
-            self._keys.set_options(self._key_options(self._keys.value), value=self._keys.value)
+    def offer_keys(self) -> None:
+        """Updates the columns on offer after the columns of the row or the dataset have changed."""
+        if self._keys is None or self._keys.is_deleted:
+            return
+        options = self._key_options(self._keys.value)
+        if options != self._keys.options:
+            self._keys.set_options(options, value=self._keys.value)

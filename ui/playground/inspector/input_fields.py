@@ -18,6 +18,7 @@ from ui.playground.inspector.binding_fields import draw_fields
 from ui.playground.inspector.binding_rows import draw_free
 from ui.playground.inspector.bindings import Bindings
 from ui.playground.inspector.bound_values import BoundValue
+from ui.playground.inspector.named_or_text import NamedOrText
 from ui.playground.inspector.rule_rows import RuleRows
 
 
@@ -35,14 +36,16 @@ def _draw_input(bindings: Bindings, name: str, info: FieldInfo) -> None:
     value = bindings.inputs.get(name)
     title = info.title or name
     with ui.element("div").classes("fp-f"):
-        with ui.element("div").classes("fp-lab"):
+        with ui.element("div").classes("fp-lab") as head:
             words(title)
             if not info.is_required():
                 words(_("optional"), "fp-t3")
         if get_args(info.annotation)[:1] == (Rule,) and isinstance(value, list | None):
             bindings.shown[name] = RuleRows(bindings, name, value or [])
+        elif _extra(info, "named"):
+            bindings.shown[name] = NamedOrText(bindings, head, name, title)
         else:
-            single = _widget(info) not in {"textarea", "code"}
+            single = _extra(info, "widget") not in {"textarea", "code"}
             bindings.shown[name] = BoundValue(
                 bindings,
                 lambda: f"/inputs/{name}",
@@ -66,9 +69,10 @@ def _usual(info: FieldInfo) -> list[str] | dict[str, str] | None:
     return {} if "object" in kinds else [] if "array" in kinds else None
 
 
-def _widget(info: FieldInfo) -> str:
+def _extra(info: FieldInfo, name: str) -> object:
+    """What the input says of its field beside its type; None when it says nothing."""
     extra = info.json_schema_extra
-    return str(extra.get("widget", "")) if isinstance(extra, dict) else ""
+    return extra.get(name) if isinstance(extra, dict) else None
 
 
 def _kinds(info: FieldInfo) -> set[str]:

@@ -46,8 +46,10 @@ from ui.playground.inspector.tool_choice import ToolChoice
 from ui.playground.state.item_fields import item_fields
 from ui.playground.state.last_run import LastRun
 
-#: Settings that are shown above the inputs; the others are shown below.
+#: Settings that are shown above the inputs; the others are shown below. What happens with a row that is there already
+#: decides what is filled in.
 _FIRST = frozenset({"model", "method", "dataset", "collection", "flow_id"})
+_FIRST_OF = {"dataset_sink": _FIRST | {"mode", "key_column"}}
 #: Browser handler: Enter in a box of one line leaves it for a moment, so that what was typed last is sent before the name
 #: counts as typed. The script is constant.
 _LEAVE = """(event) => {
@@ -124,7 +126,8 @@ class SetUpTab:
         await self.datasets.load(node)
         await self.collections.load(node)
         await self.tools.load(node)
-        self._draw_form([spec for spec in specs if spec.name in _FIRST])
+        first = _FIRST_OF.get(node.type, _FIRST)
+        self._draw_form([spec for spec in specs if spec.name in first])
         if self.called.is_call:
             self.called_box = ui.element("div").classes("fp-stack")
             with self.called_box:
@@ -141,7 +144,7 @@ class SetUpTab:
                 item=self.item,
                 fields=self.called.fields(node),
             )
-        rest = sorted((spec for spec in specs if spec.name not in _FIRST), key=lambda spec: not _is_early(spec))
+        rest = sorted((spec for spec in specs if spec.name not in first), key=lambda spec: not _is_early(spec))
         if node.type == "api_input" and not self.readonly:
             self._draw_example()
         if node.type == "extract_pattern":
@@ -227,6 +230,7 @@ class SetUpTab:
         if self.failing:
             self.failing.follow(node.policy)
         self._follow_pattern()
+        self.datasets.offer_keys()
         return True
 
     def focus(self, pointer: str) -> None:
@@ -364,6 +368,7 @@ class SetUpTab:
             self.follow()  # a renamed field may be named in the settings of this node, too
         self._offer_item_fields()  # another list may have been bound
         self.person_fields.offer()
+        self.datasets.offer_keys()
         return done
 
     def _offer_item_fields(self) -> None:

@@ -231,9 +231,10 @@ def _inside(
         return
     properties = schema.get("properties")
     known: dict[str, Any] = dict(properties) if isinstance(properties, Mapping) else {}
-    # A schema with fields is complete, unless it says otherwise: a field of the last run that it lacks was removed since.
-    if isinstance(value, dict) and (properties is None or schema.get("additionalProperties") is True):
-        known |= {name: {} for name in list(value)[:MOST_ENTRIES] if name not in known}
+    # A field of the last run that the schema does not have was removed since.
+    if isinstance(value, dict):
+        whole = dict(schema)
+        known |= {name: {} for name in list(value)[:MOST_ENTRIES] if schema_at(whole, (name,)) == {}}
     for name, part in known.items():
         if depth > 1:
             if not room.left:

@@ -1,5 +1,5 @@
-"""The model of a new node when there is just one to choose: it is chosen already. Steps with the Simulated model are
-offered it.
+"""The model of a new node when there is just one to choose, or when the other steps of the flow have one: it is chosen
+already. Steps with the Simulated model are offered it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,18 @@ def model_for(document: Document, connections: Container[str], only: str | None)
     """The model to offer in place of the Simulated one: the one of these connections that other steps of the flow ask, or
     the `only` one there is; None when several could be meant.
     """
-    models = {str(node.config.get(_SETTING) or "") for node in document.nodes}
+    models = _models_in(document)
     asked = {model for model in models if model.partition(":")[0] in connections}
     return next(iter(asked)) if len(asked) == 1 else None if asked else only
+
+
+def model_of_new(document: Document, connections: Container[str], only: str | None) -> str | None:
+    """The model of a new node: as `model_for`, else the Simulated one when all other steps have it."""
+    return model_for(document, connections, only) or (SIMULATED if _models_in(document) == {SIMULATED} else None)
+
+
+def _models_in(document: Document) -> set[str]:
+    return {str(model) for node in document.nodes if (model := node.config.get(_SETTING))}
 
 
 def replace_simulated_ops(document: Document, model: str) -> list[Op]:

@@ -119,6 +119,85 @@ async def test_a_header_is_renamed_in_place(site: Site, user: User, flow_id: str
     assert not boxes[1].is_deleted
 
 
+def body_of(site: Site, flow_id: str) -> Any:
+    return inputs_of(site, flow_id, "http_request").get("body")
+
+
+def shape_of_body(user: User) -> ui.toggle:
+    assert user.client is not None
+    found = [one for one in user.client.elements.values() if isinstance(one, ui.toggle)]
+    return next(one for one in found if one.props.get("aria-label") == "Body")
+
+
+async def test_a_body_is_written_as_named_values(site: Site, user: User, flow_id: str) -> None:
+    await opened(user, flow_id, "http_request")
+    await user.should_see("The service gets these names and values as JSON.")
+    assert body_of(site, flow_id) is None
+    press_named(user, "Add to Body")
+    await until(lambda: body_of(site, flow_id) == {"name_1": ""})
+    write(user, "Body: name_1", CHIP)
+    rename(user, name_box(user, "Body: name"), "to")
+    await until(lambda: body_of(site, flow_id) == {"to": CHIP})
+    press_named(user, "Remove to")
+    await until(lambda: body_of(site, flow_id) is None)
+
+
+async def test_a_text_of_lines_with_names_becomes_named_values_and_comes_back(
+    site: Site, user: User, flow_id: str
+) -> None:
+    await opened(user, flow_id, "http_request")
+    await user.should_see("The service gets these names and values as JSON.")
+    shape_of_body(user).value = "text"
+    await user.should_see("The service gets it as plain text")
+    text = f"to: {CHIP}\ntext: Dear guest,\nwe are sorry."
+    write(user, "Body", text)
+    await until(lambda: body_of(site, flow_id) == text)
+
+    shape_of_body(user).value = "group"
+    await until(lambda: body_of(site, flow_id) == {"to": CHIP, "text": "Dear guest,\nwe are sorry."})
+    shape_of_body(user).value = "text"
+    await until(lambda: body_of(site, flow_id) == text)
+
+    node = draft(site, flow_id).node("http_request")
+    assert node is not None
+    change(user, 1, "undo", [update_node(node, inputs={**node.inputs, "body": {"to": CHIP}})])
+    await user.should_see("The service gets these names and values as JSON.")
+    assert shape_of_body(user).value == "group"
+    assert body_of(site, flow_id) == {"to": CHIP}
+
+
+@pytest.mark.parametrize(
+    ("body", "shape", "said"),
+    [
+        ("a text", "text", "The service gets it as plain text"),
+        ({"to": CHIP}, "group", "The service gets these names and values as JSON."),
+        (["one"], "list", "The service gets it as JSON."),
+    ],
+)
+async def test_a_body_opens_as_what_it_is(site: Site, user: User, body: Any, shape: str, said: str) -> None:
+    nodes = [
+        {**one, "inputs": {**one["inputs"], "body": body}} if one["id"] == "http_request" else one
+        for one in FLOW["nodes"]
+    ]
+    flow_id = site.flow("Sends", saved=False, file={**FLOW, "nodes": nodes})
+    await opened(user, flow_id, "http_request")
+    await user.should_see(said)
+    assert shape_of_body(user).value == shape
+    assert body_of(site, flow_id) == body
+
+
+async def test_a_group_that_an_undo_takes_away_stays_a_group(site: Site, user: User, flow_id: str) -> None:
+    await opened(user, flow_id, "http_request")
+    await user.should_see("Add a header")
+    node = draft(site, flow_id).node("http_request")
+    assert node is not None
+    change(user, 1, "undo", [update_node(node, inputs={"url": "https://a.example"})])
+    await user.should_not_see("Headers: X-A")
+    assert user.client is not None
+    shown = [one.props.get("label") for one in user.client.elements.values() if type(one).__name__ == "BindingField"]
+    assert shown == ["Web address"]
+
+
 async def test_a_value_of_a_list_is_moved_and_removed_in_place(site: Site, user: User, flow_id: str) -> None:
     await opened(user, flow_id, "first_value")
     await user.should_see("Add an item")

@@ -359,6 +359,31 @@ def change(user: User, seq: int, reason: str, ops: list[Op]) -> None:
     canvas(user).trigger("change", {"ops": ops, "seq": seq, "reason": reason})
 
 
+async def test_an_answer_that_becomes_a_group_is_told_and_its_field_is_used_where_the_text_was(
+    site: Site, user: User
+) -> None:
+    nodes = [
+        {"id": "prompt", "type": "prompt", "config": {"model": "simulated"}, "inputs": {"prompt": "Draft it"}},
+        {"id": "api_output", "type": "api_output", "label": "Result", "inputs": {"reply": "Dear {{ prompt.out }}"}},
+    ]
+    edges = [{"id": "e1", "source": "prompt", "target": "api_output"}]
+    flow_id = site.flow("Drafts", saved=False, file={"format": 1, "title": "Drafts", "nodes": nodes, "edges": edges})
+    await opened(user, flow_id, "prompt")
+    await user.should_see("Output fields", retries=100)
+    assert "now a group" not in page_text(user)
+
+    node = draft(site, flow_id).node("prompt")
+    assert node is not None
+    fields = [{"name": "answer", "type": "string"}, {"name": "tone", "type": "string"}]
+    change(user, 1, "edit", [update_node(node, config={**node.config, "output_fields": fields})])
+    await user.should_see("The answer is now a group. The whole group is used in “Result”.", retries=100)
+    press(user, "Use “answer” there")
+    await user.should_see("The answer is now a group: later steps use its fields.", retries=100)
+    output = draft(site, flow_id).node("api_output")
+    assert output is not None
+    assert output.inputs == {"reply": "Dear {{ prompt.out.answer }}"}
+
+
 @pytest.mark.parametrize("shown", ["text_template", "e2"])
 async def test_an_undo_that_removes_what_is_shown_closes_the_panel_and_leaves_no_empty_column(
     site: Site, user: User, flow_id: str, shown: str

@@ -362,7 +362,13 @@ def in_lists() -> Document:
 def test_in_a_list_the_item_comes_first_with_its_value_and_other_lists_say_they_are_whole() -> None:
     values = {"each": {"title": "Rome", "tags": ["old"]}, "prompt": {"facts": ["a", "b"]}}
 
-    sources = sources_for(in_lists(), "look", CATALOG, values)
+    flow = in_lists()
+    prompt = flow.node("prompt")
+    assert prompt is not None
+    facts = {"name": "facts", "type": "array", "items": {"type": "object"}, "required": True}
+    groups = update_node(prompt, config={**prompt.config, "output_fields": [facts]})
+
+    sources = sources_for(apply_ops(flow, [groups]), "look", CATALOG, values)
 
     assert [source.node.name for source in sources] == ["Facts", "Summarise", "Read the page", "API Input"]
     item = sources[0].data[0]

@@ -10,7 +10,14 @@ from engine.flow.edits import apply_ops
 from engine.nodes import CATALOG
 from storage.connections import ConnectionRow
 from tests.factories import document, greeting
-from ui.playground.state.only_model import model_for, only_model, replace_simulated_ops, wants_model, with_model
+from ui.playground.state.only_model import (
+    model_for,
+    model_of_new,
+    only_model,
+    replace_simulated_ops,
+    wants_model,
+    with_model,
+)
 
 
 def connection(name: str, *models: str) -> ConnectionRow:
@@ -54,6 +61,27 @@ def test_steps_with_the_simulated_model_are_offered_what_the_others_ask(
     assert [node.config for node in after.nodes] == [
         {"model": one.replace("simulated", "box:new"), "max_attempts": 2} for one in models
     ]
+
+
+@pytest.mark.parametrize(
+    ("models", "only", "chosen"),
+    [
+        ([], None, None),
+        ([], "box:llama", "box:llama"),
+        (["box:a", "box:a", "simulated"], None, "box:a"),
+        (["box:a"], "box:llama", "box:a"),
+        (["box:a", "box:b"], None, None),
+        (["simulated", "simulated"], None, "simulated"),
+        (["simulated"], "box:llama", "box:llama"),
+        (["gone:a"], None, None),
+    ],
+)
+def test_a_new_node_begins_with_the_model_of_the_others(
+    models: list[str], only: str | None, chosen: str | None
+) -> None:
+    nodes = [{"id": f"p{at}", "type": "prompt", "config": {"model": one}} for at, one in enumerate(models)]
+    flow = document(greeting(nodes=[*nodes, {"id": "s", "type": "set_fields"}], edges=[]))
+    assert model_of_new(flow, {"box"}, only) == chosen
 
 
 def test_a_new_node_that_needs_a_model_gets_it_and_one_that_has_one_keeps_it() -> None:

@@ -88,6 +88,21 @@ def test_a_field_that_was_removed_is_not_on_offer_although_the_last_run_had_it()
     assert [datum.name for datum in flat(source)] == ["title", "everything"]
 
 
+def test_the_fields_of_an_answer_that_is_a_text_again_are_not_on_offer_either() -> None:
+    nodes: list[dict[str, Any]] = [
+        {"id": "drafts", "type": "prompt", "label": "Draft answer", "inputs": {"prompt": "x"}},
+        {"id": "asks", "type": "approval"},
+    ]
+    edges = [{"id": "e1", "source": "drafts", "target": "asks"}]
+    drafted = document({"format": 1, "title": "Answers", "nodes": nodes, "edges": edges})
+    last = {"drafts": {"answer": "Dear guest"}}
+
+    assert [datum.name for datum in flat(sources_for(drafted, "asks", CATALOG, last)[0])] == ["result"]
+    found = broken_data(drafted, "asks", "{{ drafts.out.answer }}", CATALOG, last)
+    assert found is not None
+    assert [one.name for one in found.choices] == ["Draft answer"]
+
+
 def test_filters_and_other_text_stay() -> None:
     text = "{% if a.out.b %}Dear {{a.out.b | upper}} {{ a.out.bb }}{% endif %}"
     assert replaced(text, "{{a.out.b | upper}}", "{{ c.out }}") == (
