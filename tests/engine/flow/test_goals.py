@@ -150,6 +150,9 @@ PHRASES = {
     "sort incoming mail by topic": "classify-emails",
     "answer complaints politely": "reply-to-a-message",
     "find order numbers in emails": "find-in-a-text",
+    "tell if a message is a reservation, cancellation or lost property": "classify-emails",
+    "date": "dates-from-a-text",
+    "Daten von einem Dienst holen": "data-from-a-service",
     "turn a PDF invoice into a table row": "sort-invoices",
 }
 #: Wishes that name several things -> the goals that they lead to, the first one first.
@@ -164,6 +167,15 @@ SEVERAL = {
         "reply-to-a-message",
         "ask-before-sending",
     ],
+    "Read an e-mail from a guest, tell if it is a booking, complaint or question, and draft an answer": [
+        "classify-emails",
+        "reply-to-a-message",
+    ],
+    "E-Mails von Gästen lesen, ob es eine Buchung, Beschwerde oder Frage ist, und eine Antwort entwerfen": [
+        "classify-emails",
+        "reply-to-a-message",
+    ],
+    "read number, date and total from an invoice PDF and keep it in a table": ["sort-invoices", "keep-entries"],
     "write a reply to a complaint and let me check it first": ["reply-to-a-message", "ask-before-sending"],
 }
 #: Wishes for an answer and its source, which are one thing.
@@ -299,6 +311,10 @@ def test_the_parts_of_a_wish_are_named_as_they_were_typed() -> None:
         "summarise-a-text": "summarise it",
     }
     assert find_goals("sort reviews into good and bad").parts == {}
+    assert find_goals("Read number, date and total from an invoice (PDF) and keep them as a row in a table").parts == {
+        "sort-invoices": "Read number, date and total from an invoice (PDF)",
+        "keep-entries": "keep them as a row in a table",
+    }
     assert find_goals("book a flight and translate a text").parts == {"translate-a-text": "translate a text"}
     assert not find_goals("book a flight and translate a text").fits
 
