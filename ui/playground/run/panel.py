@@ -336,6 +336,7 @@ class RunPanel:
     def _tick(self) -> None:
         if self.look is not None:
             self.controls.show(self.look.job, stopping=self._stopping)
+            self.steps.tick()
 
     def _show(self, look: Look) -> None:
         fresh_run, self.look = self.look is None, look
