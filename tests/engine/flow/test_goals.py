@@ -409,6 +409,16 @@ def test_without_a_file_of_ones_own_the_practice_ones_are_tried() -> None:
     assert answers_in(goal, mine)["pictures"] == [own]
 
 
+def test_an_invoice_of_ones_own_can_be_tried_first() -> None:
+    goal = all_goals().find("read-an-invoice")
+    assert goal is not None
+    details = ["total"]
+    practice = filled(goal, template_of(goal), {"details": details, "file": None})
+    own = filled(goal, template_of(goal), {"details": details, "file": "file_1A2b3C4d5E6f7G8h9I0jKl"})
+    assert samples_of(practice)[0]["payload"] == samples_of(template_of(goal))[0]["payload"]
+    assert samples_of(own)[0]["payload"] == {"invoice": "file_1A2b3C4d5E6f7G8h9I0jKl"}
+
+
 def test_what_looks_like_a_blank_inside_an_answer_stays_as_it_was_typed() -> None:
     goal = goal_with(question("text"), mentioned__inputs__answer="<x> and <y>, <x>")
     answers = {"x": "<y>", "y": "<x>"}
