@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from msgspec import Struct
-from sqlalchemy import and_, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from storage.events import EventRow
@@ -79,6 +79,31 @@ def read_log(session: Session, workspace_id: str, job_id: str) -> JobLog:
         _values(session, workspace_id, job_id, "log"),
         cut=len(events) > MOST_EVENTS,
     )
+
+
+def calls_without_answer(session: Session, workspace_id: str, job_id: str) -> dict[StepKey, CallRow]:
+    """Returns the newest model call of each running step whose newest one gave no answer, by (node id, index path)."""
+    newest = (
+        select(func.max(ModelCall.id))
+        .join(
+            Step,
+            and_(
+                Step.job_id == ModelCall.job_id,
+                Step.node_id == ModelCall.node_id,
+                Step.index_path == ModelCall.index_path,
+                Step.status == "running",
+            ),
+        )
+        .where(ModelCall.job_id == job_id, ModelCall.workspace_id == workspace_id)
+        .group_by(ModelCall.node_id, ModelCall.index_path)
+        .limit(_MOST_VALUES)
+    )
+    rows = session.execute(
+        select(*(getattr(ModelCall, name) for name in CallRow.__struct_fields__)).where(
+            ModelCall.id.in_(newest), ModelCall.error.is_not(None)
+        )
+    )
+    return {(row.node_id, row.index_path): row for row in (CallRow(*one) for one in rows)}
 
 
 def _values(session: Session, workspace_id: str, job_id: str, name: str) -> dict[StepKey, list[Any]]:

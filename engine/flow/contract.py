@@ -28,6 +28,8 @@ from engine.flow.made_up_values import (
     EXAMPLE_FILE_ID,
     example_check,
     fits_as_known,
+    given_value,
+    is_shown,
     made_up_values,
     value_fits_as_known,
 )
@@ -108,10 +110,12 @@ class _Ways(Struct, frozen=True):
     as_sent: bool
 
 
-def sample_payload(document: Document, *tried: Mapping[str, Any]) -> dict[str, Any]:
+def sample_payload(document: Document, *tried: Mapping[str, Any], made_up: bool = True) -> dict[str, Any]:
     """Returns a payload that fits: one of `tried`, the first sample, or else one in which each field has the first
     value of those that it takes, or else its example, its default or a generated value. Files are not made up: without
     a known one they are left out, as are fields whose values would be too long to be made up.
+
+    `made_up` is false for what a person sends: nothing is generated then, and fields without a value are left out.
     """
     fields = input_fields(document)
     known = [*(one for one in tried if one), *_first_sample(document)]
@@ -125,9 +129,10 @@ def sample_payload(document: Document, *tried: Mapping[str, Any]) -> dict[str, A
         if not (name := field.get("name")):
             continue
         value = _first_fit(check, field, known)
-        if value is None and _is_made_up(field) and not takes_files([field]):
-            made = made_up_values(fields) if made is None else made
-            value = made.get(name)
+        if value is None and is_shown(field) and not takes_files([field]):
+            if made_up:
+                made = made_up_values(fields) if made is None else made
+            value = made.get(name) if made is not None else given_value(check, field)
         if value is not None:
             found[name] = value
     return found
@@ -146,10 +151,6 @@ def _first_fit(check: PayloadCheck, field: FieldDict, payloads: Iterable[Mapping
         if value is not None and value_fits_as_known(check, field, value):
             return value
     return None
-
-
-def _is_made_up(field: FieldDict) -> bool:
-    return bool(field.get("required")) or field.get("example") is not None
 
 
 def example_payload(document: Document) -> dict[str, Any] | None:

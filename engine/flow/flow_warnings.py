@@ -33,6 +33,8 @@ from engine.flow.rules import ALONE, ORDERING, reads_as_number
 from engine.flow.template_loops import lost_in_loop
 from engine.flow.validation import without_parked
 
+#: The code of the warning that a rule is empty.
+EMPTY_RULE = "empty_rule"
 #: Comparisons that mean something with an empty text at their right.
 _WITH_EMPTY = ALONE | {"equals", "not_equals"}
 
@@ -283,7 +285,7 @@ def _empty_rules_of(
         pointer = f"/{part}/rules/{at}/{left if no_left else right}"
         what = "it is empty" if wholly else "it has nothing to look at" if no_left else "it has nothing to compare with"
         said = f"{node.name}: rule {at + 1} does nothing useful yet, because {what}."
-        yield FlowWarning(Problem("empty_rule", said, node.id, pointer, blocks_import=False), verb, mend)
+        yield FlowWarning(Problem(EMPTY_RULE, said, node.id, pointer, blocks_import=False), verb, mend)
 
 
 def _without_rule(node: Node, part: str, values: Mapping[str, Any], at: int) -> list[Op]:

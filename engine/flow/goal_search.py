@@ -17,6 +17,7 @@ from typing import Final
 from msgspec import Struct, field
 
 from engine.flow.goals import Goal, Goals, all_goals
+from engine.flow.lists_asked import kinds_asked, lists_asked
 from engine.flow.sending_asked import asks_to_send
 from engine.flow.times_asked import time_asked
 from engine.flow.wish_answers import without_answers
@@ -77,6 +78,12 @@ _NAMES_SOURCE: Final = re.compile(
 #: The begin of a part that may say more of the one before: `E-Mails, die uns Kunden schicken, sortieren`.
 _RELATIVE: Final = re.compile(r"(?:die|der|das|welche[rs]?) ", re.IGNORECASE)
 #: The topic of `assets/goals.yaml` about sending.
+#: The begin of a wish that says what comes in, and what stands in a list in place of its commas and spaces.
+_TAKES_IN: Final = re.compile(r"(?:read|take|get|receive|look at|lies|nimm)s? |.* lesen\Z", re.IGNORECASE)
+_IN_LIST: Final = str.maketrans(", ", "\ue000\ue001")
+#: Begin a list of kinds, and any other one.
+_KINDS_MARK, _LIST_MARK = "\ue002", "\ue003"
+_OUT_OF_LIST: Final = str.maketrans("\ue000\ue001", ", ", _KINDS_MARK + _LIST_MARK)
 _MAIL_TOPIC: Final = "mail"
 _SHORTEST_PART: Final = 5
 _SEVERAL: Final = 2
@@ -111,7 +118,8 @@ def find_goals(asked: str, goals: Goals | None = None) -> Found:
     known = goals or all_goals()
     index = _index(known)
     time, rest = time_asked(asked)
-    not_yet, left, rest = _not_yet(_NAMES_SOURCE.sub("with sources", " ".join(without_answers(rest).split())), known)
+    rest = _NAMES_SOURCE.sub("with sources", " ".join(without_answers(rest).split()))
+    not_yet, left, rest = _not_yet(rest if _decides(rest) else _lists_kept(rest), known)
     wanted = list(dict.fromkeys(index.meanings(rest)))
     hits = [goal for goal, score in _ranked(index, known.goals, wanted) if score > 0]
     fitting = [goal for goal in hits if index.covered(goal, wanted) >= _COVERED]
@@ -130,7 +138,8 @@ def find_goals(asked: str, goals: Goals | None = None) -> Found:
     fits = fits and (not not_yet or bool(left and (parts or index.covered(whole[0], wanted) >= _WHOLE)))
     if not fits and not not_yet and _goals_of(parts):
         left = next((part.asked for part in parts if part.goal is None and not _RELATIVE.match(part.asked)), "")
-    named = {part.goal.name: part.asked for part in reversed(parts) if part.goal}
+    left = left.translate(_OUT_OF_LIST)
+    named = {part.goal.name: part.asked.translate(_OUT_OF_LIST) for part in reversed(parts) if part.goal}
     if fits:
         return Found(
             _unlike([*first, *_goals_of(parts), *(fitting if whole else [])])[:MOST],
@@ -175,12 +184,29 @@ def _parts_of(asked: str, wanted: list[str], index: _Index, goals: Goals) -> lis
             continue  # "into complaints and questions": one more thing of the part before
         if meant:
             found.append(_Part(part, _goal_of(meant, wanted, index, goals)))
+    found = found[_only_takes_in(found, index) :]
     if not decides:
         return found if len(found) >= _SEVERAL else []
     goal, score = _ranked(index, deciding, index.meanings(_before_ways(asked)))[0]
     if score <= 0:
         goal, score = _ranked(index, deciding, wanted)[0]
     return [_Part(asked.strip(), goal), *(part for part in found if part.goal and not part.goal.decides)]
+
+
+def _only_takes_in(parts: list[_Part], index: _Index) -> bool:
+    """Whether the first part only says what the second works on: `read an e-mail from a guest`."""
+    if len(parts) < _SEVERAL or parts[0].goal is not None or not _TAKES_IN.match(parts[0].asked):
+        return False
+    goal = parts[1].goal
+    return goal is not None and index.covered(goal, list(index.meanings(parts[0].asked))) > 0
+
+
+def _lists_kept(asked: str) -> str:
+    """The wish with its lists as one word each, so that no part of it ends in one."""
+    mark = _KINDS_MARK if kinds_asked(asked) else _LIST_MARK
+    for start, end in reversed(lists_asked(asked)):
+        asked = f"{asked[:start]}{mark}{asked[start:end].translate(_IN_LIST)}{asked[end:]}"
+    return asked
 
 
 def _goal_of(meant: list[str], wanted: list[str], index: _Index, goals: Goals) -> Goal | None:
@@ -246,6 +272,8 @@ class _Index:
     def __init__(self, goals: Goals) -> None:
         self._small = {plain for word in goals.small_words for plain in _words(word)}
         self._same = {_stem(word): _stem(first) for word, first in goals.same_words.items()}
+        #: The words themselves, because `Daten` and `date` have the same stem.
+        self._exact = {word: _stem(first) for word, first in goals.same_words.items()}
         self._weights = {goal.name: self._weights_of(goal) for goal in goals.goals}
         self._titles = {goal.name: set(self._known(goal.title)) for goal in goals.goals}
         spread = Counter(word for weights in self._weights.values() for word in weights)
@@ -267,15 +295,24 @@ class _Index:
         return sum(self._rare[word] for word in wanted if word in weights) / whole if whole else 0
 
     def meanings(self, asked: str) -> Iterator[str]:
-        """The meanings of the words of a query, with misspelt words and words put together."""
+        """The meanings of the words of a query, with misspelt words and words put together. Unknown words of a list say
+        nothing about a goal; that they are kinds does.
+        """
+        listed = {word for part in asked.split() if {*part} & {_KINDS_MARK, _LIST_MARK} for word in _words(part)}
+        if _KINDS_MARK in asked:
+            yield self._exact.get("kinds", "kind")
         for word in _words(asked):
             if word in self._small:
                 continue
             stem = _stem(word)
-            if stem in self._same or stem in self._rare:
+            if word in self._exact:
+                yield self._exact[word]
+            elif stem in self._same or stem in self._rare:
                 yield self._same.get(stem, stem)
             elif word.isdigit():
                 continue  # how many, which a question asks
+            elif word in listed:
+                continue
             elif parts := self._parts(stem):
                 yield from parts
             elif close := get_close_matches(stem, self._vocabulary, n=1, cutoff=0.82):
@@ -298,7 +335,7 @@ class _Index:
     def _known(self, text: str) -> Iterator[str]:
         for word in _words(text):
             if word not in self._small:
-                yield self._same.get(_stem(word), _stem(word))
+                yield self._exact.get(word) or self._same.get(_stem(word), _stem(word))
 
 
 @cache

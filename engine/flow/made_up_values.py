@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import json
 import math
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -46,6 +47,13 @@ _SAMPLES: Final = {
     "email": (("ann", "@example.com"), ("a" * 64 + "@", ".com"), ("a", "@b.co")),
     "date-time": (),
 }
+#: How the name of a text field ends -> what is in it.
+_BY_NAME: Final = (
+    (re.compile(r"mail(?:[ _-]?add?ress?e?)?$", re.IGNORECASE), "name@example.com"),
+    (re.compile(r"(?:url|website|homepage|link)$", re.IGNORECASE), "https://www.example.com"),
+    (re.compile(r"(?:phone|telefon)(?:[ _-]?(?:number|nummer))?$", re.IGNORECASE), "+1 555 0100"),
+    (re.compile(r"(?:^|[ _-])(?:date|datum)$", re.IGNORECASE), "2026-01-31"),
+)
 
 
 def example_check() -> PayloadCheck:
@@ -75,6 +83,27 @@ def value_fits_as_known(check: PayloadCheck, field: FieldDict, value: Json) -> b
     return not check.errors
 
 
+def given_value(check: PayloadCheck, field: FieldDict) -> Json:
+    """Returns what a form begins with in a field of which no value is known: its example or default. Nothing is made up,
+    but a switch is off, and a group has those of its fields. None for an empty field. `check`: an `example_check`.
+    """
+    for key in ("example", "default"):
+        if (value := field.get(key)) is not None and value_fits_as_known(check, field, value):
+            return value
+    if field.get("type") == "boolean":
+        return False
+    if field.get("type") != "object":
+        return None
+    inner = [one for one in field.get("fields") or () if one.get("name") and is_shown(one)]
+    given = {str(one["name"]): given_value(check, one) for one in inner}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def is_shown(field: FieldDict) -> bool:
+    """Tells whether an example has this field."""
+    return bool(field.get("required")) or field.get("example") is not None
+
+
 def made_up_values(fields: Sequence[FieldDict]) -> dict[str, Json]:
     """Returns a value for each required field and each with an example, by name: one that fits, or when none is found
     one of its type. Fields whose values would be too long, or take too long to find, are left out.
@@ -94,7 +123,7 @@ def _made_up_of(fields: Sequence[FieldDict]) -> bytes:
     making = _Making()
     found: dict[str, Json] = {}
     for field in fields:
-        if (name := field.get("name")) and (field.get("required") or field.get("example") is not None):
+        if (name := field.get("name")) and is_shown(field):
             with contextlib.suppress(UsedUp):
                 found[str(name)] = making.value(field)
     return json_bytes(found)
@@ -181,7 +210,7 @@ class _Making:
         least, most = field.get("min_items") or 0, field.get("max_items")
         if not isinstance(items, Mapping):
             self._check_room(2 * least)
-            return ["some text"] * least, 2 * least
+            return ["your text"] * least, 2 * least
         count = max(1, least) if most is None else min(max(1, least), most)
         self._check_room(count)
         item = self.value(items)
@@ -207,7 +236,8 @@ class _Making:
         """Yields texts for a field: first of its format, then of its pattern, then plain ones."""
         least, most = field.get("min_length") or 0, field.get("max_length")
         self._check_room(least)
-        plain = [(start, end) for start, end in _SAMPLES.get(str(field.get("format")), (("some text", ""), ("a", "")))]
+        named = ((_named_text(field), ""), ("a", ""))
+        plain = [(start, end) for start, end in _SAMPLES.get(str(field.get("format")), named)]
         made = [start + "x" * (least - len(start) - len(end)) + end for start, end in plain]
         if field.get("format") == "date-time":
             made = ["2026-01-31T12:00:00Z", f"2026-01-31T12:00:00.{'0' * max(1, least - 21)}Z"]
@@ -227,6 +257,13 @@ class _Making:
             yield from texts_like(pattern, least, min(int(most), self._left), budget)
         finally:
             self._work.left -= before - budget.left
+
+
+def _named_text(field: FieldDict) -> str:
+    """Returns what the name of a field says that is in it; otherwise words that nobody takes for real ones."""
+    name = str(field.get("name") or "text")
+    fitting = next((text for ending, text in _BY_NAME if ending.search(name)), None)
+    return fitting or f"your {name.replace('_', ' ')}"
 
 
 def _within(wanted: float, lowest: float | None, highest: float | None) -> float:

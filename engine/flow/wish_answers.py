@@ -1,5 +1,5 @@
 """Reads from a wish what it says already, so that the questions of a goal do not ask it again: the language of the answer,
-a number of sentences, an amount, one of the choices, web addresses.
+a number of sentences, an amount, one of the choices, the kinds to sort into, web addresses.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from engine.flow.goals import BadAnswer, Goal, Question, all_goals, read_answer
+from engine.flow.lists_asked import kinds_asked
 from engine.flow.node_context import Json
 
 #: Language, as goals name it -> further words for it.
@@ -94,6 +95,8 @@ def _answer(question: Question, wish: str) -> Json:
             return _number(question, wish.casefold())
         case "address":
             return next(iter(_addresses(wish)), None)
+        case "words" if question.name == "kinds":
+            return list(kinds_asked(wish)) or None
         case "addresses":
             return list(_addresses(wish)) or None
         case _:

@@ -66,13 +66,11 @@ def count_calls_by_key(
     return found
 
 
-def list_tried_drafts(session: Session, workspace_id: str) -> frozenset[str]:
-    """Returns the ids of the flows that were never saved and ran in the Playground."""
+def list_tried(session: Session, workspace_id: str) -> frozenset[str]:
+    """Returns the ids of the flows that ran, by a call or in the Playground."""
     ran = select(Job.id).where(Job.flow_id == Flow.id).limit(1).exists()
-    drafts = select(Flow.id).where(
-        Flow.workspace_id == workspace_id, Flow.deleted_at.is_(None), Flow.newest_version == 0, ran
-    )
-    return frozenset(session.scalars(drafts))
+    tried = select(Flow.id).where(Flow.workspace_id == workspace_id, Flow.deleted_at.is_(None), ran)
+    return frozenset(session.scalars(tried))
 
 
 def count_callers_since(session: Session, workspace_id: str, flow_id: str, since: int) -> int:

@@ -142,7 +142,17 @@ def test_a_wrong_input_is_named_at_its_field(playground: Page) -> None:
     run.get_by_role("textbox", name="who").fill("")
     run.get_by_role("textbox", name="who").press("Tab")
     run.get_by_role("button", name="Run", exact=True).click()
-    expect(run).to_contain_text("missing")
+    expect(run).to_contain_text("This is required")
+    expect(run.get_by_role("textbox", name="who")).to_be_focused()
+
+
+def test_a_message_covers_nothing_of_the_run(playground: Page) -> None:
+    playground.get_by_role("button", name="Save", exact=True).click()
+    message = playground.locator(".fp-toast").filter(has_text="Saved as version")
+    expect(message).to_be_visible()
+    shown, run = message.bounding_box(), playground.get_by_role("region", name="Run", exact=True).bounding_box()
+    assert shown and run
+    assert shown["y"] + shown["height"] <= run["y"]
 
 
 def test_on_a_phone_the_flow_is_a_list_of_steps_to_edit_and_run(playground: Page) -> None:

@@ -203,11 +203,12 @@ class FlowPage:
                         icon="content_copy",
                     )
                 menu_item(_("Export"), lambda: flow_actions.export(self.page_session, self.flow), icon="download")
-                menu_item(
+                with menu_item(
                     _("Export as YAML"),
                     lambda: flow_actions.export(self.page_session, self.flow, "yaml"),
                     icon="download",
-                )
+                ):
+                    ui.tooltip(_("The same flow as a file that programmers read and compare more easily."))
                 if self.page_session.may("edit flows"):
                     if not flow.newest_version:
                         menu_item(_("Save As"), self._save_as, icon="save")

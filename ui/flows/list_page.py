@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from storage.first_steps import FirstSteps, read_first_steps
 from storage.flows import FlowRow, FlowState, list_flows
-from storage.monitoring.overview import Activity, list_activity, list_tried_drafts
+from storage.monitoring.overview import Activity, list_activity, list_tried
 from storage.schedules import ScheduleRow, list_schedules
 from ui.flows import first_run, flow_actions
 from ui.flows.flow_states import draft_differs, newer_draft, state_lines
@@ -47,7 +47,7 @@ class Library(Struct, frozen=True):
     steps: FirstSteps
     #: Flow id -> when one of its schedules starts it next and the zone of that schedule, None while all are paused.
     next_starts: Mapping[str, tuple[int, str] | None]
-    #: The drafts that ran in the Playground.
+    #: The flows that ran, by a call or in the Playground.
     tried: frozenset[str]
 
 
@@ -58,7 +58,7 @@ def load_library(session: Session, workspace_id: str) -> Library:
         list_activity(session, workspace_id),
         read_first_steps(session, workspace_id),
         _next_starts(list_schedules(session, workspace_id)),
-        list_tried_drafts(session, workspace_id),
+        list_tried(session, workspace_id),
     )
 
 
@@ -282,9 +282,10 @@ class FlowsPage:
             if self.page_session.may("edit flows"):
                 menu_item(_("Duplicate"), lambda: self._duplicate(flow), icon="content_copy")
             menu_item(_("Export"), lambda: flow_actions.export(self.page_session, flow), icon="download")
-            menu_item(
+            with menu_item(
                 _("Export as YAML"), lambda: flow_actions.export(self.page_session, flow, "yaml"), icon="download"
-            )
+            ):
+                ui.tooltip(_("The same flow as a file that programmers read and compare more easily."))
             if self.page_session.may("edit flows"):
                 menu_item(_("Import..."), lambda: self.upload.run_method("pickFiles"), icon="upload")
             if may_deploy and flow.newest_version:

@@ -216,6 +216,8 @@ class Board:
             sentence = _("A call appears here a second after it was made.")
             if not live and self.on_how is None:
                 sentence = _("Deploy a flow first: it gets an address that programs can call.")
+            if self.endpoints is not None:
+                sentence += " " + _("For runs in the Playground choose “Playground runs” under All keys.")
             with feedback.empty("monitoring", _("No calls in the last {span}").format(span=span), sentence):
                 if self.on_how is not None:
                     button(_("How to send one"), self.on_how, icon="code")

@@ -49,7 +49,9 @@ class FoundServers:
     def _nothing(self) -> str:
         local_servers = self.page_session.app.local_servers
         if not local_servers.ports:
-            return _("FLOWPORT_LOCAL_SERVERS is off, so none are looked for. Add yours as a connection.")
+            return _(
+                "This server does not look for any by itself (FLOWPORT_LOCAL_SERVERS is off). Add yours as a connection."
+            )
         if local_servers.found:
             return _("Every server that was found is connected.")
         ports = ", ".join(str(port) for port in local_servers.ports)

@@ -96,7 +96,13 @@ class KeyForm:
             self.label_box.on("keydown.enter", self.send)
         if self.key is not None:
             return
-        kind = Field(_("Environment"), help_text=_("Keys of different environments do not see each other's jobs."))
+        kind = Field(
+            _("Environment"),
+            help_text=_(
+                "Production is for programs in daily use, Staging and Development are for trying: they have limits of their own "
+                "and cannot see the jobs of Production."
+            ),
+        )
         with kind.place:
             choice = ui.select(list(WORDS), value=next(iter(WORDS))).props("outlined dense options-dense")
             self.environment = kind.control(choice)

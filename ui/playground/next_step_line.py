@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from nicegui import ui
@@ -10,7 +10,9 @@ from nicegui import ui
 from engine.core.errors import Problem
 from engine.flow.contract import input_fields
 from engine.flow.document import Document
+from engine.flow.flow_warnings import EMPTY_RULE, FlowWarning
 from engine.flow.times_asked import times_of_flow
+from engine.flow.unused_results import UnusedResult
 from engine.flow.version_comparison import draft_changes
 from ui.kit.cookies import cookie_script
 from ui.kit.parts import button, icon, icon_button, words
@@ -110,14 +112,20 @@ class Guide:
         """The person looked at the result of the run."""
         self.looked = True
 
-    def draw(self, problem: Problem | None, warning: Problem | None = None) -> None:
-        """Shows the next step. `problem`: the first one of the document; `warning`: the first rule that is empty."""
+    def draw(
+        self, problem: Problem | None, warned: Sequence[FlowWarning] = (), unused: UnusedResult | None = None
+    ) -> None:
+        """Shows the next step. `problem`: the first one of the document; `warned`: its warnings; `unused`: a step whose
+        data nobody reads.
+        """
+        warning = next((one for one in warned if one.mend or one.problem.code == EMPTY_RULE), None)
         flow = self.bar.flow
         step = next_step(
             Progress(
                 self.draft.document,
                 problem=problem,
                 warning=warning,
+                unused=unused,
                 filled=is_filled(input_fields(self.draft.document), self.run_panel.input.payload),
                 run=self._run,
                 changed=self.ran is not None and self._differs(self.ran),

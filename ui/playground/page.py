@@ -224,7 +224,9 @@ class PlaygroundPage:
                 self.inspector.catalog = self.dependencies.catalog
         self.guide = Guide(self.page_session, self.draft, self.bar, self.run_panel, line, past)
         # so that the first saved sample does not replace an input that ran
-        self.run_panel.input.touched = given is not None or payload != sample_payload(self.draft.document)
+        self.run_panel.input.touched = given is not None or payload != sample_payload(
+            self.draft.document, made_up=False
+        )
         self.draft.listeners[self.client_id] = self._changed_elsewhere
         self.document_changed()
         every(LOOK_SECONDS, self._look)
@@ -289,7 +291,7 @@ class PlaygroundPage:
         if not analysis.whole and not self.analysing:
             background_tasks.create(self._analyse_beside(), name="costly patterns of the flow")
         self.found = name_deleted(analysis.problems, document, self.draft.deleted)
-        self.warned = analysis.warnings
+        self.warned, self.unused = analysis.warnings, analysis.unused
         # the document refers to something that was not read yet
         if not self.dependencies.covers(document):
             background_tasks.create(self._read_dependencies(), name="dependencies of the flow")
@@ -577,8 +579,7 @@ class PlaygroundPage:
 
     def _draw_next(self) -> None:
         if self.guide is not None and not self.root.is_deleted:
-            empty_rule = next((one.problem for one in self.warned if one.problem.code == "empty_rule"), None)
-            self.guide.draw(self.found[0] if self.found else None, empty_rule)
+            self.guide.draw(self.found[0] if self.found else None, self.warned, self.unused)
 
     def _run_began(self) -> None:
         if self.guide is not None:
@@ -596,7 +597,9 @@ class PlaygroundPage:
         match step.name:
             case "add_input":
                 await self._begin()
-            case "describe_input" | "mend" | "connect":
+            case "improve" if step.warning is not None:
+                await self.mend(step.warning)
+            case "describe_input" | "mend" | "connect" | "use":
                 if step.node_id:
                     await self._go_to_field(step.node_id, step.pointer)
             case "add_step":
@@ -609,12 +612,9 @@ class PlaygroundPage:
                 await self.bar.save()
             case "deploy" | "update":
                 await self.bar.deploy()
-            case "schedule":
-                ui.navigate.to(f"/flows/{self.draft.flow_id}?tab=triggers")
-            case "call":
-                ui.navigate.to(f"/flows/{self.draft.flow_id}")
-            case "watch":
-                ui.navigate.to(f"/monitoring?flow={self.draft.flow_id}")
+            case "schedule" | "call" | "watch":
+                paths = {"schedule": "/flows/{}?tab=triggers", "call": "/flows/{}", "watch": "/monitoring?flow={}"}
+                ui.navigate.to(paths[step.name].format(self.draft.flow_id))
 
     async def _choose_a_step(self, node_id: str) -> None:
         """Selects the node that the step goes behind, and moves the keyboard focus into the search of the palette."""

@@ -203,7 +203,8 @@ class KeysPage:
     def _draw_menu(self, key: KeyRow) -> None:
         with menu_button(_("More for {label}").format(label=key.label)):
             menu_item(_("Change..."), lambda: self._change(key), icon="edit")
-            menu_item(_("Rotate..."), lambda: self._rotate(key), icon="sync")
+            with menu_item(_("Rotate..."), lambda: self._rotate(key), icon="sync"):
+                ui.tooltip(_("Gives the key a new text, for example when somebody saw the old one."))
             ui.separator()
             menu_item(_("Revoke..."), lambda: self._revoke(key), icon="block", danger=True)
 

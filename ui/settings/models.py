@@ -143,7 +143,7 @@ class ModelsPage:
                     words(_("Always there, costs nothing, needs no key."), "fp-b fp-s13")
                 words(
                     _(
-                        "It copies words and numbers out of the prompt and guesses where it must choose, so that a flow can be tried before a real model is connected. Its answers are marked on the node, in the job and in the API's answer, and it is never chosen by itself."
+                        "It copies words and numbers out of the prompt and guesses where it must choose, so that a flow can be tried before a real model is connected. Its answers are marked on the node, in the job and in the API's answer. It never answers in place of another model: only steps in which it is chosen ask it."
                     ),
                     "fp-s13 fp-t2",
                     tag="p",
@@ -245,7 +245,9 @@ class ModelsPage:
                     feedback.empty(
                         "auto_awesome",
                         _("No model connected yet"),
-                        _("Flows run with the Simulated model until you connect a real one."),
+                        _(
+                            "Flows from the start page and templates use the Simulated model while no real one is connected."
+                        ),
                     ),
                 ):
                     if self.may:

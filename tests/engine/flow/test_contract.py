@@ -177,7 +177,51 @@ def test_a_made_up_payload_has_as_many_items_as_are_wanted():
     document = Document.model_validate(
         {"format": 1, "nodes": [{"id": "api_input", "type": "api_input", "config": {"fields": fields}}], "edges": []}
     )
-    assert sample_payload(document) == {"tags": ["some text"] * 3, "free": [], "one": [7]}
+    assert sample_payload(document) == {"tags": ["your text"] * 3, "free": [], "one": [7]}
+
+
+def started_with(*fields: dict[str, Any]) -> Document:
+    start = {"id": "api_input", "type": "api_input", "config": {"fields": fields}}
+    return Document.model_validate({"format": 1, "nodes": [start], "edges": []})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("guest_e-mail_address", "name@example.com"),
+        ("Email", "name@example.com"),
+        ("website", "https://www.example.com"),
+        ("phone number", "+1 555 0100"),
+        ("invoice_date", "2026-01-31"),
+        ("candidate", "your candidate"),
+        ("guest_name", "your guest name"),
+    ],
+)
+def test_a_made_up_text_fits_the_name_of_its_field_or_is_seen_to_be_none(name: str, text: str):
+    assert sample_payload(started_with({"name": name, "type": "string", "required": True})) == {name: text}
+
+
+def test_what_a_form_begins_with_holds_nothing_made_up():
+    inner = [
+        {"name": "city", "type": "string", "required": True},
+        {"name": "land", "type": "string", "example": "France"},
+    ]
+    document = started_with(
+        {"name": "to", "type": "string", "required": True},
+        {"name": "kind", "type": "string", "enum": ["a", "b"], "required": True},
+        {"name": "count", "type": "integer", "required": True},
+        {"name": "tags", "type": "array", "items": {"type": "string"}, "required": True},
+        {"name": "lang", "type": "string", "required": True, "example": "German"},
+        {"name": "short", "type": "string", "max_length": 2, "required": True, "example": "too long"},
+        {"name": "urgent", "type": "boolean", "required": True},
+        {"name": "where", "type": "object", "fields": inner, "required": True},
+    )
+    begun = {"lang": "German", "urgent": False, "where": {"land": "France"}}
+    assert sample_payload(document, made_up=False) == begun
+    assert sample_payload(document, {"to": "ann@a.example", "gone": 1}, made_up=False) == {
+        "to": "ann@a.example",
+        **begun,
+    }
 
 
 def test_every_wrong_field_is_named_at_once():

@@ -150,6 +150,9 @@ PHRASES = {
     "sort incoming mail by topic": "classify-emails",
     "answer complaints politely": "reply-to-a-message",
     "find order numbers in emails": "find-in-a-text",
+    "tell if a message is a reservation, cancellation or lost property": "classify-emails",
+    "date": "dates-from-a-text",
+    "Daten von einem Dienst holen": "data-from-a-service",
     "turn a PDF invoice into a table row": "sort-invoices",
 }
 #: Wishes that name several things -> the goals that they lead to, the first one first.
@@ -164,6 +167,15 @@ SEVERAL = {
         "reply-to-a-message",
         "ask-before-sending",
     ],
+    "Read an e-mail from a guest, tell if it is a booking, complaint or question, and draft an answer": [
+        "classify-emails",
+        "reply-to-a-message",
+    ],
+    "E-Mails von Gästen lesen, ob es eine Buchung, Beschwerde oder Frage ist, und eine Antwort entwerfen": [
+        "classify-emails",
+        "reply-to-a-message",
+    ],
+    "read number, date and total from an invoice PDF and keep it in a table": ["sort-invoices", "keep-entries"],
     "write a reply to a complaint and let me check it first": ["reply-to-a-message", "ask-before-sending"],
 }
 #: Wishes for an answer and its source, which are one thing.
@@ -299,6 +311,10 @@ def test_the_parts_of_a_wish_are_named_as_they_were_typed() -> None:
         "summarise-a-text": "summarise it",
     }
     assert find_goals("sort reviews into good and bad").parts == {}
+    assert find_goals("Read number, date and total from an invoice (PDF) and keep them as a row in a table").parts == {
+        "sort-invoices": "Read number, date and total from an invoice (PDF)",
+        "keep-entries": "keep them as a row in a table",
+    }
     assert find_goals("book a flight and translate a text").parts == {"translate-a-text": "translate a text"}
     assert not find_goals("book a flight and translate a text").fits
 
@@ -391,6 +407,16 @@ def test_without_a_file_of_ones_own_the_practice_ones_are_tried() -> None:
     assert samples_of(mine)[0]["payload"]["pictures"] == [own]
     assert check_payload(input_fields(mine), samples_of(mine)[0]["payload"])[1] == []
     assert answers_in(goal, mine)["pictures"] == [own]
+
+
+def test_an_invoice_of_ones_own_can_be_tried_first() -> None:
+    goal = all_goals().find("read-an-invoice")
+    assert goal is not None
+    details = ["total"]
+    practice = filled(goal, template_of(goal), {"details": details, "file": None})
+    own = filled(goal, template_of(goal), {"details": details, "file": "file_1A2b3C4d5E6f7G8h9I0jKl"})
+    assert samples_of(practice)[0]["payload"] == samples_of(template_of(goal))[0]["payload"]
+    assert samples_of(own)[0]["payload"] == {"invoice": "file_1A2b3C4d5E6f7G8h9I0jKl"}
 
 
 def test_what_looks_like_a_blank_inside_an_answer_stays_as_it_was_typed() -> None:

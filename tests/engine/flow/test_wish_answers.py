@@ -1,8 +1,11 @@
 """A wish answers some of a goal's questions already."""
 
+import time
+
 import pytest
 
 from engine.flow.goals import all_goals
+from engine.flow.lists_asked import lists_asked
 from engine.flow.node_context import Json
 from engine.flow.wish_answers import answers_asked, without_answers
 
@@ -19,6 +22,16 @@ WISHES = [
     ("sort-invoices", "a person approves invoices when the total is over 2,500", {"amount": 2500}),
     ("sort-invoices", "Rechnungen ab 1.200 freigeben", {"amount": 1200}),
     ("sort-invoices", "a manager signs off an invoice of more than $300.50, over the phone", {}),
+    ("classify-emails", "Read an e-mail, tell if it is a booking, complaint or a question, and draft an answer",
+     {"kinds": ["booking", "complaint", "question"]}),
+    ("classify-emails", "sort e-mails by what they are about (booking, lost property or something else)",
+     {"kinds": ["booking", "lost property", "other"]}),
+    ("classify-emails", "sort mails into complaints, orders and questions and answer them",
+     {"kinds": ["complaints", "orders", "questions"]}),
+    ("classify-emails", "which kind of mail is it: order or praise", {"kinds": ["order", "praise"]}),
+    ("classify-emails", "E-Mails in Buchung, Beschwerde und Frage sortieren", {"kinds": ["Buchung", "Beschwerde", "Frage"]}),
+    ("classify-emails", "whether a mail is urgent or not", {}),
+    ("classify-emails", "sort mails, answer them and keep the answers", {}),
     ("write-an-email", "write a formal e-mail from notes in Spanish", {"tone": "formal", "language": "Spanish"}),
 ]  # fmt: skip
 
@@ -28,6 +41,16 @@ def test_a_wish_answers_questions(name: str, wish: str, answers: dict[str, Json]
     goal = all_goals().find(name)
     assert goal is not None
     assert answers_asked(goal, wish) == answers
+
+
+def test_a_long_wish_is_read_at_once() -> None:
+    goal = all_goals().find("classify-emails")
+    assert goal is not None
+    begun = time.process_time()
+    for wish in ("if it is a " + "a b, " * 400, "sort " * 400, "read " + "a b, " * 400):
+        answers_asked(goal, wish)
+        lists_asked(wish)
+    assert time.process_time() - begun < 1, "it takes some hundredths of a second"
 
 
 def test_an_address_is_a_page_once() -> None:

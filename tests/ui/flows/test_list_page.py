@@ -14,6 +14,7 @@ from storage.flows import list_flows
 from tests.factories import as_bytes, document, greeting
 from tests.ui.arrange import choose, ended, newest_button, page_text, press, texts
 from tests.ui.conftest import Site
+from tests.ui.playground.runs import playground_run
 from ui.flows.list_page import AT_FIRST
 
 
@@ -221,3 +222,12 @@ async def upload(user: User, name: str, data: bytes) -> None:
     """Uploads a file with the Import button."""
     button = min(user.find(kind=ui.upload).elements, key=lambda element: element.id)
     await button.handle_uploads([ui.upload.SmallFileUpload(name, "application/json", data)])
+
+
+async def test_a_saved_flow_that_ran_in_the_playground_was_tried(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting")
+    await user.open("/flows")
+    assert "None yet" in page_text(user)
+    playground_run(site, flow_id, {"name": "Ada"})
+    await user.open("/flows")
+    assert "Tried, not called yet" in page_text(user)

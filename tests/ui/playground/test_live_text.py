@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.ids import JobId
 from storage.events import add_events
-from storage.tables import Job, Step
+from storage.tables import Job, ModelCall, Step
 from tests.factories import greeting
 from tests.ui.arrange import page_text
 from tests.ui.conftest import Site
@@ -82,3 +82,25 @@ async def test_text_for_an_item_of_a_list_in_a_list_is_found(site: Site, user: U
     write(site, job_id, "Dear Ada", index=(3, 0))
     await opened(user, flow_id, f"?job={job_id}")
     await user.should_see("Dear Ada", retries=100)
+
+
+async def test_a_step_says_while_it_waits_that_its_model_is_asked_again_and_why(site: Site, user: User) -> None:
+    flow_id = site.flow("Letter", saved=False, file=prompting())
+    job_id = running(site, flow_id)
+    await opened(user, flow_id, f"?job={job_id}")
+    said = "shop:gpt gave no answer (0.23 s): Model not reachable (model_unreachable). It is asked again."
+    assert said not in page_text(user)
+    called(site, job_id, flow_id, error="model_unreachable")
+    await user.should_see(said, retries=100)
+    called(site, job_id, flow_id)
+    await user.should_not_see(said, retries=100)
+
+
+def called(site: Site, job_id: JobId, flow_id: str, error: str | None = None) -> None:
+    """Adds a call of the Prompt's model, as the worker stores it while the step runs."""
+    call = ModelCall(
+        workspace_id=site.workspace_id, job_id=job_id, flow_id=flow_id, node_id="prompt", index_path="",
+        at=site.clock.now(), connection="shop", model="gpt", input_tokens=0, output_tokens=0, cost_nanos=0,
+        duration_ms=230, simulated=False, error=error,
+    )  # fmt: skip
+    site.database.write_now(lambda session: session.add(call))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nicegui.testing import User
+from nicegui.testing.user_interaction import UserInteraction
 
 from tests.ui.arrange import buttons, draft, ended, page_text, press, until
 from tests.ui.conftest import Site
@@ -14,6 +17,25 @@ def step_of(user: User) -> str:
     """The name of the step that the line shows; "" while it is hidden."""
     line = named(user, "Next step")
     return str(line.props.get("data-step")) if line.visible else ""
+
+
+def approving(answer: str, asked: str = "{{ text_template.out }}") -> dict[str, Any]:
+    """A flow that shows a value to a person, who may correct it, and returns an answer."""
+    shown = {"title": "Send it?", "values": {"letter": asked}}
+    approval = {
+        "id": "approval",
+        "type": "approval",
+        "label": "Approval",
+        "config": {"editable": ["letter"]},
+        "inputs": shown,
+    }
+    output = {"id": "output", "type": "api_output", "label": "API Output", "inputs": {"answer": answer}}
+    ways = [("text_template", "out", "approval"), ("approval", "approved", "output")]
+    edges = [
+        {"id": f"w{at}", "source": source, "source_port": port, "target": target}
+        for at, (source, port, target) in enumerate(ways)
+    ]
+    return {**FLOW, "nodes": [*FLOW["nodes"], approval, output], "edges": [*FLOW["edges"], *edges]}
 
 
 async def test_it_leads_from_the_first_node_to_the_first_call(site: Site, user: User) -> None:
@@ -36,6 +58,37 @@ async def test_it_follows_a_run_and_then_asks_to_save_and_deploy(site: Site, use
         await until(lambda: step_of(user) == "look")
     press(user, "Show the result")
     await until(lambda: step_of(user) == "save")
+
+
+async def test_a_correction_that_does_not_arrive_is_mended_from_the_line(site: Site, user: User) -> None:
+    flow_id = site.flow("Letter", saved=False, file=approving("{{ text_template.out }}"))
+    await opened(user, flow_id)
+    await until(lambda: step_of(user) == "improve")
+    line = named(user, "Next step")
+    assert "corrections of “letter” do not arrive" in " ".join(
+        str(getattr(one, "text", "")) for one in line.descendants()
+    )
+
+    pressed = next(one for one in line.descendants() if getattr(one, "text", "") == "Take it from Approval")
+    UserInteraction(user, {pressed}, None).click()
+
+    await until(lambda: step_of(user) == "run")
+    output = draft(site, flow_id).node("output")
+    assert output is not None
+    assert output.inputs == {"answer": "{{ approval.out.values.letter }}"}
+
+
+async def test_a_step_whose_text_nobody_uses_leads_to_where_it_is_missed(site: Site, user: User) -> None:
+    flow_id = site.flow("Letter", saved=False, file=approving("Thanks", asked="{{ api_input.out.who }}"))
+    await opened(user, flow_id)
+    await until(lambda: step_of(user) == "use")
+    assert "Nothing uses what “Letter” gives yet." in page_text(user)
+
+    press(user, "Use it in API Output")
+
+    assert user.client is not None
+    shown = user.client.elements
+    await until(lambda: "API Output" in [one.props.get("aria-label") for one in shown.values()])
 
 
 async def test_what_happened_before_counts(site: Site, user: User) -> None:

@@ -76,11 +76,12 @@ def test_what_a_step_tells_in_the_millisecond_of_its_end_stands_before_that_end(
 def test_tries_warnings_model_calls_and_what_a_step_says_have_their_own_lines():
     call = CallRow("a", "", 5, "shop", "gpt", 1200, 30, None, 800, False, None)
     lost = CallRow("a", "", 6, "shop", "gpt", 0, 0, 0, 100, False, "It is busy.")
+    away = CallRow("a", "", 7, "shop", "gpt", 0, 0, 0, 100, False, "model_unreachable")
     tried = {("a", ""): [{"number": 1, "started_at": 2, "duration_ms": 1, "message": "Busy."}, {"number": 2}]}
     found = lines(
         step("a", tries=2, warnings=("It was cut.",), attempt=1),
         step("b", tries=1, attempt=0),
-        calls=[call, lost],
+        calls=[call, lost, away],
         tries=tried,
         said={("a", ""): ["Read 3 pages."]},
     )
@@ -91,6 +92,7 @@ def test_tries_warnings_model_calls_and_what_a_step_says_have_their_own_lines():
         ("warning", "a", "", "It was cut."),
         ("info", "a", "", "Read 3 pages."),
         ("warning", "a", "", "shop:gpt gave no answer (0.10 s): It is busy."),
+        ("warning", "a", "", "shop:gpt gave no answer (0.10 s): Model not reachable (model_unreachable)"),
     ]
 
 

@@ -96,6 +96,8 @@ class InputsSection:
         with raw_row:
             raw = ui.switch(_("Raw form")).props("dense left-label")
             raw.on_value_change(lambda event: self.bindings.show_raw(bool(event.value)))
+            raw_said = words(_("Data as programs write it, in {{ }} in place of chips."), "fp-t3 fp-s12")
+            raw_said.bind_visibility_from(raw, "value")
         self.previews = Previews(self.page_session, self.last_run, self.kind, lambda: self.node, self.bindings)
         if not self.kind.accepts_input or self.readonly:
             return

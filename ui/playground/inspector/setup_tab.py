@@ -391,7 +391,9 @@ class SetUpTab:
 
         with ui.element("div").classes("fp-row"):
             button(_("From an example"), ask, icon="content_paste", small=True)
-            words(_("Paste JSON or a curl line; the fields are drafted for you."), "fp-t3 fp-s12")
+            words(
+                _("Paste what a program sends (JSON, or a curl line); the fields are drafted for you."), "fp-t3 fp-s12"
+            )
 
     def _edit_soon(self, change: Callable[[Node], Op | None], *, is_rename: bool = False) -> None:
         """Applies a change of a form in the background: forms call this without waiting, and the draft applies changes

@@ -33,8 +33,8 @@ async def follow_job(
 
     async def read() -> Look | None:
         look = await page_session.query(look_at, job_id, seen)
-        if look is not None and wanted():
-            await live.look(look)
+        if wanted():
+            await (live.look(look) if look is not None else live.look_at_calls())
         return look
 
     async with page_session.app.waiters.subscribe(job_id) as changes:

@@ -109,7 +109,7 @@ class InputForm:
             return
         same_fields = fields == self.fields
         if not self.touched:
-            self.payload = sample_payload(self.draft.document)
+            self.payload = sample_payload(self.draft.document, made_up=False)
         elif not same_fields:
             self._keep_typed(fields)
         if self.chosen is not None and self.chosen < len(self.samples):
@@ -130,7 +130,9 @@ class InputForm:
             old, new = self._names[changed[0]], now[changed[0]]
             if old in payload and new not in payload:
                 payload = {new if name == old else name: value for name, value in payload.items()}
-        self.payload = sample_payload(self.draft.document) | {name: payload[name] for name in now if name in payload}
+        self.payload = sample_payload(self.draft.document, made_up=False) | {
+            name: payload[name] for name in now if name in payload
+        }
 
     def _show_payload(self) -> None:
         """Shows the fields and the input in the view that is open; fields that stay keep their elements."""
@@ -139,13 +141,17 @@ class InputForm:
         elif not self.json_trouble:  # JSON that cannot be read stays to be corrected
             self._draw_body()
 
-    def ready(self) -> bool:
-        """True when all input can be parsed; otherwise the field shows what is wrong."""
+    def ready(self, *, to_run: bool = False) -> bool:
+        """True when all input can be parsed, and `to_run` when nothing is missing; otherwise the field shows what is wrong
+        and has the keyboard focus.
+        """
         if self.as_json:
             if self.json_trouble and self.json_field is not None:
                 self.json_field.focus()
             return not self.json_trouble
-        unread = self.form.unread | self.form.missing_files() if self.form is not None else {}
+        unread: dict[str, str] = {}
+        if self.form is not None:
+            unread = self.form.problems() if to_run else self.form.unread | self.form.missing_files()
         if self.form is not None and unread:
             self.form.show_errors(unread)
             self.form.focus(next(iter(unread)))

@@ -1,10 +1,13 @@
-"""The text that models write during a run, collected from the job's events and shown until the output exists."""
+"""What models do during a run: the text that they write, collected from the job's events and shown until the output
+exists, and which of them are asked again.
+"""
 
 from __future__ import annotations
 
 from nicegui import ui
 
 from storage.events import EventRow, list_events
+from storage.job_log import CallRow, calls_without_answer
 from storage.steps import StepRow
 from ui.flow_view.job_watch import Look
 from ui.kit.parts import Words, words
@@ -20,7 +23,9 @@ Place = tuple[str, str]
 
 
 class LiveText:
-    """The text that the models of one run have written so far, by step."""
+    """The text that the models of one run have written so far, by step; and for each running step whose last model call
+    gave no answer, that call.
+    """
 
     def __init__(self, page_session: PageSession) -> None:
         self._here = page_session
@@ -28,18 +33,29 @@ class LiveText:
         self._seq = 0
         self._texts: dict[Place, tuple[int, str]] = {}
         self._shown: tuple[Place, ui.element, Words] | None = None
+        self._runs = False
+        self.asked_again: dict[Place, CallRow] = {}
 
     async def look(self, look: Look) -> None:
         """Reads new events and shows the text when its step is the one that is drawn."""
         if look.job.id != self._job_id:
             self._job_id, self._seq, self._texts, self._shown = look.job.id, 0, {}, None
-        if not any(step.status == "running" for step in look.steps):
+        self._runs = any(step.status == "running" for step in look.steps)
+        await self.look_at_calls()
+        if not self._runs:
             return
         rows = await self._here.query(list_events, look.job.id, self._seq, _PAGE, name="step.delta")
         for row in rows:
             self._take(row)
         if rows:
             self._show()
+
+    async def look_at_calls(self) -> None:
+        """Reads which running steps ask their model again. No event tells of a call."""
+        job_id = self._job_id
+        found = await self._here.query(calls_without_answer, job_id) if self._runs and job_id else {}
+        if job_id == self._job_id:
+            self.asked_again = found
 
     def writing(self, look: Look) -> StepRow | None:
         """The running step whose model began to write last."""

@@ -11,6 +11,7 @@ from msgspec import Struct
 from storage.job_log import CallRow, JobLog
 from storage.steps import StepRow
 from ui.kit.text import ENGLISH, Reader, _, cost, duration, number
+from ui.parts.failure_words import failure_word
 
 Level = Literal["info", "warning", "error"]
 LEVELS: dict[Level, str] = {"info": _("Everything"), "warning": _("Warnings and errors"), "error": _("Errors")}
@@ -106,17 +107,10 @@ def _event_words(name: str, data: Mapping[str, Any], reader: Reader) -> tuple[Le
 
 def _calls(calls: Sequence[CallRow], reader: Reader) -> Iterator[LogLine]:
     for call in calls:
-        who = call.model if call.connection in ("", call.model) else f"{call.connection}:{call.model}"
-        took = duration(call.duration_ms / 1000, reader)
         if call.error:
-            yield LogLine(
-                call.at,
-                "warning",
-                call.node_id,
-                call.index_path,
-                _("{who} gave no answer ({took}): {error}").format(who=who, took=took, error=call.error),
-            )
+            yield LogLine(call.at, "warning", call.node_id, call.index_path, no_answer_words(call, reader))
             continue
+        who, took = _who(call), duration(call.duration_ms / 1000, reader)
         used = _("{input_tokens} tokens in, {output_tokens} out").format(
             input_tokens=number(call.input_tokens, reader), output_tokens=number(call.output_tokens, reader)
         )
@@ -129,6 +123,18 @@ def _calls(calls: Sequence[CallRow], reader: Reader) -> Iterator[LogLine]:
             call.index_path,
             _("{said} (simulated)").format(said=said) if call.simulated else said,
         )
+
+
+def _who(call: CallRow) -> str:
+    return call.model if call.connection in ("", call.model) else f"{call.connection}:{call.model}"
+
+
+def no_answer_words(call: CallRow, reader: Reader = ENGLISH) -> str:
+    """Says in plain words that a model call gave no answer, with the code of its error, if it has one, in brackets."""
+    error = str(call.error)
+    said = error if " " in error else _("{why} ({code})").format(why=failure_word(error), code=error)
+    took = duration(call.duration_ms / 1000, reader)
+    return _("{who} gave no answer ({took}): {error}").format(who=_who(call), took=took, error=said)
 
 
 def _tries(log: JobLog, retried: Mapping[tuple[str, str], StepRow], reader: Reader) -> Iterator[LogLine]:

@@ -256,7 +256,7 @@ class RunPanel:
 
     async def run_clicked(self) -> None:
         """Starts a run; called by the Run button and Ctrl+Enter."""
-        if self.input.ready():
+        if self.input.ready(to_run=True):
             await self.run()
 
     async def _open_tab(self, name: str) -> None:
@@ -336,6 +336,7 @@ class RunPanel:
     def _tick(self) -> None:
         if self.look is not None:
             self.controls.show(self.look.job, stopping=self._stopping)
+            self.steps.tick()
 
     def _show(self, look: Look) -> None:
         fresh_run, self.look = self.look is None, look

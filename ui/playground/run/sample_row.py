@@ -81,7 +81,7 @@ class SampleRow:
         """Shows which sample the input came from, and whether the input was changed since."""
         if not self.samples:
             return
-        said = _("none")
+        said = _("your own input") if self.payload() else _("none")
         if self.chosen is not None:
             said = _("{chosen} of {count}").format(chosen=self.chosen + 1, count=len(self.samples))
             if payload_of(self.samples[self.chosen]) != self.payload():

@@ -9,16 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 from nicegui import ui
 
 from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
 from engine.run.steps import INNER
+from storage.job_log import CallRow
 from storage.steps import StepRow
 from ui.flow_view.job_watch import Look
 from ui.kit.parts import status_icon, words
 from ui.kit.text import Reader, _, cost, duration, number, plural, tokens
 from ui.parts.job_words import step_words
+from ui.playground.run.log_lines import no_answer_words
 
 #: Number of items listed under a node; the pager beside the value reaches the others.
 MOST_ITEMS = 20
@@ -34,6 +37,8 @@ class RowWords(Struct, frozen=True):
     time: str
     spent: str
     chosen: bool
+    #: Why the model of the step is asked again; "" when it is not.
+    again: str = ""
 
 
 class StepRows:
@@ -61,10 +66,20 @@ class StepRows:
             words(sentence, "fp-t2", tag="p").style("padding: 8px")
 
     def show(
-        self, look: Look, shown: Mapping[str, Mapping[str, Any]], document: Document, chosen: tuple[str, str | None]
+        self,
+        look: Look,
+        shown: Mapping[str, Mapping[str, Any]],
+        document: Document,
+        chosen: tuple[str, str | None],
+        asked_again: Mapping[tuple[str, str], CallRow],
     ) -> None:
-        """Redraws what changed since the last call."""
+        """Redraws what changed since the last call. `asked_again`: the model calls without an answer of running steps."""
         said = dict(self._lines(look, shown, document, chosen))
+        if not look.job.ended:
+            for (node_id, _path), call in asked_again.items():
+                if (node_id, None) in said:
+                    again = _("{said}. It is asked again.").format(said=no_answer_words(call, self.reader).rstrip("."))
+                    said[node_id, None] = replace(said[node_id, None], again=again)
         if list(said) != list(self.rows):
             self.rows.clear()
             self.box.clear()
@@ -178,6 +193,7 @@ class _StepButton:
             with ui.element("span").classes("fp-rs-l"):
                 self.label = words("", "fp-cut", tag="div")
                 self.spent = words("", "fp-s12 fp-num fp-t3 fp-cut", tag="div")
+                self.again = words("", "fp-s12 fp-warn", tag="div").props("role=status")
             self.count = words("", "fp-s12 fp-num fp-nw fp-t2")
             self.time = words("", "fp-tm fp-s12 fp-num fp-t2")
         self.button.on("click", lambda: on_choose(*key), [])
@@ -195,5 +211,6 @@ class _StepButton:
         self.label.text, self.count.text, self.time.text = line.label, line.count, line.time
         self.spent.text = line.spent
         self.spent.visible = bool(line.spent)
+        self.again.text, self.again.visible = line.again, bool(line.again)
         self.button.classes(add="fp-on") if line.chosen else self.button.classes(remove="fp-on")
         self.button.props["aria-pressed"] = "true" if line.chosen else "false"

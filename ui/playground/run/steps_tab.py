@@ -85,6 +85,10 @@ class StepsTab:
         self._show_rows()
         self._show_values()
 
+    def tick(self) -> None:
+        """Says at the rows which steps ask their model again."""
+        self._show_rows()
+
     def mark_earlier(self, *, other_input: bool, other_flow: bool, row: str = "") -> None:
         """Says above the steps and the result whether they are those of an input or a flow that was changed since, and
         which `row` of a batch they are of.
@@ -109,7 +113,8 @@ class StepsTab:
 
     def _show_rows(self) -> None:
         if self._look is not None:
-            self.rows.show(self._look, self._shown, self.draft.document, (self.node_id or "", self.index_path))
+            chosen = (self.node_id or "", self.index_path)
+            self.rows.show(self._look, self._shown, self.draft.document, chosen, self.live.asked_again)
 
     def _show_values(self) -> None:
         """Shows the chosen step; without one the text that a model is writing, then the end of the run.

@@ -25,6 +25,7 @@ from engine.flow.made_up_answers import made_up_steps
 from engine.flow.node_type import Catalog
 from engine.flow.patterns import STEPS_AT_ONCE, PatternBudget
 from engine.flow.payload_check import PATTERN_STEPS
+from engine.flow.unused_results import UnusedResult, unused_result
 from engine.flow.validation import marks, problems
 from engine.jobs.outbound_rules import rules_for_flows
 from engine.knowledge.known import known_collections
@@ -57,11 +58,14 @@ SIMULATED_MODEL: Final = "simulated_model"
 
 
 class Analysis(Struct, frozen=True):
-    """What a document and its dependencies say together: problems, warnings, and the marks of each node by its id."""
+    """What a document and its dependencies say together: problems, warnings, the marks of each node by its id, and a step
+    that works for nothing.
+    """
 
     problems: list[Problem]
     warnings: list[FlowWarning]
     marks: dict[str, Marks]
+    unused: UnusedResult | None = None
     #: False while something was not looked at because it would take too long.
     whole: bool = True
 
@@ -127,9 +131,8 @@ class FlowDependencies:
             *(self._column_warning(one, document) for one in unknown_columns(document, self.datasets)),
             *self._simulated_warning(document),
         ]
-        return Analysis(
-            found, warned, self._marks(document, in_itself, [*calls, *files, *datasets, *servers, *hosts, *addresses])
-        )
+        drawn = self._marks(document, in_itself, [*calls, *files, *datasets, *servers, *hosts, *addresses])
+        return Analysis(found, warned, drawn, unused_result(document, self.catalog))
 
     def _simulated_warning(self, document: Document) -> Iterator[FlowWarning]:
         """One warning for all steps that ask the Simulated model though a model is connected."""

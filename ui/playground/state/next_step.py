@@ -10,7 +10,9 @@ from sqlalchemy.orm import Session
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
+from engine.flow.flow_warnings import EMPTY_RULE, FlowWarning
 from engine.flow.graph import SOURCES, Graph
+from engine.flow.unused_results import UnusedResult
 from storage.first_steps import was_called
 from storage.jobs import JobFilters, list_jobs
 from storage.schedules import count_schedules
@@ -18,7 +20,7 @@ from ui.kit.text import _, without_marks
 
 Run = Literal["none", "running", "asks", "failed", "stopped", "completed"]
 Name = Literal[
-    "add_input", "describe_input", "add_step", "connect", "mend", "run", "wait", "look_at_failure", "look", "run_again",
+    "add_input", "describe_input", "add_step", "connect", "mend", "improve", "use", "run", "wait", "look_at_failure", "look", "run_again",
     "save", "deploy", "update", "schedule", "call", "watch",
 ]  # fmt: skip
 
@@ -32,8 +34,10 @@ class Progress(Struct, frozen=True):
 
     document: Document
     problem: Problem | None = None
-    #: A rule that is empty: the flow can run, but hardly does what it should.
-    warning: Problem | None = None
+    #: A rule that is empty, or a warning that a press mends: the flow can run, but hardly does what it should.
+    warning: FlowWarning | None = None
+    #: A step whose data nobody reads.
+    unused: UnusedResult | None = None
     #: Whether the input of the next run is written.
     filled: bool = True
     run: Run = "none"
@@ -50,7 +54,9 @@ class Progress(Struct, frozen=True):
 
 
 class NextStep(Struct, frozen=True):
-    """One step: its sentence, the label of its button ("" for none), and the field that it leads to."""
+    """One step: its sentence, the label of its button ("" for none), and the field that it leads to, or the warning that
+    its button mends.
+    """
 
     name: Name
     sentence: str
@@ -58,6 +64,7 @@ class NextStep(Struct, frozen=True):
     icon: str = ""
     node_id: str = ""
     pointer: str = ""
+    warning: Problem | None = None
 
 
 class Past(Struct, frozen=True):
@@ -104,7 +111,7 @@ def next_step(progress: Progress) -> NextStep | None:
     """The next step; None for somebody who may only look."""
     if not progress.may_edit:
         return None
-    return _to_build(progress) or _to_run(progress) or _to_publish(progress)
+    return _to_build(progress) or _to_run(progress) or _to_use(progress) or _to_publish(progress)
 
 
 def _to_build(progress: Progress) -> NextStep | None:
@@ -122,9 +129,26 @@ def _to_build(progress: Progress) -> NextStep | None:
         return NextStep("connect", sentence.format(name=loose.name), _("Show it"), "my_location", loose.id)
     if (problem := progress.problem) is not None:
         return _at_problem(problem)
-    if (warning := progress.warning) is not None and (progress.run == "none" or progress.changed):
-        return _at_problem(warning)
-    return None
+    if progress.run != "none" and not progress.changed:
+        return None
+    return _at_warning(progress.warning) if progress.warning is not None else _to_use(progress)
+
+
+def _at_warning(warning: FlowWarning) -> NextStep:
+    """Leads to an empty rule, which is to be filled in; mends every other one."""
+    problem = warning.problem
+    if problem.code == EMPTY_RULE:
+        return _at_problem(problem)
+    return NextStep("improve", without_marks(problem.message), warning.verb, "auto_fix_high", warning=problem)
+
+
+def _to_use(progress: Progress) -> NextStep | None:
+    """The step that could use what nobody reads, until callers get what is drawn."""
+    if (unused := progress.unused) is None or (progress.live_version is not None and not progress.live_differs):
+        return None
+    sentence = _("Nothing uses what “{name}” gives yet.").format(name=unused.step.name)
+    verb = _("Use it in {name}").format(name=unused.reader.name)
+    return NextStep("use", sentence, verb, "edit", unused.reader.id, unused.pointer)
 
 
 def _at_problem(problem: Problem) -> NextStep:

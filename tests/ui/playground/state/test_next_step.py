@@ -8,11 +8,14 @@ import pytest
 from msgspec.structs import replace
 
 from engine.core.errors import Problem
+from engine.flow.flow_warnings import FlowWarning
+from engine.flow.unused_results import UnusedResult
 from tests.factories import document
 from ui.playground.state.next_step import Progress, is_filled, next_step
 
 INPUT = {"id": "api_input", "type": "api_input", "label": "API Input", "config": {"fields": [{"name": "text"}]}}
 PROMPT = {"id": "prompt", "type": "prompt", "label": "Summarise"}
+SEARCH = {"id": "search", "type": "search_knowledge", "label": "Search Knowledge"}
 EDGE = {"id": "e1", "source": "api_input", "target": "prompt"}
 
 
@@ -101,9 +104,41 @@ def test_optional_fields_that_are_all_empty_are_no_input() -> None:
 
 def test_an_empty_rule_is_told_before_the_run() -> None:
     rule = Problem("empty_rule", "Refund?: rule 1 does nothing useful yet.", "condition", "/inputs/rules/0/left")
-    step = next_step(replace(DRAWN, warning=rule))
+    warning = FlowWarning(rule, "Remove this rule", list)
+    step = next_step(replace(DRAWN, warning=warning))
     assert step is not None
-    assert (step.name, step.sentence, step.pointer) == ("mend", rule.message, rule.pointer)
-    ran = next_step(replace(ANSWERED, warning=rule))
+    assert (step.name, step.verb, step.sentence, step.pointer) == ("mend", "Show me", rule.message, rule.pointer)
+    ran = next_step(replace(ANSWERED, warning=warning))
     assert ran is not None
     assert ran.name == "save", "a warning stops nobody who saw what it answers"
+
+
+def test_a_warning_that_a_press_mends_is_told_before_the_run_with_its_press() -> None:
+    lost = Problem("correction_lost", "Check: corrections of `reply` do not arrive.", "approval", "/config/editable/0")
+    warning = FlowWarning(lost, "Take it from Check", list)
+    for progress in (DRAWN, replace(ANSWERED, changed=True)):
+        step = next_step(replace(progress, warning=warning))
+        assert step is not None
+        assert (step.name, step.verb, step.warning) == ("improve", "Take it from Check", lost)
+    ran = next_step(replace(ANSWERED, warning=warning))
+    assert ran is not None
+    assert ran.name == "save"
+
+
+def test_a_step_that_works_for_nothing_is_told_before_the_run_and_before_it_is_saved_or_deployed() -> None:
+    step, reader = document({"format": 1, "title": "X", "nodes": [SEARCH, PROMPT], "edges": []}).nodes
+    unused = UnusedResult(step, reader, "/inputs/prompt")
+    for progress in (DRAWN, ANSWERED, SAVED, replace(LIVE, live_differs=True)):
+        found = next_step(replace(progress, unused=unused))
+        assert found is not None
+        assert (found.name, found.verb, found.node_id, found.pointer) == (
+            "use",
+            "Use it in Summarise",
+            "prompt",
+            "/inputs/prompt",
+        )
+        assert found.sentence == "Nothing uses what “Search Knowledge” gives yet."
+    for progress, name in ((replace(ANSWERED, looked=False), "look"), (LIVE, "call")):
+        other = next_step(replace(progress, unused=unused))
+        assert other is not None
+        assert other.name == name
