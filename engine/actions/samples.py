@@ -21,27 +21,24 @@ from storage.keys import list_keys
 LONGEST_EXAMPLE = 20_000
 
 
-def example_payload(
-    session: Session, workspace_id: str, flow_id: str, document: Document, *, made_up: bool = True
-) -> dict[str, Any]:
-    """Returns the input for code samples; with `made_up` false the one that Try it now and schedules begin with.
+def example_payload(session: Session, workspace_id: str, flow_id: str, document: Document) -> dict[str, Any]:
+    """Returns a valid input for code samples and Try it now.
 
     It is the input of the last run in the Playground or through Try it now that completed, when it is short. Values of
     fields that the flow no longer has are left out; new fields take those of the flow's first sample, or generated
-    ones. A form gets no generated values, so that nobody sends them.
+    ones.
     """
     tried = _last_input(session, workspace_id, flow_id, document, completed=True)
     if len(json.dumps(tried, ensure_ascii=False)) > LONGEST_EXAMPLE:
-        return sample_payload(document, made_up=made_up)
-    return sample_payload(document, tried, made_up=made_up)
+        return sample_payload(document)
+    return sample_payload(document, tried)
 
 
 def next_input(session: Session, workspace_id: str, flow_id: str, document: Document) -> dict[str, Any]:
     """Returns what the Run panel begins with: the input of the last such run, however it ended; fields that it lacks
-    take the values of the flow's first sample, or stay empty.
+    take the values of the flow's first sample, or generated ones.
     """
-    tried = _last_input(session, workspace_id, flow_id, document, completed=False)
-    return sample_payload(document, tried, made_up=False)
+    return sample_payload(document, _last_input(session, workspace_id, flow_id, document, completed=False))
 
 
 def _last_input(

@@ -110,12 +110,10 @@ class _Ways(Struct, frozen=True):
     as_sent: bool
 
 
-def sample_payload(document: Document, *tried: Mapping[str, Any], made_up: bool = True) -> dict[str, Any]:
+def sample_payload(document: Document, *tried: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a payload that fits: one of `tried`, the first sample, or else one in which each field has the first
     value of those that it takes, or else its example, its default or a generated value. Files are not made up: without
     a known one they are left out, as are fields whose values would be too long to be made up.
-
-    `made_up` is false for what a person sends: nothing is generated then, and fields without a value are left out.
     """
     fields = input_fields(document)
     known = [*(one for one in tried if one), *_first_sample(document)]
@@ -130,9 +128,8 @@ def sample_payload(document: Document, *tried: Mapping[str, Any], made_up: bool 
             continue
         value = _first_fit(check, field, known)
         if value is None and is_shown(field) and not takes_files([field]):
-            if made_up:
-                made = made_up_values(fields) if made is None else made
-            value = made.get(name) if made is not None else given_value(check, field)
+            made = made_up_values(fields) if made is None else made
+            value = made.get(name)
         if value is not None:
             found[name] = value
     return found
@@ -141,6 +138,15 @@ def sample_payload(document: Document, *tried: Mapping[str, Any], made_up: bool 
 def _first_sample(document: Document) -> list[Mapping[str, Any]]:
     samples: list[JsonValue] = [one.get("payload") for one in samples_of(document)[:1]]
     return [one for one in samples if isinstance(one, Mapping)]
+
+
+def made_up_names(document: Document, payload: Mapping[str, Any]) -> frozenset[str]:
+    """Returns the fields of a payload whose values `sample_payload` has generated, so that a form can tell them."""
+    fields, check = input_fields(document), example_check()
+    shown = {name: field for field in fields if (name := field.get("name")) and name in payload and is_shown(field)}
+    without = [name for name, field in shown.items() if given_value(check, field) is None and not takes_files([field])]
+    made = made_up_values(fields) if without else {}
+    return frozenset(name for name in without if name in made and payload[name] == made[name])
 
 
 def _first_fit(check: PayloadCheck, field: FieldDict, payloads: Iterable[Mapping[str, Any]]) -> Json:

@@ -84,8 +84,8 @@ def value_fits_as_known(check: PayloadCheck, field: FieldDict, value: Json) -> b
 
 
 def given_value(check: PayloadCheck, field: FieldDict) -> Json:
-    """Returns what a form begins with in a field of which no value is known: its example or default. Nothing is made up,
-    but a switch is off, and a group has those of its fields. None for an empty field. `check`: an `example_check`.
+    """Returns the value that the author of a field has given: its example or default; a switch is off, and a group has those
+    of its fields. None: there is none. `check`: an `example_check`.
     """
     for key in ("example", "default"):
         if (value := field.get(key)) is not None and value_fits_as_known(check, field, value):
@@ -96,7 +96,7 @@ def given_value(check: PayloadCheck, field: FieldDict) -> Json:
         return None
     inner = [one for one in field.get("fields") or () if one.get("name") and is_shown(one)]
     given = {str(one["name"]): given_value(check, one) for one in inner}
-    return {name: value for name, value in given.items() if value is not None}
+    return given if given and None not in given.values() else None
 
 
 def is_shown(field: FieldDict) -> bool:

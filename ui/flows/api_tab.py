@@ -45,7 +45,7 @@ MOST_KEYS = 8
 class ApiTabContents(Struct, frozen=True):
     """The data of the tab: the document that callers reach (or would reach), and the keys that may call it.
 
-    `payload` is for code, `form_payload` for a form: nothing in it is made up. `other_keys`: how many keys may call other flows only. `ended`: whether a key for it was revoked or has expired.
+    `other_keys`: how many keys may call other flows only. `ended`: whether a key for it was revoked or has expired.
     `calls`: key id -> calls of this flow in the last 30 days.
     """
 
@@ -55,7 +55,6 @@ class ApiTabContents(Struct, frozen=True):
     other_keys: int
     changes: str
     payload: dict[str, Any]
-    form_payload: dict[str, Any]
     made_up: MadeUp
     limits: Limits
     ended: bool
@@ -82,13 +81,10 @@ def load_api_tab(session: Session, workspace_id: str, flow: FlowRow, at: int) ->
     keys = [key for key in active if key.flow_ids is None or flow.id in key.flow_ids]
     document = load_document(text)
     payload = example_payload(session, workspace_id, flow.id, document)
-    to_try = example_payload(session, workspace_id, flow.id, document, made_up=False)
     changes = _changes(session, workspace_id, flow, document)
     made_up = load_made_up(session, workspace_id, flow.id, document)
     limits = get_limits(session, workspace_id)
-    return ApiTabContents(
-        flow, document, tuple(keys), len(others), changes, payload, to_try, made_up, limits, ended, calls
-    )
+    return ApiTabContents(flow, document, tuple(keys), len(others), changes, payload, made_up, limits, ended, calls)
 
 
 def _changes(session: Session, workspace_id: str, flow: FlowRow, live: Document) -> str:
@@ -159,7 +155,7 @@ class ApiTab:
             self.try_keys,
             flow.id,
             self.seen.document,
-            self.seen.form_payload,
+            self.seen.payload,
             host,
             made_up=self.seen.made_up,
         )

@@ -13,7 +13,7 @@ from engine.actions.schedules import MAX_TITLE, add_schedule, change_schedule
 from engine.core.environments import Environment
 from engine.core.errors import Invalid, PayloadInvalid, Refusal
 from engine.core.json_text import json_text
-from engine.flow.contract import input_fields, payload_schema, samples_of
+from engine.flow.contract import input_fields, made_up_names, payload_schema, samples_of
 from engine.flow.dataset_payloads import match_columns
 from engine.flow.document import Document
 from engine.flow.times_asked import TimesAsked
@@ -26,7 +26,7 @@ from storage.datasets import DatasetLine
 from storage.schedules import TRIGGER, ScheduleRow
 from ui.flows.try_it import roomy
 from ui.forms.form import Field, Form
-from ui.forms.specs import FieldSpec, specs_of_schema
+from ui.forms.specs import FieldSpec, specs_of_schema, tell_made_up
 from ui.kit import feedback
 from ui.kit.parts import button, link, note, sentence, words
 from ui.kit.text import Reader, _, number, plural, type_word
@@ -302,6 +302,7 @@ class ScheduleForm:
         if samples:
             self._choice(_("Fill in a saved sample"), {-1: _("Choose one")} | samples, -1, self._take_sample)
         specs = tuple(_in_words(one) for one in specs_of_schema(payload_schema(self.fields)))
+        specs = tell_made_up(specs, made_up_names(self.document, self.payload))
         self.form = Form(
             roomy(specs, self.payload),
             self.payload,

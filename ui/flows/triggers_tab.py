@@ -43,7 +43,7 @@ def load_triggers_tab(session: Session, workspace_id: str, flow: FlowRow) -> Tri
         else get_draft(session, workspace_id, flow.id).document
     )
     document = load_document(text)
-    payload = example_payload(session, workspace_id, flow.id, document, made_up=False)
+    payload = example_payload(session, workspace_id, flow.id, document)
     triggers = load_flow_triggers(session, workspace_id, flow.id)
     outcomes = {
         job.id: state_words(job, ENGLISH)

@@ -21,7 +21,7 @@ from engine.core.environments import Environment
 from engine.core.errors import Refusal
 from engine.core.ids import JobId
 from engine.flow.called_flows import called_ids
-from engine.flow.contract import input_fields, payload_schema
+from engine.flow.contract import input_fields, made_up_names, payload_schema
 from engine.flow.document import Document
 from engine.flow.node_context import Json
 from engine.flow.person_questions import asks_person
@@ -32,7 +32,7 @@ from storage.questions import list_questions_of_job
 from ui.flows.internal_api_client import OwnAnswer, call_public
 from ui.flows.made_up_note import MadeUp, made_up_badge
 from ui.forms.form import Form
-from ui.forms.specs import FieldSpec, specs_of_schema
+from ui.forms.specs import FieldSpec, specs_of_schema, tell_made_up
 from ui.forms.values import same
 from ui.kit import feedback
 from ui.kit.code_view import code
@@ -169,6 +169,7 @@ class TryItNow:
         may_ask = asks_person(document, CATALOG) or called_ids(document)  # a called flow may, too
         self._poll_seconds = ASKING_SECONDS if may_ask else WAIT_SECONDS
         specs = specs_of_schema(payload_schema(input_fields(document)))
+        specs = tell_made_up(specs, made_up_names(document, payload))
         with card(_("Try it now")) as box:
             with box.head:
                 made_up_badge(made_up)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Literal, cast, get_args
 
 from msgspec import Struct, field
@@ -100,6 +100,12 @@ class FieldSpec(Struct, frozen=True):
     new: Json = ABSENT
     item: FieldSpec | None = None
     fields: tuple[FieldSpec, ...] = field(default=())
+
+
+def tell_made_up(specs: Sequence[FieldSpec], names: Collection[str]) -> tuple[FieldSpec, ...]:
+    """Returns the fields with a word at those that a generated value fills at first."""
+    said = _("An example fills it in at first: put in your own.")
+    return tuple(replace(one, help=f"{one.help} {said}".strip()) if one.name in names else one for one in specs)
 
 
 @functools.cache  # making a schema takes a third of the time in which a node's settings are drawn

@@ -224,9 +224,7 @@ class PlaygroundPage:
                 self.inspector.catalog = self.dependencies.catalog
         self.guide = Guide(self.page_session, self.draft, self.bar, self.run_panel, line, past)
         # so that the first saved sample does not replace an input that ran
-        self.run_panel.input.touched = given is not None or payload != sample_payload(
-            self.draft.document, made_up=False
-        )
+        self.run_panel.input.touched = given is not None or payload != sample_payload(self.draft.document)
         self.draft.listeners[self.client_id] = self._changed_elsewhere
         self.document_changed()
         every(LOOK_SECONDS, self._look)

@@ -9,12 +9,12 @@ from typing import Any
 from nicegui import ui
 
 from engine.core.errors import PayloadInvalid
-from engine.flow.contract import input_fields, payload_schema, sample_payload, samples_of
+from engine.flow.contract import input_fields, made_up_names, payload_schema, sample_payload, samples_of
 from engine.flow.json_values import read_strictly
 from ui.forms.amounts import MOST_VALUES, count_values
 from ui.forms.file_box import KeepFile
 from ui.forms.form import Field, Form
-from ui.forms.specs import specs_of_schema
+from ui.forms.specs import FieldSpec, specs_of_schema, tell_made_up
 from ui.kit.feedback import told
 from ui.kit.parts import segments, words
 from ui.kit.text import _, number
@@ -109,7 +109,7 @@ class InputForm:
             return
         same_fields = fields == self.fields
         if not self.touched:
-            self.payload = sample_payload(self.draft.document, made_up=False)
+            self.payload = sample_payload(self.draft.document)
         elif not same_fields:
             self._keep_typed(fields)
         if self.chosen is not None and self.chosen < len(self.samples):
@@ -130,28 +130,22 @@ class InputForm:
             old, new = self._names[changed[0]], now[changed[0]]
             if old in payload and new not in payload:
                 payload = {new if name == old else name: value for name, value in payload.items()}
-        self.payload = sample_payload(self.draft.document, made_up=False) | {
-            name: payload[name] for name in now if name in payload
-        }
+        self.payload = sample_payload(self.draft.document) | {name: payload[name] for name in now if name in payload}
 
     def _show_payload(self) -> None:
         """Shows the fields and the input in the view that is open; fields that stay keep their elements."""
         if self.form is not None and self.fields and not self._is_large():
-            self.form.reshape(specs_of_schema(payload_schema(self.fields)), self.payload)
+            self.form.reshape(self._specs(), self.payload)
         elif not self.json_trouble:  # JSON that cannot be read stays to be corrected
             self._draw_body()
 
-    def ready(self, *, to_run: bool = False) -> bool:
-        """True when all input can be parsed, and `to_run` when nothing is missing; otherwise the field shows what is wrong
-        and has the keyboard focus.
-        """
+    def ready(self) -> bool:
+        """True when all input can be parsed; otherwise the field shows what is wrong."""
         if self.as_json:
             if self.json_trouble and self.json_field is not None:
                 self.json_field.focus()
             return not self.json_trouble
-        unread: dict[str, str] = {}
-        if self.form is not None:
-            unread = self.form.problems() if to_run else self.form.unread | self.form.missing_files()
+        unread = self.form.unread | self.form.missing_files() if self.form is not None else {}
         if self.form is not None and unread:
             self.form.show_errors(unread)
             self.form.focus(next(iter(unread)))
@@ -200,7 +194,7 @@ class InputForm:
             if self.as_json:
                 self._draw_json()
             elif self.fields:
-                specs = specs_of_schema(payload_schema(self.fields))
+                specs = self._specs()
                 read_only = bool(self.why_not)
                 self.form = Form(
                     specs,
@@ -215,6 +209,10 @@ class InputForm:
                     self.form.element.on("keydown.enter", self.on_enter, js_handler=_RUNS)
             else:
                 words(_("This flow takes no input yet. Add an API Input and define its fields."), "fp-t2", tag="p")
+
+    def _specs(self) -> tuple[FieldSpec, ...]:
+        made_up = made_up_names(self.draft.document, self.payload)
+        return tell_made_up(specs_of_schema(payload_schema(self.fields)), made_up)
 
     def _is_large(self) -> bool:
         return count_values(self.payload) > MOST_VALUES

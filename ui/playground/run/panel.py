@@ -256,7 +256,7 @@ class RunPanel:
 
     async def run_clicked(self) -> None:
         """Starts a run; called by the Run button and Ctrl+Enter."""
-        if self.input.ready(to_run=True):
+        if self.input.ready():
             await self.run()
 
     async def _open_tab(self, name: str) -> None:
