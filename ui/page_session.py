@@ -65,7 +65,7 @@ STEP_COOKIE = "flowport_step"
 #: Interval at which an open page checks whether its person is still signed in.
 WATCH_SECONDS = 3.0
 #: Interval at which an open page looks whether runs failed; while nothing is committed, all tabs of a person share it.
-FAILED_SECONDS = 5.0
+FAILED_SECONDS = 3.0
 #: NiceGUI answers 500 when a page is not drawn within its default of 3 seconds. On a busy machine a late page is better
 #: than an error.
 PAGE_SECONDS = 30.0

@@ -77,13 +77,15 @@ _NAMES_SOURCE: Final = re.compile(
 )
 #: The begin of a part that may say more of the one before: `E-Mails, die uns Kunden schicken, sortieren`.
 _RELATIVE: Final = re.compile(r"(?:die|der|das|welche[rs]?) ", re.IGNORECASE)
-#: The topic of `assets/goals.yaml` about sending.
-#: The begin of a wish that says what comes in, and what stands in a list in place of its commas and spaces.
-_TAKES_IN: Final = re.compile(r"(?:read|take|get|receive|look at|lies|nimm)s? |.* lesen\Z", re.IGNORECASE)
+#: The begin of a wish that says what comes in; in German, that is also its last word.
+_TAKES_IN: Final = re.compile(r"(?:read|take|get|receive|look at|lies|nimm)s? ", re.IGNORECASE)
+_READING: Final = " lesen"
+#: What stands in a list in place of its commas and spaces.
 _IN_LIST: Final = str.maketrans(", ", "\ue000\ue001")
 #: Begin a list of kinds, and any other one.
 _KINDS_MARK, _LIST_MARK = "\ue002", "\ue003"
 _OUT_OF_LIST: Final = str.maketrans("\ue000\ue001", ", ", _KINDS_MARK + _LIST_MARK)
+#: The topic of `assets/goals.yaml` about sending.
 _MAIL_TOPIC: Final = "mail"
 _SHORTEST_PART: Final = 5
 _SEVERAL: Final = 2
@@ -195,10 +197,14 @@ def _parts_of(asked: str, wanted: list[str], index: _Index, goals: Goals) -> lis
 
 def _only_takes_in(parts: list[_Part], index: _Index) -> bool:
     """Whether the first part only says what the second works on: `read an e-mail from a guest`."""
-    if len(parts) < _SEVERAL or parts[0].goal is not None or not _TAKES_IN.match(parts[0].asked):
+    if len(parts) < _SEVERAL or parts[0].goal is not None or not _takes_in(parts[0].asked):
         return False
     goal = parts[1].goal
     return goal is not None and index.covered(goal, list(index.meanings(parts[0].asked))) > 0
+
+
+def _takes_in(asked: str) -> bool:
+    return bool(_TAKES_IN.match(asked)) or asked.lower().endswith(_READING)
 
 
 def _lists_kept(asked: str) -> str:

@@ -43,7 +43,9 @@ def stored(site: Site) -> dict[str, list[Any]]:
         tables = [row[0] for row in database.execute("select name from sqlite_master where type = 'table'")]
         found = {}
         for table in sorted(set(tables) - OWN):
-            columns = [row[1] for row in database.execute(f'pragma table_info("{table}")') if row[1] != "seen_at"]
+            columns = [
+                row[1] for row in database.execute(f'pragma table_info("{table}")') if not row[1].endswith("seen_at")
+            ]
             listed = ", ".join(f'"{column}"' for column in columns)
             # in the order of the table, as not every table has a rowid
             found[table] = database.execute(f'select {listed} from "{table}" not indexed').fetchall()

@@ -186,8 +186,8 @@ def changed_words(before: str, after: str, longest: int) -> list[TextPart]:
     if max(len(was), len(now)) > _MOST_COMPARED:
         return []
     parts = [TextPart("kept", "".join(old[:begin]))]
-    for same, a, b, c, d in SequenceMatcher(str.isspace, was, now).get_opcodes():
-        if same == "equal":
+    for _tag, a, b, c, d in SequenceMatcher(str.isspace, was, now).get_opcodes():
+        if was[a:b] == now[c:d]:
             parts.append(TextPart("kept", "".join(was[a:b])))
         else:
             parts += [TextPart("was", "".join(was[a:b])), TextPart("is", "".join(now[c:d]))]
@@ -217,7 +217,9 @@ def _near(text: str, *, first: bool, last: bool) -> str:
     if len(text) <= 2 * AROUND:
         return text
     head, tail = "" if first else text[:AROUND], "" if last else text[-AROUND:]
-    return re.sub(r"\S*\Z", "", head) + "…" + re.sub(r"\A\S*", "", tail)
+    whole = "".join(_WORDS.findall(head)[:-1])  # the last word may be cut
+    blank = next((at for at, sign in enumerate(tail) if sign.isspace()), len(tail))
+    return f"{whole}…{tail[blank:]}"
 
 
 def _seen(text: str, longest: int) -> str:
