@@ -154,6 +154,7 @@ class PayloadCheck:
             return self._object(fields, payload, at)
         except _TooManyDefaults as too_many:
             self.errors.append(FieldError(at, "max_length", str(too_many)))
+            self.errors.at_least = True
             return {}
 
     def value(self, field: FieldDict, value: Json) -> Json:
@@ -282,7 +283,7 @@ class PayloadCheck:
 
     def _check_pattern(self, wanted: str, value: str, at: str) -> None:
         if self.errors.full or self.ended_early:
-            self.unchecked = True
+            self.unchecked = self.errors.at_least = True
             return  # the body is refused as it is
         try:
             pattern = self.patterns.compiled(wanted)
