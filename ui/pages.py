@@ -9,6 +9,7 @@ import logging
 
 from fastapi import FastAPI
 from nicegui import app as nicegui_app
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -44,8 +45,7 @@ class _OtherMethod:
         self._allowed = allowed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        told = f"This address takes {self._allowed}, and not {scope['method'][:20]}.\n"
-        await PlainTextResponse(told, 405, headers={**NO_STORE, "allow": self._allowed})(scope, receive, send)
+        await _method_refused(self._allowed, scope["method"])(scope, receive, send)
 
 
 def _add_answer_page(root: FastAPI, app: App) -> None:
@@ -100,6 +100,7 @@ def register(app: App, root: FastAPI) -> None:
     nicegui_app.add_middleware(PagesOnDemand, app=app)
     nicegui_app.add_middleware(AccessGuard, app=app)  # the outer one: strangers have no page registered
     nicegui_app.add_exception_handler(404, _not_found)
+    nicegui_app.add_exception_handler(405, _other_method)
     nicegui_app.add_exception_handler(SignedOut, _signed_out)
     for one in (nicegui_app, root):
         one.add_exception_handler(Unavailable, _not_now)
@@ -124,6 +125,17 @@ def _templates_to_find() -> tuple[Hit, ...]:
 
 async def _not_found(request: Request, _error: Exception) -> Response:
     return nothing_here(request)
+
+
+async def _other_method(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    allowed = (error.headers or {}).get("Allow", "GET, HEAD").split(", ")
+    return _method_refused(", ".join(sorted(allowed)), request.method)
+
+
+def _method_refused(allowed: str, method: str) -> Response:
+    told = f"This address takes {allowed}, and not {method[:20]}.\n"
+    return PlainTextResponse(told, 405, headers={**NO_STORE, "allow": allowed})
 
 
 async def _not_now(request: Request, error: Exception) -> Response:

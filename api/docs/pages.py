@@ -534,10 +534,15 @@ def _job_error(code: str) -> dict[str, Any]:
     message, node_id, label = JOB_ERROR_EXAMPLES[code]
     attempts = MAX_ATTEMPTS if code == JobErrorCode.WORKER_LOST else 1
     error = {"code": code, "message": message, "node_id": node_id, "node_label": label, "item_index": None}
-    job = {"job_id": "job_7Qm2VxK1", "status": "failed", "result": None, "error": {**error, "attempts": attempts}}
+    job = {
+        "job_id": "job_7Qm2VxK1n5RtY8wB3cD0fG",
+        "status": "failed",
+        "result": None,
+        "error": {**error, "attempts": attempts},
+    }
     where = (
         "Where it stands",
-        "in the `error` of a job that failed; the call itself was accepted with 202, or with `wait` answered 200 with this job",
+        "in the `error` of a job that failed; the call itself was accepted with 202, or with `wait` answered 200 with the job, of which the example below shows a part",
     )
     example = json.dumps(job, indent=2, ensure_ascii=False)
     return {"code": code, "title": title, "where": where, "why": why, "todo": todo, "example": example}

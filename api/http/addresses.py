@@ -20,12 +20,14 @@ _WORDS = frozenset(
 _PLURAL = {"batch": "batches", "file": "files", "flow": "flows", "job": "jobs"}
 _BASE = ("public", "v1")
 #: What stands behind the base in the paths of the API.
-_NOUNS = frozenset({"batches", "files", "flows", "jobs", "openapi", "openapi.json"})
+_NOUNS = frozenset({"batches", "files", "flows", "jobs", "openapi", "openapi.json", "openapi.yaml", "openapi.yml"})
 #: Addresses that other APIs have for what this one has elsewhere, and the right ones.
 _SLIPS = (
     (re.compile(r"^/public/v1/flows/(?!execute(?:/|$))([^/]+)(?:/(?:execute|run))?$"), r"/public/v1/flows/execute/\1"),
+    (re.compile(r"^/public/v1/flows/(?!execute/)([^/]+)/batch$"), r"/public/v1/flows/execute/\1/batch"),
     (re.compile(r"^/public/v1/jobs/([^/]+)/results?$"), r"/public/v1/jobs/\1"),
-    (re.compile(r"^/public/v1/openapi/flows/([^/]+)(?<!\.json)$"), r"/public/v1/openapi/flows/\1.json"),
+    (re.compile(r"^/public/v1/openapi\.ya?ml$"), "/public/v1/openapi.json"),
+    (re.compile(r"^/public/v1/openapi/flows/([^/]+?)(?:\.ya?ml)?(?<!\.json)$"), r"/public/v1/openapi/flows/\1.json"),
     (re.compile(r"^/public/v1/mcp$"), MCP_PATH),
 )
 #: Paths that a program may read with or without a key, which is not looked at there.

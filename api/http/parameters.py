@@ -308,7 +308,7 @@ RequestId = Annotated[
     Header(
         alias="X-Request-Id",
         description="Taken over as the id of this request when it has 1 to 64 letters, digits, `.`, `_` or `-`; anything else "
-        "is replaced by an id of ours.",
+        "is replaced by an id of ours. When it is sent twice, the first counts.",
     ),
 ]
 Traceparent = Annotated[
@@ -334,7 +334,9 @@ OfFlow = Annotated[
     str | None,
     BeforeValidator(_flow_id),
     _as(type="string", pattern=ID),
-    Query(description="Only jobs of this flow."),
+    Query(
+        description="Only jobs of this flow. Any id in the right form is taken: one that no flow has gives an empty list."
+    ),
 ]
 _WITH_ZONE = "A time with its time zone (RFC 3339), like `2026-01-31T12:00:00Z` or `2026-01-31T13:00:00+01:00`."
 CreatedAfter = Annotated[

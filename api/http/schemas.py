@@ -525,7 +525,9 @@ class ProblemDetails(Published):
     code: str = Field(description="One word for programs; it never changes its meaning.")
     request_id: str = Field(description="Name it when you ask for help.")
     error_count: int | None = Field(
-        None, description="How many fields are wrong; `errors` holds the first 100 of them."
+        None,
+        description="How many fields are wrong; `errors` holds the first 100 of them. When the check ended early it is a least number, "
+        "and `detail` begins with “At least”.",
     )
     errors: list[WrongField] | None = Field(None, description="Every wrong field at once, at most 100.", max_length=100)
 

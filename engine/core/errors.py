@@ -78,12 +78,15 @@ MOST_ERRORS = 100
 
 
 class WrongFields(list[FieldError]):
-    """The first MOST_ERRORS errors of a body, as a list. `total`: how many there are, with those that are not kept."""
+    """The first MOST_ERRORS errors of a body, as a list. `total`: how many there are, with those that are not kept.
+    `at_least`: whether a part of the body was not looked at, so that there may be more.
+    """
 
     def __init__(self, errors: Iterable[FieldError] = (), more: int = 0) -> None:
         """`more`: how many there are beside `errors`."""
         super().__init__()
         self.total = more
+        self.at_least = False
         self.extend(errors)
 
     @property
@@ -103,6 +106,7 @@ class WrongFields(list[FieldError]):
             self.append(error)
         if isinstance(errors, WrongFields):
             self.total += errors.total - len(errors)
+            self.at_least = self.at_least or errors.at_least
 
     def __iadd__(self, errors: Iterable[FieldError], /) -> Self:
         """Does what `extend` does."""
@@ -111,8 +115,9 @@ class WrongFields(list[FieldError]):
 
     @property
     def in_words(self) -> str:
-        """Returns for example `2 fields are wrong`."""
-        return "1 field is wrong" if self.total == 1 else f"{self.total:,} fields are wrong"
+        """Returns for example `2 fields are wrong` or `At least 100 fields are wrong`."""
+        told = "1 field is wrong" if self.total == 1 else f"{self.total:,} fields are wrong"
+        return f"At least {told}" if self.at_least else told
 
 
 class Refusal(Exception):  # an expected answer, not an error of the program
@@ -132,7 +137,7 @@ class Refusal(Exception):  # an expected answer, not an error of the program
     ) -> None:
         self.detail = detail
         self.errors = tuple(errors)
-        #: How many fields are wrong; `errors` may hold only the first ones.
+        #: How many fields are known to be wrong; `errors` may hold only the first ones.
         self.error_count = errors.total if isinstance(errors, WrongFields) else len(self.errors)
         self.retry_after = retry_after
         if remedy is not None:

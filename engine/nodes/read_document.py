@@ -12,7 +12,7 @@ its name: a Word document that is called `.pdf` is read all the same.
 | CSV | one table |
 | Web page (.html) | its text, with links and tables |
 | E-mail (.eml) | sender, date, subject and text, also of an e-mail that it forwards, and the names of attached files |
-| Text and Markdown | as it is, without control characters and empty lines at its begin and end, and with LF as line ends |
+| Text, Markdown, JSON and XML | as it is, without control characters and empty lines at its begin and end, and with LF as line ends |
 
 **Give back** decides what comes out beside the text: *Markdown* has headings, lists and tables, *Tables* has the rows of each table,
 ready for **For each item** or a dataset: `tables` is the list of tables, and `rows` of a table holds an object for each row, with the

@@ -102,6 +102,10 @@ async def test_an_address_that_is_none_is_a_problem_too(house: House, method: st
         ("/v1/jobs/job_1/result", "/public/v1/jobs/job_1"),
         ("/public/v1/jobs/job_1/results", "/public/v1/jobs/job_1"),
         ("/public/v1/openapi/flows/flow_1", "/public/v1/openapi/flows/flow_1.json"),
+        ("/public/v1/openapi/flows/flow_1.yaml", "/public/v1/openapi/flows/flow_1.json"),
+        ("/v1/openapi.yaml", "/public/v1/openapi.json"),
+        ("/public/v1/openapi.yml", "/public/v1/openapi.json"),
+        ("/public/v1/flows/flow_1/batch", "/public/v1/flows/execute/flow_1/batch"),
         ("/Healthz/", "/healthz"),
     ],
 )

@@ -131,3 +131,10 @@ async def test_an_editor_may_deploy_but_not_set_up_models_or_the_plan(site: Site
     assert "Add a connection" not in buttons(user)
     await user.open("/settings/limits")
     assert "Save the plan" not in buttons(user)
+
+
+@pytest.mark.parametrize(("path", "allowed"), [("/favicon.ico", "GET, HEAD"), ("/settings", "GET")])
+async def test_another_method_than_a_page_takes_is_refused_as_everywhere(site: Site, path: str, allowed: str) -> None:
+    answer = await (await site.sign_in()).http_client.post(path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+    assert answer.text == f"This address takes {allowed}, and not POST.\n"

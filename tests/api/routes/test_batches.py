@@ -15,7 +15,7 @@ from storage.job_changes import claim_job
 from storage.retention import remove_values
 from storage.settings import SERVER, WEBHOOK_ALLOW, put_setting
 from storage.usage import read_usage, reconcile_usage, usage_subject
-from tests.api.arrange import FIELDS, House, queued_messages
+from tests.api.arrange import FIELDS, House, echo_document, queued_messages
 from tests.logical_time import pass_time
 
 
@@ -159,6 +159,17 @@ async def test_a_batch_is_all_or_nothing(house: House):
 async def test_a_batch_has_items_and_nothing_else(house: House, body: dict[str, Any], pointer: str, code: str):
     response = await house.post(f"/flows/execute/{house.flow_id}/batch", body)
     assert [(error["pointer"], error["code"]) for error in response.json()["errors"]] == [(pointer, code)]
+
+
+async def test_a_count_of_wrong_fields_that_is_not_whole_is_told_as_a_least_number(house: House):
+    house.change_flow(echo_document([{"name": "url", "type": "string", "pattern": "^[0-9]+$"}]))
+    address = f"/flows/execute/{house.flow_id}/batch"
+
+    whole = (await house.post(address, {"items": [{"url": "x"}] * 100})).json()
+    cut = (await house.post(address, {"items": [{"url": "x"}] * 101})).json()
+
+    assert (whole["detail"], whole["error_count"]) == ("100 fields are wrong", 100)
+    assert (cut["detail"], cut["error_count"]) == ("At least 100 fields are wrong", 100)
 
 
 async def test_each_item_has_the_limit_of_keys_that_a_submit_has(house: House):

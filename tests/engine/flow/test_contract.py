@@ -315,6 +315,7 @@ def test_defaults_of_left_out_fields_may_take_ten_mebibytes():
 
     assert [(error.pointer, error.code) for error in errors] == [("/rows/0/a", "type_error"), ("", "max_length")]
     assert "defaults take more than 10 MiB" in errors[1].detail
+    assert errors.in_words == "At least 2 fields are wrong"
 
 
 def test_the_items_of_a_batch_share_a_limit_of_defaults():
