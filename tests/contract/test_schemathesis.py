@@ -96,6 +96,7 @@ def test_the_document_of_the_whole_api_promises_what_is_answered(called: Called,
     attack(called, tmp_path, "/openapi.json", examples=5, seed=1, more=any_flow(called))
 
 
+@pytest.mark.costly("dozens of calls for each operation")
 def test_the_document_of_one_flow_promises_what_is_answered(called: Called, tmp_path: Path):
     attack(called, tmp_path, f"/openapi/flows/{called.flow_id}.json", examples=5, seed=1)
 
