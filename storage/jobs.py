@@ -398,7 +398,7 @@ _TOLD = Statement(
          and completed_at > (select coalesce(jobs_seen_at, created_at) from users where id = :user_id)
        limit {MOST_TOLD + 1}
     ) as told
-    """  # noqa: S608 - constants
+    """  # noqa: S608 - no outside text
 )
 
 

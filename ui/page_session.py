@@ -62,10 +62,8 @@ T = TypeVar("T")
 COOKIE = "flowport_session"
 #: The cookie of a person whose password was accepted and whose second factor is not yet.
 STEP_COOKIE = "flowport_step"
-#: Interval at which an open page checks whether its person is still signed in.
+#: Interval at which an open page checks whether its person is still signed in, and whether runs failed.
 WATCH_SECONDS = 3.0
-#: Interval at which an open page looks whether runs failed; while nothing is committed, all tabs of a person share it.
-FAILED_SECONDS = 3.0
 #: NiceGUI answers 500 when a page is not drawn within its default of 3 seconds. On a busy machine a late page is better
 #: than an error.
 PAGE_SECONDS = 30.0
@@ -283,32 +281,18 @@ class PageSession:
             if not watching:
                 watching = True
                 with client.layout:
-                    check = RepeatedCall(
-                        WATCH_SECONDS, lambda: self._look(check), is_due=self._is_unchecked, at_once=False
-                    )
-                    count = RepeatedCall(FAILED_SECONDS, lambda: self._count_failed(count), at_once=False)
+                    check = RepeatedCall(WATCH_SECONDS, lambda: self._look(check), at_once=False)
 
         client.on_connect(begin)
 
-    def _is_unchecked(self) -> bool:
-        return not self.app.shared(SessionChecks).holds(self._cookie, self._moment())
-
     async def _look(self, check: RepeatedCall) -> None:
+        """Checks the session, and marks the entry Jobs when runs failed since the person last opened it."""
         try:
-            await self._check_again(self._moment())
+            failed = await self.query_again(count_failed_runs, self.person.id)
         except SignedOut:
             check.deactivate()
         except Unavailable:
             pass  # the database is busy; the next check reads it again
-
-    async def _count_failed(self, count: RepeatedCall) -> None:
-        """Marks the entry Jobs when runs failed since the person last opened it."""
-        try:
-            failed = await self.query_again(count_failed_runs, self.person.id)
-        except SignedOut:
-            count.deactivate()
-        except Unavailable:
-            pass  # the database is busy; the next call reads it again
         else:
             if failed != self._frame_person.failed:
                 self._frame_person = replace(self._frame_person, failed=failed)

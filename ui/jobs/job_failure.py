@@ -31,8 +31,8 @@ def draw_failure(
 ) -> None:
     """Draws the card in the current slot.
 
-    `node` is the step that failed, as it ran. `version` names what a retry runs; `on_retry(node id)` starts it. `why_not` tells somebody who may not change the
-    flow who may.
+    `node` is the step that failed, as it ran. `version` names what a retry runs; `on_retry(node id)` starts it. `why_not`
+    tells somebody who may not change the flow who may.
     """
     error = job.error or {}
     node_id = str(error.get("node_id") or "")

@@ -331,7 +331,7 @@ async def test_a_completed_job_says_how_many_steps_failed_and_is_found_by_that(s
 async def test_runs_that_failed_are_marked_until_the_person_opens_jobs(
     site: Site, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ui.page_session.FAILED_SECONDS", 0.5)
+    monkeypatch.setattr("ui.page_session.WATCH_SECONDS", 0.5)
     flow_id = site.flow("Greeting", live=True)
     for environment in ("live", "dev"):
         site.clock.offset += 1000
