@@ -104,6 +104,11 @@ class JobRow(NamedTuple):
         return self.status in ENDED
 
     @property
+    def told(self) -> bool:
+        """True when people are told that it failed, as TOLD says."""
+        return self.status == "failed" and (self.environment == "live" or self.trigger is not None)
+
+    @property
     def went_on(self) -> bool:
         """True when it completed although steps failed: they were skipped, took a default value, or lost items."""
         return self.status == "completed" and self.steps_failed > 0
@@ -403,8 +408,8 @@ _TOLD = Statement(
 
 
 def count_failed_runs(session: Session, workspace_id: str, user_id: str) -> int:
-    """Returns how many runs of Production, of schedules and of incoming webhooks failed since a person last opened Jobs, or
-    got the account; MOST_TOLD + 1 for more.
+    """Returns how many runs of Production, of schedules and of incoming webhooks failed since the newest that a person has
+    seen in Jobs, or since they got the account; MOST_TOLD + 1 for more.
     """
     return _TOLD.row(session, {"workspace_id": workspace_id, "user_id": user_id})[0]
 

@@ -71,15 +71,6 @@ class QuestionRow(Struct, frozen=True):
         return self.outcome == "approved"
 
 
-class RefusedQuestion(Struct, frozen=True):
-    """What is told of a refused question outside of its own job, without its texts."""
-
-    job_id: str
-    outcome: str
-    expired: bool
-    answered_by: str
-
-
 class NewQuestion(Struct, frozen=True):
     """A question to store. `content`: JSON text of `{"values", "editable"}`, without secrets; `mark`: a digest of what
     is asked.
@@ -148,6 +139,11 @@ class AskedJob(Struct, frozen=True):
     environment: str
     webhook_url: str | None
     webhook_by_caller: bool
+
+
+#: The order in which the questions of a job were asked.
+_AS_ASKED = (Question.asked_at, Question.node_id, Question.index_path, Question.key, Question.id)
+_REFUSED = (Question.job_id, Question.answered_by, Question.expired)
 
 
 def find_current_question(
@@ -264,9 +260,7 @@ def no_such_question(question_id: str) -> NotFound:
 def list_questions_of_job(session: Session, workspace_id: str, job_id: str) -> list[QuestionRow]:
     """Returns the questions of a job, in the order in which they were asked."""
     rows = session.execute(
-        _readable()
-        .where(Question.workspace_id == workspace_id, Question.job_id == job_id)
-        .order_by(Question.asked_at, Question.node_id, Question.index_path, Question.key, Question.id)
+        _readable().where(Question.workspace_id == workspace_id, Question.job_id == job_id).order_by(*_AS_ASKED)
     )
     return [_as_row(row) for row in rows]
 
@@ -307,28 +301,26 @@ def find_asking_jobs(session: Session, workspace_id: str, batch_id: str) -> froz
     )
 
 
-def list_refused_questions(session: Session, workspace_id: str, batch_id: str) -> list[RefusedQuestion]:
-    """Returns the refused questions of the jobs of a batch, the oldest first."""
-    columns = [getattr(Question, name) for name in RefusedQuestion.__struct_fields__]
-    rows = session.execute(
-        _of_batch(workspace_id, batch_id, *columns)
-        .where(Question.outcome == "refused")
-        .order_by(Question.asked_at, Question.id)
-    )
-    return [RefusedQuestion(*row) for row in rows]
+def list_refusers_of_batch(session: Session, workspace_id: str, batch_id: str) -> dict[str, str]:
+    """Returns job id -> who refused the first refused question of a job, "" when nobody answered in time, for a batch."""
+    return _refusers(session, _of_batch(workspace_id, batch_id, *_REFUSED))
 
 
 def list_refusers(session: Session, workspace_id: str, jobs: Iterable[JobRow]) -> dict[str, str]:
-    """Returns job id -> who refused a question of it, "" when nobody answered in time, for those of these jobs."""
+    """Returns the same for those of these jobs in which a question was refused."""
     asked = [job.id for job in jobs if job.questions and job.data_erased_at is None]
     if not asked:
         return {}
-    rows = session.execute(
-        select(Question.job_id, Question.answered_by)
-        .where(Question.workspace_id == workspace_id, Question.job_id.in_(asked), Question.outcome == "refused")
-        .order_by(Question.answered_by, Question.closed_at)
+    return _refusers(
+        session, select(*_REFUSED).where(Question.workspace_id == workspace_id, Question.job_id.in_(asked))
     )
-    return {row.job_id: row.answered_by for row in rows}
+
+
+def _refusers(session: Session, questions: Any) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for row in session.execute(questions.where(Question.outcome == "refused").order_by(*_AS_ASKED)):
+        found.setdefault(row.job_id, "" if row.expired else row.answered_by)
+    return found
 
 
 def list_answered_questions(session: Session, workspace_id: str, limit: int) -> list[QuestionRow]:

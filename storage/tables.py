@@ -56,7 +56,7 @@ class User(Base):
     created_at: Mapped[int]
     #: When the person was last active, to the minute.
     seen_at: Mapped[int | None]
-    #: When the person last opened Jobs.
+    #: When the newest failed run ended that the person has seen in Jobs.
     jobs_seen_at: Mapped[int | None]
 
 

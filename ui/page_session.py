@@ -154,11 +154,10 @@ class PageSession:
             person.name, person.email, person.role, limits.title, asked, owners, waiting, failed
         )
 
-    async def see_jobs(self) -> None:
-        """Notes that the person looks at the list of jobs, so that nothing of it is marked as news."""
-        if self._frame_person.failed:
-            await self.execute(note_jobs_seen)
-            self._frame_person = replace(self._frame_person, failed=0)
+    async def see_failed_runs(self, until: int) -> None:
+        """Notes that the person sees the runs that failed until this time, so that they are not marked as news."""
+        await self.execute(note_jobs_seen, until)
+        await self._show_failed()
 
     @property
     def owners(self) -> list[Person]:
@@ -286,17 +285,19 @@ class PageSession:
         client.on_connect(begin)
 
     async def _look(self, check: RepeatedCall) -> None:
-        """Checks the session, and marks the entry Jobs when runs failed since the person last opened it."""
+        """Checks the session, and marks the entry Jobs when runs failed that the person has not seen there."""
         try:
-            failed = await self.query_again(count_failed_runs, self.person.id)
+            await self._show_failed()
         except SignedOut:
             check.deactivate()
         except Unavailable:
             pass  # the database is busy; the next check reads it again
-        else:
-            if failed != self._frame_person.failed:
-                self._frame_person = replace(self._frame_person, failed=failed)
-                frame.show_failed(failed)
+
+    async def _show_failed(self) -> None:
+        failed = await self.query_again(count_failed_runs, self.person.id)
+        if failed != self._frame_person.failed:
+            self._frame_person = replace(self._frame_person, failed=failed)
+            frame.show_failed(failed)
 
     def _moment(self) -> Moment:
         return self.app.shared(Committed).moment(self.app.database)

@@ -25,6 +25,8 @@ T = TypeVar("T")
 SAME_SECONDS = 10
 #: For how long all pages share what was committed.
 MOMENT_SECONDS = 0.1
+#: How many browsers are remembered at most, and how many answers to one query, which may be another for each person.
+MOST_KEPT = 1_000
 
 
 class Moment(Struct, frozen=True):
@@ -68,9 +70,6 @@ class Committed:
 class SessionChecks:
     """When each browser's session was last found to be there: the tabs of one browser need not all ask."""
 
-    #: How many browsers are remembered at most.
-    _MOST = 1_000
-
     def __init__(self) -> None:
         self._last: dict[str, Moment] = {}
 
@@ -81,7 +80,7 @@ class SessionChecks:
 
     def note(self, cookie: str, moment: Moment) -> None:
         """Remembers that the session was there at this moment."""
-        if len(self._last) >= self._MOST:
+        if len(self._last) >= MOST_KEPT:
             self._last.clear()
         self._last[cookie] = moment
 
@@ -103,9 +102,6 @@ class Answers:
     #: Per workspace and query the last answers, one for each set of arguments.
     _known: dict[tuple[str, Callable[..., Any]], deque[Answer]] = field(default_factory=dict)
 
-    #: How many answers to one query are kept.
-    _MOST = 20
-
     def find(self, workspace_id: str, query: Callable[..., Any], asked: tuple[Any, ...], now: Moment) -> Answer | None:
         """Returns the answer that the query would give now, if it was asked with the same arguments."""
         for one in self._known.get((workspace_id, query), ()):
@@ -120,7 +116,10 @@ class Answers:
         if answer.moment.version != self._version:
             self._known.clear()
             self._version = answer.moment.version
-        self._known.setdefault((workspace_id, query), deque(maxlen=self._MOST)).append(answer)
+        kept = self._known.setdefault((workspace_id, query), deque(maxlen=MOST_KEPT))
+        while kept and not kept[0].moment.still_holds(answer.moment):
+            kept.popleft()
+        kept.append(answer)
 
 
 class SharedReads:

@@ -19,6 +19,8 @@ from engine.flow.called_flows import (
     pinned_version,
 )
 from engine.flow.document import Document, Node, load_document
+from engine.flow.person_questions import asks_person
+from engine.nodes import CATALOG
 from engine.run.steps import INNER
 from storage.flows import find_flow, find_version
 
@@ -37,6 +39,12 @@ def read_library(session: Session, workspace_id: str, document: Document) -> dic
         looked_up.update(more)
         todo += more
     return library
+
+
+def asks_person_anywhere(session: Session, workspace_id: str, document: Document) -> bool:
+    """True when a step of the flow, or of a flow that it calls, asks a person."""
+    called = [callee.document for callee in read_library(session, workspace_id, document).values()]
+    return any(asks_person(one, CATALOG) for one in (document, *called))
 
 
 def find_callee(session: Session, workspace_id: str, flow_id: str) -> Callee | None:

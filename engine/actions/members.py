@@ -27,7 +27,7 @@ from engine.actions.sign_in_limits import (
 from engine.core.errors import Conflict, FieldError, Invalid, LinkNotValid, NotFound, SignInFailed
 from engine.core.roles import Role
 from storage.audit import add_entry
-from storage.database import Database, now
+from storage.database import Database
 from storage.links import void_links
 from storage.members import find_account, find_user, has_owner, hold_account, insert_account
 from storage.second_factors import has_second_factor
@@ -182,9 +182,10 @@ def change_name(session: Session, principal: Principal, name: str) -> None:
         add_entry(session, principal, "change name", user.id, f"{was} is now {user.name}")
 
 
-def note_jobs_seen(session: Session, principal: Principal) -> None:
-    """Stores that the person has opened Jobs: runs that failed before are no news to them any more."""
-    hold_account(session, principal.workspace_id, principal.actor).jobs_seen_at = now(session)
+def note_jobs_seen(session: Session, principal: Principal, until: int) -> None:
+    """Stores that the person has seen the runs that failed until this time: they are no news to them."""
+    account = hold_account(session, principal.workspace_id, principal.actor)
+    account.jobs_seen_at = max(account.jobs_seen_at or account.created_at, until)
 
 
 def ensure_owner(session: Session, workspace_id: str, email: str, password_hash: str) -> bool:

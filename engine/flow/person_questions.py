@@ -8,7 +8,7 @@ from engine.flow.validation import without_parked
 
 
 def asks_person(document: Document, catalog: Catalog) -> bool:
-    """True when a step of the flow itself asks a person; a flow that it calls may ask, too."""
+    """True when a step of the flow itself asks a person; `asks_person_anywhere` looks into the flows that it calls, too."""
     return any(_asks(node, catalog) for node in without_parked(document).nodes)
 
 

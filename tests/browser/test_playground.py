@@ -145,13 +145,52 @@ def test_a_wrong_input_is_named_at_its_field(playground: Page) -> None:
     expect(run).to_contain_text("missing")
 
 
-def test_a_message_covers_nothing_of_the_run(playground: Page) -> None:
+def test_a_message_covers_nothing_of_the_run_and_no_name_of_a_step(playground: Page) -> None:
+    playground.get_by_test_id("node-text_template").click()
+    expect(inspector(playground)).to_be_visible()
     playground.get_by_role("button", name="Save", exact=True).click()
-    message = playground.locator(".fp-toast").filter(has_text="Saved as version")
-    expect(message).to_be_visible()
-    shown, run = message.bounding_box(), playground.get_by_role("region", name="Run", exact=True).bounding_box()
-    assert shown and run
-    assert shown["y"] + shown["height"] <= run["y"]
+    messages, canvas = playground.locator(".fp-toasts"), playground.locator(".fp-stage")
+    expect(messages).to_contain_text("Saved as version")
+    for width in (1440, 1024, 768):
+        playground.set_viewport_size({"width": width, "height": 800})
+        shown, around = messages.bounding_box(), canvas.bounding_box()
+        assert shown and around
+        assert around["x"] <= shown["x"] and shown["x"] + shown["width"] <= around["x"] + around["width"], width
+        assert around["y"] <= shown["y"] and shown["y"] + shown["height"] <= around["y"] + around["height"], width
+        beside = shown["x"] - around["x"], around["x"] + around["width"] - shown["x"] - shown["width"]
+        assert abs(beside[0] - beside[1]) < 2, "it stands in the middle"
+
+    playground.set_viewport_size({"width": 390, "height": 844})
+    inspector(playground).get_by_role("button", name="Close").click()
+    run = playground.get_by_role("region", name="Run", exact=True)
+    playground.get_by_role("button", name="Save", exact=True).click()
+    expect(messages).to_contain_text("Saved as version")
+    run.evaluate("(panel) => panel.scrollIntoView()")
+    shown, panel = messages.bounding_box(), run.bounding_box()
+    assert shown and panel and shown["y"] + shown["height"] <= panel["y"]
+
+
+def test_a_larger_run_panel_stays_so_while_a_person_is_asked(page: Page, terminal: Terminal) -> None:
+    asks = {"id": "approval", "type": "approval", "label": "Approval", "inputs": {"title": "Send it?"}}
+    edges = [*FLOW["edges"], {"id": "e2", "source": "text_template", "target": "approval"}]
+    page.goto(f"/playground/{terminal.made({**FLOW, 'nodes': [*FLOW['nodes'], asks], 'edges': edges})}")
+    page.locator("[data-loaded=true]").wait_for()
+    run = page.get_by_role("region", name="Run", exact=True)
+    larger = run.get_by_role("button", name="Larger Run panel")
+
+    def height() -> float:
+        return run.evaluate("(panel) => panel.getBoundingClientRect().height")
+
+    first = height()
+    larger.click()
+    large = height()
+    run.get_by_role("button", name="Run", exact=True).click()
+    expect(run.get_by_role("button", name="Approve")).to_be_visible()
+    assert height() == large
+    larger.click()
+    assert first < height() < large, "the question has room"
+    larger.click()
+    assert height() == large
 
 
 def test_on_a_phone_the_flow_is_a_list_of_steps_to_edit_and_run(playground: Page) -> None:

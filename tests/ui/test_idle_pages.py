@@ -59,6 +59,19 @@ def test_the_pages_of_a_workspace_share_an_answer_until_something_is_committed()
     assert answers.find("ours", len, ("a",), later) is None  # answers of earlier commits are not kept
 
 
+def test_each_of_many_people_gets_the_answer_that_is_theirs_and_old_ones_are_dropped() -> None:
+    answers, then = Answers(), Moment(5, 1_000_000)
+    for person in range(100):
+        answers.note("ours", len, Answer((person,), Moment(5, then.at + person), person))
+    later = Moment(5, then.at + 5_000)
+    found = [answers.find("ours", len, (person,), later) for person in range(100)]
+    assert [one.value for one in found if one is not None] == list(range(100))
+
+    end = Moment(5, then.at + SAME_SECONDS * 1_000 + 98)
+    answers.note("ours", len, Answer(("new",), end, 1))
+    assert [[one.asked for one in kept] for kept in answers._known.values()] == [[(99,), ("new",)]]
+
+
 def test_with_postgresql_no_answer_is_shared() -> None:
     answers, then = Answers(), Moment(None, 1_000_000)
     answers.note("ours", len, Answer((), then, 1))

@@ -280,11 +280,13 @@ def _draw_parts(change: NodeChange, parts: Sequence[ChangedSetting], old: Docume
 
 def _draw_text(parts: Sequence[TextPart]) -> None:
     with ui.element("span").classes("fp-in-text-change"):
-        for part in parts:
+        for before, part in zip([None, *parts], parts, strict=False):
             match part.kind:
                 case "kept":
                     words(part.text)
                 case "was":
                     words(part.text, "fp-was", tag="del")
                 case "is":
+                    if before is not None and before.kind == "was":
+                        words(f" {_('to')} ", "fp-hide")
                     words(part.text, "fp-is", tag="ins")

@@ -10,6 +10,7 @@ from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 
+from engine.actions.called_flows import asks_person_anywhere
 from engine.actions.deployments import endpoint_path
 from engine.actions.keys import TRY_LABEL, find_try_key
 from engine.actions.samples import example_payload
@@ -46,7 +47,7 @@ class ApiTabContents(Struct, frozen=True):
     """The data of the tab: the document that callers reach (or would reach), and the keys that may call it.
 
     `other_keys`: how many keys may call other flows only. `ended`: whether a key for it was revoked or has expired.
-    `calls`: key id -> calls of this flow in the last 30 days.
+    `asks`: whether a run may wait for a person. `calls`: key id -> calls of this flow in the last 30 days.
     """
 
     flow: FlowRow
@@ -59,6 +60,7 @@ class ApiTabContents(Struct, frozen=True):
     limits: Limits
     ended: bool
     calls: Mapping[str, int]
+    asks: bool
 
 
 def load_api_tab(session: Session, workspace_id: str, flow: FlowRow, at: int) -> ApiTabContents:
@@ -84,7 +86,10 @@ def load_api_tab(session: Session, workspace_id: str, flow: FlowRow, at: int) ->
     changes = _changes(session, workspace_id, flow, document)
     made_up = load_made_up(session, workspace_id, flow.id, document)
     limits = get_limits(session, workspace_id)
-    return ApiTabContents(flow, document, tuple(keys), len(others), changes, payload, made_up, limits, ended, calls)
+    asks = asks_person_anywhere(session, workspace_id, document)
+    return ApiTabContents(
+        flow, document, tuple(keys), len(others), changes, payload, made_up, limits, ended, calls, asks
+    )
 
 
 def _changes(session: Session, workspace_id: str, flow: FlowRow, live: Document) -> str:
@@ -145,7 +150,10 @@ class ApiTab:
                 self._draw_keys()
                 if self.try_first:  # below the keys: each call makes it longer
                     FirstCalls(self.page_session, flow)
-                HandOver(self.page_session, flow, self.seen.document, self.base, self._endpoint(), self._labels)
+                seen = self.seen
+                HandOver(
+                    self.page_session, flow, seen.document, self.base, self._endpoint(), self._labels, asks=seen.asks
+                )
                 self._draw_docs()
 
     def _draw_try(self, flow: FlowRow) -> None:
@@ -158,6 +166,7 @@ class ApiTab:
             self.seen.payload,
             host,
             made_up=self.seen.made_up,
+            asks=self.seen.asks,
         )
 
     def _endpoint(self) -> str:

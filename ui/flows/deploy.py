@@ -10,10 +10,8 @@ from engine.actions.deployments import Deployed
 from engine.actions.flows import UNTITLED, change_flow_settings
 from engine.core.errors import VersionConflict
 from engine.flow.flow_warnings import FlowWarning
-from engine.flow.person_questions import asks_person
 from engine.flow.times_asked import times_of_flow
 from engine.flow.version_comparison import draft_changes
-from engine.nodes import CATALOG
 from storage.flows import FlowRow, get_flow
 from storage.schedules import count_schedules
 from ui.flows.api_tab import ApiTab
@@ -194,9 +192,7 @@ class DeployDialog:
     def _options(self) -> None:
         self._step(2)
         with self.body:
-            self.options = DeployOptions(
-                self.page_session, self.checks.flow, self.allowed, asks=asks_person(self.checks.document, CATALOG)
-            )
+            self.options = DeployOptions(self.page_session, self.checks.flow, self.allowed, asks=self.checks.asks)
         with self.acts:
             button(_("Back"), self._check, kind="quiet")
             self.go = button(self.verb, self._deploy, icon="rocket_launch", kind="main")

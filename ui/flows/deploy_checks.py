@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 from sqlalchemy.orm import Session
 
-from engine.actions.called_flows import calls_older_versions
+from engine.actions.called_flows import asks_person_anywhere, calls_older_versions
 from engine.actions.datasets import known_datasets
 from engine.actions.deployments import problems_before_deploy, warnings_before_deploy
 from engine.actions.keys import find_try_key
@@ -59,6 +59,8 @@ class Checks(Struct, frozen=True):
     saves: tuple[str, ...]
     #: What was checked.
     document: Document
+    #: Whether a run may wait for a person.
+    asks: bool
 
     @property
     def heading(self) -> tuple[str, str]:
@@ -114,7 +116,8 @@ def look_before_deploy(
     labels = {node.id: node.name for node in document.nodes}
     made_up = load_made_up(session, workspace_id, flow_id, document)
     practice = load_practice(session, workspace_id, flow_id, document)
-    return Checks(flow, number, problems, changes, labels, warnings, made_up, differ, practice, saves, document)
+    asks = asks_person_anywhere(session, workspace_id, document)
+    return Checks(flow, number, problems, changes, labels, warnings, made_up, differ, practice, saves, document, asks)
 
 
 def _tables(session: Session, workspace_id: str, document: Document) -> tuple[str, ...]:

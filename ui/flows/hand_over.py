@@ -12,7 +12,6 @@ from nicegui import ui
 from engine.code_samples import YOUR_KEY, files_to_send, one_call_examples
 from engine.flow.contract import input_fields, result_schema, shown_payload
 from engine.flow.document import Document
-from engine.flow.person_questions import asks_person
 from engine.flow.times_asked import without_times
 from engine.nodes import CATALOG
 from storage.flows import FlowRow
@@ -40,10 +39,12 @@ class HandOver:
         base: str,
         endpoint: str,
         keys: Callable[[], Sequence[str]],
+        *,
+        asks: bool,
     ) -> None:
         self.page_session = page_session
         self.base = base
-        self.text = lambda: hand_over_text(flow, document, base, endpoint, keys())
+        self.text = lambda: hand_over_text(flow, document, base, endpoint, keys(), asks=asks)
         with card(_("For a colleague who programs")), ui.element("div").classes("fp-col"):
             said = _("One text with all they need: the address, how to call it, and how to get a key. No key is in it.")
             words(said, "fp-s13 fp-t2", tag="div")
@@ -71,8 +72,13 @@ class HandOver:
         await answer_of(dialog)
 
 
-def hand_over_text(flow: FlowRow, document: Document, base: str, endpoint: str, keys: Sequence[str] = ()) -> str:
-    """Returns the text: with the flow's own sample as input, never that of a run, which may be private."""
+def hand_over_text(
+    flow: FlowRow, document: Document, base: str, endpoint: str, keys: Sequence[str] = (), *, asks: bool
+) -> str:
+    """Returns the text: with the flow's own sample as input, never that of a run, which may be private.
+
+    `asks`: whether a run may wait for a person.
+    """
     fields = input_fields(document)
     sample = files_to_send(fields, shown_payload(document)[0])
     returned = result_schema(document, CATALOG).get("properties", {})
@@ -90,7 +96,7 @@ def hand_over_text(flow: FlowRow, document: Document, base: str, endpoint: str, 
             "A run may wait for a person, for days if it must. The call is then answered with the job: ask for it again until "
             "its `status` is `completed`, `failed` or `cancelled`, or let a webhook tell you. The page below says how."
         )
-        if asks_person(document, CATALOG)
+        if asks
         else "",
         _(
             "All about it (fields, errors, code in several languages):\n{docs}\n"

@@ -20,12 +20,9 @@ from engine.actions.keys import TRY_LABEL, NewKey, try_key
 from engine.core.environments import Environment
 from engine.core.errors import Refusal
 from engine.core.ids import JobId
-from engine.flow.called_flows import called_ids
 from engine.flow.contract import input_fields, made_up_names, payload_schema
 from engine.flow.document import Document
 from engine.flow.node_context import Json
-from engine.flow.person_questions import asks_person
-from engine.nodes import CATALOG
 from storage.jobs import find_job
 from storage.keys import list_keys
 from storage.questions import list_questions_of_job
@@ -139,7 +136,8 @@ class TryItNow:
     """The card with the form, the result in plain words and both responses as code.
 
     The last result stays until a new one is there; it is marked while the form holds another input. What a call asks a
-    person can be answered in the card, and the next call can be sent while it waits.
+    person can be answered in the card, and the next call can be sent while it waits. `asks`: whether a run may wait for a
+    person.
     """
 
     def __init__(
@@ -152,6 +150,7 @@ class TryItNow:
         host: str,
         *,
         made_up: MadeUp,
+        asks: bool,
     ) -> None:
         self.page_session = page_session
         self.keys = keys
@@ -166,8 +165,7 @@ class TryItNow:
         self._sent = 0
         self._old_said = ""
         self._asking: list[str] = []
-        may_ask = asks_person(document, CATALOG) or called_ids(document)  # a called flow may, too
-        self._poll_seconds = ASKING_SECONDS if may_ask else WAIT_SECONDS
+        self._poll_seconds = ASKING_SECONDS if asks else WAIT_SECONDS
         specs = specs_of_schema(payload_schema(input_fields(document)))
         specs = tell_made_up(specs, made_up_names(document, payload))
         with card(_("Try it now")) as box:

@@ -104,7 +104,6 @@ def register(app: App) -> None:
         jobs = await page_session.query(load_jobs, narrowed.filters(now, zone), narrowed.cursor)
         calls = await page_session.query(load_refused, view.filters(now, zone))
         quota = await quota_note(page_session)
-        await page_session.see_jobs()
         with opened(page_session, _("Jobs"), active="jobs") as page:
             quota.draw()
             tabs = tab_bar({"all": _("All jobs"), "refused": _refused_word(calls.count, times.reader)}, first)
@@ -162,7 +161,10 @@ class JobsList:
             self._draw_filters()
         self.body = ui.element("div").classes("fp-col")
         self._draw()
+        #: When the newest failed run ended that is no news to the person.
+        self._known = 0 if page_session.frame_person.failed else self._newest_told()
         every(LOOK_SECONDS, self.look)
+        every(LOOK_SECONDS, self.see)
 
     def _draw_filters(self) -> None:
         box = ui.input(value=self.narrowed.q, placeholder=_("Job id or error text"))
@@ -241,6 +243,16 @@ class JobsList:
             self.seen = fresh
             self.counted(fresh.refused)
             self._draw()
+
+    async def see(self) -> None:
+        """Notes the failed runs that the person sees. It is not part of `look`, so that the list never waits for it."""
+        newest = self._newest_told()
+        if newest > self._known and self.tabs.value == "all" and self.narrowed.has_all_failed:
+            await self.page_session.see_failed_runs(newest)
+            self._known = newest
+
+    def _newest_told(self) -> int:
+        return max((job.completed_at or 0 for job in self.seen.page.jobs if job.told), default=0)
 
     def _draw(self) -> None:
         page = self.seen.page

@@ -98,9 +98,8 @@ class FramePerson(Struct, frozen=True):
     """The signed-in person as the frame shows them.
 
     `role` is owner, editor or viewer; `plan` is the plan's name (`Pro`); `asked` is the number of open notes to this
-    owner; `waiting` is the number of questions that wait for a person; `failed` is the number of runs that failed since
-    the person last opened Jobs; `owners` names whom to ask for what the role may
-    not do.
+    owner; `waiting` is the number of questions that wait for a person; `failed` is the number of runs that failed and
+    that the person has not seen in Jobs; `owners` names whom to ask for what the role may not do.
     """
 
     name: str
@@ -119,8 +118,8 @@ class FramePerson(Struct, frozen=True):
         return (parts[0][0] + (parts[-1][0] if len(parts) > 1 else "")).upper()
 
 
-#: Where numbers that change stand on each open page: beside which entry, and whether in the narrow navigation.
-_places: WeakKeyDictionary[Client, list[tuple[Area, ui.element, bool]]] = WeakKeyDictionary()
+#: Where numbers that change stand on each open page: the entry, the place in it, and whether in the narrow navigation.
+_places: WeakKeyDictionary[Client, list[tuple[Area, ui.element, ui.element, bool]]] = WeakKeyDictionary()
 #: The largest number that is shown.
 _MOST_SHOWN = 99
 
@@ -293,6 +292,7 @@ def _navigation(
             _tip(_("Search (Ctrl+K)"))
         for area, (word, symbol, path) in AREAS.items():
             with link("", path, "fp-on" if area == active else "") as entry:
+                number = {"waiting": person.waiting, "jobs": person.failed}.get(area)
                 icon(symbol, size=20)
                 if rail:
                     entry.props["aria-label"] = word
@@ -301,10 +301,11 @@ def _navigation(
                     words(word)
                 if area == "settings" and person.asked:
                     _count(person.asked, plural(person.asked, _("note to you"), _("notes to you")), rail=rail)
-                if area in ("waiting", "jobs"):
+                if number is not None:
                     with ui.element("span").classes("fp-count-place") as place:
-                        _number(area, person.waiting if area == "waiting" else person.failed, rail=rail)
-                    _places.setdefault(ui.context.client, []).append((area, place, rail))
+                        _number(area, number, rail=rail)
+                    entry.props["href"] = _path(area, number)
+                    _places.setdefault(ui.context.client, []).append((area, entry, place, rail))
             if area == active:
                 entry.props("aria-current=page")
         words("", "fp-sp")
@@ -318,16 +319,23 @@ def show_waiting(number: int) -> None:
 
 
 def show_failed(number: int) -> None:
-    """Changes how many runs failed since the person last opened Jobs, beside the entry Jobs."""
+    """Changes how many runs failed that the person has not seen, beside the entry Jobs, which leads to them."""
     _show_number("jobs", number)
 
 
 def _show_number(area: Area, number: int) -> None:
-    for one, place, rail in _places.get(ui.context.client, ()):
+    for one, entry, place, rail in _places.get(ui.context.client, ()):
         if one == area and not place.is_deleted:
+            entry.props["href"] = _path(area, number)
             place.clear()
             with place:
                 _number(area, number, rail=rail)
+
+
+def _path(area: Area, number: int) -> str:
+    """Where an entry with this number beside it leads."""
+    path = AREAS[area][2]
+    return f"{path}?status=failed" if area == "jobs" and number else path
 
 
 def _number(area: Area, number: int, *, rail: bool) -> None:

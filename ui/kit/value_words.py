@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any, Literal
@@ -21,11 +22,15 @@ _NAMES = ("name", "id", "title")
 _DEEPEST = 12
 #: A text of this many words is short: it is shown as a whole.
 _FEW_WORDS = 8
-#: Words and blanks between the first and the last difference of two texts that are compared one by one.
-_MOST_COMPARED = 2_000
+#: Steps that a comparison of two texts takes at most: with this many it takes less than a tenth of a second.
+_MOST_COMPARED = 3_000_000
 #: Differences that are shown of one text.
 _MOST_SHOWN = 15
 _WORDS = re.compile(r"\S+|\s+")
+#: Words with the blanks behind them: blanks by themselves are alike everywhere, and would pair what does not belong.
+_WITH_BLANKS = re.compile(r"\S+\s*|\s+")
+#: What is compared in place of words where these are too many.
+_SENTENCES = re.compile(r".+?(?:[.!?]\s+|\n\s*|\Z)", re.DOTALL)
 
 
 class Changed(Struct, frozen=True):
@@ -175,23 +180,28 @@ def _cut(text: str, begin: int, end: int, longest: int) -> str:
 def changed_words(before: str, after: str, longest: int) -> list[TextPart]:
     """Returns the words that differ between two texts, with what is around them, in parts of at most this length.
 
-    Empty for short texts, for those that have less than half in common, and where very many words differ.
+    Empty for short texts, for those that have less than half in common, and for very long ones that differ everywhere.
     """
     old, new = _WORDS.findall(before), _WORDS.findall(after)
     if min(len(old), len(new)) < 2 * _FEW_WORDS:
         return []
-    begin = _same_words(old, new)
-    end = _same_words(old[begin:][::-1], new[begin:][::-1])
-    was, now = old[begin : len(old) - end], new[begin : len(new) - end]
-    if max(len(was), len(now)) > _MOST_COMPARED:
+    begin, end = _same_ends(old, new)
+    middles = "".join(old[begin : len(old) - end]), "".join(new[begin : len(new) - end])
+    paired = next(filter(None, (_paired(*map(unit.findall, middles)) for unit in (_WITH_BLANKS, _SENTENCES))), None)
+    if paired is None:
         return []
-    parts = [TextPart("kept", "".join(old[:begin]))]
-    for _tag, a, b, c, d in SequenceMatcher(str.isspace, was, now).get_opcodes():
-        if was[a:b] == now[c:d]:
-            parts.append(TextPart("kept", "".join(was[a:b])))
-        else:
-            parts += [TextPart("was", "".join(was[a:b])), TextPart("is", "".join(now[c:d]))]
-    parts.append(TextPart("kept", "".join(old[len(old) - end :])))
+    parts: list[TextPart] = []
+    kept = "".join(old[:begin])
+    for texts in paired:
+        one, other = map(_WORDS.findall, texts)
+        first, last = _same_ends(one, other)
+        was, now = one[first : len(one) - last], other[first : len(other) - last]
+        kept += "".join(one[:first])
+        if was or now:
+            parts += [TextPart("kept", kept), TextPart("was", "".join(was)), TextPart("is", "".join(now))]
+            kept = ""
+        kept += "".join(one[len(one) - last :])
+    parts.append(TextPart("kept", kept + "".join(old[len(old) - end :])))
     if 2 * sum(len(part.text) for part in parts if part.kind == "kept") < max(len(before), len(after)):
         return []
     if len(parts) > 3 * _MOST_SHOWN + 1:  # each has what is kept before it, what was and what is
@@ -204,6 +214,21 @@ def changed_words(before: str, after: str, longest: int) -> list[TextPart]:
         for at, part in enumerate(parts)
     ]
     return [part for part in shown if part.text]
+
+
+def _paired(was: Sequence[str], now: Sequence[str]) -> list[tuple[str, str]] | None:
+    """The parts of two texts that stand for each other, in their order. None when finding them takes too many steps."""
+    often = Counter(now)
+    if (len(was) + sum(often[one] for one in was)) * min(len(was), len(now)) > _MOST_COMPARED:
+        return None
+    found = SequenceMatcher(None, was, now, autojunk=False).get_opcodes()
+    return [("".join(was[a:b]), "".join(now[c:d])) for _tag, a, b, c, d in found]
+
+
+def _same_ends(old: Sequence[str], new: Sequence[str]) -> tuple[int, int]:
+    """How many words are the same at the beginning, and behind these at the end."""
+    begin = _same_words(old, new)
+    return begin, _same_words(old[begin:][::-1], new[begin:][::-1])
 
 
 def _same_words(old: Sequence[str], new: Sequence[str]) -> int:
@@ -223,5 +248,9 @@ def _near(text: str, *, first: bool, last: bool) -> str:
 
 
 def _seen(text: str, longest: int) -> str:
-    """A part that differs; the line breaks of one that has nothing else are signs."""
-    return text.replace("\n", "↵") if text.isspace() else text if len(text) <= longest else f"{text[:longest]}…"
+    """A part that differs; the line breaks at its ends are signs."""
+    rest = text.lstrip()
+    said = rest.rstrip()
+    before, behind = text[: len(text) - len(rest)], rest[len(said) :]
+    said = before.replace("\n", "↵") + said + behind.replace("\n", "↵")
+    return said if len(said) <= longest else f"{said[:longest]}…"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from engine.core.clock import DAY, HOUR, MINUTE
 from engine.flow.after_answer import AfterAnswer
-from storage.questions import QuestionRow, RefusedQuestion
+from storage.questions import QuestionRow
 from ui.kit.text import _, plural
 from ui.kit.times import Times
 
@@ -75,11 +75,12 @@ def now_words(after: AfterAnswer, *, approved: bool) -> str:
     )
 
 
-def refused_words(questions: Sequence[QuestionRow | RefusedQuestion]) -> str:
+def refused_words(questions: Sequence[QuestionRow]) -> str:
     """`Refused by Ada`, for the first question of a job that was refused; "" when none was."""
     refused = next((one for one in questions if one.outcome == "refused"), None)
-    if refused is None:
-        return ""
-    if refused.expired or not refused.answered_by:
-        return NOBODY_ANSWERED
-    return _("Refused by {answered_by}").format(answered_by=refused.answered_by)
+    return "" if refused is None else refuser_words("" if refused.expired else refused.answered_by)
+
+
+def refuser_words(by: str) -> str:
+    """`Refused by Ada`; what is said when nobody answered in time for ""."""
+    return _("Refused by {answered_by}").format(answered_by=by) if by else NOBODY_ANSWERED

@@ -182,6 +182,7 @@ WITHOUT = {
 }
 #: Functions that only read.
 READS = {
+    "called_flows.asks_person_anywhere",
     "called_flows.calls_older_versions",
     "called_flows.find_callee",
     "called_flows.live_pins",

@@ -329,8 +329,13 @@ async def test_a_flow_that_asks_a_person_says_so_where_it_is_deployed_and_passed
         {"id": "e2", "source": "approval", "source_port": "approved", "target": "api_output"},
     ]
     said = "A run may wait for a person, for days if it must."
-    for one, asks in ((None, False), ({"format": 1, "title": "Ask", "nodes": nodes, "edges": edges}, True)):
-        flow_id = site.flow("Ask", file=one)
+    flow_id = ""
+    for name, asks in (("Greeting", False), ("Calls Greeting", False), ("Ask", True), ("Calls Ask", True)):
+        inputs = {"name": "{{ api_input.out.name }}"}
+        call = {"id": "called", "type": "call_flow", "config": {"flow_id": flow_id}, "inputs": inputs}
+        asking = {"format": 1, "title": "Ask", "nodes": nodes, "edges": edges}
+        calling = {**asking, "nodes": [nodes[0], call], "edges": [{**edges[0], "target": "called"}]}
+        flow_id = site.flow(name, file={"Greeting": None, "Ask": asking}.get(name, calling))
         await user.open(f"/flows/{flow_id}")
         press(user, "Deploy API")
         await user.should_see("Next")

@@ -267,7 +267,7 @@ async def test_of_a_long_setting_the_part_that_differs_is_shown(site: Site, user
     said = texts(user)
     at = said.index("old")
     assert said[at - 1].startswith("… Dear friend, ")
-    assert said[at + 1 : at + 3] == ["new", " end"]
+    assert said[at + 1 : at + 4] == [" to ", "new", " end"], "they are apart where they are copied or read aloud"
     assert "Template" in said, "the setting has the name that its form has"
 
 

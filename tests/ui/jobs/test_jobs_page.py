@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import csv
 import io
 import json
+import sqlite3
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -18,6 +21,8 @@ from engine.actions.keys import create_key
 from engine.actions.workspaces import create_workspace
 from engine.core.clock import HOUR, month_of
 from engine.core.ids import FlowId
+from storage.jobs import count_failed_runs
+from storage.members import list_people
 from storage.tables import Usage, Workspace
 from storage.usage import usage_subject
 from tests.ui.arrange import (
@@ -328,7 +333,7 @@ async def test_a_completed_job_says_how_many_steps_failed_and_is_found_by_that(s
     assert (row["job_id"], row["status"], row["steps_failed"]) == (lost, "completed", "1")
 
 
-async def test_runs_that_failed_are_marked_until_the_person_opens_jobs(
+async def test_runs_that_failed_are_marked_until_the_person_sees_them(
     site: Site, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ui.page_session.WATCH_SECONDS", 0.5)
@@ -343,14 +348,57 @@ async def test_runs_that_failed_are_marked_until_the_person_opens_jobs(
     await until(lambda: marked(user) == ["2, 2 runs failed since you last looked"])
 
     site.clock.offset += 1000
+    assert "/jobs?status=failed" in hrefs(user)
     await user.open("/jobs")
-    assert marked(user) == []
+    await until(lambda: marked(user) == [])
+    assert "/jobs?status=failed" not in hrefs(user)
     await user.open("/flows")
     assert marked(user) == []
     site.clock.offset += 1000
     ended(site, flow_id, "failed")
     await user.open("/flows")
     assert marked(user) == ["1, 1 run failed since you last looked"]
+
+
+async def test_the_mark_stays_while_the_failed_run_is_not_shown(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    ended(site, flow_id, "failed")
+    for _at in range(30):
+        site.clock.offset += 1000
+        ended(site, flow_id, "failed", "dev")
+    for query in ("?status=completed", "?environment=test", "?tab=refused", f"?flow={flow_id}", "", "?status=failed"):
+        await user.open(f"/jobs{query}")
+        await asyncio.sleep(1.5)  # the page looks each second
+        assert marked(user) == ["1, 1 run failed since you last looked"], query
+    press(user, "Older jobs")
+    await until(lambda: marked(user) == [])
+
+
+async def test_a_run_that_fails_while_the_list_is_open_is_seen_there(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    await user.open("/jobs")
+    await user.should_see("No jobs yet")
+    site.clock.offset += 1000
+    job_id = ended(site, flow_id, "failed")
+    await until(lambda: _rows(user) == [f"/jobs/{job_id}"])
+    ada = site.database.read_now(list_people, site.workspace_id)[0].id
+    await until(lambda: site.database.read_now(count_failed_runs, site.workspace_id, ada) == 0)
+    await user.open("/flows")
+    assert marked(user) == []
+
+
+async def test_jobs_are_shown_while_the_database_takes_no_writes(site: Site, user: User) -> None:
+    """That the person has seen them is stored when it takes writes again."""
+    ended(site, site.flow("Greeting", live=True), "failed")
+    with contextlib.closing(sqlite3.connect(site.database.url.removeprefix("sqlite:///"))) as other:
+        other.isolation_level = None
+        other.execute("begin immediate")
+        await user.open("/jobs")
+        assert "Failed" in page_text(user)
+        await asyncio.sleep(2)
+        assert marked(user) == ["1, 1 run failed since you last looked"]
+        other.execute("rollback")
+    await until(lambda: marked(user) == [])
 
 
 def marked(user: User) -> list[str]:

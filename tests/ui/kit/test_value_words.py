@@ -95,6 +95,44 @@ def test_of_long_texts_the_words_that_differ_are_shown() -> None:
     )
     assert _marked(text, f"{text} Be kind.") == f"{text}[+ Be kind.]"
     assert _marked(text, text.replace(". ", ".\n")) == text.replace(". ", ".[- ][+↵]")
+    assert _marked(text, f"Hello!\n{text}\nBe kind.") == f"[+Hello!↵]{text}[+↵Be kind.]"
+
+
+PROMPT = (
+    "You are an assistant of a hotel. Read the e-mail of the guest and write an answer in the language of the e-mail. "
+    "Thank the guest first, then answer each question of the guest. Keep the answer under 120 words, and end with the "
+    "name of the hotel."
+)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Read the e-mail": ("Read [the] e-mail", "this"), "120 words": ("[120] words", "90")},
+        {"Read the e-mail": ("Read [the] e-mail", "an"), "name of the": ("name of [the]", "our")},
+    ],
+)
+@pytest.mark.parametrize("more", ["", " Never write about prices." * 50])
+def test_words_that_nobody_changed_are_not_marked(changes: dict[str, tuple[str, str]], more: str) -> None:
+    """Words and blanks that come often are no reason to pair other words with each other."""
+    before = PROMPT.replace("Keep", f"{more} Keep")
+    after = before
+    wanted = []
+    for words, (marked, now) in changes.items():
+        old = marked[marked.index("[") + 1 : marked.index("]")]
+        after = after.replace(words, words.replace(old, now))
+        wanted += [("was", old), ("is", now)]
+    assert [(part.kind, part.text) for part in changed_words(before, after, 300) if part.kind != "kept"] == wanted
+
+
+def test_of_very_long_texts_sentences_are_compared() -> None:
+    old = [f"Rule {at} is for the guests of room {at % 9}, at each time of the day." for at in range(300)]
+    new = [f"{line[:-1]} and night." if at in {3, 250} else line for at, line in enumerate(old)]
+    parts = changed_words(" ".join(old), " ".join(new), 300)
+    assert [(part.kind, part.text) for part in parts if part.kind != "kept"] == 2 * [
+        ("was", "day."),
+        ("is", "day and night."),
+    ]
 
 
 def test_between_differences_that_are_far_apart_a_text_is_cut() -> None:
@@ -113,7 +151,8 @@ def test_between_differences_that_are_far_apart_a_text_is_cut() -> None:
         ("Say hello to Ann", "Say hello to Bob"),
         ("one two three four five six seven eight nine", "ten twenty thirty forty fifty sixty seventy eighty nine"),
         ("", "You are a friendly helper of a shop. Answer in one short sentence."),
-        ("a " * 3_000, "b " * 2_000 + "a " * 3_000),
+        ("a b " * 3_000, "a c " * 3_000),
+        ("a. b. " * 3_000, "a. c. " * 3_000),
     ],
 )
 def test_short_and_quite_different_texts_are_shown_one_after_the_other(before: str, after: str) -> None:

@@ -13,7 +13,7 @@ from nicegui.testing.user_interaction import UserInteraction
 from sqlalchemy.orm import Session
 
 from engine.flow.contract import samples_of
-from engine.flow.edits import Op
+from engine.flow.edits import Op, update_node
 from engine.nodes.model_answers import SAME_TEXTS
 from storage.events import add_events
 from storage.job_changes import claim_job
@@ -23,8 +23,9 @@ from storage.steps import list_steps
 from storage.tables import Job
 from tests.logical_time import pass_time
 from tests.stored import failing
-from tests.ui.arrange import buttons, choose, draft, page_text, press, until
+from tests.ui.arrange import buttons, choose, draft, page_text, press, texts, until
 from tests.ui.conftest import Site
+from tests.ui.playground.inspector.test_inspector import change
 from tests.ui.playground.runs import Did, playground_run, working
 
 FIELDS = [
@@ -256,6 +257,21 @@ async def test_enter_in_the_only_field_runs(site: Site, user: User, flow_id: str
     await user.should_see("An example fills it in at first: put in your own.")
     press_enter(user)
     await until(lambda: len(jobs(site)) == 1)
+
+
+async def test_a_box_in_which_somebody_types_stays_when_another_adds_a_field(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", saved=False)
+    await opened(user, flow_id)
+    box = field(user, "name")
+    box.value = "Gra"
+    node = draft(site, flow_id).node("api_input")
+    assert node is not None
+    more = [*node.config["fields"], {"name": "more", "type": "string", "required": True}]
+    change(user, 1, "undo", [update_node(node, config={**node.config, "fields": more})])
+    await until(lambda: "more" in texts(user))
+    assert (field(user, "name"), box.value, box.is_deleted) == (box, "Gra", False)
+    said = page_text(user)
+    assert said.count("An example fills it in at first") == 2, "the new field says it, too"
 
 
 def press_enter(user: User) -> None:

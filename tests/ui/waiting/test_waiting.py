@@ -22,13 +22,21 @@ from engine.secrets.question_links import question_link_path
 from storage.files import FileRow
 from storage.job_changes import Lease, claim_job
 from storage.jobs import find_job
-from storage.questions import QuestionRow, close_question, find_question
+from storage.questions import (
+    QuestionRow,
+    close_question,
+    find_question,
+    list_questions_of_job,
+    list_refusers,
+    list_refusers_of_batch,
+)
 from storage.tables import Job
+from storage.tables_questions import Question
 from tests.factories import asks_person
 from tests.logical_time import pass_time
 from tests.ui.arrange import FAILED, accepted, buttons, page_text, press, until
 from tests.ui.conftest import Site
-from ui.parts.answer_words import refused_words
+from ui.parts.answer_words import refused_words, refuser_words
 from ui.parts.question_cards import first_values
 
 PNG = base64.b64decode(
@@ -280,6 +288,29 @@ async def test_the_list_of_jobs_says_that_a_person_refused(site: Site, user: Use
     flow_id = refused.flow_id
     await user.open(f"/flows/{flow_id}?tab=jobs")
     await until(lambda: "Refused by a person" in page_text(user))
+
+
+def test_of_two_refusals_of_a_run_the_first_is_told_everywhere(site: Site) -> None:
+    first = waiting(site)
+    job_id = first.job_id
+
+    def later(session: Session) -> None:
+        row = session.get_one(Question, first.id)
+        columns = {one.name: getattr(row, one.name) for one in Question.__table__.columns}
+        another = {"id": "question_2", "key": "2", "asked_at": row.asked_at + 1, "answered_by": "Zoe"}
+        session.add(Question(**columns | another | {"outcome": "refused", "closed_at": row.asked_at + 2}))
+        session.get_one(Job, job_id).batch_id = "batch_1"
+
+    site.database.write_now(later)
+    site.database.write_now(close_question, first.id, "refused", expired=True)
+
+    job = site.database.read_now(find_job, site.workspace_id, job_id)
+    assert job is not None
+    assert site.database.read_now(list_refusers, site.workspace_id, [job]) == {job_id: ""}
+    assert site.database.read_now(list_refusers_of_batch, site.workspace_id, "batch_1") == {job_id: ""}
+    of_job = site.database.read_now(list_questions_of_job, site.workspace_id, job_id)
+    assert [one.answered_by for one in of_job] == ["", "Zoe"]
+    assert refused_words(of_job) == refuser_words("") == "Refused: nobody answered in time"
 
 
 def jobs_in(user: User) -> set[str]:

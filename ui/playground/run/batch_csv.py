@@ -23,7 +23,7 @@ from engine.table_files.writing import MARK, csv_line
 from storage.batches import BatchRun, PlaygroundBatchRow, find_playground_batch, list_batch_runs
 from storage.jobs import find_value
 from storage.playground_batches import list_rows_outside_jobs
-from storage.questions import list_refused_questions
+from storage.questions import list_refusers_of_batch
 from storage.sessions import find_signed_in
 from ui.access_guard import stranger_answer
 from ui.file_download import Recipient, csv_named, sent_file
@@ -31,7 +31,7 @@ from ui.kit.parts import STATES
 from ui.kit.text import _
 from ui.page_session import COOKIE, App
 from ui.page_shell import nothing_here
-from ui.parts.answer_words import refused_words
+from ui.parts.answer_words import refuser_words
 from ui.parts.job_words import job_state
 
 PATH = "/playground/batches/{batch_id}/results.csv"
@@ -76,10 +76,8 @@ async def _lines(recipient: Recipient, batch_id: str) -> AsyncIterator[str]:
     outside = {row.row: row for row in listed if row.state != "again"}
     runs = [run for run in runs if run.row not in outside]
     inputs, results, titles = await _names(recipient, runs)
-    refused = {
-        one.job_id: refused_words([one])
-        for one in await recipient.read(list_refused_questions, recipient.workspace_id, batch_id)
-    }
+    refusers = await recipient.read(list_refusers_of_batch, recipient.workspace_id, batch_id)
+    refused = {job_id: refuser_words(by) for job_id, by in refusers.items()}
     left_out = () if titles or outside else (FACTS.index(TITLE),)
 
     def facts(values: Sequence[Any]) -> list[Any]:

@@ -70,6 +70,9 @@ class InputForm:
         #: What the person chose, and what is shown.
         self.wants_json = self.as_json = False
         self.fields: Sequence[dict[str, Any]] = ()
+        #: The fields as the form shows them, and those of which it says that an example fills them in.
+        self._drawn: Sequence[dict[str, Any]] = ()
+        self._made_up: frozenset[str] = frozenset()
         self.samples: Sequence[Sample] = ()
         self.chosen: int | None = None
         self.form: Form | None = None
@@ -211,7 +214,12 @@ class InputForm:
                 words(_("This flow takes no input yet. Add an API Input and define its fields."), "fp-t2", tag="p")
 
     def _specs(self) -> tuple[FieldSpec, ...]:
+        """The fields. One that is drawn keeps what it says of its example: else its box is drawn anew while somebody types."""
         made_up = made_up_names(self.draft.document, self.payload)
+        if self.form is not None and self.touched:
+            stay = {field.get("name") for field in self.fields if field in self._drawn}
+            made_up = (made_up - stay) | (self._made_up & stay)
+        self._drawn, self._made_up = self.fields, made_up
         return tell_made_up(specs_of_schema(payload_schema(self.fields)), made_up)
 
     def _is_large(self) -> bool:
