@@ -102,10 +102,13 @@ class Bodies:
         received, for example a workspace. Raises UnsupportedMediaType, TooLarge, TooManyConnections, RequestTimeout,
         RateLimited, InvalidJson, PayloadInvalid, ParameterInvalid and ClientDisconnect.
         """
-        content_type = single_header(request, "Content-Type")
-        if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
-            check_media_type(content_type, request.headers.get("content-encoding"))
+        content_type, encoding = single_header(request, "Content-Type"), request.headers.get("content-encoding")
+        announced = request.headers.get("content-length", "0") != "0"
+        if announced:
+            check_media_type(content_type, encoding)
         async with self.received(request, owner) as body:
+            if body.data and not announced:  # a chunked body is known to be empty only at its end
+                check_media_type(content_type, encoding)
             if not body.data.strip():
                 return Weighed({}, sys.getsizeof({}))
             return await body.read(parse or weighed_object)

@@ -357,7 +357,7 @@ Limit = Annotated[
     _as(type="integer", minimum=1, maximum=MAX_PAGE, default=50),
     Query(description="How many."),
 ]
-Cursor = Annotated[str | None, _as(type="string"), Query(description="`next_cursor` of the page before.")]
+Cursor = Annotated[str | None, _as(type="string", minLength=1), Query(description="`next_cursor` of the page before.")]
 AfterItem = Annotated[
     int | None,
     BeforeValidator(partial(whole_number, "after", 0, MAX_ITEMS - 1)),

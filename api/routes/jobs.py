@@ -19,6 +19,7 @@ from engine.core.errors import Expired, JobNotCancellable, JobNotEnded, NotFound
 from engine.jobs.job_views import job_view
 from engine.jobs.server.erasing import WAIT_SECONDS, finish_erasing_soon
 from engine.jobs.submit.accept import Caller
+from engine.jobs.transitions import require_cancelled
 from storage.cursors import cursor_after
 from storage.job_results import LIST_CAP, result_sizes, result_texts
 from storage.jobs import (
@@ -124,12 +125,13 @@ while `next_cursor` is not null.
 async def cancel_job(caller: ByKey, context: FromApp, request: Request, job_id: JobId) -> Response:
     """A queued job ends at once. A job at work is stopped: the call waits up to 3 seconds and answers with the job \
 as it then is. Again is no error: a job that is being cancelled, or was, answers 200. One that is `completed` or \
-`failed` is 409 `job_not_cancellable`.
+`failed`, or ends so before it could be stopped, is 409 `job_not_cancellable`.
     """
     job = await context.database.write(cancel, caller, job_id)
     if not job.ended:
         caller = await context.until_ended(caller, job_id, CANCEL_WAIT_SECONDS)
-    answer, _ = await job_answer(context, request, caller, job_id)
+    answer, job = await job_answer(context, request, caller, job_id)
+    require_cancelled(job.status)  # its work may have ended meanwhile
     return answer
 
 

@@ -49,12 +49,13 @@ def upload(session: Session, caller: Caller, incoming: Incoming, idempotency_key
         fingerprint = hashlib.sha256(f"{incoming.draft.sha256}\n{incoming.name}".encode()).hexdigest()
         earlier = find_answer(session, scope)
         if earlier is not None:
-            row = find_file(session, caller.workspace_id, json.loads(earlier.body).get("file_id", ""))
+            row = _find_callers_file(session, caller, json.loads(earlier.body).get("file_id", ""))
             if earlier.fingerprint != fingerprint:
                 raise IdempotencyKeyReused("The file or its name differs from that of the first request")
             if row is None:
                 raise IdempotencyKeyReused(
-                    "The file that it stored was removed meanwhile", remedy="Upload the file with a new key."
+                    "The file that it stored was removed meanwhile, or is one of another API key that yours does not see",
+                    remedy="Upload the file with a new `Idempotency-Key`.",
                 )
             if row.media_type != incoming.media_type:
                 raise IdempotencyKeyReused(
@@ -91,11 +92,14 @@ def upload_by_person(
 
 def get_callers_file(session: Session, caller: Caller, file_id: str) -> FileRow:
     """Returns a file that the caller sees; a query. Raises NotFound."""
-    scope = caller.files_scope
-    if scope is None:
-        found = find_file(session, caller.workspace_id, file_id)
-    else:
-        found = find_visible(session, caller.workspace_id, [file_id], scope, caller.key_id).get(file_id)
+    found = _find_callers_file(session, caller, file_id)
     if found is None:
         raise NotFound(f"No file has the id {file_id[:100]!r}")
     return found
+
+
+def _find_callers_file(session: Session, caller: Caller, file_id: str) -> FileRow | None:
+    scope = caller.files_scope
+    if scope is None:
+        return find_file(session, caller.workspace_id, file_id)
+    return find_visible(session, caller.workspace_id, [file_id], scope, caller.key_id).get(file_id)

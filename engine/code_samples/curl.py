@@ -29,7 +29,7 @@ call() {
       [ $? -lt 126 ] || return 1 # curl could not be started, or was stopped
       code=none
     }
-    asked=$(grep -Ei '^retry-after: *[0-9]+' headers.txt 2>/dev/null | tr -dc 0-9)
+    asked=$(grep -Eio '^retry-after: *[0-9]+' headers.txt 2>/dev/null | tr -dc 0-9)
     case $code in
       2??) return 0 ;;
       none | 502 | 503 | 504) ;;
@@ -132,7 +132,7 @@ def upload(url: str) -> str:
     return f"""\
 {_key_line(YOUR_KEY)}
 
-{_CURL_MUCH} {shell_word(url)} \\
+{_CURL_MUCH} --retry 3 {shell_word(url)} \\
   {_KEY_HEADER} \\
   {_IDEMPOTENCY_HEADER} \\
   -F {shell_word(f"file=@{UPLOADED}")}

@@ -17,7 +17,10 @@ from msgspec import Struct
 MAX_TRACESTATE, MAX_BAGGAGE = 512, 8_192
 MAX_STATES = 32
 
-_PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+#: Version, and what version 00 has; later versions may have more behind it.
+_PARENT = re.compile(
+    r"(?P<version>(?!ff)[0-9a-f]{2})(?P<fields>-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2})(?P<more>-[!-~]*)?"
+)
 _STATE = re.compile(
     r"\A([a-z0-9][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
     r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
@@ -40,8 +43,7 @@ class TraceContext(Struct, frozen=True):
     @classmethod
     def of(cls, values: Callable[[str], Sequence[str]]) -> TraceContext:
         """Reads the headers; `values` returns all values of a header by its lower-case name."""
-        parents = [value.strip() for value in values("traceparent")]
-        parent = parents[0] if len(parents) == 1 and _PARENT.fullmatch(parents[0]) else None
+        parent = _parent(values("traceparent"))
         state = _members(values("tracestate"), _STATE, MAX_TRACESTATE) if parent else None
         if state is not None and state.count(",") >= MAX_STATES:
             state = None
@@ -66,6 +68,14 @@ class TraceContext(Struct, frozen=True):
 NO_TRACE = TraceContext()
 #: The context of the running step, or else of its job; requests that it sends carry these headers.
 CURRENT_TRACE: ContextVar[TraceContext] = ContextVar("trace", default=NO_TRACE)
+
+
+def _parent(values: Sequence[str]) -> str | None:
+    """Returns `traceparent` in version 00, as which later versions are read; None when it is malformed or sent twice."""
+    found = _PARENT.fullmatch(values[0].strip()) if len(values) == 1 else None
+    if found is None or (found["more"] is not None and found["version"] == "00"):
+        return None
+    return f"00{found['fields']}"
 
 
 def _members(values: Sequence[str], member: re.Pattern[str], most: int) -> str | None:

@@ -191,9 +191,15 @@ def cancel_job(session: Session, workspace_id: str, job_id: str, scope: KeyScope
     elif job.status == "processing":
         request_cancel(session, job_id)
         cancel_wanted(session, job_id)
-    elif job.status != "cancelled":
-        raise JobNotCancellable(f"It is {job.status}")
+    else:
+        require_cancelled(job.status)
     return get_job(session, workspace_id, job_id)
+
+
+def require_cancelled(status: str) -> None:
+    """Raises JobNotCancellable for the status of a job that ended without being cancelled."""
+    if status in {"completed", "failed"}:
+        raise JobNotCancellable(f"It is {status}")
 
 
 def cancel_batch(session: Session, workspace_id: str, batch_id: str, scope: KeyScope | None = None) -> BatchRow:

@@ -440,6 +440,18 @@ async def test_a_key_of_an_upload_whose_file_was_removed_says_so(house: House):
     assert again.json()["detail"].startswith("The file that it stored was removed meanwhile")
 
 
+async def test_an_upload_of_another_key_is_not_replayed_to_one_that_does_not_see_it(house: House):
+    limited = house.new_key(flow_ids=[house.new_flow(fields=FIELDS)]).key
+    assert (await upload(house, once="once")).status_code == 201
+
+    refused = await upload(house, once="once", key=limited)
+    own = await upload(house, once="twice", key=limited)
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
+    assert "another API key" in refused.json()["detail"]
+    assert (await house.get(f"/files/{own.json()['file_id']}", limited)).status_code == 200
+
+
 async def test_a_flow_takes_an_uploaded_file(house: House):
     flow_id = house.new_flow(fields=FIELDS)
     file_id = await file_id_of(house)

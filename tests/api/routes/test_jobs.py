@@ -293,6 +293,19 @@ async def test_cancelling_a_job_at_work_waits_for_it_to_stop(house: House):
     assert response.json()["cancel_requested_at"] is None
 
 
+async def test_a_job_that_completes_before_it_is_stopped_is_refused_like_one_that_had_ended(house: House):
+    job_id = await accepted(house)
+    house.database.write_now(claim_job, "boot_other", job_id)
+    asked = asyncio.create_task(house.post(f"/jobs/{job_id}/cancel"))
+    while (await house.get(f"/jobs/{job_id}")).json()["cancel_requested_at"] is None:
+        await asyncio.sleep(0.02)  # the key may ask so often in a second
+    house.end("completed", job_id, "boot_other")
+
+    for response in (await asked, await house.post(f"/jobs/{job_id}/cancel")):
+        assert (response.status_code, response.json()["code"]) == (409, "job_not_cancellable")
+        assert "completed" in response.json()["detail"]
+
+
 async def test_a_job_that_does_not_stop_in_time_is_answered_as_it_is(house: House):
     job_id = await accepted(house)
     house.database.write_now(claim_job, "boot_test", job_id)

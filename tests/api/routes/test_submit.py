@@ -295,6 +295,21 @@ async def test_a_body_that_cannot_be_read_is_refused(
     assert response.headers["content-type"] == "application/problem+json"
 
 
+async def test_a_body_of_unknown_length_is_one_when_bytes_come(house: House):
+    async def chunks(content: bytes) -> AsyncIterator[bytes]:
+        yield content
+
+    def sent(content: bytes):
+        return house.client.post(
+            f"/public/v1/flows/execute/{house.flow_id}",
+            content=chunks(content),
+            headers={"Authorization": f"Bearer {house.key}", "Content-Type": "text/plain"},
+        )
+
+    assert (await sent(b"")).status_code == 400  # as `{}`, in which a field is missing
+    assert (await sent(b"{}")).status_code == 415
+
+
 async def test_a_body_that_grows_beyond_the_limit_without_saying_so_is_refused(house: House):
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(20):

@@ -40,10 +40,16 @@ def test_a_traceparent_alone_is_kept_as_it_is():
     assert TraceContext.loads(PARENT).headers() == {"traceparent": PARENT}
 
 
+@pytest.mark.parametrize("value", ["01" + PARENT[2:], "01" + PARENT[2:] + "-more", "cc" + PARENT[2:] + "-"])
+def test_a_later_version_is_read_as_the_one_that_is_known(value: str):
+    assert read(traceparent=value, tracestate="a=1").headers() == {"traceparent": PARENT, "tracestate": "a=1"}
+
+
 @pytest.mark.parametrize(
     "value",
     [
         "",
+        "01" + PARENT[2:] + "more",
         "ff" + PARENT[2:],
         PARENT.upper(),
         PARENT + "-00",
