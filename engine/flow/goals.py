@@ -29,6 +29,8 @@ MOST_WORDS = 100
 _SAMPLES = "api_input/config/samples"
 _PROMPT = "prompt/inputs/prompt"
 #: Text with these parts would be read as a reference or a template, not as words.
+#: What reading a place raises that a document does not have, or in which something else stands.
+_NOT_THERE = (KeyError, IndexError, TypeError, ValueError)
 _MARKS = ("{{", "}}", "{%", "%}", "{#", "#}")
 
 Kind = Literal["text", "long", "address", "choice", "number", "words", "addresses", "file", "files", "table"]
@@ -133,9 +135,7 @@ def first_answers(goal: Goal, document: Document) -> dict[str, Json]:
         if question.kind in FILES:
             value = [] if question.kind == "files" else None
         elif value is None:
-            value = next(
-                (_get(written, place) for place, put in goal.places.items() if put == f"<{question.name}>"), ""
-            )
+            value = _first_there(written, (place for place, put in goal.places.items() if put == f"<{question.name}>"))
         found[question.name] = value
     return found
 
@@ -153,7 +153,7 @@ def answers_in(goal: Goal, document: Document) -> dict[str, Json]:
     written = document.as_json()
     found: dict[str, Json] = {}
     for place, put in goal.places.items():
-        with suppress(KeyError, IndexError, TypeError):
+        with suppress(*_NOT_THERE):
             for name, value in _taken_from(put, _get(written, place), goal).items():
                 found.setdefault(name, value)
     first = first_answers(goal, document)
@@ -163,7 +163,7 @@ def answers_in(goal: Goal, document: Document) -> dict[str, Json]:
 def read_answer(question: Question, typed: Json) -> Json:
     """Returns the answer as it is filled in. Raises BadAnswer with a sentence for the person."""
     if question.kind == "choice":
-        if typed not in question.choices:
+        if not isinstance(typed, str) or typed not in question.choices:
             raise BadAnswer("Choose one of the answers.")
         return question.choices[typed]
     if question.kind == "number":
@@ -382,6 +382,13 @@ def _fields(names: list[str]) -> Iterator[dict[str, Json]]:
         yield {"name": key, "type": "string", "required": True, "description": name}
 
 
+def _first_there(written: Mapping[str, Any], places: Iterator[str]) -> Json:
+    """What stands in the first of these places; "" when it is not there: documents are changed after they were made."""
+    with suppress(*_NOT_THERE):
+        return next((_get(written, place) for place in places), "")
+    return ""
+
+
 def _get(written: Mapping[str, Any], place: str) -> Json:
     holder, key = _holder(written, place)
     return holder[key]
@@ -393,7 +400,7 @@ def _set(written: Mapping[str, Any], place: str, value: Json) -> None:
 
 
 def _holder(written: Mapping[str, Any], place: str) -> tuple[Any, str | int]:
-    """The list or object that holds a place, and its key in it. Raises KeyError or IndexError when there is none."""
+    """The list or object that holds a place, and its key in it. Raises one of _NOT_THERE when there is none."""
     node_id, *path = place.split("/")
     holder: list[Any] | dict[str, Any] = next(
         (node for node in written["nodes"] if node["id"] == node_id), dict[str, Any]()

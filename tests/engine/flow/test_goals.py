@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
+from pydantic import ValidationError
 
 from engine.core.paths import ASSETS
 from engine.flow.contract import input_fields, samples_of
@@ -541,6 +544,34 @@ def test_the_answers_can_be_read_from_the_flow_that_they_made(goal: Goal, own: b
     assert title_of(goal, answers) == title_of(
         goal, {one.name: read_answer(one, again[one.name]) for one in goal.questions}
     )
+
+
+@pytest.mark.parametrize("goal", GOALS)
+@pytest.mark.parametrize("instead", [..., None, 7, "x", [], {}, [7], {"a": [{}]}], ids=repr)
+def test_of_a_flow_that_was_changed_since_what_is_left_of_the_answers_is_read(goal: Goal, instead: object) -> None:
+    """Each place with an answer, and each that leads to it, is taken away or becomes something else, one at a time."""
+    document = template_of(goal)
+    changed = 0
+    for place in goal.places:
+        node_id, *path = place.split("/")
+        for end in range(1, len(path) + 1):
+            written = document.as_json()
+            holder = next(node for node in written["nodes"] if node["id"] == node_id)
+            *way, last = (int(part) if part.isdigit() else part for part in path[:end])
+            for part in way:
+                holder = holder[part]
+            if instead is ...:
+                del holder[last]
+            else:
+                holder[last] = instead
+            with suppress(ValidationError):
+                answers = answers_in(goal, Document.model_validate(written))
+                changed += 1
+                assert set(answers) == {question.name for question in goal.questions}
+                for question in goal.questions:
+                    with suppress(BadAnswer):
+                        read_answer(question, answers[question.name])
+    assert changed
 
 
 def test_the_title_has_the_chosen_language() -> None:
