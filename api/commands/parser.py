@@ -187,7 +187,7 @@ def _about_the_folder(error: Exception) -> str | None:
                 )
             return (
                 f"The database in the data folder cannot be used: {getattr(error, 'orig', error)}. "
-                "Check the folder and its disk, or bring back a backup: `app.py restore FILE` (nightly ones are in its folder `backups`)."
+                "Check the folder and its disk, or bring back a backup: `app.py restore FILE --data NEW_FOLDER` (nightly ones are in its folder `backups`)."
             )
     return None
 
