@@ -2,7 +2,8 @@
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 PY := .venv/bin/python
 
-.PHONY: run quick inside test test-postgres chromium processes browser attacks one setup check circles bench chaos slow canvas canvas-check icons openapi demo lock format pin-image image-check release-check
+.DEFAULT_GOAL := help
+.PHONY: help run quick inside test test-postgres chromium processes browser attacks one setup check circles bench chaos slow canvas canvas-check icons openapi demo lock format pin-image image-check release-check
 
 # What each tier may use together, in CPU seconds on a quiet machine; the run prints it beside what was used.
 # The loop to work in: a minute on two cores.
@@ -62,7 +63,13 @@ POSTGRES := FLOWPORT_TEST_POSTGRES=1 $(PYTEST) $(addprefix tests/,$(if $(CORE),$
 	@echo "Setting up Flowport with its test tools ..."
 	@$(UV) venv -q --allow-existing $$(./scripts/find-python --flag) .venv && $(UV) pip sync -q --require-hashes requirements-dev.lock && touch $@ .venv/run.stamp
 
-# Set up; then `.venv/bin/python app.py --help` works.
+# This list, made of the comments above the targets.
+help:
+	@awk '/^#/ { told = told substr($$0, 2); next } \
+		/^[a-z][a-z-]*:/ && told { sub(/:.*/, ""); sub(/[.:]( .*)?$$/, "", told); printf "make %-14s%s\n", $$0, told } \
+		!/:=/ { told = "" }' Makefile
+
+# Set up the program in this folder; then `.venv/bin/python app.py --help` works.
 setup: .venv/run.stamp
 
 # Start Flowport on http://localhost:8080 with its data in ./data.
@@ -81,7 +88,7 @@ inside: .venv/dev.stamp
 chromium: .venv/dev.stamp
 	@./scripts/get-browser $(PY)
 
-# All that a newcomer needs: the tests in the process, then what starts processes beside what drives a real browser, then
+# All tests that a newcomer needs: those in the process, then what starts processes beside what drives a real browser, then
 # the attacks alone.
 test: chromium
 	@$(INSIDE) $(INSIDE_CPU)
@@ -106,7 +113,7 @@ browser: chromium
 attacks: .venv/dev.stamp
 	@$(ATTACKS)
 
-# One test, file or folder, as it stands:  make one T=tests/engine/flow/test_rules.py
+# One test, file or folder, as it stands: make one T=tests/engine/flow/test_rules.py
 one: .venv/dev.stamp
 	@$(PYTEST) $(T)
 
@@ -122,6 +129,7 @@ check: .venv/dev.stamp
 circles: .venv/dev.stamp
 	@$(PY) -m scripts.import_circles
 
+# Format the code, and mend what ruff can mend.
 format: .venv/dev.stamp
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
 
@@ -147,6 +155,7 @@ slow: .venv/dev.stamp
 canvas: .venv/dev.stamp
 	@$(PY) scripts/build_canvas.py
 
+# Whether the canvas bundle in the repository is that of its sources.
 canvas-check: .venv/dev.stamp
 	@$(PY) scripts/build_canvas.py --check
 
@@ -171,11 +180,11 @@ lock: $(filter .uv/%,$(UV))
 	printf 'psycopg[binary]\n' | $(UV) pip compile - -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header -c $(LOCKS)/requirements-dev.lock -o $(LOCKS)/requirements-postgres.lock
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --group pyproject.toml:uv -o $(LOCKS)/scripts/uv.lock.txt
 
-# Before a release: the digest of the base image into the Dockerfile (needs Docker).
+# The digest of the base image into the Dockerfile, before a release (needs Docker).
 pin-image:
 	@./scripts/pin-base-image
 
-# Before a release: build the image once, start it and let it answer a call. BASE=local makes the base image from this
+# Build the image once, start it and let it answer a call, before a release. BASE=local makes the base image from this
 # system's Debian packages instead of fetching it. Needs root, buildah, and debootstrap for a base made here.
 BASE := any
 image-check:

@@ -13,6 +13,7 @@ import dataclasses
 import functools
 import gc
 import importlib
+import logging
 import math
 import os
 import signal
@@ -26,7 +27,7 @@ from api.commands.parser import ServeOptions, main
 from engine.core.garbage import collect_garbage_seldom
 from engine.core.hidden_modules import hidden
 from engine.core.malloc import share_among_threads
-from engine.core.settings import BadSetting, Settings
+from engine.core.settings import BadSetting, Settings, misspelt_variables
 from engine.core.standard_streams import open_standard_streams
 from engine.diagnostics.start import require_usable
 
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from engine.secrets.sealing import Vault
     from storage.database import Database
     from storage.postgres.process_link import Link
+
+log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parent
 #: Environment variable of one of several processes: the descriptor of the listening socket that its parent opened.
@@ -90,12 +93,20 @@ def serve(settings: Settings, options: ServeOptions = ServeOptions()) -> int:
     with contextlib.closing(listener), _opened(settings) as (database, vault):
         lock.note_running()
         settings = _with_stored_address(settings, database)
+        _tell_misspelt()
         if link := set_up(database, settings, owns_pages=options.pages):
             print(f"Set-up link: {settings.base_url}{link}", flush=True)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             fell = runner.run(_run(settings, options, database, vault, listener, limits, lock, first_worker))
     lock.release()
     return int(lock.damaged or fell)
+
+
+def _tell_misspelt() -> None:
+    """Logs the variables that look like settings and are none, as a server that passes over them seems to be set."""
+    found = [f"{name} (did you mean {known}?)" if known else name for name, known in misspelt_variables(os.environ)]
+    if found and _LISTENER not in os.environ:
+        log.warning("Nothing reads these variables: %s. /docs/guides/settings lists those there are.", ", ".join(found))
 
 
 def _copy_for_worker() -> CopiedProcess | Copy | None:
@@ -319,6 +330,7 @@ def _stop_on_signals(
     def stop() -> None:
         if server.should_exit:
             server.force_exit = True
+            supervisor.terminate()  # a second signal: jobs get no more time to end
             return
         server.should_exit = True
         public_api.stop()
@@ -451,9 +463,10 @@ def _outbound_client(settings: Settings, database: Database) -> OutboundClient:
 def _server(settings: Settings, front: ASGIApp, limits: ConnectionLimits, ready: Callable[[], None]) -> Server:
     """Builds the HTTP server, which says when it is ready: to people, to `ready`, and to its parent if it has one."""
     from api.http_server import http_server
+    from engine.core.logging_setup import line_of
 
     def tell_ready() -> None:
-        print(f"Flowport is ready on {settings.base_url}", flush=True)
+        print(line_of(f"Flowport is ready on {settings.base_url}", settings.log), flush=True)
         ready()
         if _LISTENER in os.environ:
             from api.server_processes import tell_parent_ready

@@ -34,4 +34,4 @@ def remedy_for(error: OSError, settings: Settings) -> str:
             "Ports below 1024 need rights that this user does not have: choose a higher one, like --port 8080, and put a "
             "proxy in front of it (see /docs/guides/hosting)."
         )
-    return f"Another program may use it: stop that one, or choose another port, like --port {settings.port + 1}."
+    return f"Another program may use it: stop that one, or choose another port, like --port {settings.port + 1} (or FLOWPORT_PORT={settings.port + 1})."

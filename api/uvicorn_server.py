@@ -156,6 +156,12 @@ class Server(uvicorn.Server):
         if self.started:
             self._tell_ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends the lifespan with `force_exit`, too: its task would be cancelled later, and the log show a traceback."""
+        await super().shutdown(sockets)
+        if self.force_exit:
+            await self.lifespan.shutdown()
+
     async def main_loop(self) -> None:
         """Calls `on_tick` ten times a second until the server ends, together with other timers (`api/event_loop.py`)."""
         counter = 0

@@ -17,15 +17,23 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     text = "write everything into one file that a passphrase seals; the server may be running"
     command = commands.add_parser("backup", parents=[shared], help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.add_argument("file", type=Path, metavar="FILE", help="the file to write, like /mnt/usb/flowport.fpbackup")
+    command.add_argument("--overwrite", action="store_true", help="replace a file that is there already, also when it is no backup")
     command.set_defaults(run=_back_up)
 
 
 def _back_up(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
     from engine.actions.server import note_backup
     from engine.backups.backups import check_passphrase, write_backup
+    from engine.backups.sealed_file import is_other_file
+    from engine.core.errors import Invalid
 
     settings = terminal.settings
     terminal.require_flowport()
+    if not arguments.overwrite and is_other_file(arguments.file):
+        raise Invalid(
+            f"{arguments.file} is there already and is no backup; nothing was written",
+            remedy="Name another file, or add --overwrite to replace it when the backup is complete.",
+        )
     passphrase = check_passphrase(read_passphrase(settings, twice=True))
     database = terminal.database
     _ = terminal.vault  # whose key goes into the backup: refused when it is not the database's

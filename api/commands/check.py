@@ -1,4 +1,4 @@
-"""`check`: checks the server's configuration and state and prints fixes. Exits with 1 when there is a problem."""
+"""`check`: checks the server's configuration and state and prints fixes. Exits with 1 when one is bad."""
 
 from __future__ import annotations
 

@@ -64,10 +64,12 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
 def _import(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> int:
     from engine.actions.flows import UNTITLED, import_flow, read_import
     from engine.core.errors import FlowInvalid
+    from storage.flows import list_flows
 
     title = UNTITLED if arguments.file == "-" else Path(arguments.file).stem
     try:
-        done = terminal.execute(import_flow, read_import(read_flow_file(arguments.file), title))
+        file = read_import(read_flow_file(arguments.file), title)
+        done = terminal.execute(import_flow, file)
     except FlowInvalid as refusal:
         terminal.note(f"{refusal.title}: {refusal.detail}. Nothing was imported.")
         _note_problems(terminal, refusal.problems)
@@ -77,6 +79,9 @@ def _import(arguments: argparse.Namespace, terminal: Terminal, environment: Mapp
     if done.problems:
         terminal.note("Imported. Before it can be deployed:")
         _note_problems(terminal, done.problems)
+    same = [row for row in terminal.query(list_flows) if row.title == file.title and row.id != done.flow_id]
+    if same:
+        terminal.note(f"Another flow has the title “{file.title}”, too: {same[0].id}. Both stay.")
     if arguments.json:
         terminal.json({"flow_id": done.flow_id, "problems": [problem.as_json() for problem in done.problems]})
     else:

@@ -29,7 +29,7 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_erase)
 
 
-def _erase(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
+def _erase(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> int:
     from engine.actions.erasing import erase_data, find_copies
     from engine.core.errors import Invalid
     from engine.jobs.server.erasing import finish_erasing, is_clean
@@ -42,8 +42,8 @@ def _erase(arguments: argparse.Namespace, terminal: Terminal, environment: Mappi
         )
     if arguments.job is not None:
         terminal.execute(erase_data, arguments.job, terminal.query(find_copies, [arguments.job]))
-    elif not _erase_of_key(arguments, terminal):
-        return
+    elif not (erased := _erase_of_key(arguments, terminal)):
+        return int(erased is None)
     if not finish_erasing(terminal.database, rest=0):
         message = (
             "Nobody is shown it any more, but its last traces are still in the database file or its log, because somebody reads there. "
@@ -62,10 +62,13 @@ def _erase(arguments: argparse.Namespace, terminal: Terminal, environment: Mappi
     else:
         message = "Nothing of it is left in the database."
     terminal.note(f"{message} Backups that were made before still hold it.")
+    return 0
 
 
-def _erase_of_key(arguments: argparse.Namespace, terminal: Terminal) -> bool:
-    """Erases the data of a key's jobs. Returns True when data were erased, now or by an earlier call."""
+def _erase_of_key(arguments: argparse.Namespace, terminal: Terminal) -> bool | None:
+    """Erases the data of a key's jobs. Returns True when data were erased, now or by an earlier call, and None when the
+    person does not want it.
+    """
     from engine.actions.erasing import erase_part, find_part
     from engine.core.errors import Invalid
     from storage.erasing import count_key_jobs
@@ -80,10 +83,10 @@ def _erase_of_key(arguments: argparse.Namespace, terminal: Terminal) -> bool:
     if not found.kept:
         terminal.value("0")
         return found.erased > 0  # True lets the caller finish an earlier erasure that was interrupted
-    question = f"Erase the data of {found.kept:,} jobs for good? This cannot be undone."
+    question = f"Erase the data of {_jobs(found.kept)} for good? This cannot be undone."
     if not arguments.yes and not terminal.is_sure(question, remedy="Add --yes to erase without a question."):
         terminal.note("Nothing was erased.")
-        return False
+        return None
     erased, after = 0, (since - 1, "~")
     while after is not None:
         part = terminal.query(find_part, key.id, until, after)
@@ -93,12 +96,16 @@ def _erase_of_key(arguments: argparse.Namespace, terminal: Terminal) -> bool:
 
 
 def _counted(found: KeyJobs) -> str:
-    message = [f"{found.kept:,} jobs with data"]
+    message = [f"{_jobs(found.kept)} with data"]
     if found.open:
         message.append(f"{found.open:,} that have not ended and keep it (erase again when they have)")
     if found.erased:
         message.append(f"{found.erased:,} erased before")
     return ", ".join(message)
+
+
+def _jobs(number: int) -> str:
+    return "1 job" if number == 1 else f"{number:,} jobs"
 
 
 def _day(text: str) -> dt.date:

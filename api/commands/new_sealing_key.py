@@ -19,7 +19,7 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_new_key)
 
 
-def _new_key(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
+def _new_key(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> int:
     from engine.actions.server import note_new_key
     from engine.core.errors import InUse
     from engine.core.settings import BadSetting
@@ -45,7 +45,7 @@ def _new_key(arguments: argparse.Namespace, terminal: Terminal, environment: Map
         refuse_same_key(settings, key_fingerprint_of(settings.data / DATABASE))
         if settings.secret_key_file is None and not arguments.yes and not _sure(terminal):
             terminal.note("Nothing was changed.")
-            return
+            return 1
         upgrade(sqlite_url(settings.data), settings.data)  # here, since opening the database would ask for the old key
         vault = take_new_key(terminal.database, settings)
         terminal.execute(note_new_key, vault.fingerprint())
@@ -58,6 +58,7 @@ def _new_key(arguments: argparse.Namespace, terminal: Terminal, environment: Map
         "EMAIL`. Make a backup then."
     )
     terminal.value(vault.fingerprint())
+    return 0
 
 
 def _sure(terminal: Terminal) -> bool:

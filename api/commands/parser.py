@@ -30,7 +30,7 @@ from api.commands import (
     workspaces,
 )
 from api.commands.terminal import Commands, open_terminal
-from engine.core.errors import Refusal
+from engine.core.errors import Invalid, Refusal
 from engine.core.logging_setup import in_one_line
 from engine.core.settings import BadSetting, Settings, from_environment
 
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], *, serve: Ser
         with open_terminal(known, environment) as terminal:
             return known.run(known, terminal, environment) or DONE
     except (Refusal, BadSetting) as error:
-        return _refused(str(error))
+        return _refused(str(error).removeprefix(f"{Invalid().title}. "))  # to a command nothing was sent
     except BrokenPipeError:  # the reader of a pipe, such as `head`, closed it early
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return REFUSED
@@ -187,7 +187,7 @@ def _about_the_folder(error: Exception) -> str | None:
                 )
             return (
                 f"The database in the data folder cannot be used: {getattr(error, 'orig', error)}. "
-                "Check the folder and its disk, or bring back a backup: `app.py restore FILE` (nightly ones are in its folder `backups`)."
+                "Check the folder and its disk, or bring back a backup: `app.py restore FILE --data NEW_FOLDER` (nightly ones are in its folder `backups`)."
             )
     return None
 

@@ -21,7 +21,12 @@ def read_passphrase(settings: Settings, *, twice: bool) -> str:
             "The passphrase of the backup is not given, and there is nobody at this terminal to ask",
             remedy="Put it into FLOWPORT_BACKUP_PASSPHRASE, or name a file with it in FLOWPORT_BACKUP_PASSPHRASE_FILE.",
         )
-    typed = getpass.getpass("Passphrase of the backup: ")
-    if twice and getpass.getpass("The same once more: ") != typed:
+    try:
+        typed = getpass.getpass("Passphrase of the backup: ")
+        again = getpass.getpass("The same once more: ") if twice else typed
+    except EOFError:  # Ctrl+D
+        print(file=sys.stderr)  # ends the line of the question
+        raise Invalid("No passphrase was typed, and nothing was done", remedy="Give the command again.") from None
+    if again != typed:
         raise Invalid("The two are not the same", remedy="Start again.")
     return typed

@@ -194,7 +194,10 @@ class Terminal:
         if not sys.stdin.isatty():
             raise Invalid("There is nobody at this terminal to ask", remedy=remedy)
         print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+        answer = sys.stdin.readline()
+        if not answer.endswith("\n"):  # Ctrl+D
+            print(file=sys.stderr)
+        return answer.strip().lower() in {"y", "yes"}
 
     def close(self) -> None:
         """Closes the database if the command opened it."""

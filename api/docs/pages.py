@@ -100,7 +100,12 @@ _KINDS = {
 }
 #: Placeholder in the guides that is replaced by the URL of this server.
 _ANY_SERVER = "https://flows.example.com"
+#: How the guides begin links to pages that are in no file, so that they lead somewhere outside of the docs, too.
+_ON_THIS_MACHINE = Settings().local_url
+_LINK_TO_FILE = re.compile(r"\]\(([a-z-]+)\.md(#[^)]*)?\)")
 _LONGEST_QUERY = 200
+#: A page with fewer sections has no list of them.
+_FEWEST_SECTIONS = 3
 
 
 def docs_router(database: Database, settings: Settings, api_document: ApiDocument, threads: CheckThreads) -> APIRouter:
@@ -405,7 +410,7 @@ class _Docs:
         if request.url.path.endswith(".md"):
             return PlainTextResponse(_at(_source(name), name, base), media_type="text/markdown")
         body = Markup(_at(_guide_html(name), name, escape(base)))  # noqa: S704 - cleaned by nh3, the address is escaped
-        return await self._page(request, "text.html", title, body=body)
+        return await self._page(request, "text.html", title, body=body, sections=_sections(name))
 
     async def _page(
         self, request: Request, template: str, title: str, person: Person | None = None, **values: Any
@@ -488,13 +493,29 @@ def _entries(api_document: ApiDocument) -> tuple[Entry, ...]:
 
 @functools.cache
 def _source(name: str) -> str:
-    return (ASSETS / "help" / f"{name}.md").read_text(encoding="utf-8")
+    """Returns the Markdown of a guide. Its links, which lead from file to file, or to a server on this machine for pages that
+    are in no file, are turned into paths of the docs.
+    """
+
+    def path(link: re.Match[str]) -> str:
+        file, section = link.groups("")
+        return f"]({'/docs/changes' if file == CHANGES else f'/docs/guides/{file}'}{section})"
+
+    text = (ASSETS / "help" / f"{name}.md").read_text(encoding="utf-8")
+    return _LINK_TO_FILE.sub(path, text).replace(f"]({_ON_THIS_MACHINE}/docs", "](/docs")
 
 
 @functools.cache
 def _guide_html(name: str) -> Markup:
     """Cached, because the pages are public and may be requested often."""
     return guide_html(_source(name))
+
+
+@functools.cache
+def _sections(name: str) -> list[tuple[str, str]]:
+    """Returns heading and anchor of the sections of a guide, in the order of the page; few of them are none."""
+    found = [(plain(heading), anchor) for heading, anchor, _ in guide_sections(_source(name)) if anchor]
+    return found if len(found) >= _FEWEST_SECTIONS else []
 
 
 def _at(text: str, name: str, base: str) -> str:

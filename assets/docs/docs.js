@@ -16,6 +16,12 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => (button.textContent = before), 1500);
 });
 
+// The page that is open is in view in the list of pages; where the list of its sections stands above the text, it begins closed.
+const pages = document.querySelector(".fd-list");
+const open = pages?.querySelector("[aria-current]");
+if (open && open.offsetTop > pages.offsetTop + pages.clientHeight) pages.scrollTop = open.offsetTop - pages.offsetTop - 60;
+if (matchMedia("(max-width: 1199px)").matches) document.querySelector(".fd-sections")?.removeAttribute("open");
+
 const show = (box, title, text) => {
   const heading = document.createElement("h3");
   const block = document.createElement("pre");

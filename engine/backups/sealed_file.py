@@ -19,6 +19,7 @@ import secrets
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import IO, Any, Literal
 
 from cryptography.exceptions import InvalidTag
@@ -69,6 +70,15 @@ def seal(
             number += 1
         held = piece
     _put(target, cipher, line, number, held, last=True)
+
+
+def is_other_file(path: Path) -> bool:
+    """True when a file is there that holds something, and it does not begin like a backup."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        begins = file.read(len(MAGIC))
+    return not MAGIC.startswith(begins)
 
 
 def read_head(source: IO[bytes]) -> Head:

@@ -11,6 +11,8 @@ from engine.code_samples.quoting import DOWNLOADED, UPLOADED, YOUR_KEY, files_ur
 _LONGEST_WORD = 100_000
 #: Prints the answer also when the call was refused, and then ends with 22.
 _CURL = "curl -sS --fail-with-body --max-time 300"
+#: Stands above a call that may be answered with a job.
+_ENDS_WITH = '# curl ends with 0 when the call was answered, also with a job that failed: look at its "status".\n'
 #: Calls that move much end after 300 seconds in which nothing came or went.
 _CURL_MUCH = "curl -sS --fail-with-body --speed-limit 1 --speed-time 300"
 _KEY_HEADER = '-H "Authorization: Bearer $FLOWPORT_API_KEY"'
@@ -84,7 +86,7 @@ def first_call(endpoint: str, payload: dict[str, Any], *, key: str = YOUR_KEY, w
     return f"""\
 {_key_line(key)}
 {_upload_function(endpoint, payload)}
-curl -sS --fail-with-body -X POST {shell_word(endpoint + (f"?wait={wait}" if wait else ""))} \\
+{_ENDS_WITH if wait else ""}curl -sS --fail-with-body -X POST {shell_word(endpoint + (f"?wait={wait}" if wait else ""))} \\
   -H "Authorization: Bearer $FLOWPORT_API_KEY" \\
   -H "Content-Type: application/json" \\
   {_body(payload)}
@@ -94,7 +96,7 @@ curl -sS --fail-with-body -X POST {shell_word(endpoint + (f"?wait={wait}" if wai
 def ask_for_job(endpoint: str) -> str:
     """Returns a call that waits up to 30 seconds for a job of this endpoint to end."""
     return f"""\
-curl -sS --fail-with-body "{origin_of(endpoint)}/public/v1/jobs/JOB_ID?wait=30" \\
+{_ENDS_WITH}curl -sS --fail-with-body "{origin_of(endpoint)}/public/v1/jobs/JOB_ID?wait=30" \\
   -H "Authorization: Bearer $FLOWPORT_API_KEY"
 """
 

@@ -120,8 +120,16 @@ def as_json(line: str, process: str) -> str:
         fields = json.loads(line)
         if isinstance(fields, dict):
             return _json_line({**fields, "process": process})
-    fields = {"time": _when(datetime.now(UTC).timestamp()), "level": "INFO", "logger": "worker", "message": line}
-    return _json_line({**fields, "process": process})
+    return _json_line({**_fields(line, "worker"), "process": process})
+
+
+def line_of(message: str, style: LogStyle) -> str:
+    """Returns what a server prints beside its log, in the form of a line of it: as it is, or as a JSON line."""
+    return _json_line(_fields(message, "server")) if style == "json" else message
+
+
+def _fields(message: str, logger: str) -> dict[str, Any]:
+    return {"time": _when(datetime.now(UTC).timestamp()), "level": "INFO", "logger": logger, "message": message}
 
 
 def in_one_line(text: str) -> str:

@@ -92,6 +92,24 @@ def from_environment(env: Mapping[str, str], **overrides: Any) -> Settings:
     return dataclasses.replace(Settings(), **found)
 
 
+def misspelt_variables(env: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Returns the variables that begin with FLOWPORT_ and that nothing reads, each with the known one that is most like it,
+    or "". Those that Kubernetes makes for services are left out.
+    """
+    from difflib import get_close_matches
+
+    known = [f"FLOWPORT_{name.upper()}" for name in _READ]
+    unknown = sorted(
+        name
+        for name, value in env.items()
+        if name.startswith("FLOWPORT_")
+        and name not in {*known, *OTHER_VARIABLES}
+        and not name.startswith("FLOWPORT_TEST_")
+        and not ("_SERVICE_" in name or "_PORT_" in name or value.startswith("tcp://"))
+    )
+    return [(name, next(iter(get_close_matches(name, known, n=1)), "")) for name in unknown]
+
+
 def require_utf8(folder: Path) -> None:
     """Raises BadSetting when the path of a data folder is not UTF-8: the address of its database, and what processes tell
     each other, is text.
@@ -288,6 +306,14 @@ def _database_url(name: str, raw: str) -> str:
     return f"postgresql://{raw[len(begin) + 3 :]}"
 
 
+#: What is no setting: the key in examples of calls, and what the processes of a server tell each other.
+OTHER_VARIABLES = (
+    "FLOWPORT_API_KEY",
+    "FLOWPORT_LISTENER",
+    "FLOWPORT_WORKER_ALONE",
+    "FLOWPORT_WORKER_FAMILY",
+    "FLOWPORT_WORKER_PIPES",
+)
 _READ = {
     "data": _path,
     "host": _text,

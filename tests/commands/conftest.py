@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +87,35 @@ def command(data, made_once, request) -> Command:
             folder=data.parent,
         )
         return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return run
+
+
+@pytest.fixture
+def at_terminal(command, data) -> Callable[..., Said]:
+    """Returns a function that runs a command as somebody sees it who sits at a terminal: `typed` are pairs of the end of what
+    is asked and the keys that answer it. All output is in `err`.
+    """
+
+    def run(*arguments: object, typed: Sequence[tuple[bytes, bytes]], **environment: str) -> Said:
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, str(APP), *map(str, arguments), "--data", str(data)],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=clean_environment(**settings_of(data), **environment),
+            start_new_session=True,  # it asks the streams, not the terminal of whoever runs the tests
+        )
+        os.close(theirs)
+        seen, waiting = b"", list(typed)
+        with contextlib.suppress(OSError):  # the end of the terminal
+            while piece := os.read(ours, 4096):
+                seen += piece
+                if waiting and seen.endswith(waiting[0][0]):
+                    os.write(ours, waiting.pop(0)[1])
+        os.close(ours)
+        return Said(process.wait(timeout=60), "", seen.decode())
 
     return run
 

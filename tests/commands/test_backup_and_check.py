@@ -69,6 +69,24 @@ def test_a_backup_is_restored_and_checked(command: Command, data: Path, tmp_path
     assert key[:8] in command("keys", "list").out
 
 
+def test_a_backup_replaces_an_earlier_one_and_other_files_only_when_told_to(command: Command, tmp_path: Path):
+    file = tmp_path / "one.fpbackup"
+    file.write_text("dear")
+    refused = command("backup", file, **GIVEN)
+    assert (refused.code, file.read_text()) == (1, "dear")
+    assert "--overwrite" in refused.err
+    assert command("backup", file, "--overwrite", **GIVEN).code == 0
+    assert file.read_bytes()[:4] != b"dear"
+    assert command("backup", file, **GIVEN).code == 0
+
+
+@pytest.mark.process
+def test_a_passphrase_that_nobody_types_is_a_refusal(at_terminal, tmp_path: Path):
+    said = at_terminal("backup", tmp_path / "one.fpbackup", typed=[(b"backup: ", b"\x04")])
+    assert (said.code, (tmp_path / "one.fpbackup").exists()) == (1, False)
+    assert said.err.endswith("backup: \r\nNo passphrase was typed, and nothing was done. Give the command again.\r\n")
+
+
 def test_jobs_that_had_not_ended_go_on_after_a_restore_and_a_wrong_passphrase_leaves_nothing(
     command: Command, data: Path, tmp_path: Path
 ):

@@ -114,6 +114,14 @@ def test_import_prints_the_id_and_makes_version_1_named_after_the_file(new_folde
     assert command("flows", "list").out.split("\t")[0] == flow_id
 
 
+def test_an_import_says_that_another_flow_has_the_title(command, flow_file):
+    first = command("flows", "import", flow_file)
+    second = command("flows", "import", flow_file)
+    assert "title" not in first.err
+    assert second.value != first.value
+    assert f"Another flow has the title “say hello”, too: {first.value}. Both stay." in second.err
+
+
 def test_import_with_json_prints_what_still_stops_a_deployment(command):
     said = command("flows", "import", "-", "--json", stdin=json.dumps(greeting(nodes=[], edges=[])))
     assert said.code == 0

@@ -150,6 +150,17 @@ def test_all_of_a_key_in_a_period_goes_and_the_number_is_told(command: Command, 
     assert (again.value, "3 erased before" in again.err) == ("0", True)
 
 
+@pytest.mark.process
+def test_who_does_not_want_to_erase_is_told_so_and_the_command_was_refused(filled: Filled, at_terminal) -> None:
+    filled.job()
+    period = ("--from", TODAY - DAY, "--to", TODAY + DAY)
+    said = at_terminal("jobs", "erase", "--key", filled.key_id, *period, typed=[(b"[y/N] ", b"\x04")])
+    assert said.code == 1
+    assert "Erase the data of 1 job for good?" in said.err
+    assert said.err.endswith("[y/N] \r\nNothing was erased.\r\n")
+    assert filled.audited == []
+
+
 def test_a_period_may_end_with_the_last_day_of_the_calendar(command: Command, filled: Filled) -> None:
     filled.job()
     erased = command("jobs", "erase", "--key", filled.key_id, "--from", "0001-01-01", "--to", "9999-12-31", "--yes")
@@ -170,6 +181,7 @@ def test_a_period_without_jobs_erases_nothing(command: Command, filled: Filled) 
 def test_what_to_erase_must_be_said(command: Command, named: tuple[str, ...]) -> None:
     said = command("jobs", "erase", *named, "--yes")
     assert said.code == 1
+    assert said.err.startswith("What to erase is not said. "), "nothing was sent, as to the API"
     assert "--key KEY_ID --from DATE --to DATE" in said.err
 
 

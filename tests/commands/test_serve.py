@@ -122,6 +122,7 @@ def test_a_taken_port_is_told_with_a_way_out(server, tmp_path):
     assert (said.returncode, said.stdout) == (1, "")
     assert f"port {server.port}" in said.stderr
     assert "--port" in said.stderr
+    assert "FLOWPORT_PORT" in said.stderr
     assert "Traceback" not in said.stderr
 
 
@@ -229,7 +230,7 @@ class Life:
 @pytest.fixture(scope="module")
 def life(tmp_path_factory) -> Life:
     """Creates flow and key, then starts the server, stops it during jobs, and starts it again."""
-    life, server = Life(), LiveServer(tmp_path_factory.mktemp("life") / "data")
+    life, server = Life(), LiveServer(tmp_path_factory.mktemp("life") / "data", env={"FLOWPORT_PROT": "1"})
     terminal = Terminal(server)
     flow_id = terminal.value("flows", "import", "-", stdin=json.dumps(greeting()))
     assert terminal.value("flows", "deploy", flow_id).endswith(f"/public/v1/flows/execute/{flow_id}")
@@ -271,6 +272,10 @@ def ends_well(server: LiveServer, meanwhile: Callable[[], object]) -> int:
 
 def test_a_flow_made_before_the_server_ever_ran_is_live_when_it_starts(life):
     assert (life.first_job["status"], life.first_job["result"]) == ("completed", {"output": "Hello Ada"})
+
+
+def test_a_misspelt_setting_is_told_at_every_start(life):
+    assert life.log.count("FLOWPORT_PROT (did you mean FLOWPORT_PORT?)") == 2
 
 
 def test_without_an_owner_one_set_up_link_is_printed_at_every_start(life):

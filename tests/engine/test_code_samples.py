@@ -547,6 +547,14 @@ def test_curl_sends_a_long_payload_with_a_file(made: Any, endpoint: Endpoint, tm
     assert endpoint.submits[1:] == [{**payload, "document": "file_1"}]
 
 
+def test_a_call_that_waits_for_a_job_says_what_the_exit_code_of_curl_does_not() -> None:
+    told = 'also with a job that failed: look at its "status"'
+    address = "https://flows.example/public/v1/flows/execute/flow_1"
+    assert told in first_call(address, PAYLOAD)
+    assert told in ask_for_job(address)
+    assert told not in first_call(address, PAYLOAD, wait=0), "its answer is no job that has ended"
+
+
 @pytest.mark.parametrize("made", [code_examples, one_call_examples, call_examples])
 def test_half_of_a_character_stands_as_its_replacement_in_every_sample(made: Any) -> None:
     # the sample of a call uploads no file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 
 import pytest
 
@@ -61,3 +62,11 @@ def test_readme_leads_to_the_pages_of_commands_and_settings_and_says_how_to_star
     ]
     wanted += ["docker compose up -d --build", "app.py plan set pro"]
     assert [words for words in wanted if words not in README] == []
+
+
+@pytest.mark.process
+def test_make_alone_lists_every_target_with_what_it_does():
+    told = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = dict(re.findall(r"^make ([a-z-]+) +(.+)$", told, re.MULTILINE))
+    targets = re.findall(r"^([a-z][a-z-]*):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert [target for target in targets if target not in listed] == []

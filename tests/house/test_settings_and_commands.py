@@ -9,7 +9,7 @@ from dataclasses import fields
 import pytest
 
 from api.commands.parser import build_parser
-from engine.core.settings import BadSetting, Settings, from_environment
+from engine.core.settings import OTHER_VARIABLES, BadSetting, Settings, from_environment
 from tests.sources import ROOT, tracked
 
 README = (ROOT / "README.md").read_text()
@@ -90,8 +90,8 @@ def test_no_setting_is_spoken_of_that_does_not_exist():
         for name in re.findall(r"\bFLOWPORT_[A-Z_]+[A-Z]\b", path.read_text())
         if name not in SETTINGS and not name.startswith("FLOWPORT_TEST_")
     }
-    of_workers = {"FLOWPORT_WORKER_PIPES", "FLOWPORT_WORKER_ALONE", "FLOWPORT_WORKER_FAMILY"}
-    known = {"FLOWPORT_API_KEY", "FLOWPORT_LISTENER", *of_workers}
+    known = {*OTHER_VARIABLES, "FLOWPORT_PROT"}  # the last one in a test of misspelt ones
+    spoken = {line for line in spoken if not line.startswith("tests/engine/core/test_settings.py: ")}
     assert {line for line in spoken if line.split(": ")[1] not in known} == set()
 
 

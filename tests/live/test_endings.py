@@ -321,3 +321,19 @@ def usage_of(session: Any, workspace_id: str) -> tuple[int, int]:
     """Returns the counters of slots in use and requests of the month."""
     said = "select active, month_count from usage where subject = :id"
     return tuple(session.execute(text(said), {"id": workspace_id}).one())
+
+
+def test_a_second_signal_stops_a_server_that_waits_for_a_job(server, caller, two_steps, site):
+    kept = caller.accepted(two_steps, {"url": site.hold("kept")})
+    site.wait_until_held("kept")
+    begun = server.log().count("Stopped.")
+    server.process.send_signal(signal.SIGINT)
+    wait_until(lambda: "waits up to 20 s for 1 job;" in server.log(), "it does not say what it waits for")
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(timeout=15) == 0
+    assert server.log().count("Stopped.") == begun + 1
+
+    server.start(owner=False)
+    site.let_go("kept")
+    job = caller.ended(kept)
+    assert (job["status"], job["attempts"]) == ("completed", 1)

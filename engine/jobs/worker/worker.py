@@ -521,6 +521,14 @@ class _Worker:
         """Claims nothing more, lets jobs end for `grace_seconds`, and puts the rest back into the queue."""
         self.runs.stopping = True
         self.dispatch.stop()
+        waits_for = len(self.runs.open) if grace_seconds else 0
+        if waits_for:
+            log.info(
+                "Stopping: waits up to %g s for %s; press Ctrl+C again to stop at once (what has not ended is tried again at "
+                "the next start)",
+                grace_seconds,
+                "1 job" if waits_for == 1 else f"{waits_for:,} jobs",
+            )
         ends = [asyncio.run_coroutine_threadsafe(self.runs.stop(grace_seconds), self.loop)]
         seconds = grace_seconds + 10
         if self.beside is not None:
@@ -547,6 +555,8 @@ class _Worker:
             self.link.close()
         if self.runs.spans is not None:
             self.runs.spans.close(SEND_SPANS_SECONDS)
+        if waits_for:
+            log.info("Stopped.")
 
     async def _close(self) -> None:
         await self.webhooks.close()

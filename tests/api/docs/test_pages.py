@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+from html import unescape
 from urllib.parse import urldefrag, urljoin
 
 import httpx
@@ -16,6 +17,7 @@ from selectolax.lexbor import LexborHTMLParser
 from api.app import api_document
 from api.docs.error_texts import ERROR_TEXTS
 from api.docs.job_error_texts import JOB_ERROR_EXAMPLES, JOB_ERROR_TEXTS
+from api.docs.markdown_pages import guide_html, guide_sections
 from api.docs.node_reference import node_page
 from api.docs.pages import GUIDES, _entries, docs_router
 from api.docs.reference import operation_pages
@@ -151,6 +153,55 @@ async def test_every_guide_is_there_and_links_lead_somewhere(client, name):
     answer = await client.get(f"/docs/guides/{name}")
     assert answer.status_code == 200
     assert f"<h1>{GUIDES[name]}" in answer.text
+
+
+GUIDE_FILES = sorted((ASSETS / "help").glob("*.md"))
+
+
+def anchors_of(file) -> set[str]:
+    return {anchor for _, anchor, _ in guide_sections(file.read_text(encoding="utf-8"))}
+
+
+@pytest.mark.parametrize("file", GUIDE_FILES, ids=lambda file: file.stem)
+async def test_a_link_of_a_guide_leads_somewhere_in_the_repository_and_when_served(client, file):
+    """What is in no file is linked as on this machine, at the address that the server has unless told otherwise."""
+    here = re.findall(r"\]\(([^)]+)\)", file.read_text(encoding="utf-8"))
+    for link in here:
+        name, _, section = link.partition("#")
+        if not link.startswith("http"):
+            target = file.parent / name if name else file
+            assert target in GUIDE_FILES, link
+            assert not section or section in anchors_of(target), link
+    path = "/docs/changes" if file.stem == "api-changes" else f"/docs/guides/{file.stem}"
+    in_markdown = (await client.get(f"{path}.md")).text
+    served = re.findall(r"\]\(([^)]+)\)", in_markdown)
+    in_html = re.findall(r'href="([^"]+)"', (await client.get(path)).text.split("<article")[1])
+    assert len(served) == len(here)
+    assert {unescape(link) for link in in_html} >= set(served)
+    for link in served:
+        path, _, section = link.partition("#")
+        if path:
+            assert link.startswith(("/docs/", "https://"))
+        if path.startswith("/"):
+            page = await client.get(path)
+            assert page.status_code == 200, link
+            assert not section or f'id="{section}"' in page.text, link
+
+
+@pytest.mark.parametrize("file", GUIDE_FILES, ids=lambda file: file.stem)
+def test_a_numbered_list_of_a_guide_is_one_list(file):
+    """Code between two steps that does not belong to the first one ends the list, and the next begins with 1 again."""
+    text = file.read_text(encoding="utf-8")
+    numbers = [number for number in re.findall(r"^(\d+)\. ", text, re.MULTILINE) if number != "1"]
+    lists = re.findall(r"(?s)<ol>(.*?)</ol>", guide_html(text))
+    assert sum(len(re.findall("<li>", one)) - 1 for one in lists) == len(numbers)
+
+
+async def test_a_long_guide_lists_its_sections(client):
+    page = (await client.get("/docs/guides/hosting")).text
+    listed = re.findall(r'<li><a href="#([^"]+)">', page.split("<article")[0])
+    assert listed == re.findall(r'<h2 id="([^"]+)">', page)
+    assert "fd-sections" not in (await client.get("/docs/guides/quick-start")).text
 
 
 @pytest.mark.parametrize("kind", NODE_TYPES, ids=lambda kind: kind.type)

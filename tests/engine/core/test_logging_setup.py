@@ -24,6 +24,7 @@ from engine.core.logging_setup import (
     as_text,
     hide_in_logs,
     known,
+    line_of,
     log_to_stderr,
     worker_line,
     write_to_stderr,
@@ -117,6 +118,12 @@ def test_a_json_line_holds_no_line_end_of_any_kind(capsys: pytest.CaptureFixture
     line = last_line(capsys)
     assert line.isprintable()
     assert json.loads(line)["message"] == "a\x85b\u2028c\u202ed\x7f"
+
+
+def test_a_line_beside_the_log_has_its_form():
+    assert line_of("It is ready", "text") == "It is ready"
+    line = json.loads(line_of("It is ready", "json"))
+    assert (line["level"], line["message"]) == ("INFO", "It is ready")
 
 
 def test_a_line_of_another_process_is_one_line():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.core.settings import BadSetting, Settings, from_environment
+from engine.core.settings import BadSetting, Settings, from_environment, misspelt_variables
 
 
 def test_nothing_set_means_the_defaults():
@@ -19,6 +19,16 @@ def test_the_environment_is_read_and_the_command_line_wins():
         {"FLOWPORT_DATA": "/srv/flowport", "FLOWPORT_PORT": "9000", "FLOWPORT_PLAN": "Pro"}, port=9001, host=None
     )
     assert (settings.data, settings.port, settings.plan) == (Path("/srv/flowport"), 9001, "pro")
+
+
+def test_variables_that_nothing_reads_are_found_with_what_may_be_meant():
+    of_kubernetes = {"FLOWPORT_API_PORT": "tcp://10.0.0.1:80", "FLOWPORT_API_SERVICE_HOST": "10.0.0.1"}
+    known = {"FLOWPORT_PORT": "9000", "FLOWPORT_API_KEY": "fp_live_x", "FLOWPORT_TEST_JOBS": "1", "PATH": ""}
+    assert misspelt_variables(of_kubernetes | known) == []
+    assert misspelt_variables({"FLOWPORT_SECRET_KEY": "", "FLOWPORT_QQQQQQQQQQQQQQQQQ": ""}) == [
+        ("FLOWPORT_QQQQQQQQQQQQQQQQQ", ""),
+        ("FLOWPORT_SECRET_KEY", "FLOWPORT_SECRET_KEY_FILE"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,24 @@ async def test_a_worker_without_a_pipe_finds_jobs_and_cancels_by_looking(world: 
         assert await asyncio.to_thread(worker.wait, 30) == 0
 
 
+async def test_a_second_signal_ends_a_worker_that_waits_for_a_job(world: World) -> None:
+    worker = subprocess.Popen(command(world, "50"), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        slow = world.submit(world.add_flow(SLOW)).job_id
+        await until_running(world, slow)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.stderr is not None
+        while "waits up to 50 s for 1 job" not in (line := await asyncio.to_thread(worker.stderr.readline)):
+            assert line, "it ended without a word"
+        worker.send_signal(signal.SIGINT)
+        _, said = await asyncio.to_thread(worker.communicate, timeout=30)
+        assert said.endswith("Stopped.\n")
+        assert world.job(slow).status == "queued"
+    finally:
+        worker.kill()
+        worker.wait()
+
+
 async def test_a_job_goes_on_in_another_worker_when_its_own_stops(world: World, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     steps = document_of(("slow", "test_wait", {"until": str(gate), "value": "done"}))
