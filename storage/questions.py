@@ -20,6 +20,7 @@ from storage.cursors import cursor_after, read_cursor
 from storage.database import now
 from storage.jobs import JobRow
 from storage.statements import Statement, insert_into
+from storage.table_base import belongs_to
 from storage.tables import Job
 from storage.tables_questions import Question
 
@@ -265,7 +266,7 @@ def list_questions_of_job(session: Session, workspace_id: str, job_id: str) -> l
     """Returns the questions of a job, in the order in which they were asked."""
     rows = session.execute(
         _readable()
-        .where(Question.workspace_id == workspace_id, Question.job_id == job_id)
+        .where(belongs_to(Question.workspace_id, workspace_id), Question.job_id == job_id)
         .order_by(Question.asked_at, Question.node_id, Question.index_path, Question.key, Question.id)
     )
     return [_as_row(row) for row in rows]
@@ -278,7 +279,7 @@ def page_of_questions(
 
     Raises ParameterInvalid for an invalid cursor.
     """
-    statement = _readable().where(Question.workspace_id == workspace_id, Question.job_id == job_id)
+    statement = _readable().where(belongs_to(Question.workspace_id, workspace_id), Question.job_id == job_id)
     if cursor is not None:
         at, question_id = read_cursor(cursor, "ask")
         statement = statement.where(
@@ -303,7 +304,11 @@ def list_open_questions(session: Session, workspace_id: str, limit: int) -> list
 def find_asking_jobs(session: Session, workspace_id: str, batch_id: str) -> frozenset[str]:
     """Returns the ids of the jobs of a batch that have an open question."""
     return frozenset(
-        session.scalars(_of_batch(workspace_id, batch_id, Question.job_id).where(Question.closed_at.is_(None)))
+        session.scalars(
+            _readable(Question.job_id).where(
+                Job.batch_id == batch_id, Question.workspace_id == workspace_id, Question.closed_at.is_(None)
+            )
+        )
     )
 
 
@@ -311,8 +316,12 @@ def list_refused_questions(session: Session, workspace_id: str, batch_id: str) -
     """Returns the refused questions of the jobs of a batch, the oldest first."""
     columns = [getattr(Question, name) for name in RefusedQuestion.__struct_fields__]
     rows = session.execute(
-        _of_batch(workspace_id, batch_id, *columns)
-        .where(Question.outcome == "refused")
+        _readable(*columns)
+        .where(
+            Job.batch_id == batch_id,
+            belongs_to(Question.workspace_id, workspace_id),
+            Question.outcome == "refused",
+        )
         .order_by(Question.asked_at, Question.id)
     )
     return [RefusedQuestion(*row) for row in rows]
@@ -325,7 +334,9 @@ def list_refusers(session: Session, workspace_id: str, jobs: Iterable[JobRow]) -
         return {}
     rows = session.execute(
         select(Question.job_id, Question.answered_by)
-        .where(Question.workspace_id == workspace_id, Question.job_id.in_(asked), Question.outcome == "refused")
+        .where(
+            belongs_to(Question.workspace_id, workspace_id), Question.job_id.in_(asked), Question.outcome == "refused"
+        )
         .order_by(Question.answered_by, Question.closed_at)
     )
     return {row.job_id: row.answered_by for row in rows}
@@ -348,10 +359,6 @@ def list_answered_questions(session: Session, workspace_id: str, limit: int) -> 
 
 def _readable(*columns: Any) -> Any:
     return select(*columns or _COLUMNS).join(Job, Job.id == Question.job_id).where(Job.data_erased_at.is_(None))
-
-
-def _of_batch(workspace_id: str, batch_id: str, *columns: Any) -> Any:
-    return _readable(*columns).where(Job.batch_id == batch_id, Question.workspace_id == workspace_id)
 
 
 def _as_row(row: Any) -> QuestionRow:
