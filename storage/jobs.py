@@ -294,13 +294,19 @@ def _job_and_result(row: Sequence[Any]) -> JobAndResult:
     return JobRow._make([*described, size is not None]), text
 
 
-_STATUS = Statement("select status from jobs where id = :id and workspace_id = :workspace_id")
+_STATUS = Statement("select status, waiting_since from jobs where id = :id and workspace_id = :workspace_id")
 
 
 def find_status(session: Session, workspace_id: str, job_id: str) -> str | None:
     """Returns a job's status, or None. Cheap enough to poll."""
     row = _STATUS.row(session, {"id": job_id, "workspace_id": workspace_id})
     return None if row is None else row[0]
+
+
+def find_status_or_waiting(session: Session, workspace_id: str, job_id: str) -> str | None:
+    """Returns a job's status, `waiting` while it waits for a person, or None. Cheap enough to poll."""
+    row = _STATUS.row(session, {"id": job_id, "workspace_id": workspace_id})
+    return None if row is None else "waiting" if row[0] == "processing" and row[1] is not None else row[0]
 
 
 _LONGEST_WAIT = Statement(
