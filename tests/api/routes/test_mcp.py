@@ -362,7 +362,8 @@ async def test_an_assistant_that_wants_progress_hears_of_each_step(house: House,
         await worker
 
     assert answer.structured_content == {"text": "Read it"}
-    assert heard == [(done, 3, f"{done} of 3 steps done") for done in (0, 1, 2)]
+    told = [(done, 3, f"{done} of 3 steps done") for done in (0, 1, 2, 3)]
+    assert heard in (told[:3], told), "the end may be seen first by the progress"
 
 
 @pytest.mark.parametrize("version", ["2025-06-18", "2025-11-25"])
