@@ -15,6 +15,7 @@ from storage.cursors import cursor_after, cursor_after_item, read_cursor, read_i
 from storage.database import now
 from storage.jobs import PUBLIC, JobRow, Json, KeyScope, as_job, select_jobs
 from storage.statements import Statement
+from storage.table_base import belongs_to
 from storage.tables import Batch, Flow, Job
 
 _JOBS = cast("Table", Job.__table__)
@@ -256,7 +257,7 @@ def list_batch_runs(session: Session, workspace_id: str, batch_id: str) -> list[
     """Returns the rows that have started, in order; a row that ran several times with its last run."""
     rows = session.execute(
         select_jobs()
-        .where(Job.batch_id == batch_id, Job.workspace_id == workspace_id, Job.environment == "playground")
+        .where(Job.batch_id == batch_id, belongs_to(Job.workspace_id, workspace_id), Job.environment == "playground")
         .order_by(Job.created_at, Job.id)
     )
     latest: dict[int, BatchRun] = {}

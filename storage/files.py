@@ -16,6 +16,7 @@ from storage.database import now
 from storage.file_bytes import FILE_BYTES, Draft, FileBytes
 from storage.jobs import KeyScope
 from storage.statements import Statement, insert_into
+from storage.table_base import belongs_to
 from storage.tables import ApiKey, Dataset, DatasetRow, Flow, FlowVersion, Job
 from storage.tables_files import FileUse, StoredFile
 
@@ -110,7 +111,7 @@ def find_files(session: Session, workspace_id: str, file_ids: Collection[str]) -
     for first in range(0, len(ids), _MOST_IDS):
         rows = session.scalars(
             select(StoredFile).where(
-                StoredFile.id.in_(ids[first : first + _MOST_IDS]), StoredFile.workspace_id == workspace_id
+                StoredFile.id.in_(ids[first : first + _MOST_IDS]), belongs_to(StoredFile.workspace_id, workspace_id)
             )
         )
         found |= {row.id: _row(row) for row in rows}

@@ -7,6 +7,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from storage.jobs import PUBLIC
+from storage.table_base import belongs_to
 from storage.tables import Flow, Job
 
 
@@ -41,5 +42,6 @@ def read_first_steps(session: Session, workspace_id: str) -> FirstSteps:
 
 def was_called(session: Session, workspace_id: str, flow_id: str) -> bool:
     """Tells whether a caller ever sent a job to this flow."""
-    of_callers = exists().where(Job.workspace_id == workspace_id, Job.flow_id == flow_id, Job.environment.in_(PUBLIC))
+    mine = belongs_to(Job.workspace_id, workspace_id), Job.flow_id == flow_id
+    of_callers = exists().where(*mine, Job.environment.in_(PUBLIC))
     return bool(session.execute(select(of_callers)).scalar())

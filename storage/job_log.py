@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from storage.events import EventRow
 from storage.jobs import as_value
+from storage.table_base import belongs_to
 from storage.tables import Event, Job, ModelCall, Step, Value
 
 #: Of a run with more events than this, the newest are read; a list may produce tens of thousands.
@@ -68,7 +69,7 @@ def read_log(session: Session, workspace_id: str, job_id: str) -> JobLog:
     ).all()
     calls = session.execute(
         select(*(getattr(ModelCall, name) for name in CallRow.__struct_fields__))
-        .where(ModelCall.job_id == job_id, ModelCall.workspace_id == workspace_id)
+        .where(ModelCall.job_id == job_id, belongs_to(ModelCall.workspace_id, workspace_id))
         .order_by(ModelCall.id.desc())
         .limit(MOST_EVENTS)
     )
@@ -94,7 +95,7 @@ def calls_without_answer(session: Session, workspace_id: str, job_id: str) -> di
                 Step.status == "running",
             ),
         )
-        .where(ModelCall.job_id == job_id, ModelCall.workspace_id == workspace_id)
+        .where(ModelCall.job_id == job_id, belongs_to(ModelCall.workspace_id, workspace_id))
         .group_by(ModelCall.node_id, ModelCall.index_path)
         .limit(_MOST_VALUES)
     )

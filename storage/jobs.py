@@ -30,6 +30,7 @@ from storage.cursors import cursor_after, read_cursor
 from storage.database import now
 from storage.error_codes import ERROR_CODE, error_says
 from storage.statements import Statement, from_json
+from storage.table_base import belongs_to
 from storage.tables import OPEN, TOLD, TRIED, Batch, Job, Value
 from storage.tables_questions import Question
 from storage.value_sizes import VALUE_CAP, WHOLE
@@ -298,13 +299,19 @@ def _job_and_result(row: Sequence[Any]) -> JobAndResult:
     return JobRow._make([*described, size is not None]), text
 
 
-_STATUS = Statement("select status from jobs where id = :id and workspace_id = :workspace_id")
+_STATUS = Statement("select status, waiting_since from jobs where id = :id and workspace_id = :workspace_id")
 
 
 def find_status(session: Session, workspace_id: str, job_id: str) -> str | None:
     """Returns a job's status, or None. Cheap enough to poll."""
     row = _STATUS.row(session, {"id": job_id, "workspace_id": workspace_id})
     return None if row is None else row[0]
+
+
+def find_status_or_waiting(session: Session, workspace_id: str, job_id: str) -> str | None:
+    """Returns a job's status, `waiting` while it waits for a person, or None. Cheap enough to poll."""
+    row = _STATUS.row(session, {"id": job_id, "workspace_id": workspace_id})
+    return None if row is None else "waiting" if row[0] == "processing" and row[1] is not None else row[0]
 
 
 _LONGEST_WAIT = Statement(
@@ -483,12 +490,15 @@ def as_value(name: str, data: str, size: int) -> StoredValue:
 
 
 def _of_workspace(workspace_id: str, filters: JobFilters) -> ColumnElement[bool]:
-    """Returns the condition for a workspace. When only open jobs are wanted, it is written so that SQLite uses the index
-    on these instead of reading the whole workspace for the last of them.
+    """Returns the condition for a workspace. When only open jobs are wanted, or those of a flow, a batch or a trigger, it is
+    written so that SQLite uses the index on these instead of reading the whole workspace for the last of them.
     """
-    if not filters.statuses or not set(filters.statuses) <= set(OPEN):
-        return Job.workspace_id == workspace_id
-    return and_(text("jobs.status in ('queued', 'processing')"), func.coalesce(Job.workspace_id, "") == workspace_id)
+    if filters.statuses and set(filters.statuses) <= set(OPEN):
+        return and_(text("jobs.status in ('queued', 'processing')"), belongs_to(Job.workspace_id, workspace_id))
+    of_one_trigger = filters.trigger is not None and not filters.trigger.endswith(":")
+    if filters.flow_id is not None or filters.batch_id is not None or of_one_trigger:
+        return belongs_to(Job.workspace_id, workspace_id)
+    return Job.workspace_id == workspace_id
 
 
 def _conditions(filters: JobFilters) -> list[ColumnElement[bool]]:

@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from storage.statements import Statement
+from storage.table_base import belongs_to
 from storage.tables import Batch, Job, PlaygroundBatch, PlaygroundBatchRow, Snapshot
 
 BatchState = Literal["running", "paused", "stopping", "stopped", "ended"]
@@ -165,7 +166,11 @@ def find_job_of_row(session: Session, workspace_id: str, batch_id: str, row: int
         return None
     return session.scalar(
         select(Job.id)
-        .where(Job.batch_id == batch_id, Job.workspace_id == workspace_id, Job.run_options["row"].as_integer() == row)
+        .where(
+            Job.batch_id == batch_id,
+            belongs_to(Job.workspace_id, workspace_id),
+            Job.run_options["row"].as_integer() == row,
+        )
         .order_by(Job.created_at.desc(), Job.id.desc())
         .limit(1)
     )

@@ -20,6 +20,7 @@ from storage.cursors import cursor_after, read_cursor
 from storage.database import now
 from storage.jobs import JobRow
 from storage.statements import Statement, insert_into
+from storage.table_base import belongs_to
 from storage.tables import Job
 from storage.tables_questions import Question
 
@@ -260,7 +261,9 @@ def no_such_question(question_id: str) -> NotFound:
 def list_questions_of_job(session: Session, workspace_id: str, job_id: str) -> list[QuestionRow]:
     """Returns the questions of a job, in the order in which they were asked."""
     rows = session.execute(
-        _readable().where(Question.workspace_id == workspace_id, Question.job_id == job_id).order_by(*_AS_ASKED)
+        _readable()
+        .where(belongs_to(Question.workspace_id, workspace_id), Question.job_id == job_id)
+        .order_by(*_AS_ASKED)
     )
     return [_as_row(row) for row in rows]
 
@@ -272,7 +275,7 @@ def page_of_questions(
 
     Raises ParameterInvalid for an invalid cursor.
     """
-    statement = _readable().where(Question.workspace_id == workspace_id, Question.job_id == job_id)
+    statement = _readable().where(belongs_to(Question.workspace_id, workspace_id), Question.job_id == job_id)
     if cursor is not None:
         at, question_id = read_cursor(cursor, "ask")
         statement = statement.where(
@@ -296,14 +299,14 @@ def list_open_questions(session: Session, workspace_id: str, limit: int) -> list
 
 def find_asking_jobs(session: Session, workspace_id: str, batch_id: str) -> frozenset[str]:
     """Returns the ids of the jobs of a batch that have an open question."""
-    return frozenset(
-        session.scalars(_of_batch(workspace_id, batch_id, Question.job_id).where(Question.closed_at.is_(None)))
-    )
+    mine = Job.batch_id == batch_id, Question.workspace_id == workspace_id
+    return frozenset(session.scalars(_readable(Question.job_id).where(*mine, Question.closed_at.is_(None))))
 
 
 def list_refusers_of_batch(session: Session, workspace_id: str, batch_id: str) -> dict[str, str]:
     """Returns job id -> who refused the first refused question of a job, "" when nobody answered in time, for a batch."""
-    return _refusers(session, _of_batch(workspace_id, batch_id, *_REFUSED))
+    mine = Job.batch_id == batch_id, belongs_to(Question.workspace_id, workspace_id)
+    return _refusers(session, _readable(*_REFUSED).where(*mine))
 
 
 def list_refusers(session: Session, workspace_id: str, jobs: Iterable[JobRow]) -> dict[str, str]:
@@ -311,9 +314,8 @@ def list_refusers(session: Session, workspace_id: str, jobs: Iterable[JobRow]) -
     asked = [job.id for job in jobs if job.questions and job.data_erased_at is None]
     if not asked:
         return {}
-    return _refusers(
-        session, select(*_REFUSED).where(Question.workspace_id == workspace_id, Question.job_id.in_(asked))
-    )
+    mine = Question.job_id.in_(asked), belongs_to(Question.workspace_id, workspace_id)
+    return _refusers(session, select(*_REFUSED).where(*mine))
 
 
 def _refusers(session: Session, questions: Any) -> dict[str, str]:
@@ -340,10 +342,6 @@ def list_answered_questions(session: Session, workspace_id: str, limit: int) -> 
 
 def _readable(*columns: Any) -> Any:
     return select(*columns or _COLUMNS).join(Job, Job.id == Question.job_id).where(Job.data_erased_at.is_(None))
-
-
-def _of_batch(workspace_id: str, batch_id: str, *columns: Any) -> Any:
-    return _readable(*columns).where(Job.batch_id == batch_id, Question.workspace_id == workspace_id)
 
 
 def _as_row(row: Any) -> QuestionRow:

@@ -9,6 +9,7 @@ from sqlalchemy import func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from storage.jobs import JobRow, as_job, get_job, select_jobs
+from storage.table_base import belongs_to
 from storage.tables import Job, Value
 
 #: How many runs are offered for a comparison.
@@ -45,7 +46,7 @@ def list_recent_runs(session: Session, workspace_id: str, flow_id: str) -> list[
     """Returns the newest ended runs of this flow, from the Playground and from callers."""
     rows = session.execute(
         select_jobs()
-        .where(Job.workspace_id == workspace_id, Job.flow_id == flow_id, Job.completed_at.is_not(None))
+        .where(belongs_to(Job.workspace_id, workspace_id), Job.flow_id == flow_id, Job.completed_at.is_not(None))
         .order_by(Job.created_at.desc(), Job.id.desc())
         .limit(MOST_RUNS)
     )

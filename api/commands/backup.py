@@ -17,7 +17,9 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     text = "write everything into one file that a passphrase seals; the server may be running"
     command = commands.add_parser("backup", parents=[shared], help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.add_argument("file", type=Path, metavar="FILE", help="the file to write, like /mnt/usb/flowport.fpbackup")
-    command.add_argument("--overwrite", action="store_true", help="replace a file that is there already, also when it is no backup")
+    command.add_argument(
+        "--overwrite", action="store_true", help="replace a file that is there already, also when it is no backup"
+    )
     command.set_defaults(run=_back_up)
 
 

@@ -42,8 +42,10 @@ from engine.core.lone_surrogates import with_whole_texts, without_lone_surrogate
 from engine.core.trace_context import TraceContext
 from engine.core.version import VERSION
 from engine.jobs.job_views import job_view
+from engine.jobs.server.job_waiters import Look
 from engine.jobs.submit.accept import Caller
-from storage.jobs import get_job, read_value
+from engine.jobs.transitions import require_cancelled
+from storage.jobs import find_status, find_status_or_waiting, get_job, read_value
 
 if TYPE_CHECKING:
     import mcp_types as types
@@ -55,11 +57,12 @@ WAIT_SECONDS = 50
 CANCEL_WAIT_SECONDS = 3
 #: What a message that calls a tool may have beside its arguments, in bytes.
 MOST_BESIDE_ARGUMENTS = 64 * 1024
-#: A job is read again after this many seconds, also without a notice of a change.
+#: The progress of a job is read again after this many seconds, also without a notice of a change.
 LOOK_SECONDS = 5
 INSTRUCTIONS = (
     "Each tool named after a flow runs that flow. A run that takes longer than 50 seconds answers with a job_id: call "
-    f"{GET_JOB} with it, again until the job has ended. {CANCEL_JOB} stops a job. When there is no tool beside these two, "
+    f"{GET_JOB} with it, again until the job has ended or waits for a person: then tell the user, and call it again when "
+    f"they have answered. {CANCEL_JOB} stops a job. When there is no tool beside these two, "
     "this key may call no flow as a tool: ask the flow's owner to deploy it, to switch “Offer this flow as a tool” on in its "
     "Settings, and to allow the flow for the key under Settings, API Keys; then list the tools again."
 )
@@ -173,7 +176,10 @@ class Mcp:
             types.Tool(
                 name=GET_JOB,
                 title="Get a job",
-                description="The result of a run that took longer than its first call. Waits up to 50 seconds for its end.",
+                description=(
+                    "The result of a run that took longer than its first call. Waits up to 50 seconds for its end, or until "
+                    "it waits for a person: then tell the user, and call it again when they have answered."
+                ),
                 input_schema=JOB_INPUT,
                 output_schema=JOB_OUTPUT,
                 annotations=types.ToolAnnotations(read_only_hint=True),
@@ -262,41 +268,42 @@ class Mcp:
         view = await self._context.database.read(_read_view, caller, job_id)
         if view["status"] not in ENDED:
             seconds = CANCEL_WAIT_SECONDS if name == CANCEL_JOB else WAIT_SECONDS
-            view = await self._view_at_end(ctx, caller, job_id, seconds)
+            # an assistant that asks again and again for a job that waits for a person is answered every 50 seconds
+            look = find_status if view["waiting_for"] == "person" else find_status_or_waiting
+            view = await self._view_at_end(ctx, caller, job_id, seconds, look)
+            if name == CANCEL_JOB:
+                require_cancelled(view["status"])  # its work may have ended meanwhile
         return _as_result(_told(view), structured=job_content(view))
 
-    async def _view_at_end(self, ctx: Any, caller: Caller, job_id: str, seconds: float) -> dict[str, Any]:
-        """Returns the job when it has ended or waits for a person, or its state after `seconds`. Sends progress
-        notifications when the client requested them.
+    async def _view_at_end(
+        self, ctx: Any, caller: Caller, job_id: str, seconds: float, look: Look = find_status_or_waiting
+    ) -> dict[str, Any]:
+        """Returns the job when it has ended or, as `look` says, waits for a person, or its state after `seconds`. Sends
+        progress notifications when the client requested them.
         """
-        ended = asyncio.create_task(self._context.until_ended(caller, job_id, seconds))
-        asked = asyncio.create_task(self._until_asked(ctx, caller, job_id))
+        wants = ctx.request.state.tells_progress
+        telling = asyncio.create_task(self._tell_progress(ctx, caller, job_id)) if wants else None
         try:
-            await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
-            is_asked = asked.done() and asked.exception() is None and asked.result()
-            caller = await (self._context.caller_now(caller) if is_asked else ended)
+            caller = await self._context.until_ended(caller, job_id, seconds, look)
         finally:
-            ended.cancel()
-            asked.cancel()
+            if telling is not None:
+                telling.cancel()
         return await self._context.database.read(_read_view, caller, job_id)
 
-    async def _until_asked(self, ctx: Any, caller: Caller, job_id: str) -> bool:
-        """Returns True when the job waits for a person, False when it cannot be read. Meanwhile sends a progress
-        notification whenever more steps are done, if the client requested them. MCP requires that the progress increases.
+    async def _tell_progress(self, ctx: Any, caller: Caller, job_id: str) -> None:
+        """Sends a progress notification whenever more steps are done, until the job cannot be read. MCP requires that the
+        progress increases.
         """
         told = -1
         with contextlib.suppress(Refusal):  # the call itself reports the refusal
             async with self._context.waiters.subscribe(job_id) as changes:
                 while True:
                     job = await self._context.database.read(get_job, caller.workspace_id, job_id, caller.scope)
-                    if ctx.request.state.tells_progress and job.steps_done > told:
+                    if job.steps_done > told:
                         told = job.steps_done
                         said = f"{told} of {job.steps_total} steps done"
                         await ctx.session.report_progress(told, job.steps_total, said)
-                    if job.waits_for_person:
-                        return True
                     await changes.wait(LOOK_SECONDS)
-        return False
 
 
 def _asks_for_progress(request: Request, message: Mapping[str, Any]) -> bool:

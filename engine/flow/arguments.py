@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from engine.flow.node_context import JsonSchema
-from engine.flow.payload_check import fits_format
+from engine.flow.payload_check import bound_text, fits_format
 from engine.flow.references import Json
 
 MOST_COMPLAINTS = 10
@@ -135,17 +135,17 @@ def _wrong_value(schema: Mapping[str, Any], value: JsonValue) -> str:
     elif isinstance(value, list) and (size := _outside(schema, len(value), "minItems", "maxItems")) is not None:
         return f"must have {size} items"
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        bound = _outside(schema, value, "minimum", "maximum", ".15g")
+        bound = _outside(schema, value, "minimum", "maximum", separator="")
         return "" if bound is None else f"must be {bound}"
     return ""
 
 
-def _outside(schema: Mapping[str, Any], size: float, least: str, most: str, form: str = ",.15g") -> str | None:
+def _outside(schema: Mapping[str, Any], size: float, least: str, most: str, *, separator: str = ",") -> str | None:
     lowest, highest = schema.get(least), schema.get(most)
     if isinstance(lowest, int | float) and size < lowest:
-        return f"at least {lowest:{form}}"
+        return f"at least {bound_text(lowest, separator)}"
     if isinstance(highest, int | float) and size > highest:
-        return f"at most {highest:{form}}"
+        return f"at most {bound_text(highest, separator)}"
     return None
 
 

@@ -16,7 +16,7 @@ from engine.flow.contract import input_fields, result_schema
 from engine.flow.document import Document
 from engine.flow.file_values import largest_bytes, size_in_words
 from engine.flow.node_type import Catalog
-from engine.flow.payload_check import TYPE_WORDS
+from engine.flow.payload_check import TYPE_WORDS, bound_text
 
 Weight = Literal["breaking", "careful", "harmless"]
 _WEIGHTS: Final[dict[Weight, int]] = {"breaking": 0, "careful": 1, "harmless": 2}
@@ -159,10 +159,10 @@ def _narrower(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     found: list[str] = []
     for rule, word in (("minimum", "smallest"), ("min_length", "shortest"), ("min_items", "fewest items")):
         if new.get(rule) is not None and (old.get(rule) is None or new[rule] > old[rule]):
-            found.append(f"{word} {new[rule]:g}")
+            found.append(f"{word} {bound_text(new[rule])}")
     for rule, word in (("maximum", "largest"), ("max_length", "longest"), ("max_items", "most items")):
         if new.get(rule) is not None and (old.get(rule) is None or new[rule] < old[rule]):
-            found.append(f"{word} {new[rule]:g}")
+            found.append(f"{word} {bound_text(new[rule])}")
     for rule, word in (("pattern", "a pattern"), ("format", "a format")):
         if new.get(rule) and new.get(rule) != old.get(rule):
             found.append(word)

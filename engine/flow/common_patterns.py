@@ -12,10 +12,12 @@ from msgspec import Struct
 
 Kind = Literal["number", "amount_after", "words", "email", "address", "date", "code", "own"]
 
-#: A minus belongs to a number only where no letter or digit stands before it. A currency may stand between them: its sign, or
-#: up to three letters. These may also be a size, so what is found has them.
+#: A minus belongs to a number only where no letter or digit stands before it. A currency may stand between them: its sign,
+#: a code of three letters, or Kr, Fr and zł. Three letters may also be a word, so what is found has them. Fewer letters, as in
+#: -v2 and -XL 12, do not belong to a number.
 _MINUS: Final = r"\B[-\x{2212}\x{2013}]"
-_SIGN: Final = rf"(?:{_MINUS}(?:(?:\p{{L}}{{1,3}}\.?\p{{Sc}}?|\p{{Sc}})[ \x{{00a0}}]?)?)?"
+_CURRENCY: Final = r"(?:[A-Z]{0,3}\p{Sc}|[A-Za-z]{3}|[KkFf]r\.?|zł)"
+_SIGN: Final = rf"(?:{_MINUS}(?:{_CURRENCY}[ \x{{00a0}}]?)?)?"
 _GROUPS: Final = r"\d{1,3}(?:[\x{00a0}\x{202f}'\x{2019}]\d{3})+"
 #: A number that begins with its point, where a minus or a currency tells that it is one: -.5, $.99.
 _BARE: Final = rf"(?:{_MINUS}(?:[A-Z]{{0,3}}\p{{Sc}})?|\p{{Sc}}(?:{_MINUS})?)\.\d+"

@@ -166,9 +166,12 @@ def _may_be_skipped(node: Node, made: Reference, graph: Graph) -> bool:
 
 
 def _may_end_before(reader: Node, made: Reference, document: Document, catalog: Catalog) -> bool:
-    """True when a port of a step before this one leads nowhere, or the step may be skipped after the value was made."""
+    """True when a port of a step before this one does not lead to it, or the step may be skipped after the value was
+    made.
+    """
     graph = Graph(document)
-    taken = {(edge.source, edge.source_port) for edge in document.edges}
+    leading = {reader.id, *graph.ancestors(reader.id)}
+    taken = {(edge.source, edge.source_port) for edge in document.edges if edge.target in leading}
     before = [node for node in document.nodes if graph.is_ancestor(node.id, reader.id) and node.type in catalog]
     return any(
         _may_be_skipped(node, made, graph) or any((node.id, port) not in taken for port in catalog[node.type].ports)

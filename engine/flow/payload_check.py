@@ -334,9 +334,9 @@ class PayloadCheck:
     def _check_number(self, field: FieldDict, value: float, at: str) -> None:
         lowest, highest = field.get("minimum"), field.get("maximum")
         if lowest is not None and value < lowest:
-            self._add(at, "minimum", lambda: f"must be at least {lowest:.15g}")
+            self._add(at, "minimum", lambda: f"must be at least {bound_text(lowest)}")
         elif highest is not None and value > highest:
-            self._add(at, "maximum", lambda: f"must be at most {highest:.15g}")
+            self._add(at, "maximum", lambda: f"must be at most {bound_text(highest)}")
 
     def _check_size(self, field: FieldDict, what: Literal["items", "length"], size: int, at: str) -> None:
         fewest, most = field.get(f"min_{what}"), field.get(f"max_{what}")
@@ -345,6 +345,11 @@ class PayloadCheck:
             self._add(at, f"min_{what}", lambda: f"must have at least {_counted(fewest, word)}, has {size:,}")
         elif most is not None and size > most:
             self._add(at, f"max_{what}", lambda: f"must have at most {_counted(most, word)}, has {size:,}")
+
+
+def bound_text(bound: float, separator: str = "") -> str:
+    """Writes a bound out: a whole number with all digits, others with 15 as far as they need them."""
+    return format(bound, separator if isinstance(bound, int) else f"{separator}.15g")
 
 
 class _TooManyDefaults(Exception):

@@ -41,8 +41,10 @@ _CODES: Final = (
     "TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD USN UYI UYU UYW UZS VED VES VND VUV WST XAF XAG XAU XCD XCG XDR "
     "XOF XPD XPF XPT XSU XUA YER ZAR ZMW ZWG"
 )
-#: The codes as a part of a pattern. In small letters they may be words, like all, pen, top and try.
-_CODE: Final = f"\\b(?:{_CODES.replace(' ', '|')})"
+_ANY_CODE: Final = _CODES.replace(" ", "|")
+#: The codes as a part of a pattern. In small letters they may be words, like all, pen, top and try; directly behind a minus
+#: they count.
+_CODE: Final = f"(?:\\b(?:{_ANY_CODE})|(?<=\\B[\u2212\u2013-])(?i:{_ANY_CODE}))"
 #: A currency at the end: its letters, or its sign, which other letters may stand before, as in `US$`.
 _CURRENCY: Final = re.compile(rf"(?:{_CODE}|(?:\b[A-Z]{{1,3}})?[{_CURRENCIES}])\Z")
 #: Letters at the end that may be a currency that is not known, like kr and Fr.
@@ -59,8 +61,8 @@ _DIGITS: Final = re.compile(
     rf"|(?<={_CODE}[{_BLANKS}],))[0-9]++)"
     r"(?:[.,][0-9]++)*+(?:[eE][+-]?+[0-9]++)?+"
 )
-#: A comma at the end that may be that of the decimals of what follows.
-_COMMA: Final = re.compile(rf"(?<!{_PARTED}),\Z")
+#: A comma at the end that may be that of the decimals of what follows, also behind a code in small letters.
+_COMMA: Final = re.compile(rf"(?:(?<!{_PARTED})|(?<=\b(?i:{_ANY_CODE}))),\Z")
 #: The letters before and behind a number that may tell that it is a negative one.
 _AROUND: Final = 8
 _GROUP: Final = 3
@@ -183,7 +185,7 @@ def number_in(text: str) -> tuple[int | float | None, str]:
 def _minus(before: str, after: str) -> tuple[bool, str]:
     """Tells by what stands around a number whether it is a negative one, and what is doubtful about the number.
 
-    A minus stands directly before the number, or before its currency: `-5`, `-€ 39.90`, `-EUR 39.90`. Before a blank it is a
+    A minus stands directly before the number, or before its currency: `-5`, `-€ 39.90`, `-eur 39.90`. Before a blank it is a
     dash. Other letters between them may be a currency or a size, which is doubtful.
     """
     near = before[-_AROUND:]

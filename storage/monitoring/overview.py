@@ -13,6 +13,7 @@ from storage.monitoring.counts import count_jobs, sum_jobs
 from storage.monitoring.period import Filters, Period
 from storage.monitoring.rollup_reads import source_of
 from storage.monitoring.rollup_writes import STEPS_FAILED
+from storage.table_base import belongs_to
 from storage.tables import Flow, Job
 
 
@@ -97,7 +98,7 @@ def _newest_jobs(session: Session, workspace_id: str) -> dict[str, JobRow]:
         select(Nullable(newest)).where(Flow.workspace_id == workspace_id, Flow.deleted_at.is_(None))
     ).all()
     # Without an index on the workspace: SQLite would read all of its jobs in place of these few.
-    mine = func.coalesce(Job.workspace_id, "") == workspace_id
+    mine = belongs_to(Job.workspace_id, workspace_id)
     rows = session.execute(select_jobs().where(mine, Job.id.in_([job_id for job_id in ids if job_id is not None])))
     return {row.flow_id: as_job(row) for row in rows}
 

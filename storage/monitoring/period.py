@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, case, func, literal_column, select
 
 from engine.core.clock import DAY, HOUR, MINUTE, SECOND, Millis
 from storage.jobs import PUBLIC
+from storage.table_base import belongs_to
 from storage.tables import OPEN, ApiKey, Job, RefusalCount
 
 #: Name in the URL -> (length of the period, length of a slot), in milliseconds.
@@ -186,4 +187,4 @@ def open_jobs(workspace_id: str) -> tuple[ColumnElement[bool], ...]:
     SQLite uses a partial index only for exactly its condition, and would otherwise prefer the index on the workspace.
     """
     statuses: list[ColumnElement[str]] = [literal_column(f"'{status}'") for status in OPEN]
-    return Job.status.in_(statuses), func.coalesce(Job.workspace_id, "") == workspace_id
+    return Job.status.in_(statuses), belongs_to(Job.workspace_id, workspace_id)

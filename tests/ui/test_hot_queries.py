@@ -19,10 +19,21 @@ from engine.jobs.questions import expire_due
 from engine.jobs.submit.accept import Caller
 from engine.jobs.submit.batches import accept_batch
 from engine.jobs.submit.bodies import SubmitOptions
-from storage.batches import batch_job_ids, list_batches
+from storage.batches import batch_job_ids, list_batch_runs, list_batches
 from storage.database import Database
+from storage.files import find_files
+from storage.first_steps import was_called
+from storage.job_log import calls_without_answer, read_log
 from storage.jobs import JobFilters, find_last_run_payload, list_jobs
-from storage.questions import has_due_question, page_of_questions
+from storage.playground_batches import find_job_of_row
+from storage.questions import (
+    has_due_question,
+    list_questions_of_job,
+    list_refusers,
+    list_refusers_of_batch,
+    page_of_questions,
+)
+from storage.run_comparison import list_recent_runs
 from storage.statements import DRIVER
 from tests.factories import asks_person
 from tests.ui.arrange import accepted, ended, refused
@@ -162,3 +173,35 @@ def test_the_last_input_of_a_flow_is_found_without_reading_the_jobs_of_its_calle
     found = [line for one in plans(site.database, statements).values() for line in one if "jobs" in line]
     assert len(found) == 4
     assert all("USING INDEX ix_jobs_tried (flow_id=?)" in line for line in found), found
+
+
+def test_a_query_of_one_job_batch_flow_or_trigger_reads_nothing_else_of_the_workspace(site: Site) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    for _ in range(2):
+        asks_person(site.database, accepted(site, flow_id))
+    ours = site.workspace_id
+    jobs = site.database.read_now(list_jobs, ours).jobs
+    assert [job.questions for job in jobs] == [1, 1]
+    with caught(site.database) as statements:
+        site.database.read_now(calls_without_answer, ours, jobs[0].id)
+        site.database.read_now(read_log, ours, jobs[0].id)
+        site.database.read_now(list_questions_of_job, ours, jobs[0].id)
+        site.database.read_now(page_of_questions, ours, jobs[0].id, 50, None)
+        site.database.read_now(list_refusers, ours, jobs)
+        site.database.read_now(list_refusers_of_batch, ours, "bat_1")
+        site.database.read_now(list_batch_runs, ours, "bat_1")
+        site.database.read_now(find_job_of_row, ours, "bat_1", 1)
+        site.database.read_now(was_called, ours, flow_id)
+        site.database.read_now(list_recent_runs, ours, flow_id)
+        site.database.read_now(find_files, ours, [f"file_{number}" for number in range(50)])
+        for narrowed in (
+            JobFilters(flow_id=flow_id),
+            JobFilters(flow_id=flow_id, statuses=("failed",), environments=("live",)),
+            JobFilters(batch_id="bat_1"),
+            JobFilters(trigger="hook:hook_1"),
+        ):
+            site.database.read_now(list_jobs, ours, narrowed)
+    found = plans(site.database, statements)
+    assert len(found) > 15
+    assert [(one, lines) for one, lines in found.items() if "workspace_id=?" in str(lines)] == []
+    assert full_reads(site.database, statements) == []

@@ -17,7 +17,7 @@ from typing import Self
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound, StorageUnavailable
-from engine.core.job_status import ENDED
+from engine.core.job_status import JobStatus
 from storage.database import Database
 from storage.jobs import JobRow, change_numbers, find_status, get_job
 from storage.sqlite_file import DataVersion, is_sqlite
@@ -280,7 +280,7 @@ async def wait_until_ended(
     """Waits until the job has ended or `seconds` have passed; the caller reads the job itself. Raises NotFound.
 
     After a notification that does not tell the end, only the status is queried, with `look`; with `find_batch_status` it
-    waits for a batch. Of a job that is new, which this process has just accepted, it is not queried before the first
+    waits for a batch, and with `find_status_or_waiting` also for the job to wait for a person. Of a job that is new, which this process has just accepted, it is not queried before the first
     notification. `check` is called after each notification: it raises when the caller may not read the job any more, and
     returns False to end the wait.
     """
@@ -295,7 +295,7 @@ async def wait_until_ended(
                 status = await database.find(look, workspace_id, job_id)
                 if status is None:
                     raise NotFound(f"{job_id[:100]!r} is not there any more")
-                if status in ENDED or left <= 0:
+                if status not in {JobStatus.QUEUED, JobStatus.PROCESSING} or left <= 0:
                     return
             is_new = False
             await changes.wait(min(max(left, _LEAST_SECONDS), READ_AGAIN_SECONDS))

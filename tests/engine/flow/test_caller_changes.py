@@ -141,6 +141,13 @@ def test_a_result_that_only_became_narrower_is_no_change():
     assert caller_changes(before, after, CATALOG) == ()
 
 
+def test_a_large_bound_is_written_out():
+    (change,) = caller_changes(
+        flow({**A, "type": "integer"}), flow({**A, "type": "integer", "maximum": 1_234_567}), CATALOG
+    )
+    assert "largest 1234567" in change.sentence
+
+
 def test_a_default_is_said_in_words():
     (change,) = caller_changes(flow(A), flow({**A, "default": "z"}), CATALOG)
     assert change.sentence == 'When `a` is left out, it is now `"z"`.'

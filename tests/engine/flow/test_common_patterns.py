@@ -57,6 +57,13 @@ def test_a_choice_finds_what_it_names_and_is_known_by_its_pattern(choice, first)
             "-US$5, -US$.99, -chf 5, -SAR 9 or -Fr. 12",
             ["-US$5", "-US$.99", "-chf 5", "-SAR 9", "-Fr. 12"],
         ),
+        (Choice("number"), "-Eur 39,90, -kr 7, -z\u0142 8", ["-Eur 39,90", "-kr 7", "-z\u0142 8"]),
+        (
+            Choice("number"),
+            "-im 12, -v2, -A4, -b 7, -on 5, -XL 9, -Maxi 3",
+            ["12", "2", "4", "7", "5", "9", "3"],
+        ),
+        (Choice("amount_after", "size"), "Size -v2", ["2"]),
         (Choice("number"), "A-12, NO-7 and DIN-5008", ["12", "7", "5008"]),
         (Choice("amount_after", "balance"), "Balance: -\u20ac39.90", ["-\u20ac39.90"]),
         (Choice("amount_after", "balance"), "Balance: \u201339.90", ["\u201339.90"]),

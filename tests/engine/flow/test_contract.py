@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from engine.core.errors import MOST_ERRORS
+from engine.flow.arguments import wrong_arguments
 from engine.flow.contract import made_up_names, payload_schema, sample_payload
 from engine.flow.document import Document
 from engine.flow.payload_check import PayloadCheck, check_payload, fits_format
@@ -81,6 +82,19 @@ def test_counts_have_separators_and_bounds_are_as_they_are_written():
         "must have at most 1,000 characters, has 1,001",
         "must be at least 1234567",
         "must be at most 1000000000",
+    ]
+
+
+def test_a_whole_bound_is_told_with_all_its_digits():
+    large = 9_007_199_254_740_993
+    fields = [{"name": "a", "type": "integer", "minimum": large, "maximum": large}]
+    details = [check_payload(fields, {"a": one})[1][0].detail for one in (1, 10**17)]
+    assert details == [f"must be at least {large}", f"must be at most {large}"]
+    schema = {"properties": {"a": {"minimum": large}, "b": {"maximum": 0.25}, "c": {"minLength": 1_000}}}
+    assert wrong_arguments(schema, {"a": 1, "b": 2, "c": "x"}) == [
+        f"/a: must be at least {large}",
+        "/b: must be at most 0.25",
+        "/c: must have at least 1,000 characters",
     ]
 
 

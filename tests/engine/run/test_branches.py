@@ -215,6 +215,30 @@ async def test_corrections_arrive_and_without_the_approval_the_value_is_as_it_wa
     assert outcome.result == {"reply": reply}
 
 
+@pytest.mark.parametrize("refused", ["", "a.refused>o", "a.refused>note", "a.refused>last last>o"])
+@pytest.mark.parametrize("other", ["", "c.no>o", "c.no>note", "c.no>last last>o"])
+async def test_without_a_correction_the_caller_gets_the_same_answer_as_before(other, refused):
+    nodes = [
+        ("w", "work", {"x": "{{ in.out.word }}"}),
+        ("c", "condition", IS_HI),
+        # it fails without a title, and goes the way that its default names
+        ("a", "approval", {"title": "{{ in.out.y }}", "values": {"reply": "{{ w.out }}"}}, {"editable": ["reply"]}),
+        ("note", "work", {"x": "tell somebody"}),
+        ("last", "work", {"x": "then this"}),
+        ("o", "api_output", {"reply": "{{ w.out }}"}),
+    ]
+    edges = " ".join(dict.fromkeys(f"in>w w>c c.yes>a a.approved>o {other} {refused}".split()))
+    for approved in (True, False):
+        policy = {"on_error": "use_default", "default": {"approved": approved, "values": {"reply": "hi"}}}
+        steps = [(*one, policy) if one[0] == "a" else one for one in nodes]
+        document = flow(steps, edges)
+        (lost,) = [one.problem for one in flow_warnings(document, WORK) if one.problem.code == "correction_lost"]
+        mended = apply_ops(document, mending_ops(document, WORK, lost))
+        for word in ("hi", "ho"):
+            outcome, _ = await go(mended, {"word": word})
+            assert outcome.result == {"reply": word} == (await go(document, {"word": word}))[0].result
+
+
 @pytest.mark.parametrize("skipped", ["s", "m"])
 async def test_where_the_approval_is_skipped_the_value_is_as_it_was(skipped):
     policies = {skipped: {"on_error": "skip"}}
