@@ -103,7 +103,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Send the data in the body instead of the address.",
     ),
     RefusalCode.UNSUPPORTED_MEDIA_TYPE: (
-        "These routes take JSON in UTF-8 only (the upload of a file takes a form), as it is: the `Content-Type` is missing, is another one or names another `charset`, or the body is compressed (`Content-Encoding`). `detail` says which. Of a call with JSON that has no body, which counts as `{}`, these headers are not looked at; only a second `Content-Type` is refused, with 400 `invalid_parameter`.",
+        "These routes take JSON in UTF-8 only (the upload of a file takes a form), as it is: the `Content-Type` is missing, is another one or names another `charset`, or the body is compressed (`Content-Encoding`). `detail` says which. Of a call with JSON that has no body, or a chunked one without bytes, which counts as `{}`, these headers are not looked at (`/mcp` always wants a message); only a second `Content-Type` is refused, with 400 `invalid_parameter`.",
         "Send the header `Content-Type: application/json` and a body in UTF-8 without `Content-Encoding`. An upload of a file is a form (`multipart/form-data`).",
     ),
     RefusalCode.RANGE_NOT_SATISFIABLE: (

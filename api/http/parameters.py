@@ -314,7 +314,9 @@ RequestId = Annotated[
 Traceparent = Annotated[
     str | None,
     _as(type="string"),
-    Header(description="W3C Trace Context: the trace that goes on into what the job asks of others."),
+    Header(
+        description="W3C Trace Context: the trace that goes on into what the job asks of others. One that cannot be read is passed over, and a later version goes on as version 00."
+    ),
 ]
 Tracestate = Annotated[
     str | None, _as(type="string"), Header(description=f"Goes with `traceparent`, up to {MAX_TRACESTATE} bytes.")
