@@ -288,9 +288,9 @@ def _navigation(
             icon("search", size=16)
             words(_("Search"), "fp-sp")
             words("Ctrl K", tag="kbd")
-        if rail:
-            seek.props["aria-label"] = _("Search")
-            _tip(_("Search (Ctrl+K)"))
+            if rail:
+                seek.props["aria-label"] = _("Search")
+                _tip(_("Search (Ctrl+K)"))
         for area, (word, symbol, path) in AREAS.items():
             with link("", path, "fp-on" if area == active else "") as entry:
                 icon(symbol, size=20)
