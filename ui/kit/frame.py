@@ -376,6 +376,8 @@ def _account(person: FramePerson, dark: ui.dark_mode, *, rail: bool) -> None:
                 link_button(_("Your account"), "/settings/account", icon="manage_accounts", kind="quiet").props(
                     "align=left"
                 ).classes("w-full")
+                with ui.element("div"):
+                    link_button(_("Docs"), "/docs", icon="help", kind="quiet", new_tab=True).props("align=left")
                 # A plain form works even when the page has lost its socket.
                 with ui.element("form").classes("fp-plain-form").props("method=post action=/sign-out"):
                     button(_("Sign out"), icon="logout", kind="quiet").props("type=submit align=left").classes("w-full")

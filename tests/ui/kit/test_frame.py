@@ -113,6 +113,14 @@ async def test_what_the_icon_of_the_search_says_stands_beside_it() -> None:
         assert tip.parent_slot.parent.props.get("aria-label") == "Search"
 
 
+async def test_the_menu_of_the_account_leads_to_the_docs() -> None:
+    async with user_simulation(root=_frame) as user:
+        await user.open("/")
+        (docs,) = user.find(kind=ui.button, content="Docs").elements
+
+        assert (docs.props["href"], docs.props["target"]) == ("/docs", "_blank")
+
+
 async def test_signing_out_is_a_plain_form() -> None:
     async with user_simulation(root=_frame) as user:
         await user.open("/")
