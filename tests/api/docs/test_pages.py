@@ -121,6 +121,15 @@ async def test_the_name_of_the_product_leads_to_the_pages_where_there_are_some(d
     assert f'<a href="{path}">Flowport</a>' in page
 
 
+async def test_the_quick_start_names_every_page_of_the_practice_site(client):
+    guide = (await client.get("/docs/guides/quick-start.md")).text
+    pages = re.findall(
+        r"<loc>https://practice\.flowport\.example(/[^<]*)</loc>", (ASSETS / "practice/sitemap.xml").read_text()
+    )
+    assert len(pages) >= 12
+    assert [path for path in pages if f"`{path}`" not in guide] == []
+
+
 def test_every_published_code_has_a_text():
     assert {kind.code for kind in PUBLISHED} == set(ERROR_TEXTS)
     assert set(JOB_ERROR_TEXTS) == ERROR_CODES
