@@ -227,7 +227,8 @@ async def test_the_shown_curl_is_accepted_by_the_endpoint(site: Site, user: User
     assert answer.json()["flow_id"] == flow_id
 
 
-async def test_a_key_that_nobody_has_kept_is_not_lost_with_the_dialog(site: Site, user: User) -> None:
+async def deployed_with_a_key(site: Site, user: User) -> str:
+    """Deploys a flow and creates a key in the dialog, which shows it. Returns the flow's id."""
     flow_id = site.flow("Greeting")
     await user.open(f"/flows/{flow_id}")
     press(user, "Deploy API")
@@ -239,6 +240,11 @@ async def test_a_key_that_nobody_has_kept_is_not_lost_with_the_dialog(site: Site
     press(user, "Create a key")
     press(user, "Create a key")
     await user.should_see('Copy the key "First key" now')
+    return flow_id
+
+
+async def test_a_key_that_nobody_has_kept_is_not_lost_with_the_dialog(site: Site, user: User) -> None:
+    await deployed_with_a_key(site, user)
     dialog_done = max((one for one in user.find(kind=ui.button, content="Done").elements), key=lambda one: one.id)
     assert dialog_done.enabled is False
     assert "Copy it first, or tick the box." in page_text(user), "the reason stands beside the key's own button"
@@ -259,6 +265,18 @@ async def test_a_key_that_nobody_has_kept_is_not_lost_with_the_dialog(site: Site
         assert dialog_done.enabled, "having copied is enough"
     await user.should_not_see("Copy it first, or tick the box.")
     UserInteraction(user, {done}, None).click()
+    await user.should_not_see('Copy the key "First key" now')
+    assert "Close without the key?" not in page_text(user)
+
+
+async def test_a_key_with_which_a_call_came_in_is_not_asked_about(site: Site, user: User) -> None:
+    flow_id = await deployed_with_a_key(site, user)
+    (key,) = site.database.read_now(list_keys, site.workspace_id)
+    accepted(site, flow_id, key_id=key.id)
+
+    done = min((one for one in user.find(kind=ui.button, content="Done").elements), key=lambda one: one.id)
+    UserInteraction(user, {done}, None).click()
+
     await user.should_not_see('Copy the key "First key" now')
     assert "Close without the key?" not in page_text(user)
 
