@@ -335,6 +335,23 @@ async def test_first_calls_show_accepted_and_refused_ones(site: Site, user: User
     assert "Accepted" not in page_text(user)
 
 
+async def test_of_more_than_five_calls_the_newest_are_shown_and_called_so(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    await user.open(f"/flows/{flow_id}")
+    for _ in range(4):
+        ended(site, flow_id)
+    await user.should_see("4 calls")
+    assert "First calls" in page_text(user)
+
+    for _ in range(2):
+        ended(site, flow_id)
+
+    await user.should_see("Newest calls")
+    await user.should_see("These are the newest five.")
+    assert "First calls" not in page_text(user)
+    await user.should_not_see("5 calls")
+
+
 async def test_a_flow_that_asks_a_person_says_so_where_it_is_deployed_and_passed_on(site: Site, user: User) -> None:
     fields = [{"name": "name", "type": "string"}]
     nodes = [
