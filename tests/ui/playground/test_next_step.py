@@ -46,6 +46,7 @@ async def test_it_leads_from_the_first_node_to_the_first_call(site: Site, user: 
     press(user, "Add an API Input")
     await until(lambda: step_of(user) == "describe_input")
     assert [node.type for node in draft(site, flow_id).nodes] == ["api_input"]
+    await user.should_see("This flow takes no input yet. Add a field to its API Input.")
 
 
 async def test_a_step_is_chosen_from_the_list_that_the_plus_behind_the_input_offers(site: Site, user: User) -> None:
