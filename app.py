@@ -418,7 +418,7 @@ def _api_face(
         from api.app import create_api
         from ui.no_pages import register
 
-        root = _root(settings, database, threads)
+        root = _root(settings, database, threads, with_pages=False)
         register(root, settings.public_url)
         return create_api(database, waiters, settings, vault, threads=threads), root
 
@@ -502,7 +502,7 @@ def _front(settings: Settings, database: Database, public_api: PublicApi, pages:
     )
 
 
-def _root(settings: Settings, database: Database, threads: CheckThreads) -> FastAPI:
+def _root(settings: Settings, database: Database, threads: CheckThreads, *, with_pages: bool) -> FastAPI:
     """Builds the app that serves assets and documentation."""
     from fastapi import FastAPI
 
@@ -512,7 +512,7 @@ def _root(settings: Settings, database: Database, threads: CheckThreads) -> Fast
 
     root = FastAPI(title="Flowport", docs_url=None, redoc_url=None, openapi_url=None)
     root.mount("/assets", Assets(ROOT / "assets"))
-    root.router.routes.extend(docs_router(database, settings, api_document, threads).routes)
+    root.router.routes.extend(docs_router(database, settings, api_document, threads, with_pages=with_pages).routes)
     return root
 
 
@@ -533,7 +533,7 @@ def _pages(
     from ui.page_session import App
     from ui.pages import register
 
-    root = _root(settings, database, batches.threads)
+    root = _root(settings, database, batches.threads, with_pages=True)
     register(App(database, waiters, settings, vault, public_api, batches, local_servers), root)
     ui.run_with(
         root,

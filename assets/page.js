@@ -115,12 +115,13 @@
     }
   };
 
-  // Scrolls to an element that was drawn just now, as soon as it is there.
+  // Scrolls to an element that was drawn just now, as soon as it is there. A panel whose boxes find their height in the
+  // same frame drops the scroll, so it begins in the next one.
   window.fpIntoView = (id, block, looks = 30) => requestAnimationFrame(() => {
     const element = document.getElementById(id);
     if (!element && looks) return window.fpIntoView(id, block, looks - 1);
     const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
-    element?.scrollIntoView({ block, behavior });
+    requestAnimationFrame(() => element?.scrollIntoView({ block, behavior }));
   });
 
   // Opens and closes a branch of a value's tree.

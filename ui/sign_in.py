@@ -346,7 +346,7 @@ def _link_not_valid(request: HTTPConnection, refusal: LinkNotValid) -> Response:
             "A link works once, and a newer one replaces it. One from the terminal lives 15 minutes, one from an owner a day."
         ),
         todo=_(
-            "Ask an owner for a new one, or run app.py setup-link on the server. Or sign in, when you have an account."
+            "Ask an owner for a new one, or run .venv/bin/python app.py setup-link on the server. Or sign in, when you have an account."
         ),
         theme=theme_of(request),
     )

@@ -108,11 +108,15 @@ _LONGEST_QUERY = 200
 _FEWEST_SECTIONS = 3
 
 
-def docs_router(database: Database, settings: Settings, api_document: ApiDocument, threads: CheckThreads) -> APIRouter:
+def docs_router(
+    database: Database, settings: Settings, api_document: ApiDocument, threads: CheckThreads, *, with_pages: bool = True
+) -> APIRouter:
     """Returns the routes of the docs, for the application of the pages. They return complete responses and are in no
-    OpenAPI document. `threads`: those in which the whole server checks bodies and makes examples.
+    OpenAPI document. `threads`: those in which the whole server checks bodies and makes examples. `with_pages`: the docs
+    lead to the pages, which this server has.
     """
     docs = _Docs(database, settings, api_document, threads)
+    docs.templates.globals["with_pages"] = with_pages
     pages = (
         ("/docs", docs.index),
         ("/docs/guides/{name}", docs.guide),

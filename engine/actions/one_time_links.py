@@ -68,7 +68,7 @@ def new_setup_token(session: Session, workspace_id: str) -> str:
         owners = ", ".join(person.email for person in list_people(session, workspace_id) if person.role == "owner")
         raise Conflict(
             f"This Flowport has an owner already ({owners})",
-            remedy="For a new password run `app.py setup-link --reset EMAIL`.",
+            remedy="For a new password run `.venv/bin/python app.py setup-link --reset EMAIL`.",
         )
     void_links(session, workspace_id, "setup", None)
     return add_link(session, "setup", workspace_id, LIFETIME)

@@ -54,7 +54,7 @@ ROWS_IN_ALL = 30_000
 #: Above this many rows, failures are no longer written to the audit log, so that attackers cannot fill it.
 ROWS_AUDITED = 3_000
 
-_AT_ONCE = "Or, to come in at once, ask an owner for a reset link (Settings, Team), or run app.py setup-link --reset EMAIL on the server."
+_AT_ONCE = "Or, to come in at once, ask an owner for a reset link (Settings, Team), or run .venv/bin/python app.py setup-link --reset EMAIL on the server."
 
 
 class Try(Struct, frozen=True):

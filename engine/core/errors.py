@@ -342,7 +342,7 @@ class LinkNotValid(Refusal):
     """This link is used up or too old."""
 
     code = RefusalCode.LINK_NOT_VALID
-    remedy = "Ask for a new one: `app.py setup-link` on the server prints it."
+    remedy = "Ask for a new one: `.venv/bin/python app.py setup-link` on the server prints it."
 
 
 class SecretUnreadable(Refusal):

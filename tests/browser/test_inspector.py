@@ -252,6 +252,18 @@ def test_the_rules_stay_in_place_while_a_warning_above_them_comes_and_goes(page:
     assert [while_warned, place()] == [pytest.approx(before, abs=2)] * 2
 
 
+def test_the_next_step_leads_to_a_field_that_stands_below_what_the_panel_shows(page: Page, terminal: Terminal) -> None:
+    find = {"id": "find", "type": "extract_pattern", "label": "Find", "inputs": {"text": "{{ api_input.out }}"}}
+    edges = [{"id": "e1", "source": "api_input", "target": "find"}]
+    page.set_viewport_size({"width": 1366, "height": 600})
+    page.goto(f"/playground/{terminal.made({**FLOW, 'nodes': [FLOW['nodes'][0], find], 'edges': edges})}")
+    page.locator("[data-loaded=true]").wait_for()
+    page.get_by_role("button", name="Show me").click()
+    pattern = page.get_by_role("complementary", name="Find").get_by_role("textbox", name="Pattern")
+    expect(pattern).to_be_focused()
+    expect(pattern).to_be_in_viewport()
+
+
 def test_the_fields_stay_in_place_when_the_button_that_is_pressed_goes_with_the_problem(
     page: Page, terminal: Terminal
 ) -> None:

@@ -128,6 +128,8 @@ ANYTHING = {
     "csv": "Import a table",
     "example": "Begin with an example",
     "help": "Quick start",
+    "docs": "Docs",
+    "documentation": "Docs",
     "webhook": "Webhooks",
     "tell me": "See at once that a run failed",
     "tell me when a run fails": "See at once that a run failed",

@@ -187,6 +187,7 @@ async def test_the_link_makes_the_first_owner_and_signs_them_in(empty_site: Site
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     assert there.status_code == 200
     assert again.status_code == 410
+    assert "run .venv/bin/python app.py setup-link on the server" in again.text
     assert [person.name for person in empty_site.database.read_now(list_people, empty_site.workspace_id)] == ["Mara"]
 
 

@@ -51,6 +51,7 @@ BUTTONS = (
     "Search",
     "Account:",
     "Your account",
+    "Docs",
     "Sign out",
     "Theme",
     "Light",

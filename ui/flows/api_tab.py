@@ -393,9 +393,14 @@ class ApiTab:
         with self.reveal_place:
             reveal(made, self._key_is_safe, self._key_kept)
 
-    def show_unkept_key(self) -> bool:
-        """Scrolls to the new key when nobody has copied it or said to have kept it. False when there is none."""
+    async def show_unkept_key(self) -> bool:
+        """Scrolls to the new key when nobody has copied it, said to have kept it or called with it. False when there is
+        none.
+        """
         if self.made is None or self.kept:
+            return False
+        calls = await self.page_session.query(count_calls_by_key, flow_id=self.seen.flow.id)
+        if self.made.new.id in calls:
             return False
         into_view(self.reveal_place, "center")
         return True

@@ -264,8 +264,8 @@ class DeployDialog:
             button(_("Done"), self._leave, kind="main")
 
     async def _leave(self) -> None:
-        """Closes the dialog; asks first when it shows a key that nobody has copied or said to have kept."""
-        if self.api is not None and self.api.show_unkept_key():
+        """Closes the dialog; asks first when it shows a key that nobody has copied, said to have kept or used."""
+        if self.api is not None and await self.api.show_unkept_key():
             sure = await feedback.confirm(
                 _("Close without the key?"),
                 _("The new key is shown this one time. Go back and copy it if you have not kept it."),

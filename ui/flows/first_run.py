@@ -108,7 +108,7 @@ def cards(
                 words(_("Or"), "fp-t2")
                 link_button(_("start with an empty canvas"), "/playground/new", icon="add", kind="link")
                 import_button(page_session, quiet=True)
-                link(_("see all templates"), "/templates", "fp-b")
+                link_button(_("see all templates"), "/templates", icon="dashboard", kind="link")
         place = ui.element("div").classes("fp-col")
         if may_edit:
             with place:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from msgspec import Struct
@@ -214,6 +215,7 @@ class FlowsPage:
         may_deploy = self.page_session.may("deploy")
         wide_state = any(flow.live_version is not None and draft_differs(flow) for flow in flows)
         with_button = may_deploy and any(_wants_button(flow) for flow in flows)
+        titles = Counter(flow.title for flow in self.library.flows)
         columns = [
             Column(_("Title")),
             Column(_("State"), width="210px" if wide_state else "130px"),
@@ -230,6 +232,8 @@ class FlowsPage:
                     with rows.cell(classes="fp-title-cell"):
                         link(flow.title, f"/flows/{flow.id}", "fp-row-link fp-two-lines")
                         words(flow.description or self._changed(flow), "fp-s12 fp-t3 fp-two-lines", tag="div")
+                        if titles[flow.title] > 1:
+                            words(self._which(flow), "fp-s12 fp-t2 fp-wrap-text", tag="div")
                         self._next_start(flow)
                     with rows.cell(classes="fp-state-cell"):
                         state_lines(flow)
@@ -268,6 +272,11 @@ class FlowsPage:
 
     def _changed(self, flow: FlowRow) -> str:
         return _("Changed {updated_at}").format(updated_at=self.times.moment(flow.updated_at))
+
+    def _which(self, flow: FlowRow) -> str:
+        """Tells the flow from others with its title: when it was made, and how its id and its API's address end."""
+        made = self.times.moment(flow.created_at)
+        return _("Made {created_at}, address …{end}").format(created_at=made, end=flow.id[-5:])
 
     def _actions(self, flow: FlowRow) -> None:
         may_deploy = self.page_session.may("deploy")

@@ -1,4 +1,4 @@
-"""First calls: the newest calls of a flow with the version that answered, refused ones included, updated live."""
+"""First calls, and Newest calls when there are more: those of a flow, with the version that answered, updated live."""
 
 from __future__ import annotations
 
@@ -62,6 +62,7 @@ class FirstCalls:
         self.times = times_of(page_session)
         self.calls: RecentCalls | None = None
         with card(_("First calls"), padded=False) as box:
+            self.title = box.title
             with box.head, ui.element("span").classes("fp-st fp-s12 fp-b") as self.state:
                 self.dot = words("", "fp-dot")
                 self.dot.visible = False
@@ -84,12 +85,15 @@ class FirstCalls:
     def _draw(self, seen: RecentCalls) -> None:
         older = [call for call in seen.calls if _at(call) < self.since]
         count = len(seen.calls) - len(older)
+        full = len(seen.calls) == MOST
+        self.title.text = _("Newest calls") if full else _("First calls")
         self.count.text = plural(count, _("call"), _("calls"), self.times.reader) if count else _("none yet")
+        self.state.visible = not full
         self.dot.visible = count > 0
         self.state.classes(add="fp-ok" if count else "fp-t3", remove="fp-t3" if count else "fp-ok")
         self.foot.text = (
             _("The first five calls are shown here as they come. All calls stay under Jobs.")
-            if count < MOST
+            if not full
             else _("These are the newest five. All calls stay under Jobs.")
         )
         self.list.clear()

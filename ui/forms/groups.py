@@ -12,6 +12,7 @@ from ui.forms.more_items import MoreItems
 from ui.forms.part import Owner, Part
 from ui.forms.specs import (
     ABSENT,
+    FORMATS,
     Absent,
     FieldSpec,
     Json,
@@ -81,7 +82,10 @@ class Group(Part):
         if isinstance(value, Mapping) or not self._given or not same(value, self.known):
             self.known = value
             self._given = isinstance(value, Mapping)
-            self._own = as_shown(self.spec, value) if isinstance(value, Mapping) else {}
+            shown = as_shown(self.spec, value) if isinstance(value, Mapping) else {}
+            if shown.get("type") in FORMATS and self._own.get("type", "string") == "string":
+                shown = dict(value)  # its format was chosen in the box of formats, which stays
+            self._own = shown
             self._arrange()
             for one in self.parts:
                 one.take(self._own.get(one.spec.name, ABSENT))

@@ -262,10 +262,13 @@ def _choice_word(value: Json) -> str:
 
 #: The type of a text that is one of given words. It is stored as a text with its allowed values.
 ONE_OF = "one_of"
+#: The types of a text with a format. It is stored as a text with this format.
+FORMATS = ("uri", "email", "date-time")
 _WORD = _("word")
 _ALWAYS = frozenset({"name", "type", "required", "description"})
 _BY_TYPE: Mapping[str, frozenset[str]] = {
     "string": frozenset({"default", "example", "format", "min_length", "max_length", "pattern"}),
+    **dict.fromkeys(FORMATS, frozenset({"default", "example", "min_length", "max_length", "pattern"})),
     ONE_OF: frozenset({"default", "example", "enum"}),
     "number": frozenset({"default", "example", "enum", "minimum", "maximum"}),
     "integer": frozenset({"default", "example", "enum", "minimum", "maximum"}),
@@ -275,7 +278,7 @@ _BY_TYPE: Mapping[str, frozenset[str]] = {
     "file": frozenset({"file_kinds", "max_file_mb"}),
 }
 _KIND_OF_TYPE: Mapping[str, Kind] = {
-    ONE_OF: "text", "string": "text", "number": "number", "integer": "integer", "boolean": "select", "array": "any", "object": "any",
+    **dict.fromkeys((ONE_OF, "string", *FORMATS), "text"), "number": "number", "integer": "integer", "boolean": "select", "array": "any", "object": "any",
 }  # fmt: skip
 _SELDOM_OF_TOOLS = frozenset({"method", "parameters", "secret_headers", "name", "timeout_seconds"})
 YES_NO = ((True, _("Yes")), (False, _("No")))
@@ -296,13 +299,14 @@ def fields_for(spec: FieldSpec, item: Json) -> tuple[FieldSpec, ...]:
         return _fields_of_tool(spec, item if isinstance(item, Mapping) else {})
     if not describes_type(spec):
         return spec.fields
-    kind = as_shown(spec, item).get("type", "string") if isinstance(item, Mapping) else "string"
-    wanted = _ALWAYS | _BY_TYPE.get(kind, frozenset())
+    item = item if isinstance(item, Mapping) else {}
+    kind = as_shown(spec, item).get("type", "string")
+    wanted = _ALWAYS | _BY_TYPE.get(kind, frozenset()) | ({"format"} if kind in FORMATS and "format" in item else set())
     if "name" not in names:  # the object describes the items of a list, which are never optional and have no default
         wanted -= {"required", "default", "example"}
     shown = []
     for one in spec.fields:
-        if one.name not in wanted or (one.name == "default" and isinstance(item, Mapping) and item.get("required")):
+        if one.name not in wanted or (one.name == "default" and item.get("required")):
             continue
         shown.append(_retyped(one, kind))
     first = (
@@ -338,7 +342,8 @@ def after_type_change(
     if not describes_type(spec):
         return dict(item)
     names = {one.name for one in spec.fields}
-    kept = {one.name for one in fields_for(spec, item)} - {"default", "example", "enum"}
+    lost = {"default", "example", "enum", *(["format"] if item.get("type") in FORMATS else [])}
+    kept = {one.name for one in fields_for(spec, item)} - lost
     changed = {name: value for name, value in item.items() if name in kept or name not in names}
     if item.get("type") == ONE_OF:
         return {**changed, "enum": list(item.get("enum") or [])}
@@ -354,16 +359,24 @@ def after_type_change(
 
 
 def as_shown(spec: FieldSpec, item: Mapping[str, Json]) -> dict[str, Json]:
-    """The object as its form shows it: a text with allowed values has the type "one of these words"."""
-    is_one_of = describes_type(spec) and item.get("type", "string") == "string" and item.get("enum") is not None
-    return {**item, "type": ONE_OF} if is_one_of else dict(item)
+    """The object as its form shows it: a text with allowed values has the type "one of these words", one with a format
+    the type of this format.
+    """
+    if not describes_type(spec) or item.get("type", "string") != "string":
+        return dict(item)
+    if item.get("enum") is not None:
+        return {**item, "type": ONE_OF}
+    if (kind := item.get("format")) in FORMATS:
+        return {name: value for name, value in item.items() if name != "format"} | {"type": kind}
+    return dict(item)
 
 
 def as_stored(spec: FieldSpec, item: Mapping[str, Json]) -> dict[str, Json]:
     """The object as the document has it: the reverse of `as_shown`."""
-    if not describes_type(spec) or item.get("type") != ONE_OF:
-        return dict(item)
-    return {**item, "type": "string", "enum": item.get("enum") or []}
+    kind = item.get("type") if describes_type(spec) else None
+    if kind in FORMATS:
+        return {**item, "type": "string", "format": kind}
+    return {**item, "type": "string", "enum": item.get("enum") or []} if kind == ONE_OF else dict(item)
 
 
 def describes_type(spec: FieldSpec) -> bool:
@@ -397,7 +410,8 @@ def _retyped(spec: FieldSpec, kind: str) -> FieldSpec:
     if spec.name == "type":
         choices = [(value, type_word(str(value))) for value, _word in spec.choices]
         at = next((at for at, (value, _word) in enumerate(choices) if value == "string"), -1) + 1
-        return replace(spec, choices=(*choices[:at], (ONE_OF, _("One of these words")), *choices[at:]))
+        texts = ((ONE_OF, _("One of these words")), *((one, type_word({"format": one})) for one in FORMATS))
+        return replace(spec, choices=(*choices[:at], *texts, *choices[at:]))
     if spec.name == "format":
         return replace(spec, choices=tuple((value, type_word({"format": value})) for value, _word in spec.choices))
     if spec.name in {"default", "example"}:

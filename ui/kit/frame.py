@@ -287,9 +287,9 @@ def _navigation(
             icon("search", size=16)
             words(_("Search"), "fp-sp")
             words("Ctrl K", tag="kbd")
-        if rail:
-            seek.props["aria-label"] = _("Search")
-            _tip(_("Search (Ctrl+K)"))
+            if rail:
+                seek.props["aria-label"] = _("Search")
+                _tip(_("Search (Ctrl+K)"))
         for area, (word, symbol, path) in AREAS.items():
             with link("", path, "fp-on" if area == active else "") as entry:
                 number = {"waiting": person.waiting, "jobs": person.failed}.get(area)
@@ -384,6 +384,8 @@ def _account(person: FramePerson, dark: ui.dark_mode, *, rail: bool) -> None:
                 link_button(_("Your account"), "/settings/account", icon="manage_accounts", kind="quiet").props(
                     "align=left"
                 ).classes("w-full")
+                with ui.element("div"):
+                    link_button(_("Docs"), "/docs", icon="help", kind="quiet", new_tab=True).props("align=left")
                 # A plain form works even when the page has lost its socket.
                 with ui.element("form").classes("fp-plain-form").props("method=post action=/sign-out"):
                     button(_("Sign out"), icon="logout", kind="quiet").props("type=submit align=left").classes("w-full")

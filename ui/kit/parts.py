@@ -393,12 +393,13 @@ def show_in_place(element: ui.element, *, shown: bool) -> None:
 
 
 class Card(ui.element):
-    """A card. Elements entered into `head` are placed at the right of its title line."""
+    """A card. Elements entered into `head` are placed at the right of its title line, `title` is its heading."""
 
     def __init__(self) -> None:
         super().__init__("section")
         self.classes("fp-card")
         self.head: ui.element
+        self.title: Words
 
 
 @contextmanager
@@ -408,8 +409,8 @@ def card(title: str = "", hint: str = "", *, padded: bool = True) -> Iterator[Ca
     with element:
         if title:
             with ui.element("div").classes("fp-ch"):
-                heading = words(title, tag="h2")
-                element.props["aria-labelledby"] = heading.html_id
+                element.title = words(title, tag="h2")
+                element.props["aria-labelledby"] = element.title.html_id
                 if hint:
                     words(hint, "fp-s13 fp-t3")
                 words("", "fp-sp")

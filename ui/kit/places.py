@@ -212,7 +212,7 @@ HELP = (
         "/docs/guides/quick-start",
         _HELP,
         symbol="help",
-        synonyms="help, tutorial, how to, first steps, manual, documentation, docs, learn, guide",
+        synonyms="help, tutorial, how to, first steps, manual, docs, learn, guide",
     ),
     Hit(
         _("Call a flow from a program"),
@@ -251,7 +251,13 @@ HELP = (
         symbol="help",
         synonyms="hosting, install, docker, domain, https, own server",
     ),
-    Hit(_("All help pages"), "/docs", _HELP, symbol="help", synonyms="all help"),
+    Hit(
+        _("Docs"),
+        "/docs",
+        _("All help pages"),
+        symbol="help",
+        synonyms="docs, documentation, all help, manual, api docs",
+    ),
 )
 
 #: A node is found with its help page.

@@ -166,7 +166,7 @@ def open_link_page(*, theme: str = "") -> str:
         f"<p class='fp-lead'>{escape(_('Open the set-up link. It stands in the terminal or log where Flowport was started:'))}</p>"
         "<pre class='fp-code' tabindex='0'>Set-up link: .../setup/...</pre>"
         f"<p class='fp-t2'>{escape(_('This visit has printed a new one. It works once, for 15 minutes. For another one, run'))} "
-        "<code>app.py setup-link</code>.</p>"
+        "<code>.venv/bin/python app.py setup-link</code>.</p>"
     )
     return document(_("Open the set-up link"), card(_("One step is left"), "", body), theme)
 

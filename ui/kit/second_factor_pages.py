@@ -26,7 +26,7 @@ def code_page(*, error: str = "", next_path: str = "", theme: str = "") -> str:
     lead = _("Open your authenticator app and type the 6 digits it shows for Flowport, or one of your recovery codes.")
     foot = _(
         "Without your phone and your recovery codes: an owner can reset your second factor under Settings, Team, "
-        "and app.py setup-link --reset EMAIL does it on the server."
+        "and .venv/bin/python app.py setup-link --reset EMAIL does it on the server."
     )
     title = _("One more step")
     return document(title, card(title, lead, alert(error) + form), theme, foot)

@@ -37,7 +37,10 @@ class CallerTable:
         self.place.clear()
         columns = [
             Column(_("Key")),
-            *(Column(name, right=True) for name in (_("Requests"), _("Failed"), _("With failed steps"), _("Refused"))),
+            *(
+                Column(name, right=True)
+                for name in (_("Requests"), _("Failed"), _("Completed with failed steps"), _("Refused"))
+            ),
             Column(_("Last error"), width="34%"),
         ]
         with self.place:

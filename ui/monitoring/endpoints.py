@@ -110,7 +110,7 @@ class _EndpointRow:
             lost = one.by_status.get(STEPS_FAILED, 0)
             low = (one.success is not None and one.success < GOOD) or lost > 0
             self.success.props["title"] = (
-                _("{count} with failed steps").format(count=number(lost, reader)) if lost else ""
+                _("{count} completed with failed steps").format(count=number(lost, reader)) if lost else ""
             )
             self.success.classes(add="fp-warn fp-b" if low else "", remove="" if low else "fp-warn fp-b")
             with self.success:

@@ -35,7 +35,7 @@ def monitoring_tiles(figures: Figures, range_name: str, reader: Reader, *, of_ap
         if failed:
             _under(_("{failed} failed").format(failed=number(failed, reader)), "fp-bad")
         if lost:
-            _under(_("{count} with failed steps").format(count=number(lost, reader)), "fp-warn", "warning")
+            _under(_("{count} completed with failed steps").format(count=number(lost, reader)), "fp-warn", "warning")
         if not failed and not lost:
             _under(_("none failed") if figures.requests else "")
     with _tile(_("Slowest 5 %")):

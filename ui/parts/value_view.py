@@ -289,7 +289,7 @@ class _TableView:
         self.first = _FIRST_ROWS
         drawn.left -= min(len(table.rows), _FIRST_ROWS) * len(table.shown_columns)
         self.heads: dict[str, tuple[ui.element, ui.icon]] = {}
-        with ui.element("div").classes("fp-row fp-val-bar"):
+        with ui.element("div").classes("fp-row fp-wrap-row fp-val-bar"):
             words(self._size_words(), "fp-s12 fp-t3")
             words("", "fp-sp")
             self._csv_button(name)

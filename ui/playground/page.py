@@ -238,7 +238,7 @@ class PlaygroundPage:
         return flow_list(self.flows, self.draft.flow_id)
 
     def _steps(self) -> StepsList:
-        verbs = StepActions(
+        self.verbs = verbs = StepActions(
             lambda: self.draft.document,
             self.events.edit,
             making=self.draft.making,
@@ -601,7 +601,7 @@ class PlaygroundPage:
                 if step.node_id:
                     await self._go_to_field(step.node_id, step.pointer)
             case "add_step":
-                await self._choose_a_step(step.node_id)
+                await self.verbs.act("add_after", step.node_id)
             case "run" | "run_again":
                 await self.run("all", "")
             case "look" | "look_at_failure":
@@ -613,12 +613,6 @@ class PlaygroundPage:
             case "schedule" | "call" | "watch":
                 paths = {"schedule": "/flows/{}?tab=triggers", "call": "/flows/{}", "watch": "/monitoring?flow={}"}
                 ui.navigate.to(paths[step.name].format(self.draft.flow_id))
-
-    async def _choose_a_step(self, node_id: str) -> None:
-        """Selects the node that the step goes behind, and moves the keyboard focus into the search of the palette."""
-        await self.open_node(node_id)
-        self.palette.classes("fp-pal--open")
-        ui.run_javascript("document.querySelector('.fp-pal input')?.focus()")
 
     def _show_result(self) -> None:
         self.run_panel.show_end()

@@ -83,7 +83,7 @@ def database(migrated, tmp_path_factory):
 def app(database):
     """One for all tests, because creating the routes and loading the templates takes longer than most pages."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(docs_router(database, Settings(), api_document, CheckThreads()))
+    app.include_router(docs_router(database, Settings(), api_document, CheckThreads(), with_pages=False))
     return app
 
 
@@ -112,6 +112,24 @@ async def test_a_page_takes_no_other_method_and_asks_nobody_to_sign_in(client, p
 
         assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
         assert answer.text == f"The docs are read with GET or HEAD, not with {method}.\n"
+
+
+@pytest.mark.parametrize(("with_pages", "path"), [(True, "/"), (False, "/docs")])
+async def test_the_name_of_the_product_leads_to_the_pages_where_there_are_some(database, with_pages, path):
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(docs_router(database, Settings(), api_document, CheckThreads(), with_pages=with_pages))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://flows.test") as client:
+        page = (await client.get("/docs/guides/files")).text
+    assert f'<a href="{path}">Flowport</a>' in page
+
+
+async def test_the_quick_start_names_every_page_of_the_practice_site(client):
+    guide = (await client.get("/docs/guides/quick-start.md")).text
+    pages = re.findall(
+        r"<loc>https://practice\.flowport\.example(/[^<]*)</loc>", (ASSETS / "practice/sitemap.xml").read_text()
+    )
+    assert len(pages) >= 12
+    assert [path for path in pages if f"`{path}`" not in guide] == []
 
 
 def test_every_published_code_has_a_text():

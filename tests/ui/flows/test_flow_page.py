@@ -227,7 +227,8 @@ async def test_the_shown_curl_is_accepted_by_the_endpoint(site: Site, user: User
     assert answer.json()["flow_id"] == flow_id
 
 
-async def test_a_key_that_nobody_has_kept_is_not_lost_with_the_dialog(site: Site, user: User) -> None:
+async def deployed_with_a_key(site: Site, user: User) -> str:
+    """Deploys a flow and creates a key in the dialog, which shows it. Returns the flow's id."""
     flow_id = site.flow("Greeting")
     await user.open(f"/flows/{flow_id}")
     press(user, "Deploy API")
@@ -239,6 +240,11 @@ async def test_a_key_that_nobody_has_kept_is_not_lost_with_the_dialog(site: Site
     press(user, "Create a key")
     press(user, "Create a key")
     await user.should_see('Copy the key "First key" now')
+    return flow_id
+
+
+async def test_a_key_that_nobody_has_kept_is_not_lost_with_the_dialog(site: Site, user: User) -> None:
+    await deployed_with_a_key(site, user)
     dialog_done = max((one for one in user.find(kind=ui.button, content="Done").elements), key=lambda one: one.id)
     assert dialog_done.enabled is False
     assert "Copy it first, or tick the box." in page_text(user), "the reason stands beside the key's own button"
@@ -259,6 +265,18 @@ async def test_a_key_that_nobody_has_kept_is_not_lost_with_the_dialog(site: Site
         assert dialog_done.enabled, "having copied is enough"
     await user.should_not_see("Copy it first, or tick the box.")
     UserInteraction(user, {done}, None).click()
+    await user.should_not_see('Copy the key "First key" now')
+    assert "Close without the key?" not in page_text(user)
+
+
+async def test_a_key_with_which_a_call_came_in_is_not_asked_about(site: Site, user: User) -> None:
+    flow_id = await deployed_with_a_key(site, user)
+    (key,) = site.database.read_now(list_keys, site.workspace_id)
+    accepted(site, flow_id, key_id=key.id)
+
+    done = min((one for one in user.find(kind=ui.button, content="Done").elements), key=lambda one: one.id)
+    UserInteraction(user, {done}, None).click()
+
     await user.should_not_see('Copy the key "First key" now')
     assert "Close without the key?" not in page_text(user)
 
@@ -315,6 +333,23 @@ async def test_first_calls_show_accepted_and_refused_ones(site: Site, user: User
     await user.should_see("Waits for a person")
     assert "version 1, not answered yet" in page_text(user)
     assert "Accepted" not in page_text(user)
+
+
+async def test_of_more_than_five_calls_the_newest_are_shown_and_called_so(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    await user.open(f"/flows/{flow_id}")
+    for _ in range(4):
+        ended(site, flow_id)
+    await user.should_see("4 calls")
+    assert "First calls" in page_text(user)
+
+    for _ in range(2):
+        ended(site, flow_id)
+
+    await user.should_see("Newest calls")
+    await user.should_see("These are the newest five.")
+    assert "First calls" not in page_text(user)
+    await user.should_not_see("5 calls")
 
 
 async def test_a_flow_that_asks_a_person_says_so_where_it_is_deployed_and_passed_on(site: Site, user: User) -> None:

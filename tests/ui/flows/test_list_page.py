@@ -87,6 +87,19 @@ async def test_the_list_follows_what_is_typed(site: Site, user: User) -> None:
     await user.should_not_see("Website analyzer")
 
 
+async def test_flows_with_the_same_title_say_when_they_were_made_and_how_their_address_ends(
+    site: Site, user: User
+) -> None:
+    same = [site.flow("Page to clean text", live=True) for _ in range(2)]
+    site.flow("Summarise a text")
+    await user.open("/flows")
+
+    told = [text for text in texts(user) if ", address …" in text]
+
+    assert sorted(text.rpartition("…")[2] for text in told) == sorted(one[-5:] for one in same)
+    assert all(text.startswith("Made ") for text in told)
+
+
 async def test_of_very_many_flows_the_first_are_drawn_and_the_rest_on_request(site: Site, user: User) -> None:
     for place in range(AT_FIRST + 2):
         site.flow(f"Flow {place:02}")

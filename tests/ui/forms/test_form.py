@@ -379,3 +379,26 @@ def test_a_text_with_allowed_values_is_one_of_these_words() -> None:
     assert "enum" not in folded_fields(fields, offered), "the words are not hidden among the rules"
     assert as_stored(fields, shown) == stored
     assert as_stored(fields, {"name": "mood", "type": "one_of"}) == {"name": "mood", "type": "string", "enum": []}
+
+
+def test_a_text_with_a_format_has_a_type_of_its_own() -> None:
+    fields = _named(specs_of_model(ApiInputConfig), "fields")
+    stored = {"name": "page", "type": "string", "format": "uri", "max_length": 200}
+    shown = as_shown(fields, stored)
+
+    offered = fields_for(fields, shown)
+
+    assert shown == {"name": "page", "type": "uri", "max_length": 200}
+    assert [word for _value, word in _named(offered, "type").choices][:5] == [
+        "Text",
+        "One of these words",
+        "Web address",
+        "E-mail address",
+        "Date and time",
+    ]
+    assert "format" not in [one.name for one in offered], "the type says it"
+    assert as_stored(fields, shown) == stored
+    as_text = after_type_change(fields, {**shown, "type": "string"}, shown)
+    assert as_stored(fields, as_text) == {"name": "page", "type": "string", "max_length": 200}
+    as_mail = after_type_change(fields, {**stored, "type": "email"}, stored)
+    assert as_stored(fields, as_mail) == {**stored, "format": "email"}

@@ -255,6 +255,22 @@ async def test_a_new_type_of_a_field_leaves_its_other_boxes_as_they_are(user: Us
     assert form.value["fields"] == [{"name": "reviews", "type": "array", "items": {"type": "string"}, "required": True}]
 
 
+async def test_the_box_of_formats_stays_when_a_format_was_chosen_in_it(user: User, draw: Draw) -> None:
+    form = draw(specs_of_model(ApiInputConfig), {})
+    press(user, form, "Add a field")
+    box(form, "Name").value = "page"
+    formats = box(form, "Format")
+    formats.value = "Web address"
+    stored = {"fields": [{"name": "page", "type": "string", "format": "uri"}]}
+    assert form.value == stored
+    form.set_value(stored)
+    assert box(form, "Format") is formats
+
+    box(form, "Type").value = "E-mail address"
+    assert form.value == {"fields": [{"name": "page", "type": "string", "format": "email"}]}
+    assert formats.is_deleted, "the type says it"
+
+
 async def test_a_sample_that_cannot_be_read_stays_when_another_is_added(user: User, draw: Draw) -> None:
     form = draw(specs_of_model(ApiInputConfig), {})
     press(user, form, "Add a sample")

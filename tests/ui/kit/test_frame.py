@@ -104,6 +104,23 @@ async def test_the_rail_keeps_an_h1_that_is_not_seen() -> None:
         assert "fp-hide" in headings[0].classes
 
 
+async def test_what_the_icon_of_the_search_says_stands_beside_it() -> None:
+    async with user_simulation(root=lambda: _frame(rail=True)) as user:
+        await user.open("/")
+        (tip,) = user.find(kind=ui.tooltip, content="Search (Ctrl+K)").elements
+
+        assert tip.parent_slot is not None
+        assert tip.parent_slot.parent.props.get("aria-label") == "Search"
+
+
+async def test_the_menu_of_the_account_leads_to_the_docs() -> None:
+    async with user_simulation(root=_frame) as user:
+        await user.open("/")
+        (docs,) = user.find(kind=ui.button, content="Docs").elements
+
+        assert (docs.props["href"], docs.props["target"]) == ("/docs", "_blank")
+
+
 async def test_signing_out_is_a_plain_form() -> None:
     async with user_simulation(root=_frame) as user:
         await user.open("/")

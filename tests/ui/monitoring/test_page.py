@@ -368,9 +368,9 @@ async def test_who_called_what_failed_and_why_stands_by_key(site: Site, user: Us
     await user.should_see("Calls by key")
 
     said = texts(user)
-    assert "1 with failed steps" in said
+    assert "1 completed with failed steps" in said
     assert {"Web shop", "Schedules and webhooks", "No known key"} <= set(said)
-    marked = [one for one in user.client.elements.values() if one.props.get("title") == "1 with failed steps"]  # type: ignore[union-attr]
+    marked = [one for one in user.client.elements.values() if one.props.get("title") == "1 completed with failed steps"]  # type: ignore[union-attr]
     assert len(marked) == 1, "the endpoint's success"
     links = {str(one.props["href"]) for one in user.client.elements.values() if one.props.get("href")}  # type: ignore[union-attr]
     assert f"/jobs?key={shop}&range=7d" in links

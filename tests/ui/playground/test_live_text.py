@@ -88,7 +88,7 @@ async def test_a_step_says_while_it_waits_that_its_model_is_asked_again_and_why(
     flow_id = site.flow("Letter", saved=False, file=prompting())
     job_id = running(site, flow_id)
     await opened(user, flow_id, f"?job={job_id}")
-    said = "shop:gpt gave no answer (0.23 s): Model not reachable (model_unreachable). It is asked again."
+    said = "shop:gpt gave no answer (230 ms): Model not reachable (model_unreachable). It is asked again."
     assert said not in page_text(user)
     called(site, job_id, flow_id, error="model_unreachable")
     await user.should_see(said, retries=100)

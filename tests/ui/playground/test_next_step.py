@@ -46,6 +46,24 @@ async def test_it_leads_from_the_first_node_to_the_first_call(site: Site, user: 
     press(user, "Add an API Input")
     await until(lambda: step_of(user) == "describe_input")
     assert [node.type for node in draft(site, flow_id).nodes] == ["api_input"]
+    await user.should_see("This flow takes no input yet. Add a field to its API Input.")
+
+
+async def test_a_step_is_chosen_from_the_list_that_the_plus_behind_the_input_offers(site: Site, user: User) -> None:
+    flow_id = site.flow("Letter", saved=False, file={**FLOW, "nodes": FLOW["nodes"][:1], "edges": []})
+    await user.open(f"/playground/{flow_id}")
+    await until(lambda: step_of(user) == "add_step")
+
+    press(user, "Choose a step")
+    await user.should_see("Add a step after api_input")
+    assert user.client is not None
+    kind = max(
+        (one for one in user.client.elements.values() if one.props.get("data-type") == "prompt"), key=lambda one: one.id
+    )
+    UserInteraction(user, {kind}, None).click()
+    await until(
+        lambda: [(edge.source, edge.target) for edge in draft(site, flow_id).edges] == [("api_input", "prompt")]
+    )
 
 
 async def test_it_follows_a_run_and_then_asks_to_save_and_deploy(site: Site, user: User) -> None:

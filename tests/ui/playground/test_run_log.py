@@ -43,7 +43,7 @@ def test_events_are_told_in_their_order_with_node_and_item():
         ("info", "", "", "The run began."),
         ("info", "a", "2", "started"),
         ("info", "a", "2", "finished in 1.5 s"),
-        ("error", "b", "", "failed after 0.02 s: It broke."),
+        ("error", "b", "", "failed after 20 ms: It broke."),
         ("error", "", "", "The run failed."),
     ]
 
@@ -88,11 +88,11 @@ def test_tries_warnings_model_calls_and_what_a_step_says_have_their_own_lines():
     assert told(found) == [
         ("info", "b", "", "reused from an earlier run"),
         ("warning", "a", "", "try 1 failed after 1 ms: Busy."),
-        ("info", "a", "", "shop:gpt answered in 0.80 s: 1,200 tokens in, 30 out, cost unknown"),
+        ("info", "a", "", "shop:gpt answered in 800 ms: 1,200 tokens in, 30 out, cost unknown"),
         ("warning", "a", "", "It was cut."),
         ("info", "a", "", "Read 3 pages."),
-        ("warning", "a", "", "shop:gpt gave no answer (0.10 s): It is busy."),
-        ("warning", "a", "", "shop:gpt gave no answer (0.10 s): Model not reachable (model_unreachable)"),
+        ("warning", "a", "", "shop:gpt gave no answer (100 ms): It is busy."),
+        ("warning", "a", "", "shop:gpt gave no answer (100 ms): Model not reachable (model_unreachable)"),
     ]
 
 

@@ -22,7 +22,7 @@ async def test_the_one_server_of_a_folder_shows_itself_and_its_workers(site: Sit
     said = page_text(user)
     assert VERSION in said
     assert "0.0.9" in said
-    assert "0.07 s" in said
+    assert "70 ms" in said
     assert "More than one release runs." in said
     assert "No worker runs" not in said
 

@@ -16,6 +16,7 @@ from ui.kit.parts import button, link, note, words
 from ui.kit.text import Reader, _, number, plural, type_word
 from ui.page_session import PageSession
 from ui.parts.open_drafts import OpenDraft
+from ui.playground.run.input_form import no_input_words
 from ui.playground.run.samples import sample_rows
 
 SAMPLES = ""
@@ -95,7 +96,7 @@ class BatchSetUp:
 
     def _draw_nothing(self, fields: Sequence[Any]) -> None:
         if not fields:
-            words(_("This flow takes no input yet. Add an API Input and define its fields."), tag="p")
+            words(no_input_words(self.draft.document), tag="p")
             return
         with note(
             _("Keep inputs as samples beside the form, or make a dataset and put rows into it."),

@@ -10,13 +10,14 @@ from nicegui import ui
 
 from engine.core.errors import PayloadInvalid
 from engine.flow.contract import input_fields, made_up_names, payload_schema, sample_payload, samples_of
+from engine.flow.document import Document
 from engine.flow.json_values import read_strictly
 from ui.forms.amounts import MOST_VALUES, count_values
 from ui.forms.file_box import KeepFile
 from ui.forms.form import Field, Form
 from ui.forms.specs import FieldSpec, specs_of_schema, tell_made_up
 from ui.kit.feedback import told
-from ui.kit.parts import segments, words
+from ui.kit.parts import Words, segments, words
 from ui.kit.text import _, number
 from ui.parts.open_drafts import Edit, OpenDraft
 from ui.playground.run.sample_row import SampleRow
@@ -34,6 +35,13 @@ _RUNS = """(event) => {
 _ONE_LINE = frozenset({"text", "number", "integer"})
 #: A request has no more values.
 _MOST_COUNTED = 200_000
+
+
+def no_input_words(document: Document) -> str:
+    """Says how a flow without input fields gets some."""
+    if any(node.type == "api_input" for node in document.nodes):
+        return _("This flow takes no input yet. Add a field to its API Input.")
+    return _("This flow takes no input yet. Add an API Input and define its fields.")
 
 
 class InputForm:
@@ -79,6 +87,7 @@ class InputForm:
         self.row: SampleRow | None = None
         self.json_field: Field | None = None
         self.json_trouble = ""
+        self.no_input: Words | None = None  #: what is shown in place of fields
         self.box = ui.element("div").classes("fp-rc")
         self.box.props("role=group")
         self.box.props["aria-label"] = _("Input")
@@ -107,6 +116,8 @@ class InputForm:
 
     def document_changed(self) -> None:
         """Updates the form after the API Input's fields changed; typed values stay."""
+        if self.no_input is not None:
+            self.no_input.text = no_input_words(self.draft.document)
         fields, samples = input_fields(self.draft.document), samples_of(self.draft.document)
         if fields == self.fields and samples == self.samples:
             return
@@ -188,7 +199,7 @@ class InputForm:
                 )
 
     def _draw_body(self) -> None:
-        self.form = self.json_field = None
+        self.form = self.json_field = self.no_input = None
         self.json_trouble = ""
         self._body.clear()
         self.as_json = self.wants_json or self._is_large()
@@ -211,7 +222,7 @@ class InputForm:
                 if self.on_enter is not None and len(specs) == 1 and specs[0].kind in _ONE_LINE:
                     self.form.element.on("keydown.enter", self.on_enter, js_handler=_RUNS)
             else:
-                words(_("This flow takes no input yet. Add an API Input and define its fields."), "fp-t2", tag="p")
+                self.no_input = words(no_input_words(self.draft.document), "fp-t2", tag="p")
 
     def _specs(self) -> tuple[FieldSpec, ...]:
         """The fields. One that is drawn keeps what it says of its example: else its box is drawn anew while somebody types."""
