@@ -24,9 +24,10 @@ LOOK_SECONDS = 1.0
 
 
 class RecentCalls(Struct, frozen=True):
-    """The newest calls, the latest first."""
+    """The newest calls, the latest first. `more`: there are older ones."""
 
     calls: tuple[JobRow | RefusedRow, ...]
+    more: bool
     labels: dict[str, str]
     known: dict[str, frozenset[str]]
     types: dict[str, str]
@@ -35,12 +36,13 @@ class RecentCalls(Struct, frozen=True):
 def load_recent_calls(session: Session, workspace_id: str, flow_id: str) -> RecentCalls:
     """Reads the newest calls of a flow, whichever version was live."""
     filters = JobFilters(flow_id=flow_id, environments=PUBLIC)
-    jobs = list_jobs(session, workspace_id, filters, limit=MOST).jobs
-    refused = list_refused_calls(session, workspace_id, RefusalFilters(flow_id=flow_id), limit=MOST)
-    both = sorted([*jobs, *refused], key=_at, reverse=True)[:MOST]
+    jobs = list_jobs(session, workspace_id, filters, limit=MOST + 1).jobs
+    refused = list_refused_calls(session, workspace_id, RefusalFilters(flow_id=flow_id), limit=MOST + 1)
+    found = sorted([*jobs, *refused], key=_at, reverse=True)
+    both = found[:MOST]
     known = draft_fields(session, workspace_id, {flow_id}) if any(_fields(call) for call in both) else {}
     types = asked_types(session, workspace_id, {flow_id}).get(flow_id, {}) if refused else {}
-    return RecentCalls(tuple(both), list_key_labels(session, workspace_id), known, types)
+    return RecentCalls(tuple(both), len(found) > MOST, list_key_labels(session, workspace_id), known, types)
 
 
 def _fields(call: JobRow | RefusedRow) -> tuple[UnknownField, ...]:
@@ -85,15 +87,14 @@ class FirstCalls:
     def _draw(self, seen: RecentCalls) -> None:
         older = [call for call in seen.calls if _at(call) < self.since]
         count = len(seen.calls) - len(older)
-        full = len(seen.calls) == MOST
-        self.title.text = _("Newest calls") if full else _("First calls")
+        self.title.text = _("Newest calls") if seen.more else _("First calls")
         self.count.text = plural(count, _("call"), _("calls"), self.times.reader) if count else _("none yet")
-        self.state.visible = not full
+        self.state.visible = not seen.more
         self.dot.visible = count > 0
         self.state.classes(add="fp-ok" if count else "fp-t3", remove="fp-t3" if count else "fp-ok")
         self.foot.text = (
             _("The first five calls are shown here as they come. All calls stay under Jobs.")
-            if not full
+            if not seen.more
             else _("These are the newest five. All calls stay under Jobs.")
         )
         self.list.clear()
