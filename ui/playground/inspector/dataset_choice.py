@@ -126,7 +126,7 @@ class DatasetChoice:
             pick(made)
 
     def draw_key(self, form: Form, spec: FieldSpec, pointer: str, value: Json) -> None:
-        """Draws the choice of the column to compare: columns of the row and of the dataset, or a typed name."""
+        """Draws the choice of the column to compare: columns of the dataset, of Save rows also of its row, or a typed name."""
         chosen = str(value) if value and isinstance(value, str) else None
         box = ui.select(
             self._key_options(chosen),
@@ -144,7 +144,8 @@ class DatasetChoice:
     def _key_options(self, chosen: str | None) -> list[str]:
         node = self.node()
         found = find_known(self.known, node.config.get("dataset")) if node else None
-        names = [*(node.inputs if node else ()), *(found.columns if found else ()), *([chosen] if chosen else [])]
+        own = node.inputs if node is not None and node.type == "dataset_sink" else ()
+        names = [*own, *(found.columns if found else ()), *([chosen] if chosen else [])]
         return list(dict.fromkeys(names))
 
     def offer_keys(self) -> None:

@@ -18,6 +18,7 @@ from engine.flow.document import Node
 from engine.flow.edits import Op, update_node
 from engine.flow.flow_warnings import FlowWarning
 from engine.flow.node_type import Catalog, NodeType
+from engine.flow.ways import LOOK_UP
 from ui.forms.form import Form
 from ui.forms.specs import ABSENT, Absent, FieldSpec, specs_of_model, specs_of_schema
 from ui.forms.values import get_at, with_value
@@ -49,7 +50,7 @@ from ui.playground.state.last_run import LastRun
 #: Settings that are shown above the inputs; the others are shown below. What happens with a row that is there already
 #: decides what is filled in.
 _FIRST = frozenset({"model", "method", "dataset", "collection", "flow_id"})
-_FIRST_OF = {"dataset_sink": _FIRST | {"mode", "key_column"}}
+_FIRST_OF = {"dataset_sink": _FIRST | {"mode", "key_column"}, LOOK_UP: _FIRST | {"column"}}
 #: Browser handler: Enter in a box of one line leaves it for a moment, so that what was typed last is sent before the name
 #: counts as typed. The script is constant.
 _LEAVE = """(event) => {
