@@ -131,7 +131,7 @@ NODE = NodeType(
     type=LOOK_UP,
     title="Look up a row",
     group="io",
-    icon="manage_search",
+    icon="pageview",
     synonyms=(
         "look up, lookup, look up the sender, look up a customer, look up in a table, look up in my table, "
         "find a row, find a customer, find by e-mail, find by number, find in a table, vlookup, xlookup, match, get one row, one row, "
