@@ -34,6 +34,7 @@ from ui.playground.inspector.curl_paste import paste_button
 from ui.playground.inspector.dataset_choice import DatasetChoice
 from ui.playground.inspector.failure_policy import Failing
 from ui.playground.inspector.fields_from_example import ask_for_example
+from ui.playground.inspector.fixed_value import ATTRIBUTE, SETTING, draw_fixed_value
 from ui.playground.inspector.inputs_section import InputsSection
 from ui.playground.inspector.item_field_choice import ItemFieldChoice
 from ui.playground.inspector.model_picker import ModelPicker
@@ -298,6 +299,7 @@ class SetUpTab:
             widgets = {
                 "secrets": self.secrets.draw,
                 "model": self.models.draw,
+                "text": draw_fixed_value,
                 **self.datasets.widgets,
                 **self.collections.widgets,
             }
@@ -311,6 +313,7 @@ class SetUpTab:
                 read_only=self.readonly,
                 titles=titles | dict(self.tools.flows),
             )
+            form.element.props[ATTRIBUTE] = SETTING
             form.element.on("focusout", self._settle, js_handler=_WAS_LEFT)
             form.element.on("keydown.enter", js_handler=_LEAVE)
             self.forms.append(form)
@@ -374,9 +377,11 @@ class SetUpTab:
 
     def _offer_item_fields(self) -> None:
         node = self.node
-        if node is not None and self.inputs is not None and "items" in self.kind.inputs.model_fields:
+        if node is not None and node.type == "dataset_source":
+            self.item_fields.offer(self.datasets.columns_of(node), _("In the rows:"))
+        elif node is not None and self.inputs is not None and "items" in self.kind.inputs.model_fields:
             outputs = self.inputs.previews.outputs
-            self.item_fields.offer(item_fields(node, self.draft.document, self.catalog, outputs))
+            self.item_fields.offer(item_fields(node, self.draft.document, self.catalog, outputs), _("In the items:"))
 
     def _draw_example(self) -> None:
         async def ask() -> None:
@@ -423,6 +428,7 @@ class SetUpTab:
                 self.follow()  # what others have changed while it was asked
             self._reshape_samples()
             self._follow_pattern()
+            self._offer_item_fields()  # another dataset may have been chosen
             with self.problems.box:
                 await self._another_flow()
                 if self.inputs is not None:
