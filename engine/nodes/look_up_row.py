@@ -23,7 +23,6 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.node_context import Json, NodeContext, NodeFailed
@@ -62,7 +61,6 @@ class Config(NodeConfig):
 
 class Inputs(NodeInputs):
     value: Any = Field(
-        None,
         title="Value",
         description="What is looked for, like the e-mail address that was sent. An empty value finds nothing.",
         json_schema_extra={"widget": "text"},
@@ -109,10 +107,6 @@ def _check(node: Node, document: Document) -> list[Problem]:
     if not node.config.get("column"):
         message = "Choose the column to compare, in which the value is looked for."
         found.append(Problem("no_key_column", message, node.id, "/config/column", blocks_import=False))
-    value = node.inputs.get("value")
-    if value is None or (isinstance(value, str) and not value.strip()):
-        message = f"“{node.name}” is not ready yet: fill in “Value”."
-        found.append(Problem(JobErrorCode.INPUT_MISSING, message, node.id, "/inputs/value", blocks_import=False))
     return found
 
 
@@ -142,6 +136,7 @@ NODE = NodeType(
     run=run,
     out_schema=_out,
     kept_port=_port,
+    takes_null=frozenset({"value"}),
     summary=_summary,
     ports=WAYS[LOOK_UP],
     check=_check,

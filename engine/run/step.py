@@ -194,7 +194,7 @@ class StepRun:
         if planned.takes_source is not None:
             self._take_source(planned.takes_source, values)
         for name in planned.required_inputs:
-            if values.get(name) is None:
+            if values.get(name) is None and not (name in values and name in planned.type.takes_null):
                 return self._no_value(name, gone.get(name, []))
         return None
 

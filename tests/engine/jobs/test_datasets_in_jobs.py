@@ -160,8 +160,9 @@ async def test_a_row_is_looked_up_and_answered_differently_when_there_is_none(
 ) -> None:
     add(world, "Tenants", [{"email": "ann@example.com", "name": "Ann"}])
     flow_id = world.add_flow(looking_up(first, nodes, edges))
-    for email, reply in [("Ann@example.com", found), ("joe@example.com", not_found)]:
-        job_id = world.submit(flow_id, {"email": email}).job_id
+    sent = [({"email": "Ann@example.com"}, found), ({"email": "joe@example.com"}, not_found), ({}, not_found)]
+    for payload, reply in sent:
+        job_id = world.submit(flow_id, payload).job_id
         await world.runs().carry(job_id)
         assert world.job(job_id).status == "completed", world.job(job_id).error
         assert world.result(job_id) == {"reply": reply}

@@ -94,8 +94,6 @@ class DatasetChoice:
             about = f"{pointer.rpartition('/')[0]}/description"
             if get_at(form.value, about) in _OF_SAMPLES:
                 form.write(about, "")
-            if self._keys is not None:
-                ui.timer(0.5, self.offer_keys, once=True)  # the node in the draft is updated shortly after
             draw(dataset)
 
         choice_box(form, spec, options, found.id if found else chosen or None, pick, none=_("No datasets yet"))

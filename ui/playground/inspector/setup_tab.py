@@ -429,6 +429,7 @@ class SetUpTab:
             self._reshape_samples()
             self._follow_pattern()
             self._offer_item_fields()  # another dataset may have been chosen
+            self.datasets.offer_keys()
             with self.problems.box:
                 await self._another_flow()
                 if self.inputs is not None:
