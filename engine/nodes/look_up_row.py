@@ -73,7 +73,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Routed:
         context.log("Not found: the value is empty.")
         return Routed(NOT_FOUND, None)
     row = await of_one_table(partial(_find, config, inputs.value, context))
-    context.log("Found." if row is not None else f"Not found: no row has this value in `{config.column}`.")
+    context.log("Found." if row is not None else f"Not found: no row has this value in “{config.column}”.")
     return Routed(_port(row), row)
 
 
