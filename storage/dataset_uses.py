@@ -16,7 +16,7 @@ from storage.flow_uses import FlowUse, Naming, agent_tools, namings_of, uses_of
 from storage.tables import Dataset, Flow
 from storage.tables_triggers import Schedule
 
-TYPES = frozenset({"dataset_source", "dataset_sink"})
+TYPES = frozenset({"dataset_source", "dataset_sink", "look_up_row"})
 #: A pattern for LIKE that matches every document with one of these nodes.
 _MARK = '%"dataset%'
 

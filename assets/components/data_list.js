@@ -1,6 +1,8 @@
 // Data from earlier steps: every earlier node with its values as chips to drag, click or press Enter on; searched here, without the server.
 const DRAGGED = "application/x-flowport-reference";
 const NAME = "application/x-flowport-name";
+// Boxes that somebody types in; a list of choices is none.
+const TYPED = 'textarea, input:not([readonly], [type="checkbox"], [type="radio"], [role="combobox"])';
 const shared = (window.fpFields ??= { last: null, data: [] });
 
 const flat = (source) => {
@@ -48,7 +50,7 @@ export default {
     more: { type: Boolean, default: false },
     words: { type: Object, default: () => ({}) },
   },
-  emits: ["pick", "all"],
+  emits: ["pick", "fixed", "all"],
   data: () => ({ query: "", values: false, opened: new Set() }),
   created() {
     this.publish();
@@ -98,9 +100,18 @@ export default {
       if (!opened.delete(one.raw)) opened.add(one.raw);
       this.opened = opened;
     },
-    // The field keeps its caret while a chip is pressed: nothing of it is lost when the chip goes in.
-    hold() {},
+    // The box that has the keyboard when a chip is pressed, if it takes no data.
+    hold() {
+      const box = document.activeElement;
+      this.fixed = box?.matches(TYPED) && box.closest("[data-fixed]") ? box : null;
+    },
     pick(one) {
+      const { fixed } = this;
+      this.fixed = null;
+      if (fixed?.isConnected) {
+        this.$emit("fixed", fixed.closest("[data-fixed]").dataset.fixed);
+        return fixed.focus();
+      }
       const field = shared.last ?? null;
       if (field?.view && field.$el.isConnected) field.insert(one.raw);
       else this.$emit("pick", { raw: one.raw, name: one.name });
@@ -115,6 +126,7 @@ export default {
       this.query = "";
     },
     drag(event, one) {
+      this.fixed = null;
       event.dataTransfer.setData(DRAGGED, one.raw);
       event.dataTransfer.setData(NAME, one.name);
       event.dataTransfer.setData("text/plain", one.raw);

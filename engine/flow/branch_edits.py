@@ -1,4 +1,4 @@
-"""The edits that lead the branches of a Condition to API Output and bring both sides together."""
+"""The edits that lead the branches of a Condition, or of another step of `WAYS`, to API Output and bring both sides together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import JsonValue
 
 from engine.flow.after_answer import APPROVAL
-from engine.flow.branches import CONDITION, Branches, Side, branches_of, fields_read, lacking_fields, other_side
+from engine.flow.branches import Branches, Side, branches_of, fields_read, lacking_fields
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op, add_node, apply_ops, named_ops, new_edge, put_before, update_node
 from engine.flow.node_context import JsonSchema
@@ -17,6 +17,7 @@ from engine.flow.node_type import Catalog
 from engine.flow.output_schemas import FIRST_VALUE, out_schema, schema_at
 from engine.flow.reference_edits import change_references
 from engine.flow.references import Reference, find_references, only_reference
+from engine.flow.ways import LOOK_UP, WAYS, other_side, port_words
 
 ANSWER = "text_template"
 SET_FIELDS = "set_fields"
@@ -32,7 +33,7 @@ def answer_ops(document: Document, catalog: Catalog, condition: str, port: str) 
     direct = branches_of(document).into_output((condition, port))
     between = direct.id if direct and direct.source == condition else None
     node_id, ops = add_node(document, catalog[ANSWER], catalog, after=condition, port=port, between=between)
-    ops = named_ops(ops, f"Answer for {port}")
+    ops = named_ops(ops, f"Answer for {port_words(port)}")
     after = apply_ops(document, ops)
     return [*ops, *join_ops(after, catalog, condition, other_side(port), last=node_id)]
 
@@ -91,13 +92,16 @@ def shown_before(branches: Branches, side: Side, catalog: Catalog) -> dict[Refer
         if not isinstance(values, Mapping) or name not in values or not _is_before(branches, side[0], values[name]):
             return {}
         shown[one] = values[name]
-    both = all(branches.into_output((side[0], port)) is not None for port in ("yes", "no"))
+    both = all(branches.into_output((side[0], port)) is not None for port in WAYS[branches.nodes[side[0]].type])
     return shown if both and len({one.path for one in shown}) == len(shown) else {}
 
 
 def _is_before(branches: Branches, condition: str, binding: JsonValue) -> bool:
-    """True when a Condition has all data of a binding before it, so that both of its sides have it."""
-    before = {"system", condition, *branches.graph.ancestors(condition)}
+    """True when a Condition has all data of a binding before it, so that both of its sides have it. The row that a step
+    looks up is there on one side only.
+    """
+    own = {condition} if branches.nodes[condition].type != LOOK_UP else set[str]()
+    before = {"system", *own, *branches.graph.ancestors(condition)}
     return all(isinstance(one, Reference) and one.node_id in before for _at, one in find_references(binding))
 
 
@@ -131,7 +135,7 @@ def lead_to_output_ops(document: Document, catalog: Catalog, after: str, port: s
     output, node = branches.output, branches.nodes.get(after)
     if output is None or node is None or branches.graph.cycles:
         return []
-    if node.type == CONDITION and branches.open_ports(after):
+    if node.type in WAYS and branches.open_ports(after):
         open_ports = branches.open_ports(after)
         port = port if port in open_ports else open_ports[0]
         if not branches.scopes.around[after] and len(open_ports) == 1:
@@ -171,7 +175,7 @@ def _moved_answer(document: Document, catalog: Catalog, branches: Branches, side
     node_id, ops = add_node(document, kind, catalog, between=edge.id)
     inputs = ({"template": text} if text else {}) if as_text else answers
     reads = {one: str(Reference(node_id, "out", () if as_text else (one,))) for one in answers}
-    return [*named_ops(ops, f"Answer for {side[1]}", inputs), update_node(output, inputs=reads)]
+    return [*named_ops(ops, f"Answer for {port_words(side[1])}", inputs), update_node(output, inputs=reads)]
 
 
 def _joiner(branches: Branches, side: Side, catalog: Catalog) -> Node | None:

@@ -1,4 +1,6 @@
-"""The two sides of a Condition: which nodes run only on one of them, and what of them callers get."""
+"""The two sides of a Condition, or of another step that decides between two ways: which nodes run only on one of them, and
+what of them callers get. Below, a Condition is any such step.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +15,10 @@ from engine.flow.node_type import Catalog
 from engine.flow.output_schemas import FIRST_VALUE, out_schema, schema_at
 from engine.flow.reference_edits import references_of
 from engine.flow.references import Reference, find_references
-
-CONDITION = "condition"
+from engine.flow.ways import LOOK_UP, WAYS, other_side
 
 #: A Condition and one of its ports.
 Side = tuple[str, str]
-
-
-def other_side(port: str) -> str:
-    """Returns `no` for `yes`, and `yes` for `no`."""
-    return "no" if port == "yes" else "yes"
 
 
 class Branches:
@@ -54,13 +50,14 @@ class Branches:
                 elif self.output is not None and node_id == self.output.id:
                     self.reached_on = alone
             for edge in leaving[node_id]:
-                own: set[Side] = {(node_id, edge.source_port)} if self.nodes[node_id].type == CONDITION else set()
+                is_way = edge.source_port in WAYS.get(self.nodes[node_id].type, ())
+                own: set[Side] = {(node_id, edge.source_port)} if is_way else set()
                 incoming[edge.target].append(self.only_on[node_id] | own)
 
     def open_ports(self, condition: str) -> list[str]:
         """Returns the ports of a Condition that no edge leaves."""
         taken = {edge.source_port for edge in self.graph.edges if edge.source == condition}
-        return [port for port in ("yes", "no") if port not in taken]
+        return [port for port in WAYS[self.nodes[condition].type] if port not in taken]
 
     def read_by_output(self, catalog: Catalog) -> Sequence[Reference]:
         """Returns what API Output reads; nothing without one."""
@@ -95,12 +92,13 @@ class Branches:
         for edge in entering:
             if edge.source not in lacking:
                 yield from self.only_on[edge.source]
-                if self.nodes[edge.source].type == CONDITION:
+                if edge.source_port in WAYS.get(self.nodes[edge.source].type, ()):
                     yield edge.source, edge.source_port
 
     def reads_behind(self, condition: str, catalog: Catalog) -> bool:
-        """True when API Output reads a node that comes after this Condition."""
-        behind = self.graph.descendants(condition)
+        """True when API Output reads a node that comes after this Condition, or the row that this step looks up."""
+        own = {condition} if self.nodes[condition].type == LOOK_UP else set[str]()
+        behind = own | self.graph.descendants(condition)
         return any(one.node_id in behind for one in self.read_by_output(catalog))
 
     def into_output(self, side: Side) -> Edge | None:

@@ -16,7 +16,6 @@ from msgspec.structs import replace
 from pydantic import ValidationError
 
 from engine.core.errors import FieldError, Invalid
-from engine.flow.branches import CONDITION
 from engine.flow.document import (
     MAX_BYTES,
     MAX_EDGES,
@@ -38,6 +37,7 @@ from engine.flow.output_schemas import OutputSchemas
 from engine.flow.reference_edits import change_references
 from engine.flow.references import SYSTEM, Json, Reference
 from engine.flow.storable_values import MAX_DEPTH, deeper_than, unfit
+from engine.flow.ways import WAYS
 from engine.flow.wrong_values import what_it_must_be
 
 Op = dict[str, Any]
@@ -462,9 +462,9 @@ def _ports_of(node: Node, catalog: Catalog) -> tuple[str, ...]:
 
 
 def _way_on(document: Document, node: Node, catalog: Catalog) -> str:
-    """The first way on from a node; of a Condition the first that leads nowhere yet, when there is one."""
+    """The first way on from a node; of a step of `WAYS` the first that leads nowhere yet, when there is one."""
     ports = _ports_of(node, catalog)
-    taken = {edge.source_port for edge in document.edges if edge.source == node.id and node.type == CONDITION}
+    taken = {edge.source_port for edge in document.edges if edge.source == node.id and node.type in WAYS}
     return next((port for port in ports if port not in taken), ports[0])
 
 

@@ -16,7 +16,7 @@ from engine.core.errors import Problem
 from engine.flow.accept_field import make_optional_ops
 from engine.flow.after_answer import APPROVAL, APPROVED
 from engine.flow.branch_edits import answer_ops, join_ops, shown_before
-from engine.flow.branches import CONDITION, Branches, other_side
+from engine.flow.branches import Branches
 from engine.flow.collecting import SINK, given_by
 from engine.flow.contract import api_input, input_fields
 from engine.flow.corrections import lost_corrections, take_corrected_ops
@@ -32,6 +32,7 @@ from engine.flow.references import Reference, only_reference
 from engine.flow.rules import ALONE, ORDERING, reads_as_number
 from engine.flow.template_loops import lost_in_loop
 from engine.flow.validation import without_parked
+from engine.flow.ways import CONDITION, WAYS, other_side, port_words
 
 #: The code of the warning that a rule is empty.
 EMPTY_RULE = "empty_rule"
@@ -127,22 +128,22 @@ def _nothing_approved(branches: Branches) -> Iterator[FlowWarning]:
 def _open_branches(document: Document, branches: Branches, catalog: Catalog) -> Iterator[FlowWarning]:
     """Branches without a node. Inside a list they are left out: items that go there are left out on purpose."""
     for node in branches.document.nodes:
-        if node.type != CONDITION or branches.scopes.around[node.id]:
+        if node.type not in WAYS or branches.scopes.around[node.id]:
             continue
         ports = branches.open_ports(node.id)
         if len(ports) == 1 and ports[0] in may_end(node):
             continue
+        first, last = map(port_words, WAYS[node.type])
         for port in ports[:1]:
-            said = (
-                f"{node.name}: no step is connected to “{port}” yet. When it goes that way, callers get an empty value."
-            )
+            open_yet = f"{node.name}: no step is connected to “{port_words(port)}” yet."
+            said = f"{open_yet} When it goes that way, callers get an empty value."
             if _answers_all_the_same(branches, node.id, catalog):
-                said = f"{node.name}: no step is connected to “{port}” yet. Callers get the same answer for “yes” and “no”."
+                said = f"{open_yet} Callers get the same answer for “{first}” and “{last}”."
             if len(ports) > 1:
-                said = f"{node.name}: neither “yes” nor “no” leads anywhere yet, so it makes no difference."
+                said = f"{node.name}: neither “{first}” nor “{last}” leads anywhere yet, so it makes no difference."
             yield FlowWarning(
                 Problem("open_branch", said, node.id, f"/ports/{port}", blocks_import=False),
-                f"Add an answer for “{port}”",
+                f"Add an answer for “{port_words(port)}”",
                 lambda node=node, port=port: answer_ops(document, catalog, node.id, port),
                 _may_end_here(node, port) if len(ports) == 1 else None,
             )
@@ -151,7 +152,7 @@ def _open_branches(document: Document, branches: Branches, catalog: Catalog) -> 
 def may_end(condition: Node) -> tuple[str, ...]:
     """Returns the branches of a Condition that end nowhere on purpose."""
     chosen = condition.config.get("may_end")
-    return ("yes", "no") if chosen == "both" else (str(chosen),) if chosen else ()
+    return WAYS[condition.type] if chosen == "both" else (str(chosen),) if chosen else ()
 
 
 def _may_end_here(condition: Node, port: str) -> FlowWarning:
@@ -171,13 +172,14 @@ def _one_sided_output(document: Document, branches: Branches, catalog: Catalog) 
         other = (condition.id, other_side(port))
         joins = branches.last_on(other, catalog) is not None or shown_before(branches, (condition.id, port), catalog)
         pointer, reader = branches.first_read(output, (condition.id, port), catalog)
+        own_words, other_words = port_words(port), port_words(other_side(port))
         said = (
             f"{output.name}: it returns only what {reader.name} gives, which runs when {condition.name} goes on by "
-            f"“{port}”. When it goes by “{other_side(port)}”, callers get an empty value."
+            f"“{own_words}”. When it goes by “{other_words}”, callers get an empty value."
         )
         yield FlowWarning(
             Problem("one_branch_read", said, output.id, pointer, blocks_import=False),
-            "Return whichever ran" if joins else f"Add an answer for “{other_side(port)}”",
+            "Return whichever ran" if joins else f"Add an answer for “{other_words}”",
             partial(join_ops, document, catalog, condition.id, port)
             if joins
             else partial(answer_ops, document, catalog, condition.id, other_side(port)),
@@ -198,24 +200,24 @@ def _same_answer(document: Document, branches: Branches, catalog: Catalog) -> It
         return
     for node_id in reversed(branches.graph.order):
         node = branches.nodes[node_id]
-        if node.type != CONDITION or branches.scopes.around[node_id] or branches.open_ports(node_id):
+        if node.type not in WAYS or branches.scopes.around[node_id] or branches.open_ports(node_id):
             continue  # an open branch is a warning of its own, whose button joins the two sides too
         if not _answers_all_the_same(branches, node_id, catalog):
             continue
-        port = next((port for port in ("yes", "no") if (node_id, port) in branches.reached_on), "")
+        port = next((port for port in WAYS[node.type] if (node_id, port) in branches.reached_on), "")
         if not port and not _only_makes_values(branches, node_id, catalog):
             continue  # a side that does something, like sending a message, may well end in the same answer
         said = (
-            f"{output.name}: only “{port}” of {node.name} leads to it, but callers always get its answer, also when "
-            f"it goes by “{other_side(port)}”."
+            f"{output.name}: only “{port_words(port)}” of {node.name} leads to it, but callers always get its answer, also "
+            f"when it goes by “{port_words(other_side(port))}”."
             if port
             else f"{output.name}: both ways of {node.name} lead to it, so callers get the same answer either way."
         )
-        port = port or "yes"
+        port = port or WAYS[node.type][0]
         joins = branches.last_on((node_id, other_side(port)), catalog) is not None
         yield FlowWarning(
             Problem("same_answer", said, output.id, "/inputs", blocks_import=False),
-            "Join both ways" if joins else f"Add an answer for “{other_side(port)}”",
+            "Join both ways" if joins else f"Add an answer for “{port_words(other_side(port))}”",
             lambda port=port, joins=joins, node_id=node_id: (
                 join_ops(document, catalog, node_id, port)
                 if joins
@@ -227,11 +229,10 @@ def _same_answer(document: Document, branches: Branches, catalog: Catalog) -> It
 
 def _only_makes_values(branches: Branches, condition: str, catalog: Catalog) -> bool:
     """True when both sides lead into API Output over nodes that do nothing but make values."""
-    sides = {(condition, "yes"), (condition, "no")}
+    sides = {(condition, port) for port in WAYS[branches.nodes[condition].type]}
     on_sides = [node for node in branches.document.nodes if not sides.isdisjoint(branches.only_on[node.id])]
     makes = all(
-        node.type == CONDITION or ((kind := catalog.get(node.type)) is not None and kind.is_repeatable)
-        for node in on_sides
+        node.type in WAYS or ((kind := catalog.get(node.type)) is not None and kind.is_repeatable) for node in on_sides
     )
     return makes and all(branches.into_output(side) is not None for side in sides)
 

@@ -102,6 +102,8 @@ class NodeType(Struct, frozen=True):
     `all_sources`: a list of the outputs of all nodes before it that ran). Of a list input in `without_skipped`, entries
     that use a skipped node are left out.
 
+    A required input in `takes_null` must be bound, but may be null when the step runs.
+
     `summary` makes the line on the canvas from settings and inputs; references in the inputs are already in their shown
     form. `check` adds problems that only this type knows. `example` is a pair (config, inputs) that works on the
     practice site. `synonyms` are the words and phrases, beside title and tooltip, that people search this type by: in
@@ -136,6 +138,7 @@ class NodeType(Struct, frozen=True):
     source_input: str | None = None
     all_sources: bool = False
     without_skipped: frozenset[str] = frozenset()
+    takes_null: frozenset[str] = frozenset()
     check: Callable[[Node, Document], list[Problem]] = _no_extra_problems
     example: tuple[dict[str, Any], dict[str, Any]] = field(default_factory=lambda: ({}, {}))
 

@@ -18,6 +18,7 @@ from engine.flow.node_type import Catalog, NodeType
 from engine.flow.references import Reference, find_references, split_text
 from engine.flow.storable_values import MAX_DEPTH
 from engine.flow.value_types import typed_schemas
+from engine.flow.ways import FOUND, LOOK_UP
 
 FIRST_VALUE: Final = "first_value"
 ANYTHING: Final[JsonSchema] = {}
@@ -280,6 +281,8 @@ class _Ways:
             for edge in leaving[node_id]:
                 own = {(node_id, edge.source_port)} if kind and len(kind.ports) > 1 else frozenset[tuple[str, str]]()
                 incoming[edge.target].append(self.only_on[node_id] | own)
+            if node.type == LOOK_UP:  # it has run on its other way, too, but has no data there
+                self.only_on[node_id] |= {(node_id, FOUND)}
 
     def may_skip(self, node: Node, reader: Node) -> bool:
         """Tells whether a node may have been skipped when the reader runs."""

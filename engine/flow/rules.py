@@ -77,12 +77,15 @@ _YES: Final = frozenset({"true", "yes", "on", "1"})
 _NO: Final = frozenset({"false", "no", "off", "0"})
 
 
-def _ignore_case() -> bool:
-    """The field of a rule for whether capitals count. Forms show it as the opposite, and set it in new rules."""
+def ignore_case_field(*, default: bool = False) -> bool:
+    """The field of a rule for whether capitals count, which is so when it is left out unless `default` is true. Forms show
+    it as the opposite, and set it in new rules.
+    """
+    no_difference, they_do = ("`true`, or left out", "`false`") if default else ("`true`", "`false`, or left out")
     return Field(
-        False,
+        default,
         title="Ignore capitals",
-        description="`true`: capitals make no difference, “refund” is also found as “Refund”. `false`, or left out: they do. The "
+        description=f"{no_difference}: capitals make no difference, “refund” is also found as “Refund”. {they_do}: they do. The "
         f"form has the opposite as a switch: {MATCH_CAPITALS}.",
         json_schema_extra={
             "inverted": MATCH_CAPITALS,
@@ -116,7 +119,7 @@ class FieldRule(BaseModel):
         description="What it is compared with. Several values for “is one of” stand between commas.",
         json_schema_extra={"widget": "text"},
     )
-    ignore_case: bool = _ignore_case()
+    ignore_case: bool = ignore_case_field()
 
     def holds_for(self, item: Json) -> bool:
         """True when the rule holds for an item."""
@@ -138,7 +141,7 @@ class Rule(BaseModel):
     right: Any = Field(
         None, title="Compared with", description="What it is compared with.", json_schema_extra={"widget": "text"}
     )
-    ignore_case: bool = _ignore_case()
+    ignore_case: bool = ignore_case_field()
 
     @property
     def holds(self) -> bool:

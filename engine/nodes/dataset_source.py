@@ -28,7 +28,7 @@ from engine.flow.node_context import DatasetPage, Json, NodeContext, NodeFailed
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 from engine.flow.rules import FieldRule, Match
 from engine.nodes.dataset_pages import of_one_table, pages_of
-from engine.nodes.known_datasets import dataset_field, no_dataset_yet, rows_schema
+from engine.nodes.known_datasets import dataset_field, no_dataset_yet, row_schema, rows_schema
 from engine.nodes.rules_on_items import TextsCompared, kept_by, match_field, rule_problems, rules_field, rules_in_words
 
 #: The largest number of characters of rows (as JSON) that one step may hold.
@@ -126,7 +126,7 @@ def _check(node: Node, document: Document) -> list[Problem]:
 
 
 def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    return rows_schema({})
+    return rows_schema(row_schema({}))
 
 
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
@@ -145,7 +145,7 @@ NODE = NodeType(
     group="io",
     icon="table_rows",
     synonyms=(
-        "dataset source, load, table, spreadsheet, excel, csv, database, look up, lookup, rows, read a table, "
+        "dataset source, load, table, spreadsheet, excel, csv, database, look up rows, rows, read a table, "
         "price list, list of customers, get rows, sheet"
     ),
     config=Config,

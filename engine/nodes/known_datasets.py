@@ -22,8 +22,9 @@ from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.validation import without_parked
 from engine.flow.value_types import types_after
+from engine.flow.ways import LOOK_UP
 
-TYPES = ("dataset_source", "dataset_sink")
+TYPES = ("dataset_source", "dataset_sink", LOOK_UP)
 #: How alike two names of columns are when one is likely the other, from 0 to 1.
 _SIMILAR = 0.6
 
@@ -102,12 +103,17 @@ def missing_datasets(document: Document, known: Iterable[KnownDataset]) -> list[
             what = "It was deleted" if named.startswith("dataset_") else f"There is no dataset called `{named}`"
             message = f"{what}. Choose another one, or make it on the page Datasets."
             found.append(Problem("no_dataset", message, node.id, "/config/dataset", blocks_import=False))
-        elif node.config.get("mode") == "update" and dataset.columns:
-            key = node.config.get("key_column")
+        elif (name := _names_column(node)) and dataset.columns:
+            key = node.config.get(name)
             if key and key not in dataset.columns:
                 message = f"{dataset.name} has no column `{key}`, so no row would ever be found."
-                found.append(Problem("no_key_column", message, node.id, "/config/key_column", blocks_import=False))
+                found.append(Problem("no_key_column", message, node.id, f"/config/{name}", blocks_import=False))
     return [*found, *_missing_of_agents(document, known)]
+
+
+def _names_column(node: Node) -> str:
+    """The setting that names the column by which a row that must be there is found; "" without one."""
+    return "column" if node.type == LOOK_UP else "key_column" if node.config.get("mode") == "update" else ""
 
 
 def _missing_of_agents(document: Document, known: tuple[KnownDataset, ...]) -> Iterator[Problem]:
@@ -180,15 +186,19 @@ def with_datasets(catalog: Catalog, known: Iterable[KnownDataset]) -> Catalog:
         dataset = find_known(known, config.get("dataset"))
         return {**config, "dataset": dataset.name} if dataset else dict(config)
 
-    def rows(config: Mapping[str, Any], _inputs: Mapping[str, Any]) -> JsonSchema:
+    def row(config: Mapping[str, Any], _inputs: Mapping[str, Any]) -> JsonSchema:
         dataset = find_known(known, config.get("dataset"))
-        return rows_schema(dataset.columns if dataset else {})
+        return row_schema(dataset.columns if dataset else {})
 
-    source, sink = catalog["dataset_source"], catalog["dataset_sink"]
+    def rows(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> JsonSchema:
+        return rows_schema(row(config, inputs))
+
+    source, sink, look_up = (catalog[kind] for kind in TYPES)
     return {
         **catalog,
         source.type: replace(shown_by_name(source, named), out_schema=rows),
         sink.type: shown_by_name(sink, named),
+        look_up.type: replace(shown_by_name(look_up, named), out_schema=row),
     }
 
 
@@ -201,8 +211,12 @@ def shown_by_name(kind: NodeType, named: Callable[[Mapping[str, Any]], dict[str,
     return replace(kind, summary=summary)
 
 
-def rows_schema(columns: Mapping[str, str]) -> JsonSchema:
-    """Returns the schema of a list of rows with these columns; a row may have more."""
+def rows_schema(row: JsonSchema) -> JsonSchema:
+    """Returns the schema of a list of rows of this schema."""
+    return {"type": "array", "title": "Rows", "items": row}
+
+
+def row_schema(columns: Mapping[str, str]) -> JsonSchema:
+    """Returns the schema of a row with these columns; it may have more."""
     fields = {name: {} if kind in {"mixed", ""} else {"type": kind} for name, kind in columns.items()}
-    item = {"type": "object", "additionalProperties": True, **({"properties": fields} if fields else {})}
-    return {"type": "array", "title": "Rows", "items": item}
+    return {"type": "object", "additionalProperties": True, **({"properties": fields} if fields else {})}

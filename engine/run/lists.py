@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from engine.flow.node_context import Json, NodeFailed
-from engine.flow.references import Scope
+from engine.flow.references import Missing, Reference, Scope
+from engine.flow.ways import NOT_FOUND
 from engine.nodes.array_flatten import Config, flat_list
 from engine.run.steps import WAITS, RunError
 
@@ -66,6 +67,20 @@ class Frame(Scope):
         if self._lists is None:
             self._lists = OpenLists()
         return self._lists
+
+    def find(self, reference: Reference) -> Json | Missing:
+        """Returns the value of a reference, or Missing, also when the node looked for a row and found none."""
+        found = super().find(reference)
+        return Missing(reference) if found is None and self.found_nothing(reference.node_id) else found
+
+    def found_nothing(self, node_id: str) -> bool:
+        """True when the node looked for a row, in this frame or an enclosing one, and found none."""
+        frame: Frame | None = self
+        while frame is not None:
+            if node_id in frame.ports:
+                return frame.ports[node_id] == NOT_FOUND
+            frame = frame.outer
+        return False
 
     def skip(self, node_id: str) -> None:
         """Records that a node does not run in this frame."""

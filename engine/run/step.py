@@ -194,20 +194,23 @@ class StepRun:
         if planned.takes_source is not None:
             self._take_source(planned.takes_source, values)
         for name in planned.required_inputs:
-            if values.get(name) is None:
+            if values.get(name) is None and not (name in values and name in planned.type.takes_null):
                 return self._no_value(name, gone.get(name, []))
         return None
 
     def _entries(self, name: str, missing: list[Missing]) -> list[Json]:
-        """Returns the values of a list input, without those of skipped nodes."""
+        """Returns the values of a list input, without those of skipped nodes and of rows that were not found."""
         values: list[Json] = []
         for rendering in self.planned.entries[name]:
             unknown: list[Missing] = []
             value = rendering(self.frame, unknown)
-            if not any(self.frame.is_skipped(one.reference.node_id) for one in unknown):
+            if not any(self._has_no_data(one.reference.node_id) for one in unknown):
                 values.append(value)
                 missing += unknown
         return values
+
+    def _has_no_data(self, node_id: str) -> bool:
+        return self.frame.is_skipped(node_id) or self.frame.found_nothing(node_id)
 
     def _take_source(self, name: str, values: dict[str, Json]) -> None:
         ran = self.run.sources(self.planned, self.frame)
@@ -221,6 +224,8 @@ class StepRun:
             target = gone.reference.node_id
             if self.frame.is_skipped(target):
                 self.warn(f"`{name}` is null: {self._label(target)} was skipped.")
+            elif self.frame.found_nothing(target):
+                self.warn(f"`{name}` is null: {self._label(target)} found no row.")
             else:
                 self.warn(f"`{name}`: `{gone.reference}` named nothing, so it is null.")
 
@@ -229,6 +234,15 @@ class StepRun:
         pointer = f"/inputs/{jsonpointer.escape(name)}"
         if missing:
             reference = missing[0].reference
+            if self.frame.found_nothing(reference.node_id):
+                label = self._label(reference.node_id)
+                return NodeFailed(
+                    f"{title} has no value: {label} found no row.",
+                    code=JobErrorCode.REFERENCE_MISSING,
+                    why="Without a row that fits there is no data of it.",
+                    remedy=f"Connect this step to “found” of {label}, and another step to “not found”.",
+                    pointer=pointer,
+                )
             return NodeFailed(
                 f"{title} has no value: `{reference}` names nothing.",
                 code=JobErrorCode.REFERENCE_MISSING,

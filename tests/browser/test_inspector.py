@@ -283,3 +283,26 @@ def test_the_fields_stay_in_place_when_the_button_that_is_pressed_goes_with_the_
     assert before
     assert after
     assert after["y"] == pytest.approx(before["y"], abs=2)
+
+
+def test_data_that_is_clicked_goes_nowhere_while_a_fixed_value_has_the_keyboard(page: Page, terminal: Terminal) -> None:
+    rules = [{"field": "mood", "operator": "equals", "value": "good"}]
+    filtering = {"id": "prompt", "type": "filter_list", "label": "Keep", "config": {"rules": rules}}
+    filtering["inputs"] = {"items": "{{ api_input.out.site }}"}
+    nodes = [*FLOW["nodes"][:2], filtering, FLOW["nodes"][3]]
+    page.goto(f"/playground/{terminal.made({**FLOW, 'nodes': nodes})}?node=prompt")
+    page.locator("[data-loaded=true]").wait_for()
+    inspector = page.get_by_role("complementary", name="Keep")
+    value, chips = inspector.get_by_role("textbox", name="Value"), inspector.locator(".fp-binding .fp-chip")
+    title = inspector.get_by_role("button", name="Insert Read the page › title")
+    inspector.get_by_text("is good").click()  # opens the rule
+    value.click()
+    title.click()
+    said = page.get_by_text("To compare with data of another step use Look up a row or Condition.").last
+    expect(said).to_be_visible()
+    expect(value).to_be_focused()
+    expect(chips).to_have_text(["API Input › site"])
+    inspector.get_by_role("textbox", name="Items").click()
+    title.click()
+    expect(chips).to_have_text(["Read the page › title"])
+    expect(value).to_have_value("good")

@@ -73,6 +73,13 @@ NODES = {
     "save": "Save rows",
     "remember": "Save rows",
     "load": "Read rows",
+    "look up": "Look up a row",
+    "lookup": "Look up a row",
+    "vlookup": "Look up a row",
+    "find by e-mail": "Look up a row",
+    "look up the sender in my table by email address": "Look up a row",
+    "find a customer": "Look up a row",
+    "search a table": "Look up a row",
     "excel": "Read rows",
     "filter": "Filter List",
     "remove": "Filter List",
@@ -198,7 +205,7 @@ def test_what_is_missing_is_said_and_something_is_offered(word: str) -> None:
     assert kinds_for(word, NODE_TYPES), "the palette shows a node in any case"
 
 
-@pytest.mark.parametrize("word", ["slack", "send an email"])
+@pytest.mark.parametrize("word", ["slack", "send an email", "send it by e-mail"])
 def test_the_palette_says_what_no_node_does(word: str) -> None:
     assert " yet." in said_about(word, NODE_TYPES)
 

@@ -102,7 +102,7 @@ _AT_TIMES = (
 )
 #: Words by which people search for pages to try something with.
 _PRACTICE = "practice shop, practice site, practice pages, example pages, bakery"
-_DATASET_NODES = frozenset({"dataset_source", "dataset_sink"})
+_DATASET_NODES = frozenset({"dataset_source", "dataset_sink", "look_up_row"})
 
 
 class Template(Struct, frozen=True):

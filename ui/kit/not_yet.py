@@ -6,10 +6,15 @@ such a feature removes its entry here, and its topic in `assets/goals.yaml`.
 
 from __future__ import annotations
 
+import re
+
 from msgspec import Struct
 
 from ui.kit.finding import Said, best
 from ui.kit.text import _
+
+#: A search for something by an e-mail address, which asks for no mail.
+_LOOKED_UP = re.compile(r"(?<= )(?:look ?up|find|search) .*\bby e-?mail\b")
 
 
 class NotYet(Struct, frozen=True):
@@ -112,7 +117,7 @@ NOT_YET: tuple[NotYet, ...] = (
 
 def not_yet(text: str) -> NotYet | None:
     """Returns the missing feature that this search is about, or None."""
-    whole = f" {' '.join(text.casefold().split())} "
+    whole = _LOOKED_UP.sub("", f" {' '.join(text.casefold().split())} ")
     return next((one for one in NOT_YET if any(f" {said} " in whole for said in one.said.called)), None)
 
 

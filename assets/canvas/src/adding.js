@@ -2,6 +2,7 @@
 import { asText, cornerOf, fromText, keep, kept } from "./clipboard.js";
 import { freePlace } from "./auto_layout.js";
 import { shallowRef } from "vue";
+import { OF_WAYS } from "./flow_document.js";
 import { GRID, NODE_WIDTH, PORT_Y, snapped } from "./measures.js";
 
 const MIME = "application/x-flowport-node";
@@ -31,8 +32,7 @@ export function adding({ editor, view, root, emit, send, editable, asks, say, se
 
   const outer = (position) => ({ x: position.x - NODE_WIDTH / 2, y: position.y - PORT_Y });
   const edgeAt = (x, y) => document.elementsFromPoint(x, y).map((element) => element.closest?.("[data-edge]")?.dataset.edge).find(Boolean) ?? null;
-  // The other ways of a Condition are as good as its first; those of an Approval are for other cases, like a refusal.
-  const free = (id, ports) => drawing.nodes.get(id).type === "condition" && ports.find((port) => !leaving.value.has(`${id} ${port}`));
+  const free = (id, ports) => OF_WAYS.has(drawing.nodes.get(id).type) && ports.find((port) => !leaving.value.has(`${id} ${port}`));
   const ask = (type, position, { after = null, port = null, between = null } = {}) => emit("addrequest", { type, position, after, port, between });
 
   /** + on a port or a connection, or a line let go over the empty floor (`there`): offers what may come there. */
@@ -73,7 +73,7 @@ export function adding({ editor, view, root, emit, send, editable, asks, say, se
     if (!ports.length) say(`Nothing can come after ${drawing.nodes.get(id).label || typeOf(drawing.nodes.get(id).type).title}.`);
     else {
       const port = free(id, ports) || ports[0], edges = leaving.value.get(`${id} ${port}`) ?? [];
-      const between = ports.length > 1 && edges.length === 1 && drawing.nodes.get(id).type !== "condition";
+      const between = ports.length > 1 && edges.length === 1 && !OF_WAYS.has(drawing.nodes.get(id).type);
       plus(between ? { edge: edges[0] } : { after: id, port }, { clientX: box.right, clientY: box.top });
     }
   }

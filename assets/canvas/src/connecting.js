@@ -1,6 +1,6 @@
 // Drawing a connection: by dragging between ports or onto a node, by two clicks, or by keyboard; a refusal says why on the spot.
 import { nextTick, ref, shallowRef } from "vue";
-import { refusal } from "./flow_document.js";
+import { portWords, refusal } from "./flow_document.js";
 
 const SHOWN_MS = 6000;
 const A_CLICK_PX = 12;
@@ -77,7 +77,7 @@ export function connecting({ flow, editor, types, readonly, emit, say, plus }) {
     if (!ports.length) return say(refusal(editor.document, types(), { source: id, target: "" })?.message ?? "");
     const next = from.value?.source === id ? ports[(ports.indexOf(from.value.source_port) + 1) % ports.length] : ports[0];
     from.value = { source: id, source_port: next };
-    say(`Connecting${ports.length > 1 ? ` from ${next}` : ""}. Go to the node that comes next and press Enter. Escape stops.`);
+    say(`Connecting${ports.length > 1 ? ` from ${portWords(next)}` : ""}. Go to the node that comes next and press Enter. Escape stops.`);
   }
   function finishAt(id) {
     const begun = from.value;

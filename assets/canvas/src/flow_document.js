@@ -160,6 +160,12 @@ export function refusal(document, types, { source, source_port: port = "out", ta
   return null;
 }
 
+/** The types whose second way is as good as the first: the others, like an Approval, have it for other cases, like a refusal. */
+export const OF_WAYS = new Set(["condition", "look_up_row"]);
+
+/** What a port is called: "not found". */
+export const portWords = (port) => port.replaceAll("_", " ");
+
 const OF_LISTS = new Set(["array_splitter", "array_flatten"]); // without one, what follows gets a list in place of an item
 
 /**

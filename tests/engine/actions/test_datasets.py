@@ -208,15 +208,15 @@ def test_viewers_only_look_and_strangers_find_nothing(database, ada, stranger, b
     database.write_now(delete_rows, person(ada.workspace_id, "editor"), bread, [1])
 
 
-def using(dataset: str, **changes: Any) -> dict[str, Any]:
-    """A flow file with a Read rows node, which is parked: a draft contains it, a version does not."""
+def using(dataset: Any, kind: str = "dataset_source", **changes: Any) -> dict[str, Any]:
+    """A flow file with a node of a dataset, which is parked: a draft contains it, a version does not."""
     file = greeting(**changes)
-    file["nodes"].append({"id": "dataset_source", "type": "dataset_source", "config": {"dataset": dataset}})
+    file["nodes"].append({"id": "dataset_source", "type": kind, "config": {"dataset": dataset}})
     return file
 
 
 def test_flows_that_use_a_dataset_are_known_by_draft_and_version(database, ada, stranger, bread):
-    by_id = database.write_now(create_flow, ada, "By id", document(using(bread)))
+    by_id = database.write_now(create_flow, ada, "By id", document(using(bread, "look_up_row")))
     by_name = database.write_now(create_flow, ada, "By name", document(using("Bread")))
     database.write_now(create_flow, ada, "Other", document(using("Cakes")))
     database.write_now(create_flow, stranger, "Theirs", document(using(bread)))

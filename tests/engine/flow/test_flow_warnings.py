@@ -109,6 +109,80 @@ def test_a_branch_that_ends_nowhere_gets_an_answer_that_is_returned_too() -> Non
     assert [one.code for one in deploy_problems(after, CATALOG)] == ["input_missing"], "the answer has to be written"
 
 
+LOOK_UP = {
+    "type": "look_up_row",
+    "label": "The tenant",
+    "config": {"dataset": "Tenants", "column": "email"},
+    "inputs": {"value": "{{ api_input.out.text }}"},
+}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "edges", "values"),
+    [
+        pytest.param(
+            {"a": text("Dear {{ look.out.name }}"), "o": output(answer="{{ a.out }}")},
+            "api_input>look look.found>a a>o",
+            ["{{ a.out }}", "{{ text_template.out }}"],
+            id="a step on the way found",
+        ),
+        pytest.param(
+            {"o": output(name="{{ look.out.name }}", mail="{{ api_input.out.text }}", reply="{{ look.out.flat }}")},
+            "api_input>look look.found>o",
+            [
+                "{{ set_fields.out }}",
+                {"name": None, "mail": "{{ api_input.out.text }}", "reply": "{{ text_template.out }}"},
+            ],
+            id="the row itself",
+        ),
+    ],
+)
+def test_a_row_that_is_not_found_gets_an_answer_like_the_no_of_a_condition(
+    nodes: dict[str, Any], edges: str, values: list[Any]
+) -> None:
+    before = flow({"look": LOOK_UP, **nodes}, edges)
+    (warning,) = flow_warnings(before, CATALOG)
+    assert (warning.problem.code, warning.verb) == ("open_branch", "Add an answer for “not found”")
+    assert warning.problem.message == (
+        "The tenant: no step is connected to “not found” yet. When it goes that way, callers get an empty value."
+    )
+    after = mended(before, "open_branch")
+    assert codes(after) == []
+    joined, answer = after.node("first_value"), after.node("text_template")
+    assert joined is not None
+    assert answer is not None
+    assert (joined.inputs["values"], answer.label) == (values, "Answer for not found")
+    assert [edge.source_port for edge in after.edges if edge.target == answer.id] == ["not_found"]
+    assert warning.accept is not None
+    accepted = apply_ops(before, mending_ops(before, CATALOG, warning.accept.problem))
+    assert codes(accepted) == []
+    look = accepted.node("look")
+    assert look is not None
+    assert look.config["may_end"] == "not_found"
+
+
+def test_a_row_that_is_read_on_both_ways_makes_a_difference() -> None:
+    assert (
+        codes(
+            flow(
+                {"look": LOOK_UP, "o": output(name="{{ look.out.name }}")},
+                "api_input>look look.found>o look.not_found>o",
+            )
+        )
+        == []
+    )
+    both = "api_input>look look.found>a look.not_found>b a>o b>o"
+    before = flow({"look": LOOK_UP, "a": text(), "b": text(), "o": output(answer="{{ a.out }}")}, both)
+    (warning,) = flow_warnings(before, CATALOG)
+    assert warning.problem.message == (
+        "API Output: it returns only what a gives, which runs when The tenant goes on by “found”. When it goes by “not found”, "
+        "callers get an empty value."
+    )
+    assert codes(mended(before, "one_branch_read")) == []
+    same = flow({"look": LOOK_UP, "o": output(answer="Hello")}, "api_input>look look.found>o look.not_found>o")
+    assert codes(same) == ["same_answer"]
+
+
 def test_without_api_output_the_two_sides_are_joined_at_the_end() -> None:
     after = mended(flow({"c": condition(), "a": text()}, "api_input>c c.yes>a"), "open_branch")
     assert codes(after) == []

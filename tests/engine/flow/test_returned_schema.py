@@ -111,6 +111,22 @@ async def test_a_first_value_may_have_none(values: Any, edges: str, known: Any, 
     assert await result_that_fits(document, {"word": "other"}) == {"it": on_no}
 
 
+@pytest.mark.parametrize(
+    ("reads", "known"),
+    [("{{ look.out }}", ["object", "null"]), ("{{ only.out.row }}", ["object", "null"]), ("{{ v.out.row }}", "object")],
+)
+def test_a_row_is_null_on_the_way_on_which_none_was_found(reads: str, known: Any):
+    nodes = [
+        ("look", "look_up_row", {"value": "{{ in.out.word }}"}, {"dataset": "Tenants", "column": "email"}),
+        ("only", "set_fields", {"row": "{{ look.out }}"}),
+        ("none", "set_fields", {"row": {"name": ""}}),
+        ("v", "first_value", {}),
+        ("o", "api_output", {"it": reads}),
+    ]
+    document = flow(nodes, "in>look look.found>only look.not_found>none only>v none>v v>o")
+    assert known_of(document)["it"]["type"] == known
+
+
 async def test_a_step_reads_what_is_on_its_own_side():
     document = flow([*ONE_SIDE[:1], *ONE_SIDE[2:]], "in>c c.no>n n>m")
     assert known_of(document)["output"] == {

@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from engine.actions.datasets import add_dataset, add_row, change_row, delete_dataset, import_rows, take_out_rows
+from engine.actions.datasets import (
+    add_dataset,
+    add_row,
+    change_row,
+    delete_dataset,
+    delete_rows,
+    import_rows,
+    take_out_rows,
+)
 from engine.actions.deployments import deploy
 from engine.actions.flows import create_flow, import_flow, save_as
 from engine.actions.jobs import run_in_playground
@@ -17,7 +25,7 @@ from engine.flow.document import Document
 from engine.jobs.transitions import reclaim
 from storage.dataset_changes import checked_rows
 from storage.dataset_writes import TableWritten, list_added_rows, list_job_writes
-from storage.datasets import each_row, list_datasets
+from storage.datasets import each_row, list_datasets, list_row_ids
 from storage.steps import list_steps
 from tests.engine.jobs.world import World, document_of
 from tests.factories import flow_file, person
@@ -95,6 +103,111 @@ async def test_items_with_one_key_that_run_together_leave_the_last_one(world: Wo
     assert world.job(job_id).status == "completed"
     assert {row["item"]: row["index"] for row in rows_of(world, kept)} == {"a": 38, "b": 39}
     assert len(rows_of(world, kept)) == 2
+
+
+LOOK_UP = {"value": "{{ api_input.out.email }}"}
+NAMED = {"text": "Dear {{ look.out.name }}"}
+
+
+def looking_up(first: list[str], nodes: list[dict[str, Any]], edges: str) -> Document:
+    """A flow that looks the payload's `email` up in Tenants; `first`: the values of the First Value that callers get."""
+    start = {"id": "api_input", "type": "api_input", "config": {"fields": [{"name": "email", "type": "string"}]}}
+    look = {"id": "look", "type": "look_up_row", "config": {"dataset": "Tenants", "column": "email"}, "inputs": LOOK_UP}
+    last = {"id": "last", "type": "first_value", "inputs": {"values": first}}
+    output = {"id": "out", "type": "api_output", "inputs": {"reply": "{{ last.out }}"}}
+    drawn = [one.replace(">", ".").split(".") for one in edges.split()]
+    made = [
+        {"id": f"e{at}", "source": one[0], "source_port": one[1] if len(one) == 3 else "out", "target": one[-1]}
+        for at, one in enumerate(drawn)
+    ]
+    return Document.model_validate({"nodes": [start, look, *nodes, last, output], "edges": made})
+
+
+@pytest.mark.parametrize(
+    ("first", "nodes", "edges", "found", "not_found"),
+    [
+        pytest.param(
+            ["{{ a.out.text }}", "{{ b.out }}"],
+            [
+                {"id": "a", "type": "set_fields", "inputs": NAMED},
+                {"id": "b", "type": "text_template", "inputs": {"template": "Who are you?"}},
+            ],
+            "api_input>look look.found>a look.not_found>b a>last b>last last>out",
+            "Dear Ann",
+            "Who are you?",
+            id="a step on each way",
+        ),
+        pytest.param(
+            ["{{ look.out.name }}", "nobody"],
+            [],
+            "api_input>look look.found>last look.not_found>last last>out",
+            "Ann",
+            "nobody",
+            id="a fixed value in place of the row",
+        ),
+        pytest.param(
+            ["{{ look.out }}", "nobody"],
+            [],
+            "api_input>look look.found>last look.not_found>last last>out",
+            {"email": "ann@example.com", "name": "Ann"},
+            "nobody",
+            id="the whole row",
+        ),
+    ],
+)
+async def test_a_row_is_looked_up_and_answered_differently_when_there_is_none(
+    world: World, first: list[str], nodes: list[dict[str, Any]], edges: str, found: Any, not_found: str
+) -> None:
+    add(world, "Tenants", [{"email": "ann@example.com", "name": "Ann"}])
+    flow_id = world.add_flow(looking_up(first, nodes, edges))
+    sent = [({"email": "Ann@example.com"}, found), ({"email": "joe@example.com"}, not_found), ({}, not_found)]
+    for payload, reply in sent:
+        job_id = world.submit(flow_id, payload).job_id
+        await world.runs().carry(job_id)
+        assert world.job(job_id).status == "completed", world.job(job_id).error
+        assert world.result(job_id) == {"reply": reply}
+
+
+async def test_a_step_that_needs_the_row_says_that_none_was_found(world: World) -> None:
+    add(world, "Tenants", [{"email": "ann@example.com", "name": "Ann"}])
+    reads = [
+        {"id": "a", "type": "set_fields", "inputs": NAMED},
+        {"id": "b", "type": "parse_json", "inputs": {"text": "{{ look.out.name }}"}},
+    ]
+    edges = "api_input>look look.found>a look.not_found>a a>last last>out"
+    flow_id = world.add_flow(looking_up(["{{ a.out.text }}"], reads[:1], edges))
+    job_id = world.submit(flow_id, {"email": "joe@example.com"}).job_id
+    await world.runs().carry(job_id)
+    assert world.result(job_id) == {"reply": "Dear "}
+    steps = {one.node_id: one for one in world.read(list_steps, world.workspace_id, job_id)}
+    assert list(steps["a"].warnings) == ["`text` is null: look found no row."]
+    edges = "api_input>look look.found>b look.not_found>b b>last last>out"
+    flow_id = world.add_flow(looking_up(["{{ b.out }}"], reads[1:], edges))
+    job_id = world.submit(flow_id, {"email": "joe@example.com"}).job_id
+    await world.runs().carry(job_id)
+    error = world.job(job_id).error or {}
+    assert error["message"] == "Text has no value: look found no row."
+    assert error["remedy"] == "Connect this step to “found” of look, and another step to “not found”."
+
+
+async def test_the_way_of_a_row_stays_when_the_job_begins_again(world: World) -> None:
+    """The row is gone when the second worker goes on: the flow stays on the way that it took."""
+    tenants = add(world, "Tenants", [{"email": "ann@example.com", "name": "Ann"}])
+    sleep = {"id": "a", "type": "test_sleep", "inputs": {"seconds": 0.5, "value": "{{ look.out.name }}"}}
+    edges = "api_input>look look.found>a a>last last>out"
+    job_id = world.submit(
+        world.add_flow(looking_up(["{{ a.out }}", "nobody"], [sleep], edges)), {"email": "ann@example.com"}
+    ).job_id
+    first = world.runs("boot_first")
+    task = asyncio.create_task(first.carry(job_id))
+    while not any(one.node_id == "a" for one in world.read(list_steps, world.workspace_id, job_id)):
+        await asyncio.sleep(0.005)
+    world.write(delete_rows, person(world.workspace_id), tenants, world.read(list_row_ids, world.workspace_id, tenants))
+    assert world.write(reclaim, "boot_first") == 1
+    first.cancel(job_id)
+    await world.runs("boot_second").carry(job_id)
+    await task
+    assert (world.job(job_id).attempts, world.result(job_id)) == (2, {"reply": "Ann"})
 
 
 async def test_rows_are_read_when_the_job_runs(world: World) -> None:

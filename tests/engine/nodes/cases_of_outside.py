@@ -11,6 +11,7 @@ from tests.stand_ins.web_site import Page
 URL = {"url": GIVEN}
 FILE = {"file": GIVEN}
 ODD = "{{ 7*7 }} {% for x in y %} Grüße 你好 \U0001f980"
+BY_NAME = {"dataset": "Goods", "column": "name"}
 GOODS = [{"id": 1, "name": "Rye", "kind": "bread"}, {"id": 2, "name": "Cake", "kind": "sweet"}]
 BREAD = {"rules": [{"field": "kind", "value": "bread"}]}
 FACTS = [{"name": "city", "type": "string", "required": True}, {"name": "people", "type": "integer"}]
@@ -170,6 +171,18 @@ CASES: dict[str, list[Case]] = {
         bad("no dataset", Problem("/config/dataset", "Choose a dataset.")),
         bad("no rows at all", Problem("/config/count", "“How many” must be at least 1, but is 0."), config={"dataset": "Goods", "take": "first", "count": 0}),
         bad("rows that nobody can take", Problem("/config/take", "“Take” must be 'all', 'first' or 'random', but is the text `last`."), config={"dataset": "Goods", "take": "last"}),
+    ],
+    "look_up_row": [
+        good("a row that fits", {"by": "yes", "value": GOODS[0]}, "Rye", config=BY_NAME, inputs={"value": GIVEN}),
+        good("no row that fits", {"by": "no", "value": None}, "Bun", config=BY_NAME, inputs={"value": GIVEN}),
+        odd("a number as text", {"by": "yes", "value": GOODS[1]}, "2.0", config={**BY_NAME, "column": "id"}, inputs={"value": GIVEN}),
+        odd("an empty value", {"by": "no", "value": None}, " ", config=BY_NAME, inputs={"value": GIVEN}),
+        odd("data is no source", {"by": "no", "value": None}, ODD, config=BY_NAME, inputs={"value": GIVEN}),
+        bad("a column that is not there", Fails("Goods has no column `colour`.", "It was renamed or removed, or the name is misspelt.", "Choose the column to compare anew."), "Rye", config={**BY_NAME, "column": "colour"}, inputs={"value": GIVEN}),
+        bad("a dataset that is not there", Fails("No dataset with the id `Bads`.", "This was not found.", "The page Datasets lists them all."), "Rye", config={**BY_NAME, "dataset": "Bads"}, inputs={"value": GIVEN}),
+        bad("no dataset", Problem("/config/dataset", "Choose a dataset."), config={"column": "name"}, inputs={"value": GIVEN}),
+        bad("no column", Problem("/config/column", "Choose the column to compare, in which the value is looked for."), config={"dataset": "Goods"}, inputs={"value": GIVEN}),
+        bad("no value", Problem("/inputs/value", "“Look up a row” is not ready yet: fill in “Value”."), config=BY_NAME),
     ],
     "dataset_sink": [
         good("a row more", written("added", id=7, name="Bun"), 7, config={"dataset": "Kept"}, inputs={"id": GIVEN, "name": "Bun"}),

@@ -127,6 +127,12 @@ def approved_or_not(node: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
     return nodes, edges.replace("node.yes", "node.approved").replace("node.no", "node.refused")
 
 
+def found_or_not(node: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
+    """Adds a node after `found` and one after `not_found`, and joins both again."""
+    nodes, edges = both_ways(node)
+    return nodes, edges.replace("node.yes", "node.found").replace("node.no>", "node.not_found>")
+
+
 def in_a_list(node: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
     """Adds a Splitter, a Read JSON text whose items fail for invalid JSON, and a Flatten."""
     splitter = {"id": "each", "type": "array_splitter", "inputs": {"items": GIVEN}}
@@ -141,6 +147,7 @@ def in_a_list(node: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
 SHAPES = {
     "approval": (approved_or_not, "joined"),
     "condition": (both_ways, "joined"),
+    "look_up_row": (found_or_not, "joined"),
     "first_value": (after_a_branch, "node"),
     "merge_lists": (after_a_branch, "node"),
     "array_splitter": (in_a_list, "all"),

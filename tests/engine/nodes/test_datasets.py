@@ -1,4 +1,4 @@
-"""Read rows and Save rows with a real database."""
+"""Read rows, Look up a row and Save rows with a real database."""
 
 from __future__ import annotations
 
@@ -130,6 +130,58 @@ async def test_a_large_dataset_is_read_in_pieces_and_no_further_than_needed(
     with pytest.raises(NodeFailed, match="more than") as failed:
         await take(world, dataset_id)
     assert (failed.value.code, "2,000 rows" in failed.value.why) == ("too_large", True)
+
+
+TENANTS = [
+    {"email": None, "name": "Nobody", "rent": None},
+    {"email": "Ann@example.com", "name": "Ann", "rent": 12.5},
+    {"email": "ann@example.com", "name": "Second", "rent": "7", "flat.no": 4},
+    {"email": " bob@example.com", "name": "Bob", "rent": True},
+]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "more", "name"),
+    [
+        ("email", "ann@EXAMPLE.com", {}, "Ann"),
+        ("email", "ann@example.com", {"ignore_case": False}, "Second"),
+        ("email", "ann@example.co", {}, None),
+        ("email", "bob@example.com", {}, None),
+        ("email", " bob@example.com", {}, "Bob"),
+        ("rent", "12.50", {}, "Ann"),
+        ("rent", 7, {}, "Second"),
+        ("rent", "true", {}, "Bob"),
+        ("flat.no", 4, {}, "Second"),
+        ("email", None, {}, None),
+        ("email", "", {}, None),
+        ("email", " ", {}, None),
+        ("rent", [], {}, None),
+    ],
+)  # fmt: skip
+async def test_the_first_row_that_has_the_value_is_looked_up(
+    world: World, column: str, value: Any, more: dict, name: str | None
+) -> None:
+    config = {"dataset": add(world, TENANTS), "column": column, **more}
+    found = await run_node("look_up_row", config, {"value": value}, alone(world))
+    assert (found.port, found.value and found.value["name"]) == ("found" if name else "not_found", name)
+
+
+async def test_looking_up_stops_at_the_first_row_that_fits(world: World) -> None:
+    dataset_id = add(world, [{"n": number} for number in range(2 * CHUNK + 5)])
+    pages: list[int] = []
+
+    class Counting(WorkspaceDatasets):
+        async def read(self, dataset: str, after: int = 0) -> RowsRead:
+            pages.append(after)
+            return await super().read(dataset, after)
+
+    config = {"dataset": dataset_id, "column": "n"}
+    context = Alone(datasets=Counting(world.database, world.workspace_id))
+    for value, reads in [(3, 1), (CHUNK + 3, 2), (-1, 4)]:
+        pages.clear()
+        found = await run_node("look_up_row", config, {"value": value}, context)
+        assert (found.value, len(pages)) == ({"n": value} if value >= 0 else None, reads)
+    assert (await run_node("look_up_row", {**config, "dataset": add(world, [])}, {"value": 1}, context)).value is None
 
 
 class Changing(WorkspaceDatasets):
@@ -314,6 +366,10 @@ def test_known_datasets_give_their_columns_as_data_and_their_names() -> None:
     assert schema_at(out_schema(splitter, CATALOG, document), ("price",)) == {}
     assert catalog["dataset_sink"].summary(sink.config, {}) == "Goods: update or add by id"
     assert catalog["dataset_source"].summary({"dataset": "dataset_9"}, {}) == "dataset_9"
+    look_up, inputs = {"dataset": "dataset_1", "column": "name"}, {"value": "Rye"}
+    assert catalog["look_up_row"].summary(look_up, inputs) == "Goods: name is Rye"
+    row = catalog["look_up_row"].out_schema(look_up, inputs) or {}
+    assert (schema_at(row, ("price",)), schema_at(row, ("added_later",))) == ({"type": "number"}, {})
     assert [one.message for one in problems(document, catalog)] == []
 
 
@@ -326,11 +382,19 @@ def test_known_datasets_give_their_columns_as_data_and_their_names() -> None:
         ({"dataset": "Bads"}, [("no_dataset", "There is no dataset called `Bads`.")]),
         ({"dataset": "Goods", "mode": "update", "key_column": "mail"}, [("no_key_column", "Goods has no column `mail`")]),
         ({"dataset": "Goods", "mode": "upsert", "key_column": "mail"}, []),
+        ({"dataset": "Goods", "column": "id"}, []),
+        ({"dataset": "Goods", "column": "mail"}, [("no_key_column", "Goods has no column `mail`")]),
+        ({"dataset": "Bads", "column": "id"}, [("no_dataset", "There is no dataset called `Bads`.")]),
     ],
 )  # fmt: skip
 def test_datasets_that_are_not_there_stop_a_deployment_only(config: dict, found: list) -> None:
     goods = KnownDataset("dataset_1", "Goods", {"id": "integer"})
-    missing = missing_datasets(rows_flow(config), [goods])
+    document = rows_flow(config)
+    if "column" in config:
+        look = {"type": "look_up_row", "inputs": {"value": "{{ splitter.out.name }}"}}
+        nodes = [one.model_copy(update=look) if one.type == "dataset_sink" else one for one in document.nodes]
+        document = document.model_copy(update={"nodes": tuple(nodes)})
+    missing = missing_datasets(document, [goods])
     assert [(one.code, one.message.startswith(start)) for one, (_, start) in zip(missing, found, strict=True)] == [
         (code, True) for code, _ in found
     ]

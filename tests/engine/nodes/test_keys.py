@@ -9,6 +9,7 @@ KEYS = {
     "api_input": ("fields samples", ""),
     "api_output": ("types", ANY),
     "dataset_source": ("dataset take count match rules", ""),
+    "look_up_row": ("dataset column ignore_case may_end", "value"),
     "dataset_sink": ("dataset mode key_column types", ANY),
     "page_scraper": ("content selector respect_robots use_browser", "url"),
     "website_mapper": (

@@ -152,6 +152,29 @@ async def test_the_key_column_is_picked_from_what_the_row_gets_in_a_new_dataset(
     assert shown.index(box) < shown.index(newest_button(user, "Add a field")), "it stands above the row"
 
 
+async def test_the_column_of_a_row_to_look_up_is_one_of_the_dataset_that_is_chosen(site: Site, user: User) -> None:
+    goods = add(site)
+    nodes = [
+        {"id": "api_input", "type": "api_input"},
+        {"id": "look", "type": "look_up_row", "inputs": {"value": "B-1"}},
+    ]
+    nodes.append({"id": "text", "type": "text_template", "inputs": {"template": "Hello"}})
+    edges = [{"id": "e1", "source": "api_input", "target": "look"}]
+    edges.append({"id": "e2", "source": "look", "source_port": "found", "target": "text"})
+    flow_id = site.flow("Look", file={"format": 1, "title": "Look", "nodes": nodes, "edges": edges})
+    await open_node(user, flow_id, "look", "New dataset")
+    box = select(user, "Column to compare")
+    assert box.options == []
+    select(user, "Dataset").value = goods
+    await until(lambda: box.options == ["sku", "price"], lambda: box.options)
+    box.value = "sku"
+    await eventually(user, site, flow_id, "look", {"dataset": goods, "column": "sku"})
+    await open_node(user, flow_id, "text", "Data from earlier steps")
+    assert user.client is not None
+    (offered,) = [one for one in user.client.elements.values() if type(one).__name__ == "DataList"]
+    await until(lambda: "{{ look.out.price }}" in str(offered.props["sources"]), lambda: offered.props["sources"])
+
+
 async def test_the_columns_are_data_on_offer_before_anything_ran(site: Site, user: User) -> None:
     goods = add(site)
     flow_id = flow(site, {"dataset": goods})

@@ -11,12 +11,12 @@ import msgspec
 
 from engine.core.errors import Problem, Refusal
 from engine.flow.branch_edits import lead_to_output_ops
-from engine.flow.branches import CONDITION
 from engine.flow.document import Document, Position
 from engine.flow.edits import EditRefused, Op, add_node, add_note, connect_ops, paste_ops
 from engine.flow.flow_warnings import flow_warnings
 from engine.flow.node_places import with_places
 from engine.flow.step_list import take_out
+from engine.flow.ways import WAYS
 from engine.nodes import CATALOG
 from storage.connections import list_connections
 from storage.traffic import sum_by_node
@@ -377,7 +377,7 @@ def _only_way(document: Document, after: str | None, kind: str) -> str | None:
     the first output of a step. After a Condition there is none: its other way may be free.
     """
     node, added = document.node(after or ""), CATALOG.get(kind)
-    known = CATALOG.get(node.type) if node is not None and node.type != CONDITION else None
+    known = CATALOG.get(node.type) if node is not None and node.type not in WAYS else None
     if known is None or added is None or not (known.ports and added.ports and added.accepts_input):
         return None
     leaving = [edge.id for edge in document.edges if (edge.source, edge.source_port) == (after, known.ports[0])]

@@ -27,6 +27,7 @@ from engine.flow.step_list import (
     take_out,
     ways_to,
 )
+from engine.flow.ways import port_words
 from engine.nodes import CATALOG
 from ui.flow_view.node_views import labels_of
 from ui.kit.answer import answer_of
@@ -272,7 +273,7 @@ async def _ask_port(name: str, kind: NodeType) -> str | None:
         with ui.element("div").classes("fp-acts"):
             button(_("Cancel"), dialog.close, kind="quiet")
             for port in kind.ports:
-                button(port.capitalize(), lambda port=port: dialog.submit(port))
+                button(port_words(port).capitalize(), lambda port=port: dialog.submit(port))
     return await answer_of(dialog)
 
 

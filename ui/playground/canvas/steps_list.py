@@ -15,6 +15,7 @@ from engine.core.paths import ASSETS
 from engine.flow.document import Document
 from engine.flow.graph import SOURCES
 from engine.flow.step_list import SINGLE, Step, fitting, may_move, steps_of
+from engine.flow.ways import port_words
 from engine.nodes import CATALOG
 from ui.flow_view.canvas_types import Marks
 from ui.flow_view.list_frames import frame_label
@@ -131,7 +132,7 @@ class StepsList(Element, component=_COMPONENT):
 def way_words(way: tuple[str, str], names: Mapping[str, str]) -> str:
     """Names a step and, when it has several outputs, the output: `Is it long?, yes`."""
     node_id, port = way
-    return names.get(node_id, node_id) + (f", {port}" if port != "out" else "")
+    return names.get(node_id, node_id) + (f", {port_words(port)}" if port != "out" else "")
 
 
 class _Leave:

@@ -13,6 +13,7 @@ from engine.core.paths import ASSETS
 from engine.flow.references import SYSTEM
 from engine.nodes import CATALOG
 from ui.kit.text import _
+from ui.playground.inspector.fixed_value import say_fixed
 from ui.playground.state.available_data import Datum, Source
 
 _COMPONENT = ASSETS / "components" / "data_list.js"
@@ -30,13 +31,15 @@ _WORDS = {
 class DataList(Element, component=_COMPONENT):
     """The element.
 
-    `on_pick` gets `{raw, name}` when no field could take the chip; `on_all` is called to load omitted sources.
+    `on_pick` gets `{raw, name}` when no field could take the chip; `on_all` is called to load omitted sources. A chip goes
+    nowhere while a field that takes no data has the keyboard.
     """
 
     def __init__(self, *, on_pick: Callable[[dict[str, str]], Any], on_all: Callable[[], Any]) -> None:
         super().__init__()
         self.props.update(sources=[], more=False, words=_WORDS)
         self.on("pick", lambda event: on_pick(event.args))
+        self.on("fixed", lambda event: say_fixed(event.args))
         self.on("all", lambda _event: on_all() if self.props["more"] else None)
 
     def show(self, sources: Sequence[Source], *, more: bool) -> None:

@@ -19,6 +19,7 @@ from ui.kit.text import _, plural
 from ui.page_session import PageSession
 from ui.parts.written_rows import writing_words
 from ui.playground.inspector.choice_box import choice_box
+from ui.playground.state.item_fields import MOST_FIELDS, ItemField
 
 if TYPE_CHECKING:
     from ui.forms.form import Form, Widget
@@ -62,6 +63,12 @@ class DatasetChoice:
         """The widgets by name, for `Form(widgets=...)`."""
         return {"dataset": self.draw_dataset, "key_column": self.draw_key}
 
+    def columns_of(self, node: Node) -> list[ItemField]:
+        """Returns the columns of the node's dataset, as the fields that its rows have."""
+        found = find_known(self.known, node.config.get("dataset"))
+        columns = list(found.columns.items())[:MOST_FIELDS] if found is not None else []
+        return [ItemField(name, is_number=kind in {"number", "integer"}) for name, kind in columns]
+
     def draw_dataset(self, form: Form, spec: FieldSpec, pointer: str, value: Json) -> None:
         """Draws the list of datasets.
 
@@ -87,8 +94,6 @@ class DatasetChoice:
             about = f"{pointer.rpartition('/')[0]}/description"
             if get_at(form.value, about) in _OF_SAMPLES:
                 form.write(about, "")
-            if self._keys is not None:
-                ui.timer(0.5, self.offer_keys, once=True)  # the node in the draft is updated shortly after
             draw(dataset)
 
         choice_box(form, spec, options, found.id if found else chosen or None, pick, none=_("No datasets yet"))
@@ -126,7 +131,7 @@ class DatasetChoice:
             pick(made)
 
     def draw_key(self, form: Form, spec: FieldSpec, pointer: str, value: Json) -> None:
-        """Draws the choice of the column to compare: columns of the row and of the dataset, or a typed name."""
+        """Draws the choice of the column to compare: columns of the dataset, of Save rows also of its row, or a typed name."""
         chosen = str(value) if value and isinstance(value, str) else None
         box = ui.select(
             self._key_options(chosen),
@@ -144,7 +149,8 @@ class DatasetChoice:
     def _key_options(self, chosen: str | None) -> list[str]:
         node = self.node()
         found = find_known(self.known, node.config.get("dataset")) if node else None
-        names = [*(node.inputs if node else ()), *(found.columns if found else ()), *([chosen] if chosen else [])]
+        own = node.inputs if node is not None and node.type == "dataset_sink" else ()
+        names = [*own, *(found.columns if found else ()), *([chosen] if chosen else [])]
         return list(dict.fromkeys(names))
 
     def offer_keys(self) -> None:

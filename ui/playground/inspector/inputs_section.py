@@ -29,7 +29,7 @@ from ui.playground.inspector.renaming import edit_inputs
 from ui.playground.state.available_data import (
     NOT_RUN,
     broken_finder,
-    earlier_nodes,
+    nodes_on_offer,
     outside_lists,
     source_of,
     source_of_run,
@@ -157,7 +157,7 @@ class InputsSection:
         steps = await self.last_run.steps(self.node_id)
         item = steps[min(self.item, len(steps) - 1)].index if steps else ()
         self._offered_of = _around(self.draft.document)
-        earlier = earlier_nodes(self.draft.document, self.node_id)
+        earlier = nodes_on_offer(self.draft.document, self.node_id)
         shown = earlier if self._all_sources else earlier[:NEAREST]
         wanted = list(dict.fromkeys([*nodes_used(node, self.kind), *shown]))
         self.previews.outputs = with_first_items(self.draft.document, await self.last_run.outputs(wanted, item))

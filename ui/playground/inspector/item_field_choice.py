@@ -30,6 +30,7 @@ class ItemFieldChoice:
 
     def __init__(self) -> None:
         self._fields: Sequence[ItemField] = ()
+        self._said = ""
         self._drawn: list[_Drawn] = []
 
     @property
@@ -47,11 +48,11 @@ class ItemFieldChoice:
         self._drawn = [one for one in self._drawn if not one.box.is_deleted] + [drawn]
         self._show(drawn)
 
-    def offer(self, fields: Sequence[ItemField]) -> None:
-        """Shows other fields."""
+    def offer(self, fields: Sequence[ItemField], said: str) -> None:
+        """Shows other fields. `said`: what stands before them."""
         if list(fields) == list(self._fields):
             return
-        self._fields = tuple(fields)
+        self._fields, self._said = tuple(fields), said
         for drawn in self._drawn:
             if not drawn.box.is_deleted:
                 self._show(drawn)
@@ -62,7 +63,7 @@ class ItemFieldChoice:
         if not fields:
             return
         with drawn.chips:
-            words(_("In the items:"), "fp-t3 fp-s12")
+            words(self._said, "fp-t3 fp-s12")
             for one in fields:
                 name = _("the item itself") if one.path == ITSELF else one.path
                 pick_chip(name, one.example, self._picker(drawn.box, one.path))

@@ -18,6 +18,7 @@ from engine.flow.document import Node
 from engine.flow.edits import Op, update_node
 from engine.flow.flow_warnings import FlowWarning
 from engine.flow.node_type import Catalog, NodeType
+from engine.flow.ways import LOOK_UP
 from ui.forms.form import Form
 from ui.forms.specs import ABSENT, Absent, FieldSpec, specs_of_model, specs_of_schema
 from ui.forms.values import get_at, with_value
@@ -33,6 +34,7 @@ from ui.playground.inspector.curl_paste import paste_button
 from ui.playground.inspector.dataset_choice import DatasetChoice
 from ui.playground.inspector.failure_policy import Failing
 from ui.playground.inspector.fields_from_example import ask_for_example
+from ui.playground.inspector.fixed_value import ATTRIBUTE, SETTING, draw_fixed_value
 from ui.playground.inspector.inputs_section import InputsSection
 from ui.playground.inspector.item_field_choice import ItemFieldChoice
 from ui.playground.inspector.model_picker import ModelPicker
@@ -49,7 +51,7 @@ from ui.playground.state.last_run import LastRun
 #: Settings that are shown above the inputs; the others are shown below. What happens with a row that is there already
 #: decides what is filled in.
 _FIRST = frozenset({"model", "method", "dataset", "collection", "flow_id"})
-_FIRST_OF = {"dataset_sink": _FIRST | {"mode", "key_column"}}
+_FIRST_OF = {"dataset_sink": _FIRST | {"mode", "key_column"}, LOOK_UP: _FIRST | {"column"}}
 #: Browser handler: Enter in a box of one line leaves it for a moment, so that what was typed last is sent before the name
 #: counts as typed. The script is constant.
 _LEAVE = """(event) => {
@@ -297,6 +299,7 @@ class SetUpTab:
             widgets = {
                 "secrets": self.secrets.draw,
                 "model": self.models.draw,
+                "text": draw_fixed_value,
                 **self.datasets.widgets,
                 **self.collections.widgets,
             }
@@ -310,6 +313,7 @@ class SetUpTab:
                 read_only=self.readonly,
                 titles=titles | dict(self.tools.flows),
             )
+            form.element.props[ATTRIBUTE] = SETTING
             form.element.on("focusout", self._settle, js_handler=_WAS_LEFT)
             form.element.on("keydown.enter", js_handler=_LEAVE)
             self.forms.append(form)
@@ -373,9 +377,11 @@ class SetUpTab:
 
     def _offer_item_fields(self) -> None:
         node = self.node
-        if node is not None and self.inputs is not None and "items" in self.kind.inputs.model_fields:
+        if node is not None and node.type == "dataset_source":
+            self.item_fields.offer(self.datasets.columns_of(node), _("In the rows:"))
+        elif node is not None and self.inputs is not None and "items" in self.kind.inputs.model_fields:
             outputs = self.inputs.previews.outputs
-            self.item_fields.offer(item_fields(node, self.draft.document, self.catalog, outputs))
+            self.item_fields.offer(item_fields(node, self.draft.document, self.catalog, outputs), _("In the items:"))
 
     def _draw_example(self) -> None:
         async def ask() -> None:
@@ -422,6 +428,8 @@ class SetUpTab:
                 self.follow()  # what others have changed while it was asked
             self._reshape_samples()
             self._follow_pattern()
+            self._offer_item_fields()  # another dataset may have been chosen
+            self.datasets.offer_keys()
             with self.problems.box:
                 await self._another_flow()
                 if self.inputs is not None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from engine.flow.branches import branches_of
 from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
 from engine.flow.lists import ListScopes
@@ -20,6 +21,7 @@ from engine.flow.node_context import NodeFailed
 from engine.flow.node_type import Catalog
 from engine.flow.output_schemas import OutputSchemas, schema_at
 from engine.flow.references import SYSTEM, Reference, Scope, parse_reference, render
+from engine.flow.ways import NOT_FOUND
 from engine.nodes.list_input import items_of
 from ui.kit.text import _, type_word
 
@@ -88,7 +90,7 @@ def sources_for(
     schemas = OutputSchemas(document, catalog)
     return [
         source_of(nodes[other], (values or {}).get(other, NOT_RUN), schemas.out(nodes[other]), outside=other in outside)
-        for other in earlier_nodes(document, node_id)[:most]
+        for other in nodes_on_offer(document, node_id)[:most]
     ]
 
 
@@ -115,6 +117,12 @@ def earlier_nodes(document: Document, node_id: str) -> list[str]:
     around = [one for one in reversed(scopes.around.get(node_id, ())) if graph.is_ancestor(one, node_id)]
     others = [one for one in reversed(graph.ancestors(node_id)) if one not in around]
     return around + [one for one in others if scopes.sees(node_id, one)]
+
+
+def nodes_on_offer(document: Document, node_id: str) -> list[str]:
+    """The same without those that looked for a row, where this node runs only when they found none."""
+    sides = branches_of(document).only_on.get(node_id, frozenset())
+    return [one for one in earlier_nodes(document, node_id) if (one, NOT_FOUND) not in sides]
 
 
 def outside_lists(document: Document, node_id: str) -> set[str]:

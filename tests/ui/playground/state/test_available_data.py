@@ -142,6 +142,22 @@ def test_an_empty_api_output_is_offered_everything_the_node_before_it_gives() ->
     assert [dict(one.inputs) for one in offers] == [{"facts": "{{ prompt.out.facts }}"}]
 
 
+def test_a_row_is_no_data_on_offer_where_none_was_found() -> None:
+    look = {"type": "look_up_row", "inputs": {"value": "{{ prompt.out.facts }}"}}
+    steps = {name: {"type": "text_template"} for name in ("yes", "no", "after", "both")}
+    flow = reader(look=look, **steps).model_dump()
+    lines = [("look", "found", "yes"), ("look", "not_found", "no"), ("no", "out", "after")]
+    lines += [("after", "out", "both"), ("yes", "out", "both")]
+    flow["edges"] = [*flow["edges"][:2], {"id": "look", "source": "prompt", "target": "look"}]
+    flow["edges"] += [
+        {"id": f"w{at}", "source": a, "source_port": b, "target": c} for at, (a, b, c) in enumerate(lines)
+    ]
+    offered = {one: [s.node.id for s in sources_for(document(flow), one, CATALOG)] for one in steps}
+    assert {one: "look" in found for one, found in offered.items()} == {
+        "yes": True, "no": False, "after": False, "both": True
+    }  # fmt: skip
+
+
 def test_save_rows_in_a_list_is_offered_what_the_step_before_gives_not_what_the_item_is() -> None:
     def of(edges: str) -> list[dict[str, Any]]:
         pictures = {"name": "pictures", "type": "array", "items": {"type": "file"}}
