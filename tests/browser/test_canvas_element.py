@@ -631,6 +631,46 @@ def test_the_view_follows_the_chosen_node_into_a_narrower_window_only_when_no_ha
     canvas.settles(lambda: canvas.node("prompt").bounding_box()["x"] < before[2]["x"], True)
 
 
+def test_of_a_long_flow_its_beginning_or_the_chosen_node_can_be_read_and_a_second_fit_shows_all(tab):
+    canvas = tab({"nodes": [node(f"n{number}", "prompt", 260 * number, 0) for number in range(14)], "edges": []})
+    width = canvas.page.viewport_size["width"]
+    fit, zoom = canvas.page.get_by_test_id("tool-fit"), canvas.page.get_by_test_id("tool-zoom")
+
+    def seen() -> list[str]:
+        return [
+            name
+            for number in range(14)
+            if (box := canvas.node(name := f"n{number}").bounding_box()) and 0 <= box["x"] <= width - box["width"]
+        ]
+
+    expect(zoom).to_have_text("60 %")
+    assert (seen()[0], "n13" in seen()) == ("n0", False)
+    fit.click()
+    canvas.settles(lambda: len(seen()), 14)
+    canvas.server("select_nodes", ["n12"])
+    fit.click()
+    expect(zoom).to_have_text("60 %")
+    canvas.settles(lambda: "n12" in seen(), True)
+
+
+def test_a_line_that_joins_a_row_further_up_passes_behind_no_node(tab):
+    nodes = [node("low", "prompt", 0, 160), node("between", "prompt", 260, 0), node("last", "prompt", 520, 0)]
+    canvas = tab({"nodes": nodes, "edges": [edge("low", "last")]})
+    box = canvas.node("between").bounding_box()
+    path = canvas.edges.first.locator("path.fp-e")
+    points = path.evaluate(
+        """(path) => Array.from({ length: 101 }, (_, part) => {
+            const at = path.getPointAtLength((path.getTotalLength() * part) / 100).matrixTransform(path.getScreenCTM());
+            return [at.x, at.y];
+        })"""
+    )
+    assert [
+        at
+        for at in points
+        if box["x"] <= at[0] <= box["x"] + box["width"] and box["y"] <= at[1] <= box["y"] + box["height"]
+    ] == []
+
+
 def test_no_node_lies_under_the_minimap_when_all_is_fitted(tab):
     grid = [node(f"n{row}{column}", "prompt", 260 * column, 130 * row) for row in range(4) for column in range(9)]
     canvas = tab({"nodes": grid, "edges": []})
