@@ -66,6 +66,20 @@ async def test_a_click_with_a_step_selected_goes_on_between_it_and_the_next(site
         canvas(user).trigger("select", {"nodes": ["sort_limit"], "edges": []})
 
 
+async def test_the_search_is_empty_again_after_a_node_was_added(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", saved=False, file=greeting())
+    await user.open(f"/playground/{flow_id}")
+    canvas(user).trigger("ready", {"flowId": flow_id, "seq": 0, "kept": 0})
+    await user.should_see("Run", retries=100)
+
+    search = user.find(kind=ui.input, content="Find a node")
+    search.type("sort").trigger("keydown.enter")
+
+    await until(lambda: draft(site, flow_id).node("sort_limit"))
+    (box,) = search.elements
+    await until(lambda: box.value == "", lambda: box.value)
+
+
 async def test_a_click_after_an_approval_goes_on_between_a_yes_and_what_follows_it(site: Site, user: User) -> None:
     file = greeting()
     approval = {"id": "a", "type": "approval", "inputs": {"title": "Send it?"}}
