@@ -21,6 +21,7 @@ from ui.forms.specs import (
     is_rule,
     specs_of_model,
     specs_of_schema,
+    tell_made_up,
 )
 from ui.forms.values import (
     completed_address,
@@ -379,3 +380,15 @@ def test_a_text_with_allowed_values_is_one_of_these_words() -> None:
     assert "enum" not in folded_fields(fields, offered), "the words are not hidden among the rules"
     assert as_stored(fields, shown) == stored
     assert as_stored(fields, {"name": "mood", "type": "one_of"}) == {"name": "mood", "type": "string", "enum": []}
+
+
+def test_what_is_said_of_an_example_follows_a_whole_sentence() -> None:
+    fields = {
+        "from": {"type": "string", "description": "E-mail address"},
+        "to": {"type": "string", "description": "Who?"},
+    }
+    said = "An example fills it in at first: put in your own."
+
+    specs = tell_made_up(specs_of_schema({"type": "object", "properties": fields}), {"from", "to"})
+
+    assert [(one.help, one.made_up) for one in specs] == [(f"E-mail address. {said}", True), (f"Who? {said}", True)]
