@@ -54,6 +54,13 @@ class Shown(Protocol):
 class FreeRows(Shown, Protocol):
     """What shows inputs whose names are free."""
 
+class Items(Protocol):
+    """What shows a list."""
+
+    def take(self, raw: str) -> Any:
+        """Puts a chip into the first empty item, or adds an item for it."""
+
+
     def add(self, name: str, value: Any) -> Any:
         """Adds an input; the keyboard stays where it is."""
 
@@ -97,6 +104,8 @@ class Bindings:
         self.previews: dict[str, ui.element] = {}
         self.offers: dict[str, ui.element] = {}
         self.errors: dict[str, str] = {}
+        #: What shows the first input when it is a list.
+        self.items: Items | None = None
         self.broken: Callable[[str], list[str]] = lambda _text: []
         self.replacements: Callable[[str], BrokenData | None] = lambda _raw: None
         self.on_drawn: Callable[[], Any] | None = None
@@ -125,8 +134,8 @@ class Bindings:
     # Calls from the inspector.
 
     def take(self, raw: str, name: str) -> Any:
-        """Inserts a chip when no field has the focus: into the first field, or as a new input of this name where names
-        are free.
+        """Inserts a chip when no field has the focus: into the first field, as another item of a list, or as a new input
+        of this name where names are free.
         """
         if self.rows is not None:
             return self.rows.add(self.free_name(name), raw)
@@ -134,6 +143,8 @@ class Bindings:
             self.places[0].field.insert(raw)
         return None
 
+        if self.items is not None:
+            return self.items.take(raw)
     def show_problems(self, problems: Mapping[str, tuple[str, bool]]) -> None:
         """Marks fields by pointer (`/inputs/url`) with a sentence and whether the value is wrong (True) or only
         missing. A missing value is told once its field was left.
@@ -238,7 +249,7 @@ class Bindings:
         self.previews.clear()
         self.offers.clear()
         self.shown.clear()
-        self.rows = None
+        self.rows = self.items = None
         with self.box:
             self._draw(self)
         self.drawn()

@@ -41,12 +41,13 @@ def _draw_input(bindings: Bindings, name: str, info: FieldInfo) -> None:
             if not info.is_required():
                 words(_("optional"), "fp-t3")
         if get_args(info.annotation)[:1] == (Rule,) and isinstance(value, list | None):
-            bindings.shown[name] = RuleRows(bindings, name, value or [])
+            bindings.shown[name] = bindings.items = RuleRows(bindings, name, value or [])
         elif _extra(info, "named"):
             bindings.shown[name] = NamedOrText(bindings, head, name, title)
         else:
             single = _extra(info, "widget") not in {"textarea", "code"}
-            bindings.shown[name] = BoundValue(
+            first = not bindings.shown
+            bindings.shown[name] = bound = BoundValue(
                 bindings,
                 lambda: f"/inputs/{name}",
                 title,
@@ -55,6 +56,8 @@ def _draw_input(bindings: Bindings, name: str, info: FieldInfo) -> None:
                 single=single,
                 tall=not single and info.is_required(),
             )
+            if first and "array" in _kinds(info) and "string" not in _kinds(info):
+                bindings.items = bound
         bindings.offers[name] = ui.element("div")
         bindings.previews[name] = ui.element("div")
         if info.description:
