@@ -23,6 +23,8 @@ from ui.playground.state.replacements import BrokenData, replaced
 from ui.playground.state.suggestions import Suggestion
 
 #: Called with the node's new inputs and the name of the input that changed.
+#: Characters of a preview that are shown when the pointer rests on it.
+_MOST_TITLE = 600
 Changed = Callable[[dict[str, Any], str], Any]
 
 
@@ -257,6 +259,10 @@ class Bindings:
     def drawn(self) -> None:
         """Called after fields came: shows what stands around them."""
         if self.on_drawn is not None:
+    def keep_room(self, *, kept: bool) -> None:
+        """Keeps the room of a preview under each field, or gives it up."""
+        self.box.classes(add="fp-has-run") if kept else self.box.classes(remove="fp-has-run")
+
             self.on_drawn()
 
     def field(
@@ -349,8 +355,13 @@ def preview(box: ui.element, text: str, *, item: int | None = None, trouble: str
                 else _("With the last run's data, item {item}:").format(item=item + 1)
             )
             words(f"{when} ", "fp-b")
-            words(trouble or text or _("(empty)"))
+            words(trouble or text or _("(empty)")).props["title"] = (trouble or text)[:_MOST_TITLE]
 
 
 def _within(pointer: str, around: str) -> bool:
     return pointer == around or pointer.startswith(f"{around}/")
+def preview_box() -> ui.element:
+    """The place of a preview under a field. It keeps its room once there is a last run, so that nothing below it moves."""
+    return ui.element("div").classes("fp-pvroom")
+
+

@@ -16,7 +16,7 @@ from ui.kit.parts import sentence, words
 from ui.kit.text import _
 from ui.playground.inspector.binding_fields import draw_fields
 from ui.playground.inspector.binding_rows import draw_free
-from ui.playground.inspector.bindings import Bindings
+from ui.playground.inspector.bindings import Bindings, preview_box
 from ui.playground.inspector.bound_values import BoundValue
 from ui.playground.inspector.named_or_text import NamedOrText
 from ui.playground.inspector.rule_rows import RuleRows
@@ -59,7 +59,7 @@ def _draw_input(bindings: Bindings, name: str, info: FieldInfo) -> None:
             if first and "array" in _kinds(info) and "string" not in _kinds(info):
                 bindings.items = bound
         bindings.offers[name] = ui.element("div")
-        bindings.previews[name] = ui.element("div")
+        bindings.previews[name] = preview_box()
         if info.description:
             sentence(info.description, "fp-hint")
 
