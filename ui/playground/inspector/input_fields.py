@@ -59,9 +59,9 @@ def _draw_input(bindings: Bindings, name: str, info: FieldInfo) -> None:
             if first and "array" in _kinds(info) and "string" not in _kinds(info):
                 bindings.items = bound
         bindings.offers[name] = ui.element("div")
-        bindings.previews[name] = preview_box()
         if info.description:
             sentence(info.description, "fp-hint")
+        bindings.previews[name] = preview_box()
 
 
 def _usual(info: FieldInfo) -> list[str] | dict[str, str] | None:
