@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from nicegui.testing import User
 
+from engine.flow.reference_labels import text_in_words
 from engine.flow.references import Scope
 from engine.nodes.text_template import render_template
 from tests.factories import document
@@ -73,3 +74,8 @@ async def test_what_is_chosen_at_a_chip_is_stored_in_the_template(site: Site, us
     await until(lambda: draft(site, flow_id).node("t").inputs["template"] == wanted)  # type: ignore[union-attr]
     (field,) = parts(user, "BindingField").elements
     assert field.text == wanted
+
+
+def test_a_reference_with_filters_has_the_name_of_its_step_on_the_canvas() -> None:
+    assert text_in_words('Hello {{ a.out.items | join(", ") }}', {"a": "People"}) == 'Hello People › items | join(", ")'
+    assert text_in_words("{{ odd | upper }} {{ a }}", {"a": "People"}) == "{{ odd | upper }} {{ a }}"
