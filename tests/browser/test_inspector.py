@@ -220,20 +220,6 @@ def test_enter_renames_a_field_to_all_that_was_typed_and_the_box_stays_in_use(pa
     expect(box).to_be_focused()
 
 
-def test_what_is_typed_after_a_step_was_added_in_a_connection_goes_into_the_step(
-    page: Page, terminal: Terminal
-) -> None:
-    page.goto(f"/playground/{terminal.made(FLOW)}?node=page_scraper")
-    page.locator("[data-loaded=true]").wait_for()
-    page.get_by_test_id("plus-edge-e2").click()
-    page.get_by_role("combobox", name="Add in this connection").fill("text template")
-    page.keyboard.press("Enter")
-    template = page.get_by_role("complementary", name="Text Template").get_by_role("textbox", name="Template")
-    expect(template).to_be_focused()
-    page.keyboard.type("Dear reader")
-    expect(template).to_have_text("Dear reader")
-
-
 def test_an_example_is_replaced_by_what_is_typed_and_enter_chooses_the_only_dataset(
     page: Page, terminal: Terminal
 ) -> None:

@@ -566,8 +566,12 @@ class PlaygroundPage:
             self.steps.draw(self.draft.document, self.run_panel.shown, self.shown_marks, self.inspector.node_id)
 
     async def _begin(self) -> None:
-        """Adds the first node."""
+        """Adds the first node.
+
+        The pressed button disappears, so the keyboard focus moves to the settings of the node.
+        """
         await self.events.add("api_input")
+        self.inspector.take_keyboard()
 
     # The next step.
 

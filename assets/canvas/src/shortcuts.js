@@ -1,6 +1,6 @@
 // The list of keys, as `?` shows it. keyboard.js acts on them.
 const LOOK = { title: "Look", keys: [
-  ["+ and -", "Zoom in and out"], ["0", "100 %"], ["F", "Fit: see everything; in a long flow the second press does"], ["Z", "Zoom to what is selected"], ["Arrows", "Move the view when nothing is selected"], ["G", "Grid"], ["?", "This list"],
+  ["+ and -", "Zoom in and out"], ["0", "100 %"], ["F", "Fit: see everything"], ["Z", "Zoom to what is selected"], ["Arrows", "Move the view when nothing is selected"], ["G", "Grid"], ["?", "This list"],
 ] };
 export const SHORTCUTS = [
   { title: "Go about", keys: [

@@ -122,7 +122,7 @@ export function verbsOf({ props, flow, editor, view, root, emit, editable, say, 
   const does = {
     selectNodes, deselect, selectEdge, focusNode, remove, nudge, resize, align, layout, moved, nextEdge, addHere,
     undo: () => back("undo"), redo: () => back("redo"),
-    fit: () => view.fitAsked(), zoomIn: view.zoomIn, zoomOut: view.zoomOut, zoomReset: view.zoomReset, grid: view.toggleGrid, zoomTo: (here) => void view.zoomTo(elementIds(about(here))),
+    fit: () => view.fit(), zoomIn: view.zoomIn, zoomOut: view.zoomOut, zoomReset: view.zoomReset, grid: view.toggleGrid, zoomTo: (here) => void view.zoomTo(elementIds(about(here))),
     clipboard: (kind, here) => (about(here), adds.expectClipboard(kind)), copy: adds.copy, cut: () => adds.copy() && remove(), duplicate: (here) => (about(here), adds.duplicate()),
     paste: (place) => adds.paste(place), addNote: (place) => adds.addNote(place), addAt: adds.plusAt, addAfter: (id) => editable() && adds.plusAtNode(id),
     selectAll: () => flow.addSelectedNodes(flow.nodes.value),

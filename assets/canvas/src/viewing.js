@@ -3,19 +3,19 @@ import { computed, ref, shallowRef } from "vue";
 
 const GRID_KEPT = "flowport-canvas-grid";
 const PADDING = 0.12;
+const SMALL = [0.55, 0.6]; // the name of a step is drawn larger, in place of what sums it up
 const FAR = [0.3, 0.36], FARTHER = [0.15, 0.18]; // text is under 4 or 2 px: what nobody can read is not painted
 const NEAREST = 1; // fitting never magnifies
 const PLUS_ROOM = 70; // right of a node, up to the + of a named port
 const LOW = 360; // up to here there is no minimap, and a flow that would get too small takes the room of the tools too
 const TOOLS = 64, READ_AT = 0.45; // height of the tools with the gap under them; zoom at which the names of nodes are still read
-const READABLE = 0.6; // where something is edited, fitting shows a part of a long flow rather than what nobody can read
 const ROOM = 32; // between what is shown and the border of the view
 const MAP_WIDTH = 142 + 16 + 8, MAP_HEIGHT = 88 + 14 + 8; // the minimap in its corner, with a gap around it
 const FEW = 6, MANY = 40; // a flow of fewer nodes needs no minimap; in one of more the map may lie on a node
 
-export function viewing(flow, root, edited) {
+export function viewing(flow, root) {
   const { viewport, dimensions } = flow;
-  let fitted = null, all = !edited(), part = false; // whether all is fitted at any zoom, and whether less than that was seen last
+  let fitted = null;
   const scopes = shallowRef([]); // frames: [{ id, nodes, label }]
   const grid = ref(recall() !== "off");
   const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -63,22 +63,12 @@ export function viewing(flow, root, edited) {
     let seen = about(every);
     if (low.value && steps.length && nearest(seen, TOOLS) < READ_AT) seen = about(steps);
     const tools = low.value && nearest(seen, TOOLS) < READ_AT && nearest(seen, TOOLS) < nearest(seen, 0) ? 0 : TOOLS;
-    const whole = nearest(seen, tools), zoom = all ? whole : Math.max(whole, READABLE), { left, top, right, bottom } = seen;
-    const middlemost = flow.getSelectedNodes.value[0] ?? steps.reduce((one, other) => (other.position.x < one.position.x ? other : one), steps[0] ?? every[0]);
-    // What fits stands in the middle; otherwise the chosen step, or the first one, as far as the ends of the flow allow.
-    const placed = (size, edge, from, to, at) =>
-      (to - from) * zoom <= size - 2 * edge + 1 ? (size - (from + to) * zoom) / 2 : Math.min(edge - from * zoom, Math.max(size - edge - to * zoom, size / 2 - at * zoom));
-    const x = placed(width, side, left, right, middlemost.position.x + middlemost.dimensions.width / 2), y = placed(height - tools, edge, top, bottom, middlemost.position.y + middlemost.dimensions.height / 2);
+    const zoom = nearest(seen, tools), { left, top, right, bottom } = seen;
+    const x = (width - (right - left) * zoom) / 2 - left * zoom, y = (height - tools - (bottom - top) * zoom) / 2 - top * zoom;
     fitted = { x, y, zoom };
-    part = zoom > whole;
     await flow.setViewport(fitted, { duration: duration(ms) });
   }
-  /** Fits as one who asks for it wants it: all of the flow at any zoom where the last fit showed a part. */
-  function fitAsked() {
-    all = !edited() || (isFitted() && part);
-    return fit();
-  }
-  /** Nobody has moved the view since it was fitted. */
+  /** Nobody has moved the view since all of it was fitted. */
   const isFitted = () => fitted !== null && ["x", "y", "zoom"].every((name) => Math.abs(viewport.value[name] - fitted[name]) < 0.01);
 
   function centre(id) {
@@ -143,7 +133,7 @@ export function viewing(flow, root, edited) {
   };
 
   return {
-    scopes, grid, mapped, far: beyond(FAR), farther: beyond(FARTHER), frame, measured, fit, fitAsked, isFitted, centre, zoomTo, pan, show, toggleGrid, at, middle, sees, hold, byItself,
+    scopes, grid, mapped, small: beyond(SMALL), far: beyond(FAR), farther: beyond(FARTHER), frame, measured, fit, isFitted, centre, zoomTo, pan, show, toggleGrid, at, middle, sees, hold, byItself,
     zoomIn: () => flow.zoomIn({ duration: duration(120) }),
     zoomOut: () => flow.zoomOut({ duration: duration(120) }),
     zoomReset: () => flow.zoomTo(1, { duration: duration(120) }),

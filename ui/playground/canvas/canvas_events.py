@@ -56,9 +56,7 @@ class Around(Protocol):
         """Shows this node in the inspector."""
 
     async def opened(self, node_id: str) -> None:
-        """Called after a node was added, and after Enter or a double click on one: opens its settings with the keyboard
-        focus in them.
-        """
+        """Called after Enter or a double click on a node: opens its settings."""
 
     async def close_inspector(self) -> None:
         """Closes the inspector."""
@@ -211,7 +209,6 @@ class CanvasEvents:
             added = await self.edit(ops, select=[node_id])
         if added:
             await self.around.open_node(node_id, tab="set_up")
-            await self.around.opened(node_id)  # on the canvas, letters that somebody types are keys
 
     async def _lead_to_output(self, after: str | None, port: str | None) -> None:
         """Leads a step to the API Output that is there in place of adding a second one, or says how to do that."""
