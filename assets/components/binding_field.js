@@ -8,6 +8,10 @@ const HEAD = /^\s*([a-z][a-z0-9_]{0,62})\s*\.\s*([a-z_]+)(.*)$/s;
 const PART = /\.\s*([A-Za-z_][A-Za-z0-9_]*)|\[\s*(\d+)\s*\]|\[\s*"((?:[^"\\]|\\.)*)"\s*\]/g;
 export const DRAGGED = "application/x-flowport-reference";
 const SETTLE_MS = 350;
+// How a list is written, in words (list_writing.py).
+const WRITTEN = { 'join("\\n")': "each on its own line", 'join(", ")': "with commas" };
+const OF_EACH = /^map\("((?:[^"\\]|\\.)*)"\)$/;
+const CHOSEN = /^\{\{[^|]*(\|\s*map\("(?:[^"\\]|\\.)*"\)\s*)?(\|\s*join\("(?:\\n|, )"\)\s*)?\}\}$/;
 
 // What the fields of a page share: the field that takes the next chip, and the data on offer.
 const shared = (window.fpFields ??= { last: null, data: [] });
@@ -21,8 +25,13 @@ function readChip(inside, nodes) {
   if (node === "system") return { text: `This run › ${root === "timestamp" ? "date" : root.replaceAll("_", " ")}`, icon: "schedule", known: true };
   const known = Object.hasOwn(nodes, node);
   const names = root === "out" ? parts : [root, ...parts];
+  const written = filters.map((one) => one.trim()), [, field] = WRITTEN[written[1]] ? (OF_EACH.exec(written[0]) ?? []) : [];
+  if (field !== undefined) {
+    names.push(field.replace(/\\(.)/g, "$1"));
+    written.shift();
+  }
   const text = [known ? nodes[node].label : node, ...names].join(" › ");
-  return { text: [text, ...filters.map((one) => one.trim())].join(" | "), icon: known ? nodes[node].icon : "link_off", known };
+  return { text: text + written.map((one) => (WRITTEN[one] ? `, ${WRITTEN[one]}` : ` | ${one}`)).join(""), icon: known ? nodes[node].icon : "link_off", known };
 }
 
 /** Names that a template gives to values of its own, in {% for %} and {% set %}: they are no data of a node. */
@@ -32,13 +41,18 @@ function ownNames(text) {
   return new Set(["loop", ...given.flatMap(([, loops, set]) => (loops ?? set).split(",").map((one) => one.trim()))]);
 }
 
+/** A reference without its filters, as the data on offer has it. */
+const plain = (raw) => raw.replace(/\s*\|.*(?=\}\}$)/s, " ");
+/** The list that a reference writes in one of the ways to choose from; nothing for another value, or other filters. */
+const listOf = (raw) => (CHOSEN.test(raw) ? shared.data.find((one) => one.fields && one.raw === plain(raw)) : undefined);
+
 class Chip extends CM.WidgetType {
-  constructor(raw, shown, broken) {
+  constructor(raw, shown, broken, list) {
     super();
-    Object.assign(this, { raw, shown, broken });
+    Object.assign(this, { raw, shown, broken, list });
   }
   eq(other) {
-    return other.raw === this.raw && other.broken === this.broken && other.shown.text === this.shown.text && other.shown.icon === this.shown.icon;
+    return other.raw === this.raw && other.list === this.list && other.broken === this.broken && other.shown.text === this.shown.text && other.shown.icon === this.shown.icon;
   }
   toDOM() {
     const chip = document.createElement("span");
@@ -48,9 +62,15 @@ class Chip extends CM.WidgetType {
     icon.ariaHidden = "true";
     icon.dataset.icon = this.broken ? "link_off" : this.shown.icon;
     chip.append(icon, this.shown.text);
-    const value = shared.data.find((one) => one.raw === this.raw)?.value;
-    if (this.broken) chip.dataset.raw = this.raw;
-    chip.title = this.broken ? "This data cannot be found. Press to choose what to use instead." : value ? `Last run: ${value}` : this.raw;
+    const value = shared.data.find((one) => one.raw === plain(this.raw))?.value;
+    if (this.broken || this.list) chip.dataset.raw = this.raw;
+    if (this.list) {
+      chip.classList.add("fp-chip--list");
+      chip.append(Object.assign(icon.cloneNode(), { className: "fp-chip-i fp-chip-more" }));
+      chip.lastChild.dataset.icon = "expand_more";
+    }
+    const press = this.broken ? "This data cannot be found. Press to choose what to use instead." : "Press to choose how this list is written.";
+    chip.title = this.broken || this.list ? press : value ? `Last run: ${value}` : this.raw;
     return chip;
   }
   ignoreEvent() {
@@ -68,7 +88,8 @@ const chips = (field) => {
       for (const match of view.state.doc.sliceString(start, view.state.doc.lineAt(to).to).matchAll(REFERENCE)) {
         const shown = readChip(match[1], field.nodes);
         if (!shown || (!shown.known && ownNames(view.state.doc.toString()).has(match[1].trim().split(/[^\w]/)[0]))) continue;
-        const widget = new Chip(match[0], shown, !shown.known || field.broken.includes(match[0]));
+        const broken = !shown.known || field.broken.includes(match[0]);
+        const widget = new Chip(match[0], shown, broken, !broken && field.template && !field.readonly && Boolean(listOf(match[0])));
         made.push(CM.Decoration.replace({ widget }).range(start + match.index, start + match.index + match[0].length));
       }
     }
@@ -148,6 +169,7 @@ export default {
     broken: { type: Array, default: () => [] },
     single: { type: Boolean, default: false },
     item: { type: Boolean, default: false },
+    template: { type: Boolean, default: false },
     raw: { type: Boolean, default: false },
     bad: { type: Boolean, default: false },
     readonly: { type: Boolean, default: false },
@@ -156,7 +178,7 @@ export default {
     placeholder: { type: String, default: "" },
     language: { type: String, default: "" },
   },
-  emits: ["change", "active", "broken", "left", "lines"],
+  emits: ["change", "active", "broken", "left", "lines", "list"],
   mounted() {
     this.sent = this.value;
     this.attributes = new CM.Compartment();
@@ -171,10 +193,13 @@ export default {
     }
     this.onLeave = () => this.flush();
     window.addEventListener("pagehide", this.onLeave);
+    this.onData = () => this.redraw();
+    if (this.template) window.addEventListener("fp-data", this.onData);
   },
   beforeUnmount() {
     this.flush();
     window.removeEventListener("pagehide", this.onLeave);
+    window.removeEventListener("fp-data", this.onData);
     if (shared.last === this) shared.last = null;
     this.view.destroy();
     this.view = null;
@@ -196,7 +221,7 @@ export default {
           keydown: (event) => this.keys(event),
           focus: () => { shared.last = this; this.fresh = false; this.$emit("active"); },
           blur: () => { this.flush(); this.$emit("left"); },
-          click: (event) => { this.broke(event.target.closest?.(".fp-chip--bad")); },
+          click: (event) => { this.broke(event.target.closest?.(".fp-chip--bad")); this.ask(event.target.closest?.(".fp-chip--list")); },
           dragover: (event) => { if (!this.readonly && event.dataTransfer.types.includes(DRAGGED)) { event.preventDefault(); event.dataTransfer.dropEffect = "copy"; } },
           drop: (event) => this.drop(event),
         })),
@@ -281,6 +306,7 @@ export default {
     },
     // Keys of a field are not keys of the canvas; running and saving are everybody's, after the text is on its way.
     keys(event) {
+      if (event.altKey && event.key === "ArrowDown" && this.askHere()) return event.preventDefault(), event.stopPropagation(), true;
       const everybodys = (event.ctrlKey || event.metaKey) && ["Enter", "s", "k"].includes(event.key);
       if (everybodys) {
         this.flush();
@@ -294,6 +320,23 @@ export default {
       if (!chip || this.readonly) return;
       this.flush();
       this.$emit("broken", chip.dataset.raw);
+    },
+    // The pressed chip of a list: the server opens how it can be written, beside the chip.
+    ask(chip) {
+      const list = chip && listOf(chip.dataset.raw);
+      if (!list) return;
+      this.flush();
+      for (const one of document.querySelectorAll(".fp-chip--asked")) one.classList.remove("fp-chip--asked");
+      chip.classList.add("fp-chip--asked");
+      this.$emit("list", { raw: chip.dataset.raw, fields: list.fields });
+    },
+    // Alt+ArrowDown at the chip of a list is a press on it.
+    askHere() {
+      const { head } = this.view.state.selection.main;
+      const around = [...this.view.contentDOM.querySelectorAll(".fp-chip--list")];
+      const chip = around.find((one) => [0, one.dataset.raw.length].includes(head - this.view.posAtDOM(one)));
+      this.ask(chip);
+      return Boolean(chip);
     },
     drop(event) {
       const raw = event.dataTransfer.getData(DRAGGED);

@@ -18,6 +18,14 @@ const flat = (source) => {
   return found;
 };
 
+/** How well what was found fits a search, 0 is best. A text of an error is named like a field, but is seldom meant. */
+function rank(one, wanted) {
+  const name = one.name.toLowerCase(), path = one.path.toLowerCase();
+  if (path.startsWith("errors › ")) return 6;
+  if (name === wanted) return path === name ? 0 : 1;
+  return name.startsWith(wanted) ? 2 : name.includes(wanted) ? 3 : path.includes(wanted) ? 4 : 5;
+}
+
 export default {
   template: `
     <div class="fp-srcs" :class="{ 'fp-srcs--values': values }">
@@ -63,16 +71,19 @@ export default {
       return this.sources.some((source) => source.data.some((one) => one.value));
     },
     shown() {
-      if (!this.query.trim()) return this.sources;
-      return this.sources.filter((source) => this.lines(source).length);
+      const wanted = this.query.trim().toLowerCase();
+      if (!wanted) return this.sources;
+      const found = this.sources.map((source) => ({ source, best: this.lines(source)[0] })).filter(({ best }) => best);
+      return found.sort((a, b) => rank(a.best, wanted) - rank(b.best, wanted)).map(({ source }) => source);
     },
   },
   methods: {
     // What the text fields complete after "{{".
     publish() {
       shared.data = this.sources.flatMap((source) =>
-        flat(source).map((one) => ({ raw: one.raw, label: this.said(source, one), type: one.type, value: one.value })),
+        flat(source).map((one) => ({ raw: one.raw, label: this.said(source, one), type: one.type, value: one.value, fields: one.fields })),
       );
+      window.dispatchEvent(new Event("fp-data")); // the fields know by it which of their chips are lists
     },
     // The item of a list is "this item", whatever its Splitter is called.
     said(source, one) {
@@ -82,7 +93,7 @@ export default {
       const wanted = this.query.trim().toLowerCase();
       if (wanted) {
         const inLabel = source.label.toLowerCase().includes(wanted);
-        return flat(source).filter((one) => inLabel || one.path.toLowerCase().includes(wanted) || (one.also ?? "").includes(wanted) || (one.value ?? "").toLowerCase().includes(wanted)).slice(0, 60).map((one) => ({ ...one, level: 0, inside: [] }));
+        return flat(source).filter((one) => inLabel || one.path.toLowerCase().includes(wanted) || (one.also ?? "").includes(wanted) || (one.value ?? "").toLowerCase().includes(wanted)).sort((a, b) => rank(a, wanted) - rank(b, wanted)).slice(0, 60).map((one) => ({ ...one, level: 0, inside: [] }));
       }
       const found = [];
       const walk = (data, level, before) => {

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from engine.flow.document import Document
 from engine.flow.lists import SPLITTER
-from engine.flow.references import SYSTEM, BadReference, Json, Reference, split_text
+from engine.flow.references import SYSTEM, BadReference, Json, Reference, parse_reference, split_text
 
 
 def data_names(document: Document) -> dict[str, str]:
@@ -39,12 +39,21 @@ def text_in_words(text: str, labels: Mapping[str, str]) -> str:
     shown = "".join(
         piece
         if isinstance(piece, str)
-        else "{{ " + piece.text + " }}"
+        else _filtered_in_words(piece, labels)
         if isinstance(piece, BadReference)
         else in_words(piece, labels)
         for piece in pieces
     )
     return shown if all(isinstance(piece, str) for piece in pieces) else FromData(shown)
+
+
+def _filtered_in_words(bad: BadReference, labels: Mapping[str, str]) -> str:
+    """Returns a reference with filters in words, with the filters as they are written; other text in its braces."""
+    name, sign, filters = bad.text.partition("|")
+    reference = parse_reference(name)
+    if not sign or isinstance(reference, BadReference):
+        return "{{ " + bad.text + " }}"
+    return f"{in_words(reference, labels)} | {filters.strip()}"
 
 
 def binding_in_words(binding: JsonValue, labels: Mapping[str, str], longest: int) -> Json:

@@ -17,6 +17,7 @@ from engine.flow.json_values import value_at
 from engine.flow.node_context import Json, NodeFailed
 from engine.flow.references import as_text
 from engine.flow.rules import (
+    ALONE,
     MATCH_TITLES,
     MAX_RULES,
     OPERATOR_TITLES,
@@ -149,9 +150,14 @@ def rule_problems(node: Node) -> Iterator[Problem]:
 
 
 def rules_in_words(config: Mapping[str, Any]) -> str:
-    """Returns for example `price is greater than 3 and name is nothing`; "" without rules."""
+    """Returns for example `price is greater than 3 and name is nothing`; "" without rules that are filled in."""
     rules: JsonValue = config.get("rules")
-    wanted = [rule for rule in rules if isinstance(rule, Mapping)] if isinstance(rules, list | tuple) else []
+    given = [rule for rule in rules if isinstance(rule, Mapping)] if isinstance(rules, list | tuple) else []
+    wanted = [
+        rule
+        for rule in given
+        if rule.get("operator") in ALONE or any(as_text(rule.get(one)) for one in ("field", "value"))
+    ]
     link = " or " if config.get("match") == "any" else " and "
     return link.join(
         rule_words(as_text(rule.get("field")) or "item", rule.get("operator"), as_text(rule.get("value")))

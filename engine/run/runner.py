@@ -129,7 +129,7 @@ class Run(RunState):
                     frame.fail(node_id, came)
                     return None
             if not ran and planned.node.type != "api_output":
-                self.skip(planned, frame, "Everything before it was skipped.")
+                self.skip(planned, frame, self._why_skipped(planned, frame))
                 return None
         if frame.keeps and self.kept and not planned.runs_again and (key := StepKey(node_id, frame.index)) in self.kept:
             output = frame.outputs[node_id] = self.kept[key]
@@ -144,6 +144,12 @@ class Run(RunState):
                 self.failed(planned, frame, error)
             return None
         return StepRun(self, planned, frame)
+
+    def _why_skipped(self, planned: PlannedNode, frame: Frame) -> str:
+        """Returns which steps before a node ran and went another way, or that none of them ran."""
+        went = {edge.source: frame.up(edge.up).ports.get(edge.source) for edge in planned.incoming}
+        ways = [f"“{self.plan.nodes[one].node.name}” went to “{port}”" for one, port in went.items() if port]
+        return f"Skipped: {' and '.join(ways)}." if ways else "Everything before it was skipped."
 
     # Called flows.
 

@@ -631,6 +631,44 @@ def test_the_view_follows_the_chosen_node_into_a_narrower_window_only_when_no_ha
     canvas.settles(lambda: canvas.node("prompt").bounding_box()["x"] < before[2]["x"], True)
 
 
+def test_of_a_long_flow_all_is_shown_and_the_names_of_its_steps_are_larger(tab):
+    canvas = tab({"nodes": [node(f"n{number}", "prompt", 260 * number, 0) for number in range(10)], "edges": []})
+    canvas.settles(lambda: canvas.node("n9").bounding_box()["x"] < canvas.page.viewport_size["width"], True)
+
+    def sizes() -> list[float]:
+        """Of a name on the screen, and of its node in the document."""
+        name, whole = canvas.node("n5").locator(".fp-nl"), canvas.node("n5")
+        scale = canvas.node("n5").evaluate("node => node.getBoundingClientRect().width / node.offsetWidth")
+        return [
+            scale * float(name.evaluate("name => parseFloat(getComputedStyle(name).fontSize)")),
+            whole.evaluate("node => node.offsetHeight"),
+        ]
+
+    size, height = sizes()
+    assert size > 7
+    canvas.page.get_by_test_id("tool-zoom").click()
+    canvas.settles(lambda: sizes()[0], 13.0)
+    assert sizes()[1] == height
+
+
+def test_a_line_that_joins_a_row_further_up_passes_behind_no_node(tab):
+    nodes = [node("low", "prompt", 0, 160), node("between", "prompt", 260, 0), node("last", "prompt", 520, 0)]
+    canvas = tab({"nodes": nodes, "edges": [edge("low", "last")]})
+    box = canvas.node("between").bounding_box()
+    path = canvas.edges.first.locator("path.fp-e")
+    points = path.evaluate(
+        """(path) => Array.from({ length: 101 }, (_, part) => {
+            const at = path.getPointAtLength((path.getTotalLength() * part) / 100).matrixTransform(path.getScreenCTM());
+            return [at.x, at.y];
+        })"""
+    )
+    assert [
+        at
+        for at in points
+        if box["x"] <= at[0] <= box["x"] + box["width"] and box["y"] <= at[1] <= box["y"] + box["height"]
+    ] == []
+
+
 def test_no_node_lies_under_the_minimap_when_all_is_fitted(tab):
     grid = [node(f"n{row}{column}", "prompt", 260 * column, 130 * row) for row in range(4) for column in range(9)]
     canvas = tab({"nodes": grid, "edges": []})

@@ -9,6 +9,7 @@ import time
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from engine.actions.datasets import add_dataset
 from tests.live.caller import Terminal
 
 pytestmark = pytest.mark.browser
@@ -217,6 +218,88 @@ def test_enter_renames_a_field_to_all_that_was_typed_and_the_box_stays_in_use(pa
     expect(question).to_have_count(0)
     expect(box).to_have_value("site_addresses")
     expect(box).to_be_focused()
+
+
+def test_an_example_is_replaced_by_what_is_typed_and_enter_chooses_the_only_dataset(
+    page: Page, terminal: Terminal
+) -> None:
+    terminal.store.write_now(add_dataset, terminal.owner, "Tenants")
+    fields = [{"name": "from", "type": "string", "required": True}]
+    nodes = [{"id": "api_input", "type": "api_input", "config": {"fields": fields}}]
+    nodes.append({"id": "rows", "type": "dataset_source", "label": "Read rows"})
+    edges = [{"id": "e1", "source": "api_input", "target": "rows"}]
+    page.goto(f"/playground/{terminal.made({**FLOW, 'nodes': nodes, 'edges': edges})}?node=rows")
+    page.locator("[data-loaded=true]").wait_for()
+    box = page.locator(".fp-runp").get_by_role("textbox", name="from")
+    expect(box).not_to_have_value("")
+    box.click()
+    page.keyboard.type("Anna")
+    expect(box).to_have_value("Anna")
+    page.get_by_role("textbox", name="Find a node").click()
+    box.click()
+    page.keyboard.press("End")
+    page.keyboard.type(" Berg")
+    expect(box).to_have_value("Anna Berg")
+
+    choice = page.get_by_role("complementary", name="Read rows").get_by_role("combobox", name="Dataset")
+    choice.focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("option", name="Tenants")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="Open it")).to_be_visible()
+
+
+def test_a_list_in_a_template_is_written_as_chosen_and_nothing_moves_when_data_is_put_in(
+    page: Page, terminal: Terminal
+) -> None:
+    prompt = next(one for one in FLOW["nodes"] if one["id"] == "prompt")
+    template = {
+        "id": "letter",
+        "type": "text_template",
+        "label": "Letter",
+        "inputs": {"template": "{{ prompt.out.facts }}"},
+    }
+    nodes = [FLOW["nodes"][0], {**prompt, "inputs": {"prompt": "{{ api_input.out.site }}"}}, template]
+    values = ["{{ letter.out }}", {"kind": "", "answer": "{{ letter.out }}"}]
+    nodes.append({"id": "first", "type": "first_value", "label": "Whichever ran", "inputs": {"values": values}})
+    nodes.append({"id": "fields", "type": "set_fields", "label": "Note", "inputs": {"site": ""}})
+    ends = ["api_input", "prompt", "letter", "first", "fields"]
+    edges = [{"id": f"e{at}", "source": ends[at], "target": ends[at + 1]} for at in range(4)]
+    flow_id = terminal.made({**FLOW, "nodes": nodes, "edges": edges})
+    page.goto(f"/playground/{flow_id}?node=letter")
+    page.locator("[data-loaded=true]").wait_for()
+    inspector = page.get_by_role("complementary", name="Letter")
+    inspector.locator(".fp-chip--list").click()
+    page.get_by_role("menuitem", name="Each on its own line").click()
+    expect(inspector.locator(".fp-binding .fp-chip")).to_contain_text("Summarise › facts, each on its own line")
+    inspector.get_by_role("button", name="Run this node").click()
+    expect(inspector.locator(".fp-pv")).to_be_visible(timeout=20_000)
+    page.reload()
+    expect(inspector.locator(".fp-chip--list")).to_contain_text("Summarise › facts, each on its own line")
+
+    # The best match of a search stands first, whichever step it is of.
+    inspector.get_by_role("searchbox", name="Find data").fill("site")
+    expect(inspector.locator(".fp-dat").first).to_contain_text("site")
+
+    # A group in a list has room for its values, also on a phone.
+    page.goto(f"/playground/{flow_id}?node=first")
+    box = page.get_by_role("textbox", name="Values 2: kind", exact=True)
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        expect(box).to_be_visible()
+        assert box.bounding_box()["width"] > 200  # type: ignore[index]
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+    # The preview of data that is put in has its room already.
+    page.goto(f"/playground/{flow_id}?node=fields")
+    note = page.get_by_role("complementary", name="Note")
+    add = note.get_by_role("button", name="Add a field")
+    expect(note.locator(".fp-has-run")).to_be_visible()
+    before = add.bounding_box()
+    note.get_by_role("textbox", name="site", exact=True).click()
+    note.get_by_role("button", name="Insert Letter › result").click()
+    expect(note.locator(".fp-pv")).to_be_visible()
+    assert add.bounding_box() == before
 
 
 def test_the_rules_stay_in_place_while_a_warning_above_them_comes_and_goes(page: Page, terminal: Terminal) -> None:

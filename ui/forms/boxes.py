@@ -36,6 +36,14 @@ _ENTER = """(event) => {
   event.stopPropagation();
   emit();
 }"""
+#: Browser handler: an example is selected when the box is first entered, so that what is typed replaces it. A press sets
+#: the caret after the focus.
+_SELECT_ONCE = """(event) => {
+  const box = event.target;
+  if (box.dataset.entered) return;
+  box.dataset.entered = "true";
+  setTimeout(() => box.select());
+}"""
 _LONG = frozenset({"textarea", "code", "json"})
 _PLAIN = frozenset({"code", "json", "number", "integer"})
 
@@ -72,6 +80,8 @@ class Box(Part):
             box.props("autocomplete=off autocapitalize=off spellcheck=false")
         if self.owner.read_only:
             box.props("readonly")
+        if spec.made_up:
+            box.on("focus", js_handler=_SELECT_ONCE)
         return box
 
     def as_item(self, paste: Callable[[str, str | None], Any], enter: Callable[[], Any]) -> None:

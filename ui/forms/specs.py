@@ -97,6 +97,8 @@ class FieldSpec(Struct, frozen=True):
     max_file_bytes: int = 0
     item_word: str = ""
     inverted: str = ""
+    #: Its first value is a generated example.
+    made_up: bool = False
     new: Json = ABSENT
     item: FieldSpec | None = None
     fields: tuple[FieldSpec, ...] = field(default=())
@@ -105,7 +107,15 @@ class FieldSpec(Struct, frozen=True):
 def tell_made_up(specs: Sequence[FieldSpec], names: Collection[str]) -> tuple[FieldSpec, ...]:
     """Returns the fields with a word at those that a generated value fills at first."""
     said = _("An example fills it in at first: put in your own.")
-    return tuple(replace(one, help=f"{one.help} {said}".strip()) if one.name in names else one for one in specs)
+    return tuple(
+        replace(one, help=f"{_ended(one.help)} {said}".strip(), made_up=True) if one.name in names else one
+        for one in specs
+    )
+
+
+def _ended(text: str) -> str:
+    """Returns a text that another sentence may follow."""
+    return f"{text}." if text.strip()[-1:].isalnum() else text
 
 
 @functools.cache  # making a schema takes a third of the time in which a node's settings are drawn

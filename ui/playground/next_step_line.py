@@ -18,6 +18,7 @@ from ui.kit.cookies import cookie_script
 from ui.kit.parts import button, icon, icon_button, words
 from ui.kit.text import _
 from ui.page_session import PageSession
+from ui.parts.mending import with_button
 from ui.playground.state.next_step import NextStep, Past, Progress, Run, is_filled, next_step, run_of
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ class Guide:
             Progress(
                 self.draft.document,
                 problem=problem,
+                mend=with_button(problem, self.draft.document).verb if problem else "",
                 warning=warning,
                 unused=unused,
                 filled=is_filled(input_fields(self.draft.document), self.run_panel.input.payload),

@@ -6,6 +6,7 @@ const OUT = 24; // how far a line leaves a port before it turns
 const LANE = 28; // half the gap between two rows
 const BEFORE = 22; // a + on the line of a named port stands before the target: beside the port stands the + of the other one
 const FAR = 150; // steps over several columns would lie upon each other
+const GAP = 56; // between two columns: a line that rises over several does so in the last gap, where no node is
 const ABOVE = PORT_Y, BELOW = NODE_HEIGHT - PORT_Y;
 
 /** { d, x, y }: the SVG path and where its + stands. `named` ports keep their label clear of the turn. */
@@ -14,7 +15,8 @@ export function route(sx, sy, tx, ty, named = false) {
   if (tx - sx >= 2 * CORNER) {
     if (Math.abs(ty - sy) < 1) return { d: `M${sx} ${sy}H${tx}`, x: named ? tx - BEFORE : (sx + tx) / 2, y: sy };
     if (tx - sx > FAR) {
-      const from = named ? sx + out : sx, middle = (from + tx) / 2;
+      const rises = ty < sy && !named, from = rises ? tx - GAP : named ? sx + out : sx, middle = (from + tx) / 2;
+      if (rises) return { d: `M${sx} ${sy}H${from}C${middle} ${sy} ${middle} ${ty} ${tx} ${ty}`, x: (sx + from) / 2, y: sy };
       return { d: `M${sx} ${sy}H${from}C${middle} ${sy} ${middle} ${ty} ${tx} ${ty}`, x: middle, y: (sy + ty) / 2 };
     }
     const turn = named ? Math.max((sx + tx) / 2, Math.min(sx + out, tx - CORNER)) : (sx + tx) / 2;

@@ -3,6 +3,7 @@ import { computed, ref, shallowRef } from "vue";
 
 const GRID_KEPT = "flowport-canvas-grid";
 const PADDING = 0.12;
+const SMALL = [0.55, 0.6]; // the name of a step is drawn larger, in place of what sums it up
 const FAR = [0.3, 0.36], FARTHER = [0.15, 0.18]; // text is under 4 or 2 px: what nobody can read is not painted
 const NEAREST = 1; // fitting never magnifies
 const PLUS_ROOM = 70; // right of a node, up to the + of a named port
@@ -132,7 +133,7 @@ export function viewing(flow, root) {
   };
 
   return {
-    scopes, grid, mapped, far: beyond(FAR), farther: beyond(FARTHER), frame, measured, fit, isFitted, centre, zoomTo, pan, show, toggleGrid, at, middle, sees, hold, byItself,
+    scopes, grid, mapped, small: beyond(SMALL), far: beyond(FAR), farther: beyond(FARTHER), frame, measured, fit, isFitted, centre, zoomTo, pan, show, toggleGrid, at, middle, sees, hold, byItself,
     zoomIn: () => flow.zoomIn({ duration: duration(120) }),
     zoomOut: () => flow.zoomOut({ duration: duration(120) }),
     zoomReset: () => flow.zoomTo(1, { duration: duration(120) }),

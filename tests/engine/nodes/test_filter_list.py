@@ -125,7 +125,8 @@ def test_the_canvas_shows_the_rules_in_words():
     ]
     summary = CATALOG["filter_list"].summary
     assert summary({"rules": rules, "match": "any"}, {}) == "price is greater than 3 or name is empty"
-    assert summary({"rules": [None, {"operator": 5}]}, {}) == "item 5 nothing"
+    assert summary({"rules": [None, {"operator": 5, "value": 1}]}, {}) == "item 5 1"
+    assert summary({"rules": [{"field": "", "operator": "equals", "value": ""}]}, {}) == "no rule yet"
     asked = CATALOG["condition"].summary
     assert asked({}, {"rules": [{"left": "refund", "right": ""}]}) == "refund is nothing"
     assert asked({}, {"rules": [{"left": "refund", "operator": "is_empty"}]}) == "refund is empty"

@@ -95,6 +95,13 @@ async def test_each_side_gives_its_value(more, edges, result):
         assert notebook.step("n" if word == "hi" else "y").duration_ms == 0
 
 
+async def test_a_skipped_step_says_which_way_was_taken():
+    nodes = [*SIDES, ("d", "work", {"x": "after {{ y.out }}"}), ("o", "api_output", {"n": "{{ n.out }}"})]
+    _outcome, notebook = await go(flow(nodes, f"{SPLIT} y>d d>o n>o"), {"word": "ho"})
+    assert notebook.step("y").warnings == ("Skipped: “c” went to “no”.",)
+    assert notebook.step("d").warnings == ("Everything before it was skipped.",)
+
+
 async def test_api_output_is_never_skipped_and_says_what_was():
     nodes = [*SIDES[:2], ("o", "api_output", {"y": "{{ y.out }}"})]
     outcome, notebook = await go(flow(nodes, "in>c c.yes>y y>o"), {"word": "ho"})

@@ -21,6 +21,7 @@ from ui.forms.specs import (
     is_rule,
     specs_of_model,
     specs_of_schema,
+    tell_made_up,
 )
 from ui.forms.values import (
     completed_address,
@@ -402,3 +403,15 @@ def test_a_text_with_a_format_has_a_type_of_its_own() -> None:
     assert as_stored(fields, as_text) == {"name": "page", "type": "string", "max_length": 200}
     as_mail = after_type_change(fields, {**stored, "type": "email"}, stored)
     assert as_stored(fields, as_mail) == {**stored, "format": "email"}
+
+
+def test_what_is_said_of_an_example_follows_a_whole_sentence() -> None:
+    fields = {
+        "from": {"type": "string", "description": "E-mail address"},
+        "to": {"type": "string", "description": "Who?"},
+    }
+    said = "An example fills it in at first: put in your own."
+
+    specs = tell_made_up(specs_of_schema({"type": "object", "properties": fields}), {"from", "to"})
+
+    assert [(one.help, one.made_up) for one in specs] == [(f"E-mail address. {said}", True), (f"Who? {said}", True)]

@@ -66,6 +66,20 @@ async def test_a_click_with_a_step_selected_goes_on_between_it_and_the_next(site
         canvas(user).trigger("select", {"nodes": ["sort_limit"], "edges": []})
 
 
+async def test_the_search_is_empty_again_after_a_node_was_added(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", saved=False, file=greeting())
+    await user.open(f"/playground/{flow_id}")
+    canvas(user).trigger("ready", {"flowId": flow_id, "seq": 0, "kept": 0})
+    await user.should_see("Run", retries=100)
+
+    search = user.find(kind=ui.input, content="Find a node")
+    search.type("sort").trigger("keydown.enter")
+
+    await until(lambda: draft(site, flow_id).node("sort_limit"))
+    (box,) = search.elements
+    await until(lambda: box.value == "", lambda: box.value)
+
+
 async def test_a_click_after_an_approval_goes_on_between_a_yes_and_what_follows_it(site: Site, user: User) -> None:
     file = greeting()
     approval = {"id": "a", "type": "approval", "inputs": {"title": "Send it?"}}
@@ -91,6 +105,29 @@ async def test_a_click_after_an_approval_goes_on_between_a_yes_and_what_follows_
         ("a", "approved", "sort_limit"),
         ("sort_limit", "out", edge["target"]),
     }
+
+
+async def test_a_list_is_collected_on_the_way_on_which_its_items_go_on(site: Site, user: User) -> None:
+    file = greeting()
+    (edge,) = file["edges"]
+    file["nodes"] += [{"id": "s", "type": "array_splitter"}, {"id": "c", "type": "condition"}]
+    file["edges"] = [
+        {"id": "e1", "source": edge["source"], "target": "s"},
+        {"id": "e2", "source": "s", "target": "c"},
+        {"id": "e3", "source": "c", "source_port": "yes", "target": edge["target"]},
+    ]
+    flow_id = site.flow("Greeting", saved=False, file=file)
+    await user.open(f"/playground/{flow_id}")
+    canvas(user).trigger("ready", {"flowId": flow_id, "seq": 0, "kept": 0})
+    await user.should_see("Run", retries=100)
+    canvas(user).trigger("select", {"nodes": ["c"], "edges": []})
+
+    item = next(one for one in user.find(kind=ui.element).elements if one.props.get("data-type") == "array_flatten")
+    UserInteraction(user, {item}, None).click()
+
+    await until(lambda: draft(site, flow_id).node("array_flatten"))
+    ways = {(one.source, one.source_port, one.target) for one in draft(site, flow_id).edges}
+    assert ways >= {("c", "yes", "array_flatten"), ("array_flatten", "out", edge["target"])}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from engine.flow.branch_edits import lead_to_output_ops
 from engine.flow.document import Document, Position
 from engine.flow.edits import EditRefused, Op, add_node, add_note, connect_ops, paste_ops
 from engine.flow.flow_warnings import flow_warnings
+from engine.flow.lists import FLATTEN
 from engine.flow.node_places import with_places
 from engine.flow.step_list import take_out
 from engine.flow.ways import WAYS
@@ -374,10 +375,11 @@ def _place(message: dict[str, Any]) -> Position | None:
 
 def _only_way(document: Document, after: str | None, kind: str) -> str | None:
     """Returns the id of the connection in which a node of this type goes on between two steps: the only one that leaves
-    the first output of a step. After a Condition there is none: its other way may be free.
+    the first output of a step. After a Condition there is none: its other way may be free. But the items of a list are
+    collected on the way on which they go on.
     """
     node, added = document.node(after or ""), CATALOG.get(kind)
-    known = CATALOG.get(node.type) if node is not None and node.type not in WAYS else None
+    known = CATALOG.get(node.type) if node is not None and (node.type not in WAYS or kind == FLATTEN) else None
     if known is None or added is None or not (known.ports and added.ports and added.accepts_input):
         return None
     leaving = [edge.id for edge in document.edges if (edge.source, edge.source_port) == (after, known.ports[0])]

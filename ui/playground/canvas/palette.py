@@ -5,7 +5,7 @@ Click or Enter adds a node after the selected one; dragging places it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from nicegui import ui
@@ -39,7 +39,7 @@ _FOR_MUCH = frozenset({"prompt", "http_request"})
 Group = tuple[ui.element, list[tuple[NodeType, ui.element]]]
 
 
-def palette(add: Callable[[str], Any]) -> ui.element:
+def palette(add: Callable[[str], Awaitable[Any]]) -> ui.element:
     """Draws the palette. `add` is called with the node type that was chosen."""
     with ui.element("aside").classes("fp-pal") as panel:
         panel.props["aria-label"] = _("Nodes")
@@ -48,12 +48,17 @@ def palette(add: Callable[[str], Any]) -> ui.element:
         with box.add_slot("prepend"):
             icon("search", size=16)
         answer = words("", "fp-pal-said", tag="p").props("role=status")
-        items = node_list(NODE_TYPES, add)
+
+        async def choose(kind: str) -> None:
+            await add(kind)
+            box.value = ""
+
+        items = node_list(NODE_TYPES, choose)
         words(_("Click adds after the selected node. Drag puts it anywhere."), "fp-pf", tag="p")
 
     async def add_first() -> None:
         if first := narrow_to(items, box.value):
-            await add(first)
+            await choose(first)
 
     def look() -> None:
         narrow_to(items, box.value)

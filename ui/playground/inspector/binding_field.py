@@ -95,6 +95,13 @@ class BindingField(Element, component=_COMPONENT):
         self.props["item"] = True
         self.on("lines", lambda event: on_lines(str(event.args)))
 
+    def as_template(self, on_list: Callable[[str, Sequence[str]], Any]) -> None:
+        """Makes the field a template with filters: a press on the chip of a list calls `on_list` with the chip's text and
+        the fields of an item.
+        """
+        self.props["template"] = True
+        self.on("list", lambda event: on_list(str(event.args["raw"]), [str(one) for one in event.args["fields"]]))
+
     def _changed(self, event: GenericEventArguments) -> Any:
         text = with_change(self.text, event.args)
         if text is None:

@@ -17,7 +17,7 @@ from engine.flow.storable_values import unfit
 from ui.forms.row_buttons import RowButtons
 from ui.kit.parts import sentence, words
 from ui.kit.text import _, type_word
-from ui.playground.inspector.bindings import Bindings
+from ui.playground.inspector.bindings import Bindings, preview_box
 from ui.playground.inspector.bound_values import BoundValue
 
 _AS_TEXT = frozenset({"string", ""})
@@ -43,7 +43,7 @@ def _draw_field(bindings: Bindings, field: Mapping[str, Any]) -> None:
             optional = "" if field.get("required") else f", {_('optional')}"
             words(f"{type_word(dict(field))}{optional}", "fp-t3")
         bindings.shown[name] = _CalledField(bindings, field, head)
-        bindings.previews[name] = ui.element("div")
+        bindings.previews[name] = preview_box()
         hint = str(field.get("description") or "")
         if field.get("default") is not None:
             hint = (

@@ -14,7 +14,7 @@ from nicegui.events import GenericEventArguments
 from ui.forms.row_buttons import RowButtons, moved
 from ui.kit.parts import button, words
 from ui.kit.text import _
-from ui.playground.inspector.bindings import Bindings
+from ui.playground.inspector.bindings import Bindings, preview_box
 from ui.playground.inspector.bound_values import BoundValue, NameBox, TypeChoice
 
 
@@ -164,7 +164,7 @@ class _Field:
                 self.types.draw()
             with head:
                 self.bound.draw_menu(name, self.types if bindings.has_types else None)
-            self.preview = bindings.previews[name] = ui.element("div")
+            self.preview = bindings.previews[name] = preview_box()
 
     def number(self, at: int, count: int) -> None:
         """Takes the place of the field among the others."""

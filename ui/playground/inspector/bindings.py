@@ -19,9 +19,12 @@ from ui.kit.parts import button, icon, sentence, words
 from ui.kit.text import _
 from ui.playground.inspector.binding_field import BindingField
 from ui.playground.inspector.broken_chips import draw_replacements
+from ui.playground.inspector.list_writing import draw_list_writings
 from ui.playground.state.replacements import BrokenData, replaced
 from ui.playground.state.suggestions import Suggestion
 
+#: Characters of a preview that are shown when the pointer rests on it.
+_MOST_TITLE = 600
 #: Called with the node's new inputs and the name of the input that changed.
 Changed = Callable[[dict[str, Any], str], Any]
 
@@ -49,6 +52,13 @@ class Shown(Protocol):
 
     def put(self, value: Any) -> None:
         """Shows a value that was changed elsewhere, in the same fields where it has the same type."""
+
+
+class Items(Protocol):
+    """What shows a list."""
+
+    def take(self, raw: str) -> Any:
+        """Puts a chip into the first empty item, or adds an item for it."""
 
 
 class FreeRows(Shown, Protocol):
@@ -94,11 +104,14 @@ class Bindings:
         self.shown: dict[str, Shown] = {}
         #: What shows the inputs where their names are free.
         self.rows: FreeRows | None = None
+        #: What shows the first input when it is a list.
+        self.items: Items | None = None
         self.previews: dict[str, ui.element] = {}
         self.offers: dict[str, ui.element] = {}
         self.errors: dict[str, str] = {}
         self.broken: Callable[[str], list[str]] = lambda _text: []
         self.replacements: Callable[[str], BrokenData | None] = lambda _raw: None
+        self._writing: ui.menu | None = None  #: how a list is written, beside the chip that was pressed
         self.on_drawn: Callable[[], Any] | None = None
         self.box = ui.element("div").classes("fp-stack")
         self.draw()
@@ -125,11 +138,13 @@ class Bindings:
     # Calls from the inspector.
 
     def take(self, raw: str, name: str) -> Any:
-        """Inserts a chip when no field has the focus: into the first field, or as a new input of this name where names
-        are free.
+        """Inserts a chip when no field has the focus: into the first field, as another item of a list, or as a new input
+        of this name where names are free.
         """
         if self.rows is not None:
             return self.rows.add(self.free_name(name), raw)
+        if self.items is not None:
+            return self.items.take(raw)
         if self.places:
             self.places[0].field.insert(raw)
         return None
@@ -234,14 +249,19 @@ class Bindings:
     def draw(self) -> None:
         """Draws all fields again."""
         self.box.clear()
+        self._writing = None
         self._places.clear()
         self.previews.clear()
         self.offers.clear()
         self.shown.clear()
-        self.rows = None
+        self.rows = self.items = None
         with self.box:
             self._draw(self)
         self.drawn()
+
+    def keep_room(self, *, kept: bool) -> None:
+        """Keeps the room of a preview under each field, or gives it up."""
+        self.box.classes(add="fp-has-run") if kept else self.box.classes(remove="fp-has-run")
 
     def drawn(self) -> None:
         """Called after fields came: shows what stands around them."""
@@ -291,6 +311,8 @@ class Bindings:
         field.describe(trouble.html_id)
         place = Place((lambda: pointer) if isinstance(pointer, str) else pointer, field, trouble)
         field.on("broken", lambda event: self._open_replacements(place, str(event.args)))
+        if self.kind.source_inputs:  # the only input of a Text Template
+            field.as_template(lambda chip, fields: self._choose_writing(place, chip, fields))
         field.on("left", lambda _event: self._leave(place), [])
         self._places.append(place)
         return field
@@ -298,6 +320,19 @@ class Bindings:
     def _open_replacements(self, place: Place, raw: str) -> None:
         if raw in place.menus:
             place.menus[raw].open()
+
+    def _choose_writing(self, place: Place, raw: str, fields: Sequence[str]) -> None:
+        """Asks how a list is written in a template."""
+
+        def take(new: str) -> Any:
+            text = place.field.text.replace(raw, new)
+            place.field.put(text)
+            return place.field.on_change(text)
+
+        if self._writing is not None:
+            self._writing.delete()
+        with self.box:
+            self._writing = draw_list_writings(raw, fields, take)
 
     # Changes of the inputs.
 
@@ -325,6 +360,11 @@ class Bindings:
         return name
 
 
+def preview_box() -> ui.element:
+    """The place of a preview under a field. It keeps its room once there is a last run, so that nothing below it moves."""
+    return ui.element("div").classes("fp-pvroom")
+
+
 def preview(box: ui.element, text: str, *, item: int | None = None, trouble: str = "") -> None:
     """Shows a value with the data of the last run under a field; `item` is the index of the list item, from 0."""
     box.clear()
@@ -338,7 +378,7 @@ def preview(box: ui.element, text: str, *, item: int | None = None, trouble: str
                 else _("With the last run's data, item {item}:").format(item=item + 1)
             )
             words(f"{when} ", "fp-b")
-            words(trouble or text or _("(empty)"))
+            words(trouble or text or _("(empty)")).props["title"] = (trouble or text)[:_MOST_TITLE]
 
 
 def _within(pointer: str, around: str) -> bool:

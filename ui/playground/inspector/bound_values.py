@@ -113,6 +113,13 @@ class BoundValue:
         if self._field is not None:
             self._field.take_next()
 
+    def take(self, raw: str) -> Any:
+        """Puts a chip in: into a list as an item, otherwise in place of the value."""
+        if isinstance(self._inner, BoundList):
+            return self._inner.take(raw)
+        self.put(raw)
+        return self._changed(raw)
+
     def draw_menu(self, name: str, types: TypeChoice | None = None) -> None:
         """Draws the menu that turns the value into text, a list, a group or JSON; `types`: what it is handed on as."""
         if self.bindings.readonly:
@@ -258,6 +265,14 @@ class BoundList:
         self.bindings.drawn()
         return done
 
+    def take(self, raw: str) -> Any:
+        """Puts a chip into the first empty item, or adds an item for it."""
+        at = next((at for at, one in enumerate(self.value) if one in ("", None)), len(self.rows))
+        self.put([*self.value[:at], raw, *self.value[at + 1 :]])
+        done = self.told()
+        self.bindings.drawn()
+        return done
+
     def told(self) -> Any:
         """Stores the list as it is shown now."""
         self.number()
@@ -331,9 +346,9 @@ class BoundGroup:
         self.rows: list[_Named] = []
         self._place = ui.element("div").classes("fp-list")
         if not bindings.readonly:
-            add = button(_("Add"), self._add, icon="add", small=True)
-            add.props["aria-label"] = _("Add to {label}").format(label=label)
+            self._add_button = button(_("Add"), self._add, icon="add", small=True)
         self._fill(value)
+        self.rename(label)
 
     @property
     def value(self) -> dict[str, Any]:
@@ -352,8 +367,12 @@ class BoundGroup:
         self._fill(dict(rest[len(self.rows) :]))
 
     def rename(self, label: str) -> None:
-        """Takes another name."""
+        """Names the fields by the new name of the group."""
         self.label = label
+        if not self.bindings.readonly:
+            self._add_button.props["aria-label"] = _("Add to {label}").format(label=label)
+        for row in self.rows:
+            row.label()
 
     def focus(self) -> None:
         """Moves the keyboard focus into the first value."""
@@ -423,11 +442,16 @@ class _Named:
         self.box.put(name)
         self.bound.put(value)
 
+    def label(self) -> None:
+        """Names box and value by the name of the group."""
+        self.box.input.props["aria-label"] = _("{label}: name").format(label=self.group.label)
+        self.bound.rename(f"{self.group.label}: {self.name}")
+
     def _take(self, name: str) -> None:
         if name == self.name:
             return
         self.name = name
-        self.bound.rename(f"{self.group.label}: {name}")
+        self.label()
         if self._close is not None:
             self._close.props["aria-label"] = _("Remove {name}").format(name=name)
 

@@ -26,6 +26,7 @@ def choice_box(
     none: str = "",
 ) -> None:
     """Draws the list. `options`: id -> name; `pick` is called with the chosen id. `none`: what stands in an empty list.
+    While nothing is chosen, Enter in the opened list chooses its first entry.
     Of a value that is none of them, like a number in a step that was pasted, nothing is shown.
     """
     value = chosen if isinstance(chosen, str) and chosen in options else None
@@ -37,3 +38,5 @@ def choice_box(
     if none and not options:
         box.props["placeholder"] = none
     box.props.set_bool("readonly", form.read_only)
+    if value is None:
+        box.on("popup-show", js_handler=f"() => setTimeout(() => getElement({box.id}).$refs.qRef.setOptionIndex(0))")

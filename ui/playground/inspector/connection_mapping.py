@@ -173,6 +173,7 @@ class EdgeMapping:
         if target is None or self.bindings is None or self.bindings.box.is_deleted:
             return
         kind = CATALOG[target.type]
+        self.bindings.keep_room(kept=bool(self.outputs))
         for name, box in self.bindings.previews.items():
             source = name in kind.source_inputs
             value = self.bindings.inputs.get(name)

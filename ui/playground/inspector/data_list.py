@@ -69,6 +69,8 @@ def _datum(datum: Datum) -> dict[str, Any]:
         shown["also"] = datum.also
     if datum.value:
         shown["value"] = datum.value
+    if datum.is_list:
+        shown["fields"] = list(datum.fields)
     if datum.inside:
         shown["inside"] = [_datum(inner) for inner in datum.inside]
     return shown

@@ -16,7 +16,7 @@ from ui.kit.parts import sentence, words
 from ui.kit.text import _
 from ui.playground.inspector.binding_fields import draw_fields
 from ui.playground.inspector.binding_rows import draw_free
-from ui.playground.inspector.bindings import Bindings
+from ui.playground.inspector.bindings import Bindings, preview_box
 from ui.playground.inspector.bound_values import BoundValue
 from ui.playground.inspector.named_or_text import NamedOrText
 from ui.playground.inspector.rule_rows import RuleRows
@@ -41,12 +41,13 @@ def _draw_input(bindings: Bindings, name: str, info: FieldInfo) -> None:
             if not info.is_required():
                 words(_("optional"), "fp-t3")
         if get_args(info.annotation)[:1] == (Rule,) and isinstance(value, list | None):
-            bindings.shown[name] = RuleRows(bindings, name, value or [])
+            bindings.shown[name] = bindings.items = RuleRows(bindings, name, value or [])
         elif _extra(info, "named"):
             bindings.shown[name] = NamedOrText(bindings, head, name, title)
         else:
             single = _extra(info, "widget") not in {"textarea", "code"}
-            bindings.shown[name] = BoundValue(
+            first = not bindings.shown
+            bindings.shown[name] = bound = BoundValue(
                 bindings,
                 lambda: f"/inputs/{name}",
                 title,
@@ -55,10 +56,12 @@ def _draw_input(bindings: Bindings, name: str, info: FieldInfo) -> None:
                 single=single,
                 tall=not single and info.is_required(),
             )
+            if first and "array" in _kinds(info) and "string" not in _kinds(info):
+                bindings.items = bound
         bindings.offers[name] = ui.element("div")
-        bindings.previews[name] = ui.element("div")
         if info.description:
             sentence(info.description, "fp-hint")
+        bindings.previews[name] = preview_box()
 
 
 def _usual(info: FieldInfo) -> list[str] | dict[str, str] | None:

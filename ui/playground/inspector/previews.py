@@ -16,7 +16,7 @@ from engine.flow.value_types import type_of
 from engine.models.price import Price
 from storage.connections import list_connections, list_prices
 from ui.kit.frame import reader
-from ui.kit.parts import icon, show_in_place, words
+from ui.kit.parts import icon, words
 from ui.kit.text import _, cost, number, tokens
 from ui.page_session import PageSession
 from ui.playground.inspector.bindings import Bindings, preview
@@ -62,6 +62,7 @@ class Previews:
         if node is None or self.bindings.box.is_deleted:
             return
         items = len(await self.last_run.steps(node.id))
+        self.bindings.keep_room(kept=bool(self.outputs))
         for name, box in self.bindings.previews.items():
             if box.is_deleted:
                 continue
@@ -71,7 +72,7 @@ class Previews:
             known = not used or any(one in self.outputs for one in used)
             if value in (None, "") or not known:
                 self._rendered.pop(name, None)
-                _take_away(box)
+                box.clear()
                 continue
             shown = self._rendered[name] = preview_of(
                 value, self.outputs, source=source, value_type=type_of(node.config, name)
@@ -79,7 +80,7 @@ class Previews:
             if used:
                 preview(box, shown.text, item=self.item if items > 1 else None, trouble=shown.trouble)
             else:
-                _take_away(box)  # without references the preview would equal the text
+                box.clear()  # without references the preview would equal the text
         if self.kind.type == "prompt":
             await self._show_cost(node, items)
 
@@ -156,9 +157,3 @@ def nodes_used(node: Node, kind: NodeType) -> list[str]:
     for name, value in node.inputs.items():
         found += nodes_in(value, source=name in kind.source_inputs)
     return list(dict.fromkeys(found))
-
-
-def _take_away(box: ui.element) -> None:
-    """Hides a preview. The data to choose from stands below it, and must not move under a press."""
-    for shown in box:
-        show_in_place(shown, shown=False)

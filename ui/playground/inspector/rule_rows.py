@@ -67,12 +67,27 @@ class RuleRows:
                 self.rows.append(_Rule(self, rule))
         self._number()
 
+    def take(self, raw: str) -> Any:
+        """Puts a chip into the first rule whose value is empty, or adds a rule for it."""
+        row = next((row for row in self.rows if not row.left.value), None)
+        if row is None:
+            self._fill([_new_rule(raw)])
+        else:
+            row.put({**row.as_rule(), "left": raw})
+        done = self.told()
+        self.bindings.drawn()
+        return done
+
     def _add(self) -> Any:
-        self._fill([{"left": "", "operator": "equals", "right": "", "ignore_case": True}])
+        self._fill([_new_rule("")])
         done = self.told()
         self.rows[-1].left.focus()
         self.bindings.drawn()
         return done
+
+
+def _new_rule(left: str) -> dict[str, Any]:
+    return {"left": left, "operator": "equals", "right": "", "ignore_case": True}
 
 
 class _Rule:
@@ -100,18 +115,18 @@ class _Rule:
 
     @property
     def _operator(self) -> Any:
-        return self._as_rule().get("operator", "equals")
+        return self.as_rule().get("operator", "equals")
 
     def put(self, rule: Any) -> None:
         """Shows another rule."""
         if same(rule, self.rule):
             return
         self.rule = rule
-        self.left.put(self._as_rule().get("left"))
-        self.right.put(self._as_rule().get("right"))
+        self.left.put(self.as_rule().get("left"))
+        self.right.put(self.as_rule().get("right"))
         self._quiet = True
         self._comparison.value = OPERATOR_TITLES.get(self._operator)
-        self._capitals.value = self._as_rule().get("ignore_case") is not True
+        self._capitals.value = self.as_rule().get("ignore_case") is not True
         self._quiet = False
         self._show()
 
@@ -128,7 +143,8 @@ class _Rule:
         self._comparison.props["aria-label"] = _("{label}, comparison").format(label=label)
         self._capitals.props["aria-label"] = f"{label}, {MATCH_CAPITALS}"
 
-    def _as_rule(self) -> dict[str, Any]:
+    def as_rule(self) -> dict[str, Any]:
+        """The rule; {} for an entry that is none."""
         return dict(self.rule) if isinstance(self.rule, dict) else {}
 
     def _side(self, key: str) -> BoundValue:
@@ -136,7 +152,7 @@ class _Rule:
             self.rules.bindings,
             lambda: f"/inputs/{self.rules.name}/{self.rules.rows.index(self)}/{key}",
             "",
-            self._as_rule().get(key),
+            self.as_rule().get(key),
             lambda value: self._change(key, value),
         )
 
@@ -153,7 +169,7 @@ class _Rule:
     def _draw_capitals(self) -> ui.switch:
         toggle = ui.switch(
             MATCH_CAPITALS,
-            value=self._as_rule().get("ignore_case") is not True,
+            value=self.as_rule().get("ignore_case") is not True,
             on_change=lambda event: self._quiet or self._change("ignore_case", not event.value),
         ).props("dense")
         toggle.set_enabled(not self.rules.bindings.readonly)
@@ -164,14 +180,14 @@ class _Rule:
         show_in_place(self._capitals, shown=self._operator in LETTERS)
 
     def _change(self, key: str, value: Any) -> Any:
-        self.rule = {**self._as_rule(), key: value}
+        self.rule = {**self.as_rule(), key: value}
         return self.rules.told()
 
     def _compare(self, title: str) -> Any:
         if self._quiet:
             return None
         operator = next(one for one, words in OPERATOR_TITLES.items() if words == title)
-        rule = {**self._as_rule(), "operator": operator}
+        rule = {**self.as_rule(), "operator": operator}
         if operator in ALONE:
             rule.pop("right", None)
         elif self.right.value not in (None, ""):

@@ -135,14 +135,15 @@ class StepRows:
         reused = bool(steps) and all(step.reused for step in steps)
         counted = bool(said.get("total")) or (bool(steps) and steps[-1].items is not None)
         word = str(said.get("word") or "")
-        # that it waits for a person stands below the name, which needs the width; that it has not begun stands beside it
-        asks = word if state == "waiting" and steps and not counted else ""
+        # how many items, and that it waits for a person, stands below the name, which needs the width; that it has not
+        # begun stands beside it
+        below = word if counted or (state == "waiting" and steps) else ""
         return RowWords(
             "reused" if reused else _STATES.get(state, state),
             labels.get(node_id, node_id),
-            word if counted or (state == "waiting" and not asks) else _("reused") if reused else "",
+            word if state == "waiting" and not below else _("reused") if reused and not below else "",
             "" if reused else str(said.get("time") or ""),
-            " · ".join(filter(None, (asks, self._spent(steps)))),
+            " · ".join(filter(None, (below, self._spent(steps)))),
             chosen == (node_id, None) or (node_id == chosen[0] and not steps),
         )
 

@@ -32,7 +32,10 @@ SHOWN_VALUE = 140
 DEEPEST = 4
 MOST_ENTRIES = 40
 MOST_NESTED = 1_000
+#: Number of fields of an item that are offered where a list is written.
+MOST_ITEM_FIELDS = 8
 
+_GROUPS = ("object", "array")
 _WITH_INDEX = frozenset({"array_splitter"})
 
 
@@ -45,7 +48,7 @@ NOT_RUN: Final = NotRun()
 
 class Datum(Struct, frozen=True):
     """One chip: the inserted reference, its name, its type in words, the beginning of its last value, and nested
-    chips. `whole`: it is the whole output of its node. `open`: its value is shown without being asked for. `also`:
+    chips. `fields`: of a list of groups, the fields of an item that are no groups or lists. `whole`: it is the whole output of its node. `open`: its value is shown without being asked for. `also`:
     further words by which the search finds it.
     """
 
@@ -58,6 +61,7 @@ class Datum(Struct, frozen=True):
     whole: bool = False
     open: bool = False
     also: str = ""
+    fields: tuple[str, ...] = ()
 
 
 class Source(Struct, frozen=True):
@@ -152,7 +156,8 @@ def source_of(node: Node, value: Any, schema: Mapping[str, Any], *, outside: boo
         numbers = [Datum(str(Reference(node.id, root)), root, type_word("integer")) for root in ("index", "total")]
         return Source(node, (item, *data, *numbers))
     name = _("everything") if data else _("result")
-    data.append(Datum(raw, name, type_word(schema), shown, is_list=is_list, whole=True))
+    fields = _item_fields(schema, value) if is_list else ()
+    data.append(Datum(raw, name, type_word(schema), shown, is_list=is_list, whole=True, fields=fields))
     return Source(node, tuple(map(_said_whole, data) if outside else data))
 
 
@@ -264,7 +269,20 @@ def _datum(
     word = type_word(schema) if schema.get("type") or schema.get("format") else type_word(schema_of(value))
     inside = tuple(_inside(node_id, path, schema, value, room, depth + 1))
     raw = str(Reference(node_id, "out", path))
-    return Datum(raw, name, word, shown_value(value), inside, is_list=_is_list(schema, value))
+    is_list = _is_list(schema, value)
+    fields = _item_fields(schema, value) if is_list else ()
+    return Datum(raw, name, word, shown_value(value), inside, is_list=is_list, fields=fields)
+
+
+def _item_fields(schema: Mapping[str, Any], value: Any) -> tuple[str, ...]:
+    """The first fields of a list's items that are no groups or lists themselves."""
+    items = schema.get("items")
+    properties = items.get("properties") if isinstance(items, Mapping) else None
+    known: dict[str, Any] = dict(properties) if isinstance(properties, Mapping) else {}
+    if not known and isinstance(value, list) and value and isinstance(value[0], dict):
+        known = {name: schema_of(one) for name, one in value[0].items()}
+    plain = [name for name, one in known.items() if isinstance(one, Mapping) and one.get("type") not in _GROUPS]
+    return tuple(plain[:MOST_ITEM_FIELDS])
 
 
 def _is_list(schema: Mapping[str, Any], value: Any) -> bool:

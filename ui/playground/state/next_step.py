@@ -34,6 +34,8 @@ class Progress(Struct, frozen=True):
 
     document: Document
     problem: Problem | None = None
+    #: What the button that mends this problem says; "" when a person has to do it.
+    mend: str = ""
     #: A rule that is empty, or a warning that a press mends: the flow can run, but hardly does what it should.
     warning: FlowWarning | None = None
     #: A step whose data nobody reads.
@@ -128,7 +130,7 @@ def _to_build(progress: Progress) -> NextStep | None:
         sentence = _("“{name}” is not connected yet: draw a line to it from the step whose data it needs.")
         return NextStep("connect", sentence.format(name=loose.name), _("Show it"), "my_location", loose.id)
     if (problem := progress.problem) is not None:
-        return _at_problem(problem)
+        return _at_problem(problem, progress.mend)
     if progress.run != "none" and not progress.changed:
         return None
     return _at_warning(progress.warning) if progress.warning is not None else _to_use(progress)
@@ -137,9 +139,7 @@ def _to_build(progress: Progress) -> NextStep | None:
 def _at_warning(warning: FlowWarning) -> NextStep:
     """Leads to an empty rule, which is to be filled in; mends every other one."""
     problem = warning.problem
-    if problem.code == EMPTY_RULE:
-        return _at_problem(problem)
-    return NextStep("improve", without_marks(problem.message), warning.verb, "auto_fix_high", warning=problem)
+    return _at_problem(problem, "" if problem.code == EMPTY_RULE else warning.verb)
 
 
 def _to_use(progress: Progress) -> NextStep | None:
@@ -151,7 +151,10 @@ def _to_use(progress: Progress) -> NextStep | None:
     return NextStep("use", sentence, verb, "edit", unused.reader.id, unused.pointer)
 
 
-def _at_problem(problem: Problem) -> NextStep:
+def _at_problem(problem: Problem, mend: str) -> NextStep:
+    """Leads to the field of a problem, or mends it with a button that says `mend`."""
+    if mend:
+        return NextStep("improve", without_marks(problem.message), mend, "auto_fix_high", warning=problem)
     return NextStep(
         "mend", without_marks(problem.message), _("Show me"), "my_location", problem.node_id or "", problem.pointer
     )

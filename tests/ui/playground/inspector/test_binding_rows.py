@@ -279,6 +279,28 @@ async def test_each_chip_makes_a_field_of_its_own(site: Site, user: User, flow_i
     await until(lambda: list(inputs_of(site, flow_id)) == ["a", "b", "c", "site", "site_2"])
 
 
+async def test_a_chip_becomes_an_item_of_a_list_and_the_value_of_a_rule(site: Site, user: User) -> None:
+    bare = [{**one, "inputs": {}} for one in FLOW["nodes"] if one["id"] == "first_value"]
+    bare.append({"id": "condition", "type": "condition"})
+    edges = [{"id": one["id"], "source": "api_input", "target": one["id"]} for one in bare]
+    file = {**FLOW, "nodes": [FLOW["nodes"][0], *bare], "edges": edges}
+    flow_id = site.flow("Bare", saved=False, file=file)
+    wanted = {"first_value": ("values", [CHIP, CHIP]), "condition": ("rules", [CHIP, CHIP])}
+    for node_id, (name, values) in wanted.items():
+        await opened(user, flow_id, node_id)
+        await user.should_see("Data from earlier steps")
+        assert user.client is not None
+        chips = next(one for one in user.client.elements.values() if type(one).__name__ == "DataList")
+        for _time in range(2):
+            UserInteraction(user, {chips}, None).trigger("pick", {"raw": CHIP, "name": "site"})
+
+        def stored(node_id: str = node_id, name: str = name) -> list[Any]:
+            found = inputs_of(site, flow_id, node_id).get(name) or []
+            return [one["left"] if isinstance(one, dict) else one for one in found]
+
+        await until(lambda stored=stored, values=values: stored() == values, stored)
+
+
 async def test_a_chip_that_is_dragged_onto_the_fields_becomes_one(site: Site, user: User) -> None:
     empty = [{**one, "inputs": {}} if one["id"] == "set_fields" else one for one in FLOW["nodes"]]
     flow_id = site.flow("No fields", saved=False, file={**FLOW, "nodes": empty})

@@ -71,6 +71,13 @@ def test_somebody_who_may_only_look_has_no_next_step(progress: Progress) -> None
     assert next_step(replace(progress, may_edit=False)) is None
 
 
+def test_a_problem_that_a_press_mends_is_mended_by_that_press() -> None:
+    step = next_step(replace(DRAWN, problem=PROBLEM, mend="Put “Collect into a list” before it"))
+
+    assert step is not None
+    assert (step.name, step.verb, step.warning) == ("improve", "Put “Collect into a list” before it", PROBLEM)
+
+
 def test_a_problem_is_told_in_its_own_words_and_leads_to_its_field() -> None:
     step = next_step(replace(DRAWN, problem=PROBLEM))
 
