@@ -109,6 +109,13 @@ def test_a_branch_that_ends_nowhere_gets_an_answer_that_is_returned_too() -> Non
     assert [one.code for one in deploy_problems(after, CATALOG)] == ["input_missing"], "the answer has to be written"
 
 
+def test_a_branch_beside_the_answer_may_end() -> None:
+    """An alarm is sent, or not; the answer comes from another branch and is complete either way."""
+    nodes = {"a": text(), "c": condition(), "alarm": text(), "o": output(answer="{{ a.out }}")}
+    assert codes(flow(nodes, "api_input>a a>o a>c c.yes>alarm")) == []
+    assert codes(flow(nodes, "api_input>a a>c c.yes>alarm alarm>o")) == ["open_branch"], "one would think it differs"
+
+
 def test_without_api_output_the_two_sides_are_joined_at_the_end() -> None:
     after = mended(flow({"c": condition(), "a": text()}, "api_input>c c.yes>a"), "open_branch")
     assert codes(after) == []
