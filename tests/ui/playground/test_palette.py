@@ -96,6 +96,11 @@ async def test_a_click_after_an_approval_goes_on_between_a_yes_and_what_follows_
 @pytest.mark.parametrize(
     ("asked", "title"),
     [
+        ("tell another program", "HTTP Request"),
+        ("alarm", "HTTP Request"),
+        ("call a service", "HTTP Request"),
+        ("webhook out", "HTTP Request"),
+        ("send to", "HTTP Request"),
         ("extract", "Extract Pattern"),
         ("pattern", "Extract Pattern"),
         ("price", "Extract Pattern"),

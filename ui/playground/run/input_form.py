@@ -100,10 +100,10 @@ class InputForm:
         self._draw_row()
         self._draw_body()
 
-    def say_writes(self, said: str) -> None:
-        """Says before a run what it writes; nothing to somebody who may not run the flow."""
-        self.writes.text = said
-        self.writes.visible = bool(said) and not self.why_not
+    def say_writes(self, *said: str) -> None:
+        """Says before a run what it writes and calls; nothing to somebody who may not run the flow."""
+        self.writes.text = " ".join(filter(None, said))
+        self.writes.visible = any(said) and not self.why_not
 
     def document_changed(self) -> None:
         """Updates the form after the API Input's fields changed; typed values stay."""
