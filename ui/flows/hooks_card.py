@@ -169,7 +169,8 @@ class HooksCard:
                 words(f"{address}/…" if hook.preset == "link" else address, "fp-mono fp-s13 fp-break", tag="code")
                 if hook.preset != "link":
                     copy_button(address, name=_("Copy the address of {title}").format(title=hook.title))
-            this_computer_line(self.page_session, self.base)
+            if self.made is None:  # else it stands beside the whole address
+                this_computer_line(self.page_session, self.base)
             if hook.preset == "link":
                 words(
                     _(
