@@ -36,8 +36,9 @@ def web_form_text(title: str, document: Document, hook: HookRow, address: str) -
             "visitor a thank you:\n\n{call}"
         ).format(call=f"curl -X POST '{address}'{values}"),
         _(
-            "The answer 202 means that the flow has begun. Its result comes to us, not to the visitor. With 4xx nothing "
-            "began; the field “detail” of the answer says why. With 429 and 503, send it again a little later."
+            "The answer 202 means that the flow has begun. Its result comes to us, not to the visitor. With any other answer "
+            "nothing began: its field “detail” says why, and “Retry-After” in how many seconds to send it again, where that "
+            "helps."
         ),
         _(
             "Keep the address out of the page and of its scripts: it is a secret. Whoever sees it can start the flow as often "
