@@ -16,6 +16,8 @@ from storage.tables import Connection, Flow, FlowVersion, Price
 #: Finds a model in a flow's document: `"model":"CONNECTION:model-name"`. In a text of the document the quotes are
 #: escaped, so that it does not match.
 _NAMED = re.compile(r'"model"\s*:\s*"([^":\\]+):')
+#: Finds the Simulated model alike.
+_SIMULATED = re.compile(r'"model"\s*:\s*"(simulated)"')
 
 
 class ConnectionRow(Struct, frozen=True):
@@ -96,6 +98,11 @@ def list_prices(session: Session, workspace_id: str) -> list[PriceRow]:
 def flows_using(session: Session, workspace_id: str) -> dict[str, list[FlowUse]]:
     """Returns, for each connection's name, the flows whose draft or live version uses it, sorted by title."""
     return flows_naming(session, workspace_id, _NAMED)
+
+
+def flows_simulating(session: Session, workspace_id: str) -> list[FlowUse]:
+    """Returns the flows whose draft or live version asks the Simulated model, sorted by title."""
+    return flows_naming(session, workspace_id, _SIMULATED).get("simulated", [])
 
 
 def flows_naming(session: Session, workspace_id: str, named: re.Pattern[str]) -> dict[str, list[FlowUse]]:

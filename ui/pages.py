@@ -6,6 +6,7 @@ The pages themselves are registered when they are first opened (`ui/pages_on_dem
 from __future__ import annotations
 
 import logging
+from time import gmtime, strftime
 
 from fastapi import FastAPI
 from nicegui import app as nicegui_app
@@ -26,6 +27,7 @@ from ui.kit.plain_pages import error_page
 from ui.kit.search import Hit
 from ui.kit.signatures import remember_signatures
 from ui.kit.text import _
+from ui.kit.value_words import shortened
 from ui.page_memory import give_back_memory
 from ui.page_session import App, Offered, SignedOut, open_page_session, page_at
 from ui.page_shell import nothing_here
@@ -34,6 +36,9 @@ from ui.pages_on_demand import PagesOnDemand
 from ui.playground.run import batch_csv
 from ui.script_marks import mark_scripts
 from ui.settings import audit_csv, backup_file
+
+#: How much of the path of a page that failed is shown.
+_LONGEST_PATH = 100
 
 
 class _OtherMethod:
@@ -157,11 +162,16 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 async def _broken(request: Request, _error: Exception) -> Response:
     """The page for an internal error. The log has the details (`ui/request_router.py`); the page says what to do."""
+    todo = _(
+        "Try it again. If it stays so, tell whoever runs Flowport: “{path} did not open at {time} (UTC)”. The server's log "
+        "says why."
+    )
     page = error_page(
         _("This page did not open"),
         happened=_("Something in Flowport failed while it made the page."),
         why=_("It is a fault of Flowport; nothing you did is lost."),
-        todo=_("Open the page again. If it stays, send the lines of the server's log to whoever runs it."),
+        todo=todo.format(path=shortened(request.url.path, _LONGEST_PATH), time=strftime("%Y-%m-%d %H:%M:%S", gmtime())),
+        again=True,
         theme=theme_of(request),
     )
     return HTMLResponse(page, 500, headers=NO_STORE)

@@ -22,6 +22,7 @@ from engine.flow.contract import api_input, input_fields
 from engine.flow.corrections import lost_corrections, take_corrected_ops
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op, update_node
+from engine.flow.empty_values import EmptyValues
 from engine.flow.graph import Graph
 from engine.flow.lists import FLATTEN, SPLITTER, ListScopes
 from engine.flow.node_type import Catalog, NodeType
@@ -126,7 +127,10 @@ def _nothing_approved(branches: Branches) -> Iterator[FlowWarning]:
 
 
 def _open_branches(document: Document, branches: Branches, catalog: Catalog) -> Iterator[FlowWarning]:
-    """Branches without a node. Inside a list they are left out: items that go there are left out on purpose."""
+    """Branches without a node, where the answer lacks something. Inside a list they are left out: items that go there are
+    left out on purpose.
+    """
+    empty_values: EmptyValues | None = None
     for node in branches.document.nodes:
         if node.type not in WAYS or branches.scopes.around[node.id]:
             continue
@@ -137,7 +141,11 @@ def _open_branches(document: Document, branches: Branches, catalog: Catalog) -> 
         for port in ports[:1]:
             open_yet = f"{node.name}: no step is connected to “{port_words(port)}” yet."
             said = f"{open_yet} When it goes that way, callers get an empty value."
-            if _answers_all_the_same(branches, node.id, catalog):
+            if len(ports) == 1 and not _answers_all_the_same(branches, node.id, catalog):
+                empty_values = empty_values or EmptyValues(branches, catalog)
+                if not empty_values.comes_of(node.id, port):
+                    continue
+            elif len(ports) == 1:
                 said = f"{open_yet} Callers get the same answer for “{first}” and “{last}”."
             if len(ports) > 1:
                 said = f"{node.name}: neither “{first}” nor “{last}” leads anywhere yet, so it makes no difference."

@@ -87,6 +87,8 @@ _KINDS_MARK, _LIST_MARK = "\ue002", "\ue003"
 _OUT_OF_LIST: Final = str.maketrans("\ue000\ue001", ", ", _KINDS_MARK + _LIST_MARK)
 #: The topic of `assets/goals.yaml` about sending.
 _MAIL_TOPIC: Final = "mail"
+#: The question after the kinds, in the goals that sort.
+_KINDS: Final = "kinds"
 _SHORTEST_PART: Final = 5
 _SEVERAL: Final = 2
 
@@ -127,7 +129,7 @@ def find_goals(asked: str, goals: Goals | None = None) -> Found:
     fitting = [goal for goal in hits if index.covered(goal, wanted) >= _COVERED]
     whole = hits[:1] if hits and hits[0] in fitting else []
     at_times = [goal for goal in known.goals if goal.timed] if time else []
-    parts = _parts_of(rest, wanted, index, known)
+    parts = _kinds_first(_parts_of(rest, wanted, index, known), rest, index, known)
     if by_itself := [goal for goal in at_times if goal in fitting]:
         whole, parts = by_itself[:1], []
     lead = next((part.goal for part in parts[:1] if part.goal and part.goal.decides), None)
@@ -193,6 +195,20 @@ def _parts_of(asked: str, wanted: list[str], index: _Index, goals: Goals) -> lis
     if score <= 0:
         goal, score = _ranked(index, deciding, wanted)[0]
     return [_Part(asked.strip(), goal), *(part for part in found if part.goal and not part.goal.decides)]
+
+
+def _kinds_first(parts: list[_Part], asked: str, index: _Index, goals: Goals) -> list[_Part]:
+    """The parts of a wish with those that name kinds before the others, done by a goal that asks for them."""
+    naming = [one for one in parts if _KINDS_MARK in one.asked]
+    meant = index.meanings(f"{asked.partition(_KINDS_MARK)[0]} {_KINDS}")
+    goal = _ranked(index, filter(_asks_kinds, goals.goals), meant)[0][0] if naming else None
+    first = [_Part(one.asked, one.goal if one.goal and _asks_kinds(one.goal) else goal) for one in naming]
+    others = (one for one in parts if one not in naming and not _only_takes_in([one, *first[:1]], index))
+    return [*first, *others]
+
+
+def _asks_kinds(goal: Goal) -> bool:
+    return any(question.name == _KINDS for question in goal.questions)
 
 
 def _only_takes_in(parts: list[_Part], index: _Index) -> bool:

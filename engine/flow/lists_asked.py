@@ -20,11 +20,19 @@ _IT: Final = r"(?:it|they|this|that|each(?: one)?|(?:the|each|an?|every) [\w-]+|
 _KINDS: Final = re.compile(
     r"(?:\b(?:if|whether|ob) "
     rf"{_IT} (?:is|are) (?:about )?"
+    r"|\bis (?:it|this|that) (?:about )?|\bist (?:es|sie) "
+    r"|\btell (?=\w+ or \w+\b)"
     r"|\b(?:in|nach) (?=[^.;:()]{0,80} (?:sortier|einteil|einordn))"
     r"|\bob (?:es|sie|die \w+) (?:um )?"
     r"|\b(?:sort|classify|group|divide|split|categori[sz]e|sortier\w*)\b[^,;:.()]{0,60}? (?:into|as|in|nach) "
     r"|\b(?:about|kinds?|types?|categor(?:y|ies)|art(?:en)?|kategorien?)\b[^,;:.()]{0,30}?(?: ?[:(\[] ?|, (?=an? ))"
     rf"){_LIST}",
+    re.IGNORECASE,
+)
+#: Kinds in brackets: `which tradesman is needed (plumber, electrician, none)`.
+_BRACKETED: Final = re.compile(
+    r"\b(?:which|welche[mnrs]?)\b[^,;:.()]{0,60}"
+    rf"\((?P<list>{_ITEM}(?:,? (?:or|and|oder|und) {_ITEM}|, {_ITEM}){{1,20}})\)",
     re.IGNORECASE,
 )
 #: Details between what reads them and where they are.
@@ -43,13 +51,18 @@ _NO_KIND: Final = frozenset({"not", "nicht", "no", "nein", "it", "them", "so"})
 
 def kinds_asked(wish: str) -> list[str]:
     """Returns the kinds that a wish names, as they are typed; none when it names no list of them."""
-    return next(filter(None, (_items(one["list"]) for one in _KINDS.finditer(wish))), list[str]())
+    return next(filter(None, (_items(one["list"]) for one in _lists_of_kinds(wish))), list[str]())
 
 
 def lists_asked(wish: str) -> list[tuple[int, int]]:
     """Returns where the lists of a wish begin and end."""
-    found = [one.span("list") for one in _KINDS.finditer(wish) if _items(one["list"])]
+    found = [one.span("list") for one in _lists_of_kinds(wish) if _items(one["list"])]
     return found or [one.span("list") for one in _DETAILS.finditer(wish)]
+
+
+def _lists_of_kinds(wish: str) -> list[re.Match[str]]:
+    found = [*_KINDS.finditer(wish), *_BRACKETED.finditer(wish)]
+    return sorted({one.start("list"): one for one in found}.values(), key=lambda one: one.start("list"))
 
 
 def _items(text: str) -> list[str]:

@@ -36,7 +36,7 @@ Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]
 
 class Config(NodeConfig):
     method: Method = Field(
-        "GET", title="Method", description="GET reads; POST, PUT, PATCH and DELETE change something."
+        "GET", title="Method", description="GET reads; POST sends. PUT, PATCH and DELETE change or remove something."
     )
     secret_headers: dict[str, str] = Field(
         default_factory=dict,
@@ -70,6 +70,11 @@ class Inputs(NodeInputs):
         description="What is sent along: a text, or named values.",
         json_schema_extra={"widget": "textarea", "named": True},
     )
+
+
+def sends_something(node: Node) -> bool:
+    """Whether a step asks a service to do something, rather than to give something."""
+    return node.type == NODE.type and node.config.get("method", "GET") not in {"GET", "HEAD"}
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
@@ -155,7 +160,7 @@ NODE = NodeType(
     synonyms=(
         "api, rest, call, service, fetch, get, post, send, webhook, curl, another program, integration, download, "
         "send mail, send e-mail, send email, mail, e-mail, email, send a message, notify, sms, another system, "
-        "other program"
+        "other program, tell another program, tell somebody, send to, alarm, alert, call a service, webhook out"
     ),
     config=Config,
     inputs=Inputs,

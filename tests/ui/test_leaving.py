@@ -75,7 +75,10 @@ async def test_a_page_that_breaks_says_so_and_is_logged_once(
     await router(site)(asked("/flows", cookie=f"flowport_session={cookie}"), waits, hear)
 
     assert said[0]["status"] == 500
-    assert b"This page did not open" in b"".join(one.get("body", b"") for one in said)
+    page = b"".join(one.get("body", b"") for one in said).decode()
+    assert "This page did not open" in page
+    assert "tell whoever runs Flowport: “/flows did not open at 20" in page
+    assert "href=''>Try it again</a>" in page
     assert [record.getMessage() for record in caplog.records if record.exc_info] == ["The page /flows failed"]
 
 

@@ -89,7 +89,9 @@ class VersionDialog:
         others = {one.number: one for one in versions if one.number != line.number}
         live = self.flow.live_version
         first = live if live in others else max((one for one in others if one < line.number), default=DRAFT)
-        first = DRAFT if with_canvas else first
+        differs = not draft_changes(self.document, self.draft).same
+        # beside an older version a live one tells nothing of what the canvas loses when it is put there
+        first = DRAFT if with_canvas or (self.live and differs) else first
         names = {first: ""} | {DRAFT: _("What is on the canvas")}
         for number, one in others.items():
             names[number] = f"{self._name(number)}{f': {one.note}' if one.note else ''}"[:60]
@@ -115,8 +117,9 @@ class VersionDialog:
             self.body.props["aria-label"] = _("What differs")
             with ui.element("div").classes("fp-acts"):
                 button(_("Close"), dialog.close, kind="quiet")
-                if self.page_session.may("edit flows") and not draft_changes(self.document, self.draft).same:
-                    button(_("Put on the canvas"), lambda: dialog.submit("restore"))
+                if self.page_session.may("edit flows") and differs:
+                    kind = "main" if self.live else "normal"
+                    button(_("Put on the canvas"), lambda: dialog.submit("restore"), kind=kind)
                 if self.page_session.may("deploy") and not self.live:
                     button(_("Make live"), lambda: dialog.submit("live"), kind="main")
             await self._compare(first)
@@ -145,11 +148,18 @@ class VersionDialog:
             before, after = after, before
         self.body.clear()
         with self.body:
-            draw_beside(before, after, names)
+            same = draw_beside(before, after, names).same
+            if number == DRAFT and not same and self.page_session.may("edit flows"):
+                lost = _("“Put on the canvas” takes back what differs here: the canvas is then as version {number}.")
+                words(lost.format(number=self.line.number), "fp-t2", tag="p")
 
 
-async def show_difference(page_session: PageSession, flow: FlowRow, live: Document, draft: Document) -> bool:
-    """Shows the live version beside the draft. True when the person decides to deploy the draft."""
+async def show_difference(
+    page_session: PageSession, flow: FlowRow, live: Document, draft: Document
+) -> Literal["restore", "deploy"] | None:
+    """Shows the live version beside the draft. Returns whether the person decides to deploy the draft, or to have the live
+    version on the canvas again.
+    """
     names = await page_session.query(read_names)
     with open_page().layout, ui.dialog().props(_STILL) as dialog, ui.card().classes("fp-dlg fp-dlg--version"):
         title = _("The draft differs from what is live")
@@ -166,9 +176,12 @@ async def show_difference(page_session: PageSession, flow: FlowRow, live: Docume
             draw_beside((name, content_of(live)), (_("What is on the canvas"), content_of(draft)), names)
         with ui.element("div").classes("fp-acts"):
             button(_("Close"), dialog.close, kind="quiet")
+            if page_session.may("edit flows"):
+                back = _("Take version {number} back").format(number=flow.live_version)
+                button(back, lambda: dialog.submit("restore"), icon="undo")
             if page_session.may("deploy"):
-                button(_("Update API"), lambda: dialog.submit(True), icon="rocket_launch", kind="main")
-    return bool(await answer_of(dialog))
+                button(_("Update API"), lambda: dialog.submit("deploy"), icon="rocket_launch", kind="main")
+    return await answer_of(dialog)
 
 
 def by_whom(name: str) -> str:

@@ -52,24 +52,23 @@ class HandOver:
                 button(_("Show the text to pass on"), self._show, icon="description", small=True)
 
     async def _show(self) -> None:
-        text_to_pass_on = self.text()
-        with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
-            title = _("For a colleague who programs")
-            dialog.props["aria-label"] = title
-            words(title, tag="h2")
-            words(_("Copy this text and send it, for example by e-mail or chat. You need not understand it."), tag="p")
-            with ui.element("div").classes("fp-deploy-step fp-col"):  # it scrolls: the button below stays in view
-                this_computer_note(
-                    self.page_session, self.base, _("From another computer these addresses do not work.")
-                )
-                text = words(text_to_pass_on, "fp-code fp-code--in fp-code--wrap", tag="pre").props(
-                    "tabindex=0 role=group"
-                )
-                text.props["aria-label"] = _("Text to pass on")
-            with ui.element("div").classes("fp-acts"):
-                button(_("Close"), dialog.close, kind="quiet")
-                copy_button(text_to_pass_on, _("Copy the text"), kind="main", small=False)
-        await answer_of(dialog)
+        await show_text_to_pass_on(self.page_session, _("For a colleague who programs"), self.text(), self.base)
+
+
+async def show_text_to_pass_on(page_session: PageSession, title: str, text_to_pass_on: str, base: str) -> None:
+    """Shows a text that somebody copies and sends. `base`: the address at which Flowport is open, which stands in it."""
+    with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
+        dialog.props["aria-label"] = title
+        words(title, tag="h2")
+        words(_("Copy this text and send it, for example by e-mail or chat. You need not understand it."), tag="p")
+        with ui.element("div").classes("fp-deploy-step fp-col"):  # it scrolls: the button below stays in view
+            this_computer_note(page_session, base, _("From another computer these addresses do not work."))
+            text = words(text_to_pass_on, "fp-code fp-code--in fp-code--wrap", tag="pre").props("tabindex=0 role=group")
+            text.props["aria-label"] = _("Text to pass on")
+        with ui.element("div").classes("fp-acts"):
+            button(_("Close"), dialog.close, kind="quiet")
+            copy_button(text_to_pass_on, _("Copy the text"), kind="main", small=False)
+    await answer_of(dialog)
 
 
 def hand_over_text(
@@ -82,8 +81,8 @@ def hand_over_text(
     fields = input_fields(document)
     sample = files_to_send(fields, shown_payload(document)[0])
     returned = result_schema(document, CATALOG).get("properties", {})
-    sent = [_line(str(field.get("name")), field, required=bool(field.get("required"))) for field in fields]
-    got = [_line(name, schema or {}) for name, schema in returned.items()]
+    sent = [field_line(str(field.get("name")), field, required=bool(field.get("required"))) for field in fields]
+    got = [field_line(name, schema or {}) for name, schema in returned.items()]
     nothing = _("- nothing")
     parts = [
         _("Our flow “{title}” can be called by programs. {says}").format(
@@ -131,7 +130,7 @@ def _about_keys(keys: Sequence[str], page: str) -> tuple[str, str, str]:
     )
 
 
-def _line(name: str, schema: Mapping[str, Any], *, required: bool = False) -> str:
+def field_line(name: str, schema: Mapping[str, Any], *, required: bool = False) -> str:
     """`- url (Web address, required): The page to read`. A type that nobody knows is left out."""
     known = type_word(schema) if schema.get("type") or schema.get("format") else ""
     kind = ", ".join(word for word in (known, _("required") if required else "") if word)

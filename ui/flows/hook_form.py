@@ -23,7 +23,10 @@ from ui.page_shell import not_twice
 
 #: Preset -> (its name, what the service has to be able to do).
 SERVICES = {
-    "link": (_("Any service"), _("A secret in the address. For services that can only call an address.")),
+    "link": (
+        _("Any service"),
+        _("A secret in the address. For a form on a web page, and services that can only call an address."),
+    ),
     "github": (_("GitHub"), _("GitHub signs its calls with a secret that you enter there.")),
     "stripe": (_("Stripe"), _("Stripe signs its calls with a secret that it shows you.")),
     "standard": (

@@ -21,7 +21,9 @@ from engine.flow.document import Document
 from storage.flows import FlowRow
 from storage.hooks import DeliveryLine, HookRow
 from storage.triggers import FlowTriggers
+from ui.flows.hand_over import show_text_to_pass_on
 from ui.flows.hook_form import SERVICES, HookForm
+from ui.flows.web_form_text import web_form_text
 from ui.forms.form import Field
 from ui.kit import feedback
 from ui.kit.feedback import empty, fold
@@ -31,6 +33,7 @@ from ui.kit.text import _
 from ui.page_session import PageSession
 from ui.page_shell import times_of
 from ui.parts.ask_owners import asking
+from ui.parts.this_computer import this_computer_line
 
 GUIDE = "/docs/guides/incoming-webhooks"
 
@@ -109,7 +112,10 @@ class HooksCard:
         with ui.element("section").classes("fp-card fp-reveal fp-col") as place:
             place.props["aria-label"] = _("The new webhook")
             todo = {
-                "link": _("Enter this address at the service. It holds the secret, so it is shown this one time."),
+                "link": _(
+                    "Enter this address at the service. It holds the secret, so it is shown this one time. Where a form on a "
+                    "web page is to call it, pass on the text for the colleague who makes the page."
+                ),
                 "github": _(
                     "At GitHub open Settings, Webhooks, Add webhook of your repository. Enter both, and choose the "
                     "content type application/json. The secret is shown this one time."
@@ -124,10 +130,23 @@ class HooksCard:
             }[preset]
             words(todo, "fp-b fp-s13", tag="p")
             self._copied(_("Address"), address)
+            this_computer_line(self.page_session, self.base)
             if preset in {"github", "standard"}:
                 self._copied(_("Secret"), made.secret)
-            with ui.element("div"):
+            with ui.element("div").classes("fp-row fp-wrap-row"):
                 button(_("I have entered it"), self._is_safe, icon="check", small=True)
+                hook = next((one for one in self.seen.hooks if one.id == made.id), None)
+                if preset == "link" and hook is not None:
+                    self._draw_web_page(hook, address)
+
+    def _draw_web_page(self, hook: HookRow, address: str) -> None:
+        title = _("For a colleague who makes the web page")
+
+        async def show() -> None:
+            text = web_form_text(self.flow.title, self.document, hook, address)
+            await show_text_to_pass_on(self.page_session, title, text, self.base)
+
+        button(title, show, icon="description", small=True).props["aria-label"] = f"{title}: {hook.title}"
 
     def _copied(self, name: str, value: str) -> None:
         with ui.element("div").classes("fp-col fp-copied"):
@@ -150,6 +169,8 @@ class HooksCard:
                 words(f"{address}/…" if hook.preset == "link" else address, "fp-mono fp-s13 fp-break", tag="code")
                 if hook.preset != "link":
                     copy_button(address, name=_("Copy the address of {title}").format(title=hook.title))
+            if self.made is None:  # else it stands beside the whole address
+                this_computer_line(self.page_session, self.base)
             if hook.preset == "link":
                 words(
                     _(
@@ -174,6 +195,9 @@ class HooksCard:
             (_("Remove"), self._remove, "delete"),
         )
         with ui.element("div").classes("fp-row fp-wrap-row"):
+            if hook.preset == "link":
+                end = _("THE-END-THAT-I-SEND-YOU")
+                self._draw_web_page(hook, f"{self.base}{hook_path(hook.id, hook.preset)}/{end}")
             for name, work, symbol in verbs:
                 made = button(name, lambda work=work: work(hook), icon=symbol, small=True, kind="quiet")
                 made.props["aria-label"] = f"{name}: {hook.title}"

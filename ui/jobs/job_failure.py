@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from nicegui import ui
 
 from engine.flow.document import Node
+from engine.nodes.http_request import sends_something
 from engine.run.steps import INNER
 from storage.jobs import JobRow
 from ui.jobs.step_list import FailedStep, StepLine, step_link, step_path
@@ -73,8 +74,7 @@ def draw_failure(
 
 def _gives_away(node: Node) -> bool:
     """Whether a step sends or stores something, rather than reading what later steps need."""
-    sends = node.type == "http_request" and node.config.get("method", "GET") not in {"GET", "HEAD"}
-    return sends or node.type in {"dataset_sink", "add_to_knowledge"}
+    return sends_something(node) or node.type in {"dataset_sink", "add_to_knowledge"}
 
 
 def draw_went_on(

@@ -7,7 +7,7 @@
     join_page(token, role, made_by=, fixed_email=, ...)                   posts name, email, password to /invite/{token}
     open_link_page(theme="")                                              no owner exists; the link is in the terminal
     not_found_page(theme="")                                              404
-    error_page(title, happened=, why=, todo=, reference="", theme="")     anything else
+    error_page(title, happened=, why=, todo=, again=False, theme="")      anything else
     socket_refused_page(page_origin, expected_origin)                     a browser address this server does not know
 
 The pages of the second factor are in `second_factor_pages`. Each function returns the whole document. The pages have no
@@ -183,16 +183,29 @@ def not_found_page(*, theme: str = "") -> str:
 
 
 def error_page(
-    title: str, *, happened: str, why: str = "", todo: str = "", reference: str = "", link: bool = True, theme: str = ""
+    title: str,
+    *,
+    happened: str,
+    why: str = "",
+    todo: str = "",
+    reference: str = "",
+    link: bool = True,
+    again: bool = False,
+    theme: str = "",
 ) -> str:
-    """Writes an error page: what happened, why and what to do. `reference` is a request id to quote to support."""
+    """Writes an error page: what happened, why and what to do. `reference` is a request id to quote to support. `again`: it
+    may open at the next try.
+    """
     parts = ((_("What happened"), happened), (_("Why"), why), (_("What to do"), todo))
     body = "<dl class='fp-three'>" + "".join(
         f"<dt>{escape(head)}</dt><dd>{escape(text)}</dd>" for head, text in parts if text
     )
     body += "</dl>"
+    if again:
+        body += f"<a class='fp-btn fp-btn--main' href=''>{escape(_('Try it again'))}</a>"
     if link:
-        body += f"<a class='fp-btn fp-btn--main' href='/flows'>{escape(_('Go to Saved Flows'))}</a>"
+        main = "" if again else " fp-btn--main"
+        body += f"<a class='fp-btn{main}' href='/flows'>{escape(_('Go to Saved Flows'))}</a>"
     foot = _("Reference: {reference}").format(reference=reference) if reference else ""
     return document(title, card(title, "", body), theme, foot)
 

@@ -46,6 +46,15 @@ def step_words(step: StepRow) -> tuple[str, str]:
     return state, STATES[state][0]
 
 
+def row_of_batch(job: JobRow) -> str:
+    """`Row 2 of the batch (Ann)` of a row that the Playground ran; "" for any other job."""
+    options = job.run_options or {}
+    if job.batch_id is None or "row" not in options:
+        return ""
+    said = _("Row {number} of the batch").format(number=options["row"])
+    return f"{said} ({options['title']})" if options.get("title") else said
+
+
 def way_words(log: Any) -> str:
     """Returns which way a step with several ways went on, from its log: `Went on by yes.`; "" when it does not say."""
     return str(log[-1]) if isinstance(log, list) and log and isinstance(log[-1], str) else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
 from nicegui import ui
 
@@ -12,17 +13,21 @@ from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
 from engine.flow.lists import ListScopes
 from engine.flow.validation import without_parked
+from engine.nodes.http_request import sends_something
 from engine.nodes.known_datasets import Named, find_known
 from storage.dataset_writes import TableWritten, list_added_rows, list_job_writes
 from storage.jobs import JobRow
 from ui.kit import feedback
 from ui.kit.parts import button, link_button, note
 from ui.kit.text import ENGLISH, Reader, _, plural
+from ui.kit.value_words import shortened
 from ui.page_session import PageSession
 from ui.page_shell import times_of
 
 #: The most tables that are named.
 _MOST_TABLES = 5
+#: The most characters of an address that a step calls.
+_LONGEST_ADDRESS = 80
 
 
 class WrittenRows:
@@ -131,6 +136,31 @@ def writes_before_a_run(document: Document, inner: Mapping[str, Node], known: Se
     # how often a called flow saves is not looked at: it may run for each item, or save each of its own
     one_row = len(saving) == 1 and saving[0] in runs.nodes and not around.get(saving[0].id)
     return writing_words([one.name for one in tables], one_row=one_row)
+
+
+def calls_before_a_run(document: Document, inner: Mapping[str, Node]) -> str:
+    """Says which addresses a run of this flow would send something to; "" when to none. `inner`: the nodes of called
+    flows, by the names of their steps.
+    """
+    runs = without_parked(document)
+    names = {node.id for node in runs.nodes}
+    called = [node for name, node in inner.items() if name.partition(".")[0] in names]
+    found = dict.fromkeys(address_of(node) for node in [*runs.nodes, *called] if sends_something(node))
+    return calling_words(list(found)) if found else ""
+
+
+def calling_words(addresses: Sequence[str]) -> str:
+    """`Running here calls http://alarm.example/notify too.`"""
+    return _("Running here calls {addresses} too.").format(addresses=", ".join(addresses[:_MOST_TABLES]))
+
+
+def address_of(node: Node) -> str:
+    """The address of an HTTP Request as far as it is the same in every run; its name where it is another each time."""
+    fixed, found, _data = str(node.inputs.get("url") or "").strip().partition("{{")
+    whole = urlsplit(fixed)
+    if not whole.hostname:
+        return f"“{node.name}”"
+    return shortened(f"{fixed.partition('?')[0]}{'…' if found else ''}", _LONGEST_ADDRESS)
 
 
 def writing_words(names: Sequence[str], *, one_row: bool) -> str:

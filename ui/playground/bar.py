@@ -232,10 +232,14 @@ class PlaygroundBar:
             self.deploy_button.props.set_optional("title", why_not or None)
 
     async def _show_difference(self) -> None:
-        if self.live is not None and await show_difference(
-            self.page_session, self.flow, self.live, self.draft.document
-        ):
+        if self.live is None:
+            return
+        live = self.live
+        chosen = await show_difference(self.page_session, self.flow, live, self.draft.document)
+        if chosen == "deploy":
             await self._deploy()
+        elif chosen == "restore":
+            await self._restore(live)
 
     def show_problems(
         self, found: Sequence[Problem], warned: Sequence[FlowWarning] = (), loose: Sequence[Node] = ()

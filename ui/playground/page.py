@@ -38,7 +38,7 @@ from ui.page_shell import every
 from ui.parts.ask_owners import asking
 from ui.parts.mending import ops_to_mend
 from ui.parts.open_drafts import Drafts, OpenDraft
-from ui.parts.written_rows import writes_before_a_run
+from ui.parts.written_rows import calls_before_a_run, writes_before_a_run
 from ui.playground.bar import BarCalls, PlaygroundBar
 from ui.playground.canvas.canvas_events import CanvasEvents
 from ui.playground.canvas.empty_canvas import Blank
@@ -303,7 +303,9 @@ class PlaygroundPage:
         self.inspector.document_changed()
         self.run_panel.document_changed()
         called, known = self.dependencies.calls.inner, self.dependencies.datasets
-        self.run_panel.input.say_writes(writes_before_a_run(document, called, known))
+        self.run_panel.input.say_writes(
+            writes_before_a_run(document, called, known), calls_before_a_run(document, called)
+        )
         self.blank.draw(empty=not document.nodes)
         self._remember()
         self._draw_steps()

@@ -16,7 +16,7 @@ from engine.models.price_lookup import find_price
 from engine.models.provider_catalog import PROVIDERS
 from storage.connections import ConnectionRow, FlowUse, PriceRow
 from ui.kit import feedback
-from ui.kit.parts import badge, button, card, icon, link, note, words
+from ui.kit.parts import badge, button, card, icon, link, link_button, note, words
 from ui.kit.text import Reader, _, duration, number, plural
 from ui.page_session import PageSession
 from ui.settings.price_dialog import ask_price, price_words
@@ -47,6 +47,7 @@ class ConnectionCard:
         prices: Prices,
         *,
         uses: Sequence[FlowUse],
+        simulating: Sequence[FlowUse],
         reader: Reader,
         tested: TestResult | None = None,
         verbs: CardActions | None = None,
@@ -64,7 +65,7 @@ class ConnectionCard:
                     self._draw_verbs(verbs)
             with ui.element("div").classes("fp-col"):
                 self._draw_facts()
-                self._draw_uses(uses)
+                self._draw_uses(uses, simulating)
                 self.result = ui.element("div").classes("fp-col").props("role=status")
                 with self.result:
                     self._draw_result(tested)
@@ -101,10 +102,16 @@ class ConnectionCard:
                 calls = plural(row.max_concurrency, _("call"), _("calls"), self.reader)
                 badge(_("{calls} at once").format(calls=calls))
 
-    def _draw_uses(self, uses: Sequence[FlowUse]) -> None:
+    def _draw_uses(self, uses: Sequence[FlowUse], simulating: Sequence[FlowUse]) -> None:
         with ui.element("div").classes("fp-row fp-wrap-row fp-s13 fp-t2"):
             if not uses:
                 words(_("No flow uses it yet."))
+                if self.page_session.may("edit flows"):
+                    for use in simulating[
+                        :SHOWN_FLOWS
+                    ]:  # its Playground offers the model in place of the Simulated one
+                        said = _("Use it in “{title}”").format(title=use.title)
+                        link_button(said, f"/playground/{use.flow_id}", icon="auto_awesome", small=True)
                 return
             words(_("Used by {flows}:").format(flows=plural(len(uses), _("flow"), _("flows"))))
             for use in uses[:SHOWN_FLOWS]:

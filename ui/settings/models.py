@@ -22,6 +22,7 @@ from storage.connections import (
     ConnectionRow,
     FlowUse,
     PriceRow,
+    flows_simulating,
     flows_using,
     list_connections,
     list_prices,
@@ -54,13 +55,14 @@ _BACK: Final = {
 
 
 class SeenModels(Struct, frozen=True):
-    """The data of the page. `uses`: the flows that use each connection. `opens_addresses`: a connection opens its own
+    """The data of the page. `uses`: the flows that use each connection; `simulating`: those with the Simulated model. `opens_addresses`: a connection opens its own
     address, as this is the server's first workspace.
     """
 
     connections: Sequence[ConnectionRow]
     prices: Sequence[PriceRow]
     uses: Mapping[str, Sequence[FlowUse]]
+    simulating: Sequence[FlowUse]
     notes: Sequence[OwnerNoteRow]
     secrets: Sequence[SecretRow]
     hosts_found: bool
@@ -73,6 +75,7 @@ def load_models(session: Session, workspace_id: str) -> SeenModels:
         list_connections(session, workspace_id),
         list_prices(session, workspace_id),
         flows_using(session, workspace_id),
+        flows_simulating(session, workspace_id),
         list_open_notes(session, workspace_id),
         list_secrets(session, workspace_id),
         bool(find_setting(session, workspace_id, SECRET_HOSTS_FOUND)),
@@ -258,6 +261,7 @@ class ModelsPage:
                     row,
                     prices,
                     uses=self.seen.uses.get(row.name, ()),
+                    simulating=self.seen.simulating,
                     reader=self.times.reader,
                     tested=self.tested.get(row.name),
                     verbs=verbs,

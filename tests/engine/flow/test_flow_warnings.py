@@ -183,6 +183,21 @@ def test_a_row_that_is_read_on_both_ways_makes_a_difference() -> None:
     assert codes(same) == ["same_answer"]
 
 
+def test_a_branch_beside_the_answer_may_end() -> None:
+    """An alarm is sent, or not; the answer comes from another branch and is complete either way."""
+    nodes = {"a": text(), "c": condition(), "alarm": text(), "o": output(answer="{{ a.out }}")}
+    assert codes(flow(nodes, "api_input>a a>o a>c c.yes>alarm")) == []
+    assert codes(flow(nodes, "api_input>a a>c c.yes>alarm alarm>o")) == ["open_branch"], "one would think it differs"
+
+
+def test_a_row_that_is_looked_up_beside_the_answer_may_be_missing() -> None:
+    nodes = {"a": text(), "look": LOOK_UP, "alarm": text("{{ look.out.flat }}"), "o": output(answer="{{ a.out }}")}
+    ways = "api_input>a a>o a>look look.found>alarm"
+    assert codes(flow(nodes, ways)) == []
+    reads_it = {**nodes, "o": output(answer="{{ a.out }}", flat="{{ look.out.flat }}")}
+    assert codes(flow(reads_it, f"{ways} alarm>o")) == ["open_branch"]
+
+
 def test_without_api_output_the_two_sides_are_joined_at_the_end() -> None:
     after = mended(flow({"c": condition(), "a": text()}, "api_input>c c.yes>a"), "open_branch")
     assert codes(after) == []

@@ -288,6 +288,25 @@ def test_a_wish_that_names_several_things_leads_to_each_of_them(asked: str, name
     assert set(names) <= {goal.name for goal in found.goals}
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        (
+            "Read a tenant's message: is it urgent or normal, which tradesman is needed (plumber, electrician, none) and a "
+            "short answer"
+        ),
+        (
+            "take a message and the sender's e-mail address and tell urgent or normal, which tradesman is needed (plumber, "
+            "electrician, none), and a short answer to the tenant"
+        ),
+        "read a tenant's message, say which tradesman is needed (plumber, electrician, none) and write a short answer",
+    ],
+)
+def test_a_wish_that_names_kinds_leads_to_the_goal_that_asks_for_them(asked: str) -> None:
+    assert find_goals(asked).goals[0].name == "classify-emails"
+    assert find_goals(asked).left in {"", "a short answer to the tenant"}
+
+
 @pytest.mark.parametrize("asked", WITH_SOURCE)
 def test_the_source_of_an_answer_is_no_wish_of_its_own(asked: str) -> None:
     found = find_goals(asked)

@@ -1,5 +1,8 @@
 """Branches: one side of a Condition is skipped, and First Value joins both."""
 
+import itertools
+import random
+
 import pytest
 
 from engine.flow.edits import apply_ops
@@ -260,3 +263,76 @@ async def test_where_the_approval_is_skipped_the_value_is_as_it_was(skipped):
     (lost,) = [one.problem for one in flow_warnings(document, WORK) if one.problem.code == "correction_lost"]
     outcome, _ = await go(apply_ops(document, mending_ops(document, WORK, lost)), {"word": "hi"})
     assert outcome.result == {"reply": "hi"}
+
+
+def _any_flow(chance):
+    """A random flow whose Conditions are independent of each other, and the letters of the word by which they go yes."""
+    nodes, edges, letters = [], [], {}
+
+    def read(one):
+        return f"{{{{ {one}.out{'.x' if (one, 'set_fields') in {node[:2] for node in nodes} else ''} }}}}"
+
+    def connect(node_id, at_most):
+        ports = {one: ["yes", "no"] if one in letters else ["out"] for one in ["in", *(node[0] for node in nodes)]}
+        late = list(ports)[-4:]
+        sources = chance.sample(late, min(len(late), chance.randint(1, at_most)))
+        edges.extend(f"{source}.{chance.choice(ports[source])}>{node_id}" for source in sources)
+        return [source for source in ports if source != "in" and _before(edges, source, node_id)]
+
+    for at in range(chance.randint(3, 7)):
+        node_id, kind = f"n{at}", chance.choice(["condition", "condition", "work", "work", "set_fields", "first_value"])
+        before = connect(node_id, 3 if kind == "first_value" else chance.choice([1, 1, 2]))
+        readable = [read(one) for one in before] or ["some text"]
+        if kind == "condition":
+            letters[node_id] = chr(ord("a") + len(letters))
+            inputs = {
+                "value": "{{ in.out.word }}",
+                "rules": [{"left": "{{ in.out.word }}", "operator": "contains", "right": letters[node_id]}],
+            }
+        elif kind == "first_value":
+            values = chance.sample(readable, chance.randint(1, len(readable)))
+            inputs = chance.choice([{}, {"values": values}, {"values": [*values, "fixed"]}])
+        else:
+            inputs = {"x": chance.choice(readable)}
+        nodes.append((node_id, kind, inputs))
+    before = connect("o", 2)
+    nodes.append(("o", "api_output", {one: read(one) for one in before if one not in letters}))
+    return flow(nodes, " ".join(edges)), letters
+
+
+def _before(edges, source, node_id):
+    waiting = [node_id]
+    pairs = [(one.partition(".")[0], one.partition(">")[2]) for one in edges]
+    while waiting:
+        at = waiting.pop()
+        waiting += [one for one, other in pairs if other == at]
+        if at == source:
+            return True
+    return False
+
+
+async def test_an_open_way_is_told_when_and_only_when_callers_get_an_empty_value_by_it():
+    chance, told_of = random.Random(502), {True: 0, False: 0}
+    for _ in range(180):
+        document, letters = _any_flow(chance)
+        if not 0 < len(letters) < 4:
+            continue
+        runs = {}
+        for picks in itertools.product([False, True], repeat=len(letters)):
+            yes = frozenset(one for one, pick in zip(letters, picks, strict=True) if pick)
+            outcome, notes = await go(document, {"word": " ".join(letters[one] for one in yes)})
+            empty = {name for name, value in outcome.result.items() if value is None}
+            runs[yes] = empty, {one for one in letters if notes.status_of(one) == "completed"}
+        told = {
+            one.problem.node_id
+            for one in flow_warnings(document, WORK)
+            if one.problem.code == "open_branch" and "callers get an empty value" in one.problem.message
+        }
+        for one in letters:
+            left = {"yes", "no"} - {edge.source_port for edge in document.edges if edge.source == one}
+            if len(left) == 1:
+                here = [yes for yes in runs if (one in yes) == ("yes" in left) and one in runs[yes][1]]
+                empties = any(runs[yes][0] - runs[yes ^ {one}][0] for yes in here)
+                assert (one in told) == empties, document
+                told_of[empties] += 1
+    assert min(told_of.values()) > 20, told_of

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from typing import Any
 
 from nicegui import ui
@@ -21,14 +23,15 @@ from engine.jobs.server.scheduler import Scheduler
 from engine.jobs.submit.hook_calls import HookCall, note_refused, receive
 from storage.dataset_changes import checked_rows
 from storage.flows import get_flow
-from storage.hooks import find_last_call, list_hooks
+from storage.hooks import HookRow, find_last_call, list_hooks
 from storage.jobs import JobFilters, list_jobs, read_value
 from storage.members import list_people
 from storage.schedules import get_schedule, list_schedules
 from storage.tables import Job
-from tests.factories import greeting
+from tests.factories import document, greeting
 from tests.ui.arrange import box, buttons, page_text, press, press_named, until
 from tests.ui.conftest import Site
+from ui.flows.web_form_text import web_form_text
 from ui.jobs.jobs_csv import CSV_PATH
 from ui.page_session import PageSession
 
@@ -280,6 +283,62 @@ async def test_what_came_fills_the_fields_and_refused_calls_say_why(site: Site, 
     await user.should_see("started a job", retries=100)
     await user.open("/jobs")
     assert HOSTILE in page_text(user)
+
+
+async def test_who_makes_a_web_page_gets_a_text_with_the_fields_and_the_address(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    await user.open(f"/flows/{flow_id}?tab=triggers")
+    press(user, "Add a webhook")
+    await user.should_see("For a form on a web page")
+    press(user, "Save the webhook")
+    await user.should_see("Enter this address at the service.")
+    (hook,) = site.database.read_now(list_hooks, site.workspace_id, flow_id)
+
+    named = f"For a colleague who makes the web page: {hook.title}"
+    buttons_now = [one for one in user.find(kind=ui.button).elements if one.props.get("aria-label") == named]
+    of_the_new, of_the_row = sorted(buttons_now, key=lambda one: one.id)
+    UserInteraction(user, {of_the_new}, None).click()
+    await user.should_see("You need not understand it.")
+    said = page_text(user)
+    address = re.search(rf"http://\S+/public/v1/hooks/{hook.id}/\w+", said)
+    assert address is not None
+    assert f"curl -X POST '{address[0]}'" in said
+    assert '<textarea name="name" required></textarea>' in said
+    assert "--data-urlencode name=..." in said
+    assert "Keep the address out of the page" in said
+    press(user, "Close")
+
+    UserInteraction(user, {of_the_row}, None).click()
+    await user.should_see(f"/public/v1/hooks/{hook.id}/THE-END-THAT-I-SEND-YOU")
+
+
+def test_a_form_sends_what_the_webhook_looks_for() -> None:
+    fields = [
+        {"name": "message", "type": "string", "required": True},
+        {"name": "from", "type": "string", "format": "email"},
+        {"name": "kind", "type": "string", "enum": ["a <b>", "c"]},
+        {"name": "count", "type": "integer"},
+        {"name": "sure", "type": "boolean"},
+        {"name": "source", "type": "string"},
+        {"name": "rows", "type": "array"},
+    ]
+    flow = document(
+        {
+            "format": 1,
+            "title": "x",
+            "nodes": [{"id": "in", "type": "api_input", "config": {"fields": fields}}],
+            "edges": [],
+        }
+    )
+    mapping = {"message": {"from": "body", "path": ["it's"]}, "source": {"from": "text", "text": "web"}}
+    hook = HookRow("hook_1", "w", "flow_1", "A form", "link", mapping, False, 0, "", None)
+    said = web_form_text("Tenants", flow, hook, "https://x.example/h")
+    assert re.findall(r'(?:name=")([^"]+)"', said) == ["it&#x27;s", "from", "kind", "count", "sure"]
+    assert "  <option>" not in said
+    assert '<select name="kind"><option>a &lt;b&gt;</option><option>c</option></select>' in said
+    sent = shlex.split(said.partition("curl -X POST ")[2].partition("\n\n")[0].replace("\\\n", " "))
+    assert sent[0] == "https://x.example/h"
+    assert sent[2::2] == ["it's=...", "from=...", "kind=...", "count=...", "sure=..."]
 
 
 async def test_a_field_takes_a_fixed_text_or_a_path_that_is_typed(site: Site, user: User) -> None:

@@ -20,7 +20,7 @@ from storage.dataset_changes import checked_rows
 from storage.datasets import list_datasets
 from tests.ui.arrange import buttons, draft, newest_button, page_text, press, texts, until
 from tests.ui.conftest import Site
-from ui.parts.written_rows import writes_before_a_run
+from ui.parts.written_rows import calls_before_a_run, writes_before_a_run
 
 
 def add(site: Site, name: str = "Goods") -> str:
@@ -335,3 +335,37 @@ def test_what_a_run_would_write_is_told_of_the_steps_that_run(nodes, edges, inne
         edges=tuple(Edge(id=f"e{at}", source=one, target=other) for at, (one, other) in enumerate(edges)),
     )
     assert writes_before_a_run(document, inner, KNOWN) == said
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "said"),
+    [
+        ("POST", "http://alarm.example/notify?token=a1", "Running here calls http://alarm.example/notify too."),
+        ("DELETE", "https://a.example/{{ api_input.out.id }}", "Running here calls https://a.example/… too."),
+        ("PUT", "{{ api_input.out.url }}", "Running here calls “Tell the office” too."),
+        ("GET", "http://alarm.example/notify", ""),
+        ("HEAD", "http://alarm.example/notify", ""),
+    ],
+)
+def test_before_a_run_it_is_said_what_it_calls(method: str, url: str, said: str) -> None:
+    call = Node(id="call", type="http_request", label="Tell the office", config={"method": method}, inputs={"url": url})
+    document = Document(
+        nodes=(Node(id="api_input", type="api_input"), call), edges=(Edge(id="e", source="api_input", target="call"),)
+    )
+    assert calls_before_a_run(document, {}) == said
+    assert calls_before_a_run(document.model_copy(update={"edges": ()}), {}) == "", "it is not connected"
+
+
+async def test_an_alarm_is_told_before_a_run(site: Site, user: User) -> None:
+    url = "http://alarm.example/notify"
+    file = {
+        "format": 1,
+        "title": "Alarm",
+        "nodes": [
+            {"id": "api_input", "type": "api_input"},
+            {"id": "call", "type": "http_request", "config": {"method": "POST"}, "inputs": {"url": url}},
+        ],
+        "edges": [{"id": "e1", "source": "api_input", "target": "call"}],
+    }
+    await open_node(user, site.flow("Alarm", saved=False, file=file), "call", "GET reads; POST sends.")
+    assert f"Running here calls {url} too." in page_text(user)

@@ -133,6 +133,11 @@ async def test_a_list_is_collected_on_the_way_on_which_its_items_go_on(site: Sit
 @pytest.mark.parametrize(
     ("asked", "title"),
     [
+        ("tell another program", "HTTP Request"),
+        ("alarm", "HTTP Request"),
+        ("call a service", "HTTP Request"),
+        ("webhook out", "HTTP Request"),
+        ("send to", "HTTP Request"),
         ("extract", "Extract Pattern"),
         ("pattern", "Extract Pattern"),
         ("price", "Extract Pattern"),

@@ -34,7 +34,7 @@ from tests.logical_time import pass_time
 from tests.ui.arrange import buttons, page_text, press, until
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import Did, end_run, working
-from tests.ui.playground.test_run_panel import FLOW, jobs, named, opened, payload, push
+from tests.ui.playground.test_run_panel import FLOW, field, jobs, named, opened, payload, push
 
 FIELDS = [{"name": "who", "type": "string", "required": True}, {"name": "max_pages", "type": "integer"}]
 READING: dict[str, Any] = {
@@ -121,6 +121,20 @@ async def test_all_samples_are_run_as_jobs_of_one_batch(site: Site, user: User) 
     opened_rows = [one for one in user.client.elements.values() if one.tag == "tr" and "fp-open" in one.classes]
     UserInteraction(user, {opened_rows[1]}, None).click()
     await user.should_see("Row 2 of the batch (Bob).", retries=100)
+    assert field(user, "who").value == "Ann", "the form keeps what it had, until somebody wants the row"
+    assert "Press Run to see what the input in the form gives." in page_text(user)
+    press(user, "Put its input into the form")
+    await user.should_not_see("Press Run to see what the input in the form gives.")
+    assert field(user, "who").value == "Bob"
+    field(user, "who").value = "Cid"
+    press(user, "Run this row again")
+    await until(lambda: len(jobs(site)) == 3)
+    assert field(user, "who").value == payload(site, jobs(site)[0])["who"] == "Bob"
+    await user.should_see("The input of the row stands where you had typed.")
+    await user.should_not_see("Row 2 of the batch")  # it is a run like every other
+    await user.open("/jobs")
+    await user.should_see("Row 2 of the batch (Bob)")
+    assert page_text(user).count("of the batch") == 2, "the newest job is no row"
 
 
 async def test_a_batch_without_a_dataset_says_where_a_list_comes_from(site: Site, user: User) -> None:

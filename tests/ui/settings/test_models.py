@@ -249,6 +249,11 @@ async def test_a_connection_says_which_flows_use_it(site: Site, user: User, vaul
     said = page_text(user)
     assert "Used by 2 flows:\nNews\nWeather" in said
     assert said.count("No flow uses it yet.") == 1
+    assert "Use it in" not in said, "no flow has the Simulated model"
+    weekly = site.flow("Weekly", file=prompting("simulated"))
+    await user.open(PAGE)
+    (offer,) = user.find("Use it in “Weekly”").elements
+    assert offer.props["href"] == f"/playground/{weekly}"
     press_named(user, "Remove used")
     await user.should_see("Used by 2 flows. Its key and your prices are deleted.")
     press(user, "Cancel")

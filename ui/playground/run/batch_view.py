@@ -382,7 +382,7 @@ class BatchView:
 
     def _draw_line(self, rows: TableElement, line: BatchLine, names: Sequence[str]) -> None:
         rows.cell(number(line.number, self.reader), "fp-num fp-t2")
-        with rows.cell():
+        with rows.cell("", "fp-batch-input"):
             if line.job_id is None:
                 words(line.title, "fp-b")
             else:

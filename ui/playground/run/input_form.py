@@ -109,10 +109,10 @@ class InputForm:
         self._draw_row()
         self._draw_body()
 
-    def say_writes(self, said: str) -> None:
-        """Says before a run what it writes; nothing to somebody who may not run the flow."""
-        self.writes.text = said
-        self.writes.visible = bool(said) and not self.why_not
+    def say_writes(self, *said: str) -> None:
+        """Says before a run what it writes and calls; nothing to somebody who may not run the flow."""
+        self.writes.text = " ".join(filter(None, said))
+        self.writes.visible = any(said) and not self.why_not
 
     def document_changed(self) -> None:
         """Updates the form after the API Input's fields changed; typed values stay."""
@@ -302,12 +302,21 @@ class InputForm:
             return
         self._draw_body()
         if changed:
-            with self.box:
-                told(
-                    _("The sample stands where you had typed."),
-                    action=_("Put mine back"),
-                    on_action=lambda: self._put_back(before),
-                )
+            self._offer_back(_("The sample stands where you had typed."), before)
+
+    def take_row(self, payload: dict[str, Any]) -> None:
+        """Shows the input of a row of a batch in place of what was typed."""
+        before, changed = self.payload, self._is_changed()
+        if payload == before:
+            return
+        self.chosen = None
+        self._put_back(payload)
+        if changed:
+            self._offer_back(_("The input of the row stands where you had typed."), before)
+
+    def _offer_back(self, said: str, before: dict[str, Any]) -> None:
+        with self.box:
+            told(said, action=_("Put mine back"), on_action=lambda: self._put_back(before))
 
     def _put_back(self, payload: dict[str, Any]) -> None:
         self._take(payload)

@@ -23,10 +23,12 @@ from storage.questions import list_questions_of_job
 from ui.flow_view.job_watch import Look, statuses
 from ui.kit import feedback
 from ui.kit.frame import reader
+from ui.kit.parts import button
 from ui.kit.text import _
 from ui.page_session import PageSession
 from ui.page_shell import times_of
 from ui.parts.ask_owners import asking
+from ui.parts.job_words import row_of_batch
 from ui.parts.kept_files import file_keeper
 from ui.parts.question_cards import Asked, QuestionCards
 from ui.playground.run.batch_view import BatchView
@@ -227,6 +229,9 @@ class RunPanel:
                     edit=edit,
                     simulated=self.calls.simulated,
                 )
+                with self.steps.earlier:
+                    self.take_row = button(_("Put its input into the form"), self._take_row, icon="edit", small=True)
+                    self.run_row = button(_("Run this row again"), self._run_row, icon="replay", small=True)
                 with ui.element("div").classes("fp-asks-run") as asks:
                     self.asks = QuestionCards(self.page_session, times_of(self.page_session), self._look_at_questions)
                 asks.move(self.steps.box, 0)
@@ -241,10 +246,14 @@ class RunPanel:
 
     def _mark_earlier(self) -> None:
         """Says so when the run that is shown had another input than the form has now, or ran another flow."""
+        row = row_of_batch(self.look.job) if self.look else ""
+        other_input = self.ran is not None and self.ran != self.input.payload
+        self.run_row.visible = bool(row) and self.page_session.may("run flows")
+        self.take_row.visible = self.run_row.visible and other_input
         self.steps.mark_earlier(
-            other_input=self.ran is not None and self.ran != self.input.payload,
+            other_input=other_input,
             other_flow=self.ran_flow is not None and self._answers_otherwise(self.ran_flow),
-            row=_row_of_batch(self.look),
+            row=row,
         )
 
     def _answers_otherwise(self, ran: Document) -> bool:
@@ -289,8 +298,21 @@ class RunPanel:
         self.controls.tabs.value = "batch"
 
     async def _show_run(self, job_id: JobId) -> None:
+        payload = await self._payload_of(job_id)
         self.controls.tabs.value = "steps"
-        self.watch(job_id)
+        self.watch(job_id, payload)
+
+    def _take_row(self) -> None:
+        if self.ran is not None:
+            self.input.take_row(dict(self.ran))
+
+    async def _run_row(self) -> None:
+        """Runs the input of the row that is shown, which stands in the form then, as that of every run."""
+        if self.ran is None:
+            feedback.failed(_("The input of this row is not kept any more."), _("Type it into the form and press Run."))
+            return
+        self._take_row()
+        await self.run_clicked()
 
     # The run in progress.
 
@@ -380,12 +402,3 @@ class RunPanel:
         """Shows how the run ended, also while a step of it was chosen."""
         self.controls.tabs.value = "steps"
         self.steps.show_end()
-
-
-def _row_of_batch(look: Look | None) -> str:
-    """Which row of a batch a run is of, in words; "" for another run."""
-    if look is None or look.job.batch_id is None:
-        return ""
-    options = look.job.run_options or {}
-    said = _("Row {number} of the batch").format(number=options.get("row", ""))
-    return f"{said} ({options['title']})" if options.get("title") else said

@@ -50,7 +50,7 @@ class StepsTab:
         self._shown: Mapping[str, dict[str, Any]] = {}
         self._drawn: Any = None
         with ui.element("div").classes("fp-rt fp-rt--steps") as self.box:
-            with ui.element("div").classes("fp-row fp-earlier").props("role=status") as self.earlier:
+            with ui.element("div").classes("fp-row fp-wrap-row fp-earlier").props("role=status") as self.earlier:
                 icon("history", size=16)
                 self._why_earlier = words("")
             self.earlier.visible = False
@@ -96,7 +96,9 @@ class StepsTab:
         self.earlier.visible = bool(other_input or other_flow or row)
         if row:
             was = (_("{row}, from before the flow was changed.") if other_flow else _("{row}.")).format(row=row)
-            again = was + " " + _("Press Run to see what the input in the form gives.")
+            again = was
+            if other_input:
+                again += " " + _("Press Run to see what the input in the form gives.")
         elif other_flow:
             again = _("From before the flow was changed. Press Run to see what it gives now.")
             was = _("From before the flow was changed.")
