@@ -102,7 +102,7 @@ _KINDS = {
 _ANY_SERVER = "https://flows.example.com"
 #: How the guides begin links to pages that are in no file, so that they lead somewhere outside of the docs, too.
 _ON_THIS_MACHINE = Settings().local_url
-_LINK_TO_FILE = re.compile(r"\]\(([a-z-]+)\.md(#[^)]*)?\)")
+_LINK_TO_FILE = re.compile(r"\]\(([a-z-]+)\.md(#[a-z0-9-]*)?\)")
 _LONGEST_QUERY = 200
 #: A page with fewer sections has no list of them.
 _FEWEST_SECTIONS = 3

@@ -14,7 +14,7 @@ from ui.kit.finding import Said, best
 from ui.kit.text import _
 
 #: A search for something by an e-mail address, which asks for no mail.
-_LOOKED_UP = re.compile(r"(?<= )(?:look ?up|find|search) .*\bby e-?mail\b")
+_LOOKED_UP = re.compile(r"(?<= )(?:look ?up|find|search) .{0,80}?\bby e-?mail\b")
 
 
 class NotYet(Struct, frozen=True):

@@ -124,11 +124,13 @@ def cost(usd: float | None, reader: Reader = ENGLISH) -> str:
 
 
 def duration(seconds: float | None, reader: Reader = ENGLISH) -> str:
-    """Formats a duration: `38 ms`, `41.2 s`, `3 min 5 s`, `1 h 2 min`, `2 days 3 h`. None gives ""."""
+    """Formats a duration: `8 ms`, `380 ms`, `41.2 s`, `3 min 5 s`, `1 h 2 min`, `2 days 3 h`. None gives ""."""
     if seconds is None:
         return ""
-    if seconds < 0.9995:
+    if seconds < 0.01:
         return f"{number(max(seconds, 0) * 1000, reader, places=0)} ms"
+    if round(seconds, 2) < 1:  # roll-ups keep hundredths
+        return f"{number(round(seconds, 2) * 1000, reader, places=0)} ms"
     if seconds < 59.95:
         return f"{number(seconds, reader, places=1 if seconds < 100 else 0)} s"
     whole = round(seconds)
