@@ -65,7 +65,7 @@ STALLED_SECONDS, STALLED_BYTES = 30.0, 32 * 1024
 LINGER_SECONDS = 2.0
 #: A body may arrive in FREE_PIECES pieces, and in more if they average at least PIECE_BYTES bytes, because each piece
 #: costs a callback.
-FREE_PIECES, PIECE_BYTES = 1024, 16
+FREE_PIECES, PIECE_BYTES = 16_384, 16
 #: Limit of pipelined requests: requests sent before the earlier ones are answered.
 MAX_AHEAD = 16
 #: The value of Host (RFC 9110 7.2): a name, an IPv4 address or something in brackets, with or without a port.
@@ -390,7 +390,8 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         if self._pieces > FREE_PIECES and self._pieces * PIECE_BYTES > self._body_bytes:
             self._refuse(
                 MalformedRequest(
-                    "Its body comes in too many small pieces", remedy="Send larger chunks, or a Content-Length"
+                    f"Its body comes in more than {FREE_PIECES:,} pieces of fewer than {PIECE_BYTES} bytes on average",
+                    remedy="Send larger chunks, or a Content-Length",
                 )
             )
             return

@@ -12,7 +12,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from msgspec import Struct
@@ -102,7 +102,7 @@ class Bodies:
         received, for example a workspace. Raises UnsupportedMediaType, TooLarge, TooManyConnections, RequestTimeout,
         RateLimited, InvalidJson, PayloadInvalid, ParameterInvalid and ClientDisconnect.
         """
-        content_type, encoding = single_header(request, "Content-Type"), request.headers.get("content-encoding")
+        content_type, encoding = single_header(request, "Content-Type"), request.headers.getlist("content-encoding")
         announced = request.headers.get("content-length", "0") != "0"
         if announced:
             check_media_type(content_type, encoding)
@@ -293,8 +293,8 @@ _DECODER = json.JSONDecoder(
 )
 
 
-def check_media_type(content_type: str | None, encoding: str | None) -> None:
-    """Requires JSON in UTF-8 that is not compressed. Raises UnsupportedMediaType."""
+def check_media_type(content_type: str | None, encodings: Sequence[str]) -> None:
+    """Requires JSON in UTF-8 that is not compressed. `encodings`: the values of Content-Encoding. Raises UnsupportedMediaType."""
     said = (content_type or "").lower()
     kind, *parameters = (part.strip() for part in split_unquoted(said, ";") or said.split(";"))
     if not content_type:
@@ -308,7 +308,7 @@ def check_media_type(content_type: str | None, encoding: str | None) -> None:
         raise UnsupportedMediaType(
             "Only UTF-8 is read", remedy="Send UTF-8, with the header `Content-Type: application/json`"
         )
-    if encoding and encoding.strip().lower() != "identity":
+    if any(one.strip().lower() not in {"", "identity"} for one in ",".join(encodings).split(",")):
         raise Compressed
 
 

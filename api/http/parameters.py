@@ -104,7 +104,13 @@ def moment(name: str, text: str) -> Millis:
 
 
 def check_accept(request: Request, kind: str) -> None:
-    """Raises NotAcceptable when the Accept header excludes `kind` (RFC 9110: the most specific range decides)."""
+    """Raises NotAcceptable when the Accept header excludes `kind`."""
+    if not accepts(request, kind):
+        raise NotAcceptable(f"This call answers with {kind}")
+
+
+def accepts(request: Request, kind: str) -> bool:
+    """Tells whether the Accept header takes `kind` (RFC 9110: the most specific range decides)."""
     ranges = [part for part in ",".join(request.headers.getlist("accept")).lower().split(",") if part.strip()]
     best, taken = -1, not ranges
     for part in ranges:
@@ -112,8 +118,7 @@ def check_accept(request: Request, kind: str) -> None:
         rank = {"*/*": 0, kind.split("/", maxsplit=1)[0] + "/*": 1, kind: 2}.get(name, -1)
         if rank > best:
             best, taken = rank, not any(re.fullmatch(r"q\s*=\s*0(\.0*)?", setting) for setting in settings)
-    if not taken:
-        raise NotAcceptable(f"This call answers with {kind}")
+    return taken
 
 
 def one_of(name: str, words: tuple[str, ...], text: str) -> str:

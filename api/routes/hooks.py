@@ -17,7 +17,7 @@ from api.connection_limits import network_of
 from api.http.context import Context, context_of
 from api.http.job_answers import dump
 from api.http.json_body import may_be_large, weighed_json
-from api.http.problem_json import UnsupportedMediaType, status_of
+from api.http.problem_json import Compressed, UnsupportedMediaType, status_of
 from api.http.request_rate import WITHOUT_A_KEY
 from api.http.route_classes import BASE, RawRoute
 from engine.core.errors import InvalidJson, RateLimited, Refusal, SecretUnreadable, Unavailable
@@ -143,7 +143,7 @@ def _parsed(hook: HookRow, headers: dict[str, str], body: bytes) -> tuple[Any, i
     needs. Raises UnsupportedMediaType and InvalidJson.
     """
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise UnsupportedMediaType("A compressed body is not read")
+        raise Compressed
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":
         fields = parse_form(body)

@@ -100,7 +100,7 @@ class Mcp:
         self._context.refuse_when_stopping()
         parameters.query(request)
         content_type = parameters.single_header(request, "Content-Type")
-        check_media_type(content_type, request.headers.get("content-encoding"))
+        check_media_type(content_type, request.headers.getlist("content-encoding"))
         if self._running is None:
             self._running = asyncio.create_task(self._run(), name="mcp")
         await self._ready.wait()
@@ -313,7 +313,9 @@ def _asks_for_progress(request: Request, message: Mapping[str, Any]) -> bool:
     from mcp.server.streamable_http import check_accept_headers
     from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
 
-    return progress_token_from_params(message.get("params")) is not None and check_accept_headers(request)[1]
+    if progress_token_from_params(message.get("params")) is None:
+        return False
+    return check_accept_headers(request)[1] and parameters.accepts(request, "text/event-stream")
 
 
 def _accepting_json(scope: Scope) -> Scope:

@@ -134,7 +134,7 @@ def upload(url: str) -> str:
     return f"""\
 {_key_line(YOUR_KEY)}
 
-{_CURL_MUCH} --retry 3 {shell_word(url)} \\
+{_CURL_MUCH} {shell_word(url)} \\
   {_KEY_HEADER} \\
   {_IDEMPOTENCY_HEADER} \\
   -F {shell_word(f"file=@{UPLOADED}")}

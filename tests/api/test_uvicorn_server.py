@@ -215,9 +215,14 @@ async def test_a_head_is_bounded_in_one_piece_and_in_many(site: Site, pieces: in
 
 
 async def test_a_body_in_very_many_tiny_pieces_is_refused(site: Site) -> None:
-    answer = await site.say(head("/", CHUNKED), *[b"1\r\nx\r\n" * 1000] * 3)
+    answer = await site.say(head("/", CHUNKED), *[b"1\r\nx\r\n" * 1000] * 17)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"larger chunks" in answer
+
+
+async def test_a_small_body_that_a_program_writes_piece_by_piece_is_read(site: Site) -> None:
+    answer = await site.say(head("/", CHUNKED, LAST), *[b"1\r\nx\r\n" * 1000] * 5, b"0\r\n\r\n")
+    assert answer.endswith(b"x" * 1000)
 
 
 async def test_a_body_in_many_pieces_of_a_usual_size_is_read(site: Site) -> None:

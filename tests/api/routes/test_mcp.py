@@ -373,6 +373,7 @@ async def test_an_assistant_that_wants_progress_hears_of_each_step(house: House,
         ({}, "application/json, text/event-stream", "application/json"),
         ({"progressToken": 7}, "application/json, text/event-stream", "text/event-stream"),
         ({"progressToken": 7}, "application/json", "application/json"),
+        ({"progressToken": 7}, "application/json, text/event-stream;q=0", "application/json"),
     ],
 )
 async def test_only_a_call_that_wants_progress_is_answered_as_a_stream(

@@ -276,6 +276,18 @@ async def test_nothing_is_converted(house: House, payload: dict[str, Any], point
         (b"{}", {"Content-Type": "application/json; charset=latin-1"}, 415, "unsupported_media_type"),
         (b"[]", {"Content-Type": 'application/json; x="; charset=latin-1"'}, 400, "validation_failed"),
         (b"{}", {"Content-Type": "application/json", "Content-Encoding": "gzip"}, 415, "unsupported_media_type"),
+        (
+            b"[]",
+            {"Content-Type": "application/json", "Content-Encoding": "identity, identity"},
+            400,
+            "validation_failed",
+        ),
+        (
+            b"{}",
+            {"Content-Type": "application/json", "Content-Encoding": "identity, br"},
+            415,
+            "unsupported_media_type",
+        ),
         (b'{"a": [' + b'{"b":1},' * 10_000 + b"1]}", {"Content-Type": "application/json"}, 400, "invalid_json"),
         (b'{"a": [' + b"1," * 200_000 + b"1]}", {"Content-Type": "application/json"}, 400, "invalid_json"),
         (b" " * 1024 * 1025, {"Content-Type": "application/json"}, 413, "body_too_large"),
