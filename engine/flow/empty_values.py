@@ -102,7 +102,7 @@ class EmptyValues:
         elif node.type == CONDITION:
             empty = self._skipped(node.id) | self._empty_in(node.inputs.get("value"))
         elif node.type == LOOK_UP:
-            empty = self._skipped(node.id) | self._not_first(node.id)
+            empty = self._skipped(node.id) | self._not_found(node.id)
         else:
             empty = self._skipped(node.id)
             for _, one in references_of(node, kind) if kind else ():
@@ -117,10 +117,12 @@ class EmptyValues:
         by_first = edge.source_port == self._first_port(edge.source)
         return self._ran[edge.source] & (first if by_first else self._all & ~first)
 
-    def _not_first(self, node_id: str) -> int:
-        """The runs in which this node goes by its other port; none for one that is not looked at."""
+    def _not_found(self, node_id: str) -> int:
+        """The runs in which this node looks for a row and finds none. None for other nodes, and one that is not looked at."""
         place = self._places.get(node_id)
-        return 0 if place is None else self._all & ~self._first_way(place)
+        if place is None or self._branches.nodes[node_id].type != LOOK_UP:
+            return 0
+        return self._all & ~self._first_way(place)
 
     def _skipped(self, node_id: str) -> int:
         return self._all & ~self._ran[node_id]
@@ -146,7 +148,7 @@ class EmptyValues:
             counts = self._all
             for _, one in find_references(value):
                 if isinstance(one, Reference) and one.node_id in self._ran:
-                    counts &= self._ran[one.node_id]
+                    counts &= self._ran[one.node_id] & ~self._not_found(one.node_id)
             fields: Mapping[str, int] = {}
             if isinstance(value, dict):
                 fields = {name: self._empty_in(one) for name, one in value.items()}

@@ -194,6 +194,10 @@ def test_a_row_that_is_looked_up_beside_the_answer_may_be_missing() -> None:
     nodes = {"a": text(), "look": LOOK_UP, "alarm": text("{{ look.out.flat }}"), "o": output(answer="{{ a.out }}")}
     ways = "api_input>a a>o a>look look.found>alarm"
     assert codes(flow(nodes, ways)) == []
+    last = {"type": "first_value", "inputs": {"values": ["{{ look.out.name }}", "{{ a.out }}"]}}
+    greeting = {"a": text("Guest"), "look": LOOK_UP, "last": last, "o": output(answer="{{ last.out }}")}
+    either = "api_input>look api_input>a look.found>last a>last last>o"
+    assert codes(flow(greeting, either)) == [], "a First Value passes over the row that is not there"
     reads_it = {**nodes, "o": output(answer="{{ a.out }}", flat="{{ look.out.flat }}")}
     assert codes(flow(reads_it, f"{ways} alarm>o")) == ["open_branch"]
 
