@@ -6,18 +6,19 @@ from collections.abc import Collection, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Final
 
+from jsonpointer import JsonPointer
 from pydantic import JsonValue
 
 from engine.flow.after_answer import APPROVAL
 from engine.flow.branches import Branches, Side, branches_of, fields_read, lacking_fields
-from engine.flow.document import Document, Node
+from engine.flow.document import Document, Edge, Node
 from engine.flow.edits import Op, add_node, apply_ops, named_ops, new_edge, put_before, update_node
 from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog
 from engine.flow.output_schemas import FIRST_VALUE, out_schema, schema_at
-from engine.flow.reference_edits import change_references
+from engine.flow.reference_edits import change_references, references_of
 from engine.flow.references import Reference, find_references, only_reference
-from engine.flow.ways import LOOK_UP, WAYS, other_side, port_words
+from engine.flow.ways import FOUND, LOOK_UP, WAYS, other_side, port_words
 
 ANSWER = "text_template"
 SET_FIELDS = "set_fields"
@@ -48,15 +49,16 @@ def join_ops(document: Document, catalog: Catalog, condition: str, port: str, *,
     partner = branches.nodes.get(last) if last else branches.last_on(other, catalog)
     if partner is None:
         return _shown_output(document, catalog, branches, side)
+    if moved := _moved_texts(document, catalog, branches, side, partner):
+        return [*moved, *join_ops(apply_ops(document, moved), catalog, condition, port, last=partner.id)]
     if (joiner := _joiner(branches, side, catalog)) is not None:
         return _into(document, catalog, branches, joiner, partner)
     if branches.output is None:
         final = branches.last_on(side, catalog)
-        if final is None or branches.graph.children[final.id]:
-            return []
-        return _first_value(
-            document, catalog, final, partner, [str(Reference(final.id, "out")), str(Reference(partner.id, "out"))]
-        )[1]
+        if final is not None and branches.graph.children[final.id]:
+            final = None
+        wholes = [str(Reference(one.id, "out")) for one in (final, partner) if one is not None]
+        return _first_value(document, catalog, final, partner, wholes)[1] if final is not None else []
     read = {one.node_id for one in branches.read_by_output(catalog)}
     led = {edge.target for edge in document.edges if edge.source == partner.id}
     for name in sorted(read & led):  # it leads into a First Value that cannot give callers anything of it
@@ -168,14 +170,58 @@ def _moved_answer(document: Document, catalog: Catalog, branches: Branches, side
     output, edge = branches.output, branches.into_output(side)
     if output is None or edge is None:
         return []
-    answers = dict(output.inputs) or {"answer": ""}
+    return _moved(document, catalog, output, side, dict(output.inputs) or {"answer": ""}, [edge])
+
+
+def _moved_texts(document: Document, catalog: Catalog, branches: Branches, side: Side, partner: Node) -> list[Op]:
+    """Moves what API Output answers with data of this side into a node of the side, when a text has such data among other
+    words, and the partner does not give the same: the words around it are for this side only.
+    """
+    output, condition = branches.output, branches.nodes[side[0]]
+    if output is None:
+        return []
+    row = side[0] if condition.type == LOOK_UP and side[1] == FOUND else None
+    found = [
+        (JsonPointer(pointer), one)
+        for pointer, one in references_of(output, catalog[output.type])
+        if one.node_id == row or side in branches.only_on.get(one.node_id, ())
+    ]
+    given, whole = out_schema(partner, catalog, document), output.model_dump()
+    if not any(
+        only_reference(at.resolve(whole)) is None
+        and (one.node_id == row or not one.path or schema_at(given, one.path) is None)
+        for at, one in found
+    ):
+        return []
+    read = {one.node_id for _at, one in found} - {row}
+    last = [one for one in branches.graph.order if one in read and read.isdisjoint(branches.graph.descendants(one))]
+    ways = [(one, port) for one in last for port in catalog[branches.nodes[one].type].ports]
+    if any(inner in branches.graph.descendants(side[0]) for one in last for inner, _port in branches.only_on[one]):
+        ways.append(side)  # the text is given also where only a part of its data is there
+    entering = {(edge.source, edge.source_port): edge for edge in document.edges if edge.target == output.id}
+    led = [entering.get(way) or Edge.model_validate(new_edge(way[0], output.id, way[1])) for way in ways]
+    answers = {str(at.parts[1]): output.inputs[str(at.parts[1])] for at, _one in found}
+    return _moved(document, catalog, output, side, answers, led) if led else []
+
+
+def _moved(
+    document: Document,
+    catalog: Catalog,
+    output: Node,
+    side: Side,
+    answers: Mapping[str, JsonValue],
+    led: Sequence[Edge],
+) -> list[Op]:
+    """Moves fields of API Output into a node in the middle of connections into it; adds those that are not there yet."""
     (_name, text), *more = answers.items()
     as_text = not more and isinstance(text, str) and "{%" not in text and only_reference(text) is None
+    new: list[Op] = [{"op": "addEdge", "edge": edge.model_dump()} for edge in led if edge not in document.edges]
     kind = catalog[ANSWER if as_text else SET_FIELDS]
-    node_id, ops = add_node(document, kind, catalog, between=edge.id)
+    node_id, ops = put_before(apply_ops(document, new), kind, catalog, led)
     inputs = ({"template": text} if text else {}) if as_text else answers
     reads = {one: str(Reference(node_id, "out", () if as_text else (one,))) for one in answers}
-    return [*named_ops(ops, f"Answer for {port_words(side[1])}", inputs), update_node(output, inputs=reads)]
+    named = named_ops(ops, f"Answer for {port_words(side[1])}", inputs)
+    return [*new, *named, update_node(output, inputs={**output.inputs, **reads})]
 
 
 def _joiner(branches: Branches, side: Side, catalog: Catalog) -> Node | None:

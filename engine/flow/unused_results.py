@@ -7,11 +7,15 @@ from typing import Final
 
 from msgspec import Struct
 
+from engine.flow.branches import Branches
 from engine.flow.document import Document, Node
 from engine.flow.graph import SOURCES, Graph
+from engine.flow.lists import ListScopes
 from engine.flow.node_type import Catalog, NodeType
+from engine.flow.output_schemas import FIRST_VALUE
 from engine.flow.reference_edits import references_of
 from engine.flow.validation import without_parked
+from engine.flow.ways import other_side
 
 #: Types that only give data, beside those whose steps are repeatable. Others may be there for what they do: they send,
 #: save or ask.
@@ -42,16 +46,33 @@ def unused_result(document: Document, catalog: Catalog) -> UnusedResult | None:
     nodes = {node.id: node for node in used.nodes}
     kinds = {node.id: kind for node in used.nodes if (kind := catalog.get(node.type)) is not None}
     read = {one for node in used.nodes for one in _read_by(node, kinds.get(node.id), graph)}
+    branches: Branches | None = None
     for node_id in graph.order:
         step, kind = nodes[node_id], kinds.get(node_id)
         gives_only = kind is not None and (kind.is_repeatable or step.type in _GIVES_ONLY)
         if not gives_only or step.type in SOURCES or node_id in read:
             continue
-        after = graph.descendants(node_id)
-        reader = next((nodes[one] for one in graph.order if one in after and nodes[one].type in _TEXTS), None)
-        if reader is not None:
-            return UnusedResult(step, reader, _TEXTS[reader.type])
+        pointers = {one: _TEXTS.get(nodes[one].type) for one in graph.descendants(node_id)}
+        branches = branches or Branches(used, graph, ListScopes(used, graph))
+        pointers |= dict.fromkeys(_joining(branches, node_id), "/inputs/values")
+        for one in graph.order:
+            if pointer := pointers.get(one):
+                return UnusedResult(step, nodes[one], pointer)
     return None
+
+
+def _joining(branches: Branches, node_id: str) -> Iterator[str]:
+    """Yields each First Value after a step on one side of a Condition into which the other side leads too."""
+    others = {(condition, other_side(port)) for condition, port in branches.only_on[node_id]}
+    after = branches.graph.descendants(node_id)
+    for edge in branches.graph.edges:
+        from_sides = branches.only_on[edge.source] | {(edge.source, edge.source_port)}
+        if (
+            edge.target in after
+            and branches.nodes[edge.target].type == FIRST_VALUE
+            and not others.isdisjoint(from_sides)
+        ):
+            yield edge.target
 
 
 def _read_by(node: Node, kind: NodeType | None, graph: Graph) -> Iterator[str]:

@@ -430,7 +430,9 @@ def _whole_problems(document: Document, graph: Graph, catalog: Catalog) -> Itera
     start = next((node for node in document.nodes if node.type == "api_input"), None)
     if start is None:
         yield Problem(
-            "no_api_input", "The flow has no API Input: add one and define what callers send.", blocks_import=False
+            "no_api_input",
+            "The flow has no API Input: add one and define what callers send. When they send nothing, leave it without fields.",
+            blocks_import=False,
         )
     kinds = {node.id: catalog.get(node.type) for node in document.nodes}
     reached: set[str] = graph.descendants(start.id) if start else set()

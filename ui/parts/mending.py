@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.core.errors import Problem
 from engine.flow.collecting import answer_collected_ops, collect_before_ops, may_answer_collected, may_collect_before
 from engine.flow.document import Document
-from engine.flow.edits import Op, update_node
+from engine.flow.edits import Op, add_node, update_node
 from engine.flow.flow_warnings import FlowWarning, mending_ops
 from engine.flow.node_type import Catalog
 from engine.outbound.written_addresses import with_scheme
@@ -13,6 +13,7 @@ from ui.kit.text import _
 
 #: The codes of the problems that an answer with the collected list mends.
 COLLECTED = frozenset({"final_in_list", "across_list"})
+_NO_INPUT = "no_api_input"
 
 
 def with_button(problem: Problem, document: Document) -> FlowWarning:
@@ -23,6 +24,8 @@ def with_button(problem: Problem, document: Document) -> FlowWarning:
         verb = _("Put “Collect into a list” before it")
     elif problem.code == "across_list" and may_answer_collected(document, node_id):
         verb = _("Answer with the collected list")
+    elif problem.code == _NO_INPUT:
+        verb = _("Add an API Input")
     elif _full_address(problem, document):
         verb = _("Put https:// in front")
     return FlowWarning(problem, verb)
@@ -34,6 +37,8 @@ def ops_to_mend(problem: Problem, document: Document, catalog: Catalog) -> list[
     meant = _full_address(problem, document)
     if node is not None and meant is not None:
         return [update_node(node, inputs={**node.inputs, "url": meant})]
+    if problem.code == _NO_INPUT:
+        return add_node(document, catalog["api_input"], catalog)[1]
     if problem.code == "final_in_list":
         return collect_before_ops(document, problem.node_id or "", catalog)
     if problem.code == "across_list":

@@ -161,6 +161,51 @@ def test_a_row_that_is_not_found_gets_an_answer_like_the_no_of_a_condition(
     assert look.config["may_end"] == "not_found"
 
 
+ANSWERED = "{{ a.out }}"
+ROW = "{{ look.out.name }}"
+
+
+@pytest.mark.parametrize(
+    ("decides", "way", "inputs", "moved", "values"),
+    [
+        pytest.param(
+            LOOK_UP, "found", {"mail": "x", "answer": f"Dear {ROW}, {ANSWERED}"},
+            {"template": f"Dear {ROW}, {ANSWERED}"}, ["{{ text_template_2.out }}", "{{ text_template.out }}"],
+            id="the row and a step",
+        ),
+        pytest.param(
+            LOOK_UP, "found", {"answer": ANSWERED, "hello": f"Dear {ROW}"},
+            {"answer": ANSWERED, "hello": f"Dear {ROW}"},
+            ["{{ set_fields.out }}", {"answer": "{{ text_template.out }}", "hello": ""}],
+            id="a text beside the answer",
+        ),
+        pytest.param(
+            condition(), "yes", {"answer": f"Hello! {ANSWERED}"},
+            {"template": f"Hello! {ANSWERED}"}, ["{{ text_template_2.out }}", "{{ text_template.out }}"],
+            id="a Condition",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("apart", [False, True])
+def test_the_words_around_data_of_one_way_stay_on_that_way(
+    decides: dict[str, Any], way: str, inputs: dict[str, str], moved: dict[str, str], values: list[Any], apart: bool
+) -> None:
+    nodes = {"look": decides, "a": text(), "o": output(**inputs), **({"then": text()} if apart else {})}
+    before = flow(nodes, f"api_input>look look.{way}>a " + ("a>then then>o" if apart else "a>o"))
+    after = mended(before, "open_branch")
+    assert codes(after) == []
+    assert [one.code for one in deploy_problems(after, CATALOG)] == ["input_missing"], "the answer has to be written"
+    (joined,) = [node for node in after.nodes if node.type == "first_value"]
+    assert joined.inputs["values"] == values
+    (words,) = [node for node in after.nodes if node.label == f"Answer for {way}"]
+    assert words.inputs == moved
+    assert [edge.source for edge in after.edges if edge.target == words.id] == ["a"]
+    assert answered(after) == {
+        name: "x" if name == "mail" else f"{{{{ first_value.out{f'.{name}' if len(moved) > 1 else ''} }}}}"
+        for name in inputs
+    }
+
+
 def test_a_row_that_is_read_on_both_ways_makes_a_difference() -> None:
     assert (
         codes(

@@ -47,6 +47,27 @@ def test_an_empty_input_takes_what_is_before_it() -> None:
     assert found(prompt("draft"), {"id": "first", "type": "first_value"}, OUTPUT) == ("first", "output", "/inputs")
 
 
+@pytest.mark.parametrize("other", ["c.no>n n>f", "c.no>f"])
+def test_an_answer_of_one_side_is_meant_for_the_first_value_that_joins_both(other: str) -> None:
+    nodes = [
+        START,
+        {"id": "c", "type": "condition"},
+        prompt("y"),
+        {"id": "t", "type": "text_template", "inputs": {"template": "Dear you, {{ y.out }}"}},
+        *([prompt("n")] if "c.no>n" in other else []),
+        {"id": "f", "type": "first_value", "inputs": {"values": ["{{ y.out }}", "{{ n.out }}"]}},
+        {"id": "output", "type": "api_output", "inputs": {"answer": "{{ f.out }}"}},
+    ]
+    edges = []
+    for at, edge in enumerate(f"api_input>c c.yes>y y>t t>f f>output {other}".split()):
+        source, target = edge.split(">")
+        source, _dot, port = source.partition(".")
+        edges.append({"id": f"e{at}", "source": source, "target": target, "source_port": port or "out"})
+    unused = unused_result(document({"format": 1, "title": "X", "nodes": nodes, "edges": edges}), CATALOG)
+    assert unused is not None
+    assert (unused.step.id, unused.reader.id, unused.pointer) == ("t", "f", "/inputs/values")
+
+
 @pytest.mark.parametrize("kind", ["http_request", "approval", "dataset_sink", "call_flow", "add_to_knowledge", "agent"])
 def test_a_step_that_does_something_may_be_there_for_that(kind: str) -> None:
     assert found({"id": "done", "type": kind}, OUTPUT) is None

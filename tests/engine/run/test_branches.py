@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from engine.flow.edits import apply_ops
+from engine.flow.edits import apply_ops, update_node
 from engine.flow.flow_warnings import flow_warnings, mending_ops
 from tests.engine.run.arrange import WORK, flow, go
 
@@ -247,6 +247,39 @@ async def test_without_a_correction_the_caller_gets_the_same_answer_as_before(ot
         for word in ("hi", "ho"):
             outcome, _ = await go(mended, {"word": word})
             assert outcome.result == {"reply": word} == (await go(document, {"word": word}))[0].result
+
+
+@pytest.mark.parametrize("edges", ["c.yes>y y>o", "c.yes>y y>o c.no>n n>o", "c.yes>y y>z z>o c.no>n"])
+async def test_words_around_a_value_of_one_side_are_not_said_on_the_other(edges):
+    more = [("z", "work", {"x": "then"})] if "z" in edges else []
+    document = flow(
+        [*(SIDES if "c.no" in edges else SIDES[:2]), *more, ("o", "api_output", {"answer": "Dear you, {{ y.out }}"})],
+        f"in>c {edges}",
+    )
+    (told,) = [one.problem for one in flow_warnings(document, WORK) if "branch" in one.problem.code]
+    after = apply_ops(document, mending_ops(document, WORK, told))
+    if "c.no" not in edges:
+        written = next(node for node in after.nodes if node.label == "Answer for no")
+        after = apply_ops(after, [update_node(written, inputs={"template": "no: ho"})])
+    for word, answer in (("hi", "Dear you, yes: hi"), ("ho", "no: ho")):
+        outcome, _ = await go(after, {"word": word})
+        assert (outcome.error, outcome.result) == (None, {"answer": answer})
+
+
+async def test_words_around_a_value_of_a_side_within_a_side_are_said_on_all_of_the_outer_one():
+    inner = ("d", "condition", {"rules": [{"left": "{{ in.out.word }}", "operator": "contains", "right": "!"}]})
+    nodes = [("c", "condition", {"rules": [{**IS_HI["rules"][0], "operator": "contains"}]}), inner, *SIDES[1:]]
+    document = flow(
+        [*nodes, ("e", "work", {"x": 1}), ("o", "api_output", {"answer": "Dear you, {{ y.out }}"})],
+        "in>c c.no>n c.yes>d d.yes>y d.no>e y>o e>o n>o",
+    )
+    told = next(
+        one.problem for one in flow_warnings(document, WORK) if "when c goes on by “yes”" in one.problem.message
+    )
+    after = apply_ops(document, mending_ops(document, WORK, told))
+    for word, answer in (("hi!", "Dear you, yes: hi!"), ("hi", "Dear you, "), ("ho", "no: ho")):
+        outcome, _ = await go(after, {"word": word})
+        assert (outcome.error, outcome.result) == (None, {"answer": answer})
 
 
 @pytest.mark.parametrize("skipped", ["s", "m"])

@@ -123,6 +123,7 @@ async def test_all_samples_are_run_as_jobs_of_one_batch(site: Site, user: User) 
     await user.should_see("Row 2 of the batch (Bob).", retries=100)
     assert field(user, "who").value == "Ann", "the form keeps what it had, until somebody wants the row"
     assert "Press Run to see what the input in the form gives." in page_text(user)
+    assert "Run again, it is a run of its own: the batch keeps this one." in page_text(user)
     press(user, "Put its input into the form")
     await user.should_not_see("Press Run to see what the input in the form gives.")
     assert field(user, "who").value == "Bob"

@@ -96,7 +96,7 @@ class StepsTab:
         self.earlier.visible = bool(other_input or other_flow or row)
         if row:
             was = (_("{row}, from before the flow was changed.") if other_flow else _("{row}.")).format(row=row)
-            again = was
+            again = was + " " + _("Run again, it is a run of its own: the batch keeps this one.")
             if other_input:
                 again += " " + _("Press Run to see what the input in the form gives.")
         elif other_flow:
