@@ -404,21 +404,25 @@ def read_value(session: Session, job_id: str, name: str, node_id: str = "", inde
 
 _TOLD = Statement(
     f"""
-    select count(*) from (
-      select 1 from jobs
-       where workspace_id = :workspace_id and {TOLD}
-         and completed_at > (select coalesce(jobs_seen_at, created_at) from users where id = :user_id)
-       limit {MOST_TOLD + 1}
-    ) as told
+    select id from jobs
+     where workspace_id = :workspace_id and {TOLD}
+       and completed_at > (select coalesce(jobs_seen_at, created_at) from users where id = :user_id)
+     order by completed_at desc
+     limit {MOST_TOLD + 1}
     """  # noqa: S608 - no outside text
 )
 
 
-def count_failed_runs(session: Session, workspace_id: str, user_id: str) -> int:
-    """Returns how many runs of Production, of schedules and of incoming webhooks failed since the newest that a person has
-    seen in Jobs, or since they got the account; MOST_TOLD + 1 for more.
+def list_failed_runs(session: Session, workspace_id: str, user_id: str) -> frozenset[str]:
+    """Returns the ids of the runs of Production, of schedules and of incoming webhooks that failed since the newest that a
+    person has seen in Jobs, or since they got the account; the last MOST_TOLD + 1 when there are more.
     """
-    return _TOLD.row(session, {"workspace_id": workspace_id, "user_id": user_id})[0]
+    return frozenset(row[0] for row in _TOLD.rows(session, {"workspace_id": workspace_id, "user_id": user_id}))
+
+
+def count_failed_runs(session: Session, workspace_id: str, user_id: str) -> int:
+    """Returns how many `list_failed_runs` returns."""
+    return len(list_failed_runs(session, workspace_id, user_id))
 
 
 def find_last_run_payload(

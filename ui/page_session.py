@@ -36,7 +36,7 @@ from engine.models.local_servers import LocalServers
 from engine.sandbox.pool import Sandbox
 from storage.database import Database
 from storage.flows import list_flows
-from storage.jobs import count_failed_runs
+from storage.jobs import count_failed_runs, list_failed_runs
 from storage.members import Person, list_people
 from storage.owner_notes import count_open_notes
 from storage.questions import count_open_questions
@@ -154,10 +154,14 @@ class PageSession:
             person.name, person.email, person.role, limits.title, asked, owners, waiting, failed
         )
 
-    async def see_failed_runs(self, until: int) -> None:
-        """Notes that the person sees the runs that failed until this time, so that they are not marked as news."""
-        await self.execute(note_jobs_seen, until)
-        await self._show_failed()
+    async def see_failed_runs(self, shown: Mapping[str, int]) -> None:
+        """Notes that the person has seen the failed runs, so that they are not marked as news, once all of them are among
+        these: job id -> when it ended.
+        """
+        news = await self.query_again(list_failed_runs, self.person.id)
+        if news and news <= shown.keys():
+            await self.execute(note_jobs_seen, max(shown.values()))
+            await self._show_failed()
 
     @property
     def owners(self) -> list[Person]:

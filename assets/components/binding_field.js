@@ -328,7 +328,9 @@ export default {
       this.flush();
       for (const one of document.querySelectorAll(".fp-chip--asked")) one.classList.remove("fp-chip--asked");
       chip.classList.add("fp-chip--asked");
-      this.$emit("list", { raw: chip.dataset.raw, fields: list.fields });
+      const { raw } = chip.dataset;
+      const before = this.view.state.doc.sliceString(0, this.view.posAtDOM(chip)).split(raw).length - 1;
+      this.$emit("list", { raw, before, fields: list.fields });
     },
     // Alt+ArrowDown at the chip of a list is a press on it.
     askHere() {

@@ -84,7 +84,7 @@ def fixed_host(address: str) -> str:
     whole, without names in braces.
     """
     match = _WRITTEN.match(address.strip())
-    return match[1].lower() if match else ""
+    return match[1].lower() if match and _host(match[0]) else ""
 
 
 def _host(address: str) -> str:

@@ -28,9 +28,9 @@ LONGEST = 5_000
 MOST_WORDS = 100
 _SAMPLES = "api_input/config/samples"
 _PROMPT = "prompt/inputs/prompt"
-#: Text with these parts would be read as a reference or a template, not as words.
 #: What reading a place raises that a document does not have, or in which something else stands.
 _NOT_THERE = (KeyError, IndexError, TypeError, ValueError)
+#: Text with these parts would be read as a reference or a template, not as words.
 _MARKS = ("{{", "}}", "{%", "%}", "{#", "#}")
 
 Kind = Literal["text", "long", "address", "choice", "number", "words", "addresses", "file", "files", "table"]

@@ -16,6 +16,7 @@ from functools import cached_property
 
 from engine.core.clock import Clock, SystemClock
 from engine.flow.node_context import Json, SetAside
+from engine.flow.ways import port_words
 from engine.run.blocks import Block, Unit
 from engine.run.calls import (
     CalledPlan,
@@ -148,7 +149,9 @@ class Run(RunState):
     def _why_skipped(self, planned: PlannedNode, frame: Frame) -> str:
         """Returns which steps before a node ran and went another way, or that none of them ran."""
         went = {edge.source: frame.up(edge.up).ports.get(edge.source) for edge in planned.incoming}
-        ways = [f"“{self.plan.nodes[one].node.name}” went to “{port}”" for one, port in went.items() if port]
+        ways = [
+            f"“{self.plan.nodes[one].node.name}” went to “{port_words(port)}”" for one, port in went.items() if port
+        ]
         return f"Skipped: {' and '.join(ways)}." if ways else "Everything before it was skipped."
 
     # Called flows.

@@ -248,6 +248,29 @@ def test_an_example_is_replaced_by_what_is_typed_and_enter_chooses_the_only_data
     page.keyboard.press("Enter")
     expect(page.get_by_role("link", name="Open it")).to_be_visible()
 
+    # Enter in the list of a tool, which is not drawn anew, keeps what was chosen in it.
+    for title in ("Prices", "Orders"):
+        terminal.made({**FLOW, "title": title})
+    agent = {"id": "agent", "type": "agent", "label": "Agent", "config": {"tools": [{"kind": "flow"}]}}
+    ends = [{"id": "e1", "source": "api_input", "target": "agent"}]
+    page.goto(f"/playground/{terminal.made({**FLOW, 'nodes': [nodes[0], agent], 'edges': ends})}?node=agent")
+    page.locator("[data-loaded=true]").wait_for()
+    inspector = page.get_by_role("complementary", name="Agent")
+    inspector.locator(".fp-bt").click()
+    choice = inspector.get_by_role("combobox", name="Flow", exact=True)
+    choice.focus()
+    page.keyboard.press("ArrowDown")
+    chosen = page.get_by_role("option").nth(1).inner_text()
+    page.get_by_role("option").nth(1).click()
+    for opens in ("ArrowDown", "ArrowDown"):
+        expect(page.get_by_role("option")).to_have_count(0)
+        expect(choice).to_have_value(chosen)
+        page.keyboard.press(opens)
+        expect(page.get_by_role("option").first).to_be_visible()
+        page.evaluate("() => new Promise((done) => setTimeout(done))")  # the list has chosen where Enter begins
+        page.keyboard.press("Enter")
+    expect(choice).to_have_value(chosen)
+
 
 def test_a_list_in_a_template_is_written_as_chosen_and_nothing_moves_when_data_is_put_in(
     page: Page, terminal: Terminal

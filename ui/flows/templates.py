@@ -20,7 +20,7 @@ from engine.flow.flow_file import FlowFile, parse_flow_file
 from engine.flow.goals import all_goals
 from engine.flow.graph import Graph
 from engine.knowledge.samples import sample_documents
-from engine.nodes import CATALOG
+from engine.nodes import CATALOG, known_datasets
 from engine.outbound.practice_site import PRACTICE_HOST
 from engine.table_files.samples import sample_tables
 from storage.connections import list_connections
@@ -102,7 +102,6 @@ _AT_TIMES = (
 )
 #: Words by which people search for pages to try something with.
 _PRACTICE = "practice shop, practice site, practice pages, example pages, bakery"
-_DATASET_NODES = frozenset({"dataset_source", "dataset_sink", "look_up_row"})
 
 
 class Template(Struct, frozen=True):
@@ -192,7 +191,7 @@ def _read(path: Path) -> Template:
         tuple((kind.group, kind.icon) for kind in kinds),
         _columns(file.document),
         any(node.config.get("model") == "simulated" for node in ordered),
-        any(node.type in _DATASET_NODES for node in ordered),
+        any(node.type in known_datasets.TYPES for node in ordered),
         any(PRACTICE_HOST in str(node.config.get("samples", "")) for node in ordered),
     )
 

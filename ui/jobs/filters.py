@@ -7,7 +7,6 @@ from datetime import tzinfo
 from urllib.parse import urlencode
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from storage.jobs import PUBLIC, JobFilters
 from ui.kit.parts import ENVIRONMENTS
@@ -90,11 +89,6 @@ class Narrowed(Struct, frozen=True):
     def empty(self) -> bool:
         """True when no filter is set."""
         return not self.query()
-
-    @property
-    def has_all_failed(self) -> bool:
-        """True when no failed job is left out."""
-        return self.status in (ANY, "failed") and replace(self, status=ANY).empty
 
     def query(self) -> str:
         """Returns the filters as a query string with its question mark, without the position in the list."""

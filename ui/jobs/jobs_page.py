@@ -161,8 +161,8 @@ class JobsList:
             self._draw_filters()
         self.body = ui.element("div").classes("fp-col")
         self._draw()
-        #: When the newest failed run ended that is no news to the person.
-        self._known = 0 if page_session.frame_person.failed else self._newest_told()
+        #: The failed runs that this page has shown -> when they ended.
+        self._told: dict[str, int] = {}
         every(LOOK_SECONDS, self.look)
         every(LOOK_SECONDS, self.see)
 
@@ -245,14 +245,14 @@ class JobsList:
             self._draw()
 
     async def see(self) -> None:
-        """Notes the failed runs that the person sees. It is not part of `look`, so that the list never waits for it."""
-        newest = self._newest_told()
-        if newest > self._known and self.tabs.value == "all" and self.narrowed.has_all_failed:
-            await self.page_session.see_failed_runs(newest)
-            self._known = newest
-
-    def _newest_told(self) -> int:
-        return max((job.completed_at or 0 for job in self.seen.page.jobs if job.told), default=0)
+        """Notes the failed runs that the person sees, once none is left that this page has not shown, also one after
+        another. It is not part of `look`, so that the list never waits for it.
+        """
+        if self.tabs.value != "all":
+            return
+        self._told |= {job.id: job.completed_at or 0 for job in self.seen.page.jobs if job.told}
+        if self._told:
+            await self.page_session.see_failed_runs(self._told)
 
     def _draw(self) -> None:
         page = self.seen.page

@@ -157,8 +157,11 @@ def calling_words(addresses: Sequence[str]) -> str:
 def address_of(node: Node) -> str:
     """The address of an HTTP Request as far as it is the same in every run; its name where it is another each time."""
     fixed, found, _data = str(node.inputs.get("url") or "").strip().partition("{{")
-    whole = urlsplit(fixed)
-    if not whole.hostname:
+    try:
+        host = urlsplit(fixed).hostname
+    except ValueError:  # an opening bracket without its closing one, or a letter that no host has
+        host = None
+    if not host:
         return f"“{node.name}”"
     return shortened(f"{fixed.partition('?')[0]}{'…' if found else ''}", _LONGEST_ADDRESS)
 

@@ -190,6 +190,18 @@ async def test_a_step_that_needs_the_row_says_that_none_was_found(world: World) 
     assert error["remedy"] == "Connect this step to “found” of look, and another step to “not found”."
 
 
+async def test_a_skipped_step_names_the_way_as_the_canvas_does(world: World) -> None:
+    add(world, "Tenants", [])
+    edges = "api_input>look look.found>a a>last look.not_found>last last>out"
+    flow_id = world.add_flow(
+        looking_up(["{{ a.out.text }}", "nobody"], [{"id": "a", "type": "set_fields", "inputs": NAMED}], edges)
+    )
+    job_id = world.submit(flow_id, {"email": "joe@example.com"}).job_id
+    await world.runs().carry(job_id)
+    (skipped,) = [one for one in world.read(list_steps, world.workspace_id, job_id) if one.node_id == "a"]
+    assert list(skipped.warnings) == ["Skipped: “look” went to “not found”."]
+
+
 async def test_the_way_of_a_row_stays_when_the_job_begins_again(world: World) -> None:
     """The row is gone when the second worker goes on: the flow stays on the way that it took."""
     tenants = add(world, "Tenants", [{"email": "ann@example.com", "name": "Ann"}])

@@ -159,6 +159,7 @@ CASES: dict[str, list[Case]] = {
         bad("no model", Problem("/config/model", "Choose a model, or the Simulated model to try the flow without one."), inputs=ASKED),
         bad("a tool without its flow", Problem("/config/tools/0/flow_id", "Agent, tool 1: Choose the flow that the agent may run."), config={**BOX, "tools": [{"kind": "flow"}]}, inputs=ASKED),
         bad("a host that the model would choose", Problem("/config/tools/0/address", "Agent, tool 1: the address begins with https:// and a host, like https://api.example.com/orders/{order}. The model cannot fill in the host."), config={**BOX, "tools": [{"kind": "http", "address": "https://{host}/x"}]}, inputs=ASKED),
+        bad("a host with a letter that no host has", Problem("/config/tools/0/address", "Agent, tool 1: the address begins with https:// and a host, like https://api.example.com/orders/{order}. The model cannot fill in the host."), config={**BOX, "tools": [{"kind": "http", "address": "https://exa\u2100mple.com/x"}]}, inputs=ASKED),
         bad("two tools of one name", Problem("/config/tools/1/name", "Agent: tools 1 and 2 are both called `greet`. Give one of them another name."), config={**BOX, "tools": [GREET, GREET]}, inputs=ASKED),
         bad("steps that are none", Problem("/config/max_steps", "“Most steps” must be at least 1, but is 0."), config={**BOX, "max_steps": 0}, inputs=ASKED),
     ],

@@ -21,6 +21,7 @@ from engine.core.errors import SignatureInvalid
 from engine.flow.times_asked import with_times
 from engine.jobs.server.scheduler import Scheduler
 from engine.jobs.submit.hook_calls import HookCall, note_refused, receive
+from engine.triggers.body_mapping import parse_form, payload_of
 from storage.dataset_changes import checked_rows
 from storage.flows import get_flow
 from storage.hooks import HookRow, find_last_call, list_hooks
@@ -321,6 +322,13 @@ def test_a_form_sends_what_the_webhook_looks_for() -> None:
         {"name": "sure", "type": "boolean"},
         {"name": "source", "type": "string"},
         {"name": "rows", "type": "array"},
+        {"name": "price", "type": "number", "required": True},
+        {"name": "agrees", "type": "boolean", "required": True},
+        {"name": "reply_to_e-mail", "type": "string", "required": True},
+        {"name": "email", "type": "string", "example": "Dear all,\nthe heating is cold"},
+        {"name": "photo", "type": "file", "required": True},
+        {"name": "tags", "type": "array", "required": True},
+        {"name": "street", "type": "string", "required": True},
     ]
     flow = document(
         {
@@ -330,15 +338,38 @@ def test_a_form_sends_what_the_webhook_looks_for() -> None:
             "edges": [],
         }
     )
-    mapping = {"message": {"from": "body", "path": ["it's"]}, "source": {"from": "text", "text": "web"}}
+    mapping = {
+        "message": {"from": "body", "path": ["it's"]},
+        "source": {"from": "text", "text": "web"},
+        "street": {"from": "body", "path": ["address", "street"]},
+    }
     hook = HookRow("hook_1", "w", "flow_1", "A form", "link", mapping, False, 0, "", None)
     said = web_form_text("Tenants", flow, hook, "https://x.example/h")
-    assert re.findall(r'(?:name=")([^"]+)"', said) == ["it&#x27;s", "from", "kind", "count", "sure"]
+    names = ["it's", "from", "kind", "count", "sure", "price", "agrees", "reply_to_e-mail", "email"]
+    assert re.findall(r'(?:name=")([^"]+)"', said) == [name.replace("'", "&#x27;") for name in names]
     assert "  <option>" not in said
-    assert '<select name="kind"><option>a &lt;b&gt;</option><option>c</option></select>' in said
+    for element in (
+        '<select name="kind"><option value=""></option><option>a &lt;b&gt;</option><option>c</option></select>',
+        '<input type="email" name="from">',
+        '<input type="number" name="count">',
+        '<input type="number" name="price" step="any" required>',
+        '<select name="sure"><option value=""></option><option>yes</option><option>no</option></select>',
+        '<select name="agrees" required><option value=""></option><option>yes</option><option>no</option></select>',
+        '<input type="email" name="reply_to_e-mail" required>',
+        '<textarea name="email"></textarea>',
+    ):
+        assert element in said
+    assert "is refused:\n- photo (File, required)\n- tags (List, required)\n- street (Text, required)\n" in said
     sent = shlex.split(said.partition("curl -X POST ")[2].partition("\n\n")[0].replace("\\\n", " "))
     assert sent[0] == "https://x.example/h"
-    assert sent[2::2] == ["it's=...", "from=...", "kind=...", "count=...", "sure=..."]
+    assert sent[2::2] == [f"{name}=..." for name in names]
+
+    # What such a form sends fits the fields, where it is not to send a file.
+    form = parse_form(b"it%27s=Hi&from=&kind=&count=&sure=&price=1.5&agrees=no&reply_to_e-mail=a%40b.co&email=")
+    payload = payload_of(fields, mapping, form, {})
+    assert payload == {
+        "message": "Hi", "price": 1.5, "agrees": False, "reply_to_e-mail": "a@b.co", "email": "", "source": "web"
+    }  # fmt: skip
 
 
 async def test_a_field_takes_a_fixed_text_or_a_path_that_is_typed(site: Site, user: User) -> None:

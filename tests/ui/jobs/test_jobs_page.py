@@ -374,6 +374,18 @@ async def test_the_mark_stays_while_the_failed_run_is_not_shown(site: Site, user
     await until(lambda: marked(user) == [])
 
 
+async def test_the_mark_stays_until_each_failed_run_was_shown(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    for status in ("failed", "failed", "failed", *["completed"] * 30, "failed"):
+        site.clock.offset += 1000
+        ended(site, flow_id, status)
+    await user.open("/jobs")
+    await asyncio.sleep(1.5)  # the page looks each second
+    assert marked(user) == ["4, 4 runs failed since you last looked"], "three are on the next page"
+    press(user, "Older jobs")
+    await until(lambda: marked(user) == [])
+
+
 async def test_a_run_that_fails_while_the_list_is_open_is_seen_there(site: Site, user: User) -> None:
     flow_id = site.flow("Greeting", live=True)
     await user.open("/jobs")

@@ -343,6 +343,8 @@ def test_what_a_run_would_write_is_told_of_the_steps_that_run(nodes, edges, inne
         ("POST", "http://alarm.example/notify?token=a1", "Running here calls http://alarm.example/notify too."),
         ("DELETE", "https://a.example/{{ api_input.out.id }}", "Running here calls https://a.example/… too."),
         ("PUT", "{{ api_input.out.url }}", "Running here calls “Tell the office” too."),
+        ("POST", "http://[abc", "Running here calls “Tell the office” too."),
+        ("POST", "http://exa\u2100mple.com/{{ api_input.out.id }}", "Running here calls “Tell the office” too."),
         ("GET", "http://alarm.example/notify", ""),
         ("HEAD", "http://alarm.example/notify", ""),
     ],
@@ -356,8 +358,10 @@ def test_before_a_run_it_is_said_what_it_calls(method: str, url: str, said: str)
     assert calls_before_a_run(document.model_copy(update={"edges": ()}), {}) == "", "it is not connected"
 
 
-async def test_an_alarm_is_told_before_a_run(site: Site, user: User) -> None:
-    url = "http://alarm.example/notify"
+@pytest.mark.parametrize(
+    ("url", "said"), [("http://alarm.example/notify", "http://alarm.example/notify"), ("http://[abc", "“call”")]
+)
+async def test_an_alarm_is_told_before_a_run(site: Site, user: User, url: str, said: str) -> None:
     file = {
         "format": 1,
         "title": "Alarm",
@@ -368,4 +372,4 @@ async def test_an_alarm_is_told_before_a_run(site: Site, user: User) -> None:
         "edges": [{"id": "e1", "source": "api_input", "target": "call"}],
     }
     await open_node(user, site.flow("Alarm", saved=False, file=file), "call", "GET reads; POST sends.")
-    assert f"Running here calls {url} too." in page_text(user)
+    assert f"Running here calls {said} too." in page_text(user)

@@ -312,7 +312,7 @@ class Bindings:
         place = Place((lambda: pointer) if isinstance(pointer, str) else pointer, field, trouble)
         field.on("broken", lambda event: self._open_replacements(place, str(event.args)))
         if self.kind.source_inputs:  # the only input of a Text Template
-            field.as_template(lambda chip, fields: self._choose_writing(place, chip, fields))
+            field.as_template(lambda chip, before, fields: self._choose_writing(place, chip, before, fields))
         field.on("left", lambda _event: self._leave(place), [])
         self._places.append(place)
         return field
@@ -321,11 +321,15 @@ class Bindings:
         if raw in place.menus:
             place.menus[raw].open()
 
-    def _choose_writing(self, place: Place, raw: str, fields: Sequence[str]) -> None:
-        """Asks how a list is written in a template."""
+    def _choose_writing(self, place: Place, raw: str, before: int, fields: Sequence[str]) -> None:
+        """Asks how a list is written in a template, at the chip with `before` equal chips in front of it."""
 
         def take(new: str) -> Any:
-            text = place.field.text.replace(raw, new)
+            parts = place.field.text.split(raw)
+            at = before + 1
+            if not 0 < at < len(parts):  # the chip was deleted meanwhile
+                return None
+            text = f"{raw.join(parts[:at])}{new}{raw.join(parts[at:])}"
             place.field.put(text)
             return place.field.on_change(text)
 

@@ -38,5 +38,5 @@ def choice_box(
     if none and not options:
         box.props["placeholder"] = none
     box.props.set_bool("readonly", form.read_only)
-    if value is None:
-        box.on("popup-show", js_handler=f"() => setTimeout(() => getElement({box.id}).$refs.qRef.setOptionIndex(0))")
+    list_now = f"getElement({box.id}).$refs.qRef"
+    box.on("popup-show", js_handler=f"() => setTimeout(() => {list_now}.modelValue ?? {list_now}.setOptionIndex(0))")

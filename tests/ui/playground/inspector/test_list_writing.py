@@ -18,6 +18,7 @@ from ui.playground.inspector.list_writing import list_writings
 from ui.playground.state.available_data import source_of
 
 LIST = "{{ a.out.items }}"
+LINES = '{{ a.out.items | join("\\n") }}'
 PEOPLE = [{"name": "Ada", "age": 3}, {"name": "Bo", "age": 4}]
 FLOW: dict[str, Any] = {
     "format": 1,
@@ -61,16 +62,27 @@ def test_the_fields_of_an_item_come_from_the_last_run_where_no_schema_has_them()
     assert (datum.is_list, datum.fields) == (True, ("name", "age"))
 
 
-async def test_what_is_chosen_at_a_chip_is_stored_in_the_template(site: Site, user: User) -> None:
-    flow_id = site.flow("Lists", saved=False, file=FLOW)
+@pytest.mark.parametrize(
+    ("template", "before", "wanted"),
+    [
+        (f"Hello: {LIST}", 0, f"Hello: {LINES}"),
+        (f"{LIST}, {LIST}, {LIST}", 1, f"{LIST}, {LINES}, {LIST}"),
+        (f"{LIST}, {LIST}", 1, f"{LIST}, {LINES}"),
+    ],
+)
+async def test_what_is_chosen_at_a_chip_is_stored_there_in_the_template(
+    site: Site, user: User, template: str, before: int, wanted: str
+) -> None:
+    start, text = FLOW["nodes"]
+    nodes = [start, {**text, "inputs": {"template": template}}]
+    flow_id = site.flow("Lists", saved=False, file={**FLOW, "nodes": nodes})
     await opened(user, flow_id, "t")
     await user.should_see("Data from earlier steps")
 
-    parts(user, "BindingField").trigger("list", {"raw": LIST, "fields": []})
+    parts(user, "BindingField").trigger("list", {"raw": LIST, "before": before, "fields": []})
     await user.should_see("Each on its own line")
     choose(user, "Each on its own line")
 
-    wanted = 'Hello: {{ a.out.items | join("\\n") }}'
     await until(lambda: draft(site, flow_id).node("t").inputs["template"] == wanted)  # type: ignore[union-attr]
     (field,) = parts(user, "BindingField").elements
     assert field.text == wanted
