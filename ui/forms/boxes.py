@@ -42,7 +42,11 @@ _SELECT_ONCE = """(event) => {
   const box = event.target;
   if (box.dataset.entered) return;
   box.dataset.entered = "true";
-  setTimeout(() => box.select());
+  if (!box.matches(":active")) return box.select();
+  const was = box.value;  // a press puts the caret somewhere after the focus came
+  box.addEventListener("click", () => {
+    if (box.value === was && box.selectionStart === box.selectionEnd) box.select();
+  }, { once: true });
 }"""
 _LONG = frozenset({"textarea", "code", "json"})
 _PLAIN = frozenset({"code", "json", "number", "integer"})
