@@ -12,8 +12,6 @@ from api.commands.terminal import Commands, Terminal
 from engine.core.roles import Role
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
     from storage.members import Person
 
 ROLES = [str(role) for role in Role]  # as they are typed
@@ -166,25 +164,14 @@ def _state(one: Person) -> str:
 
 
 def _print_link(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
-    from engine.actions.one_time_links import link_path, new_setup_token
+    from engine.actions.one_time_links import link_path, new_reset_token, new_setup_token
 
     if arguments.reset is None:
         token = terminal.database.write_now(new_setup_token, terminal.workspace.id)
     else:
         named = terminal.workspace.id if terminal.workspace_named else None
-        token, had_factor = terminal.database.write_now(_new_reset_token, named, arguments.reset)
+        token, had_factor = terminal.database.write_now(new_reset_token, named, arguments.reset)
         if had_factor:
             terminal.note("The second factor of this account is taken away: the new password alone will sign in.")
     terminal.note("Open this link within 15 minutes; it works once. Links from before no longer work.")
     terminal.value(f"{terminal.address}{link_path(token)}")
-
-
-def _new_reset_token(session: Session, workspace_id: str | None, email: str) -> tuple[str, bool]:
-    """Returns the token, and whether the account had a second factor, which is taken away."""
-    from engine.actions.one_time_links import new_reset_token
-    from storage.members import find_user
-    from storage.second_factors import has_second_factor
-
-    user = find_user(session, email.strip().lower())
-    had_factor = user is not None and has_second_factor(session, user.id)
-    return new_reset_token(session, workspace_id, email), had_factor

@@ -86,8 +86,9 @@ def renew_setup_token(session: Session, workspace_id: str) -> str | None:
     return add_link(session, "setup", workspace_id, LIFETIME)
 
 
-def new_reset_token(session: Session, workspace_id: str | None, email: str) -> str:
-    """Creates a token that resets the password of an account, and removes the account's second factor.
+def new_reset_token(session: Session, workspace_id: str | None, email: str) -> tuple[str, bool]:
+    """Creates a token that resets the password of an account, and removes the account's second factor. Returns the token,
+    and whether there was a second factor.
 
     `workspace_id` None: of any workspace, as an e-mail address has one account on a server. Raises NotFound, and Conflict
     for a disabled person, who could not use it.
@@ -105,10 +106,11 @@ def new_reset_token(session: Session, workspace_id: str | None, email: str) -> s
             remedy=f"Let them in again first with `app.py people enable {user.email}{there}`.",
         )
     add_entry(session, _Terminal(workspace_id), "print reset link", user.id, user.email)
-    if remove_second_factor(session, user.id):
+    had_factor = remove_second_factor(session, user.id)
+    if had_factor:
         add_entry(session, _Terminal(workspace_id), "reset second factor", user.id, user.email)
     void_links(session, workspace_id, "reset", user.id)
-    return add_link(session, "reset", workspace_id, LIFETIME, user_id=user.id)
+    return add_link(session, "reset", workspace_id, LIFETIME, user_id=user.id), had_factor
 
 
 def get_link(session: Session, token: str, purposes: Collection[Purpose] = SETUP_PURPOSES) -> Link:

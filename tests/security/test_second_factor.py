@@ -345,7 +345,8 @@ async def test_an_owner_resets_it_and_so_does_the_servers_terminal(server: Serve
         assert (await password(browser)).headers["location"] == "/jobs"
 
     await set_up(server)
-    token = server.database.write_now(new_reset_token, server.workspace_id, EMAIL)
+    token, had_factor = server.database.write_now(new_reset_token, server.workspace_id, EMAIL)
+    assert had_factor
     async with server.at() as browser:
         assert (await browser.post(link_path(token), data={"password": PASSWORD})).headers["location"] == "/"
         assert cookie_of(server, browser)

@@ -210,7 +210,7 @@ async def test_the_answer_to_too_many_guesses_says_what_happened_why_and_what_to
 async def test_links_are_guessed_20_times_a_network_and_a_right_one_opens_all_the_same(
     server: Server, path: str
 ) -> None:
-    reset = server.database.write_now(new_reset_token, server.workspace_id, EMAIL)
+    reset, _ = server.database.write_now(new_reset_token, server.workspace_id, EMAIL)
     async with server.at("2001:db8:1:2::1") as one, server.at("2001:db8:1:2::2") as other:
         shown = [(await one.get(path.format(f"guess{number}"))).status_code for number in range(10)]
         sent = [
@@ -231,7 +231,7 @@ async def test_a_reset_link_lets_somebody_in_whatever_others_guessed(server: Ser
     for number in range(55):
         await server.guess(f"2001:db8:0:{number:x}::1")
     await server.guess(ELSEWHERE, times=5)
-    token = server.database.write_now(new_reset_token, server.workspace_id, EMAIL)
+    token, _ = server.database.write_now(new_reset_token, server.workspace_id, EMAIL)
     async with server.at(ELSEWHERE) as browser:
         answer = await browser.post(link_path(token), data={"password": "another good password"})
 

@@ -207,7 +207,7 @@ async def test_what_is_wrong_with_the_form_stands_beside_its_field(empty_site: S
 
 
 async def test_a_reset_link_sets_a_new_password(site: Site) -> None:
-    token = site.database.write_now(new_reset_token, site.workspace_id, EMAIL)
+    token, _ = site.database.write_now(new_reset_token, site.workspace_id, EMAIL)
     async with site.browser() as browser:
         form = await browser.get(link_path(token))
         answer = await browser.post(link_path(token), data={"password": "another good password"})
@@ -253,7 +253,7 @@ async def test_an_invitation_is_a_form_that_makes_an_account(site: Site) -> None
 
 async def test_an_invitation_and_a_set_up_link_are_not_the_same_door(site: Site) -> None:
     invitation = site.database.write_now(invite, site.owner, "owner")
-    reset = site.database.write_now(new_reset_token, site.workspace_id, EMAIL)
+    reset, _ = site.database.write_now(new_reset_token, site.workspace_id, EMAIL)
     async with site.browser() as browser:
         answers = [await browser.get(path) for path in (link_path(invitation), invitation_path(reset), "/invite/x")]
 

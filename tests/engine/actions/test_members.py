@@ -238,7 +238,8 @@ async def test_who_comes_into_a_browser_ends_the_session_of_who_was_there(databa
 
 async def test_a_reset_link_sets_a_password_and_ends_all_sessions(database, workspace):
     old = await set_up(database, workspace)
-    token = database.write_now(new_reset_token, workspace, "Ada@Example.com")
+    token, had_factor = database.write_now(new_reset_token, workspace, "Ada@Example.com")
+    assert not had_factor
     assert database.read_now(get_link, token).email == EMAIL
     new = await set_new_password(database, token, "another long password")
     assert await signed_in(database, old) is None
@@ -254,7 +255,7 @@ async def test_a_reset_link_makes_no_owner_and_a_set_up_link_resets_nothing(data
     with pytest.raises(LinkNotValid):
         await set_new_password(database, token, PASSWORD)
     await set_up_owner(database, token, "Ada", EMAIL, PASSWORD)
-    reset = database.write_now(new_reset_token, workspace, EMAIL)
+    reset, _ = database.write_now(new_reset_token, workspace, EMAIL)
     with pytest.raises(LinkNotValid):
         await set_up_owner(database, reset, "Eve", "eve@example.com", PASSWORD)
 
@@ -272,7 +273,7 @@ async def test_a_reset_link_finds_its_account_in_any_workspace(database, workspa
     await set_up_owner(database, setup, "Bob", "bob@example.net", PASSWORD)
     with pytest.raises(NotFound, match="Nobody in this workspace"):
         database.write_now(new_reset_token, workspace, "bob@example.net")
-    token = database.write_now(new_reset_token, None, "bob@example.net")
+    token, _ = database.write_now(new_reset_token, None, "bob@example.net")
     assert database.read_now(list_entries, elsewhere)[0].verb == "print reset link"
     found = await signed_in(database, await set_new_password(database, token, "a brand new password"))
     assert (found.name, found.workspace_id) == ("Bob", elsewhere)
@@ -290,7 +291,7 @@ async def test_a_reset_link_is_refused_for_somebody_who_is_shut_out(database, wo
 
 async def test_changing_the_password_ends_a_reset_link(database, workspace):
     cookie = await set_up(database, workspace)
-    token = database.write_now(new_reset_token, workspace, EMAIL)
+    token, _ = database.write_now(new_reset_token, workspace, EMAIL)
     await change_password(database, cookie, PASSWORD, "a brand new password")
     with pytest.raises(LinkNotValid):
         await set_new_password(database, token, "a password of a thief")
