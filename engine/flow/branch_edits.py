@@ -54,11 +54,7 @@ def join_ops(document: Document, catalog: Catalog, condition: str, port: str, *,
     if (joiner := _joiner(branches, side, catalog)) is not None:
         return _into(document, catalog, branches, joiner, partner)
     if branches.output is None:
-        final = branches.last_on(side, catalog)
-        if final is not None and branches.graph.children[final.id]:
-            final = None
-        wholes = [str(Reference(one.id, "out")) for one in (final, partner) if one is not None]
-        return _first_value(document, catalog, final, partner, wholes)[1] if final is not None else []
+        return _joined_ends(document, catalog, branches, side, partner)
     read = {one.node_id for one in branches.read_by_output(catalog)}
     led = {edge.target for edge in document.edges if edge.source == partner.id}
     for name in sorted(read & led):  # it leads into a First Value that cannot give callers anything of it
@@ -163,6 +159,15 @@ def _open_joiner(branches: Branches, side: Side, read: Collection[str]) -> Node 
         if from_side and node.type == FIRST_VALUE and node.id in read:
             return node
     return None
+
+
+def _joined_ends(document: Document, catalog: Catalog, branches: Branches, side: Side, partner: Node) -> list[Op]:
+    """Joins the last steps of both sides, in a flow without API Output."""
+    final = branches.last_on(side, catalog)
+    if final is None or branches.graph.children[final.id]:
+        return []
+    wholes = [str(Reference(one.id, "out")) for one in (final, partner)]
+    return _first_value(document, catalog, final, partner, wholes)[1]
 
 
 def _moved_answer(document: Document, catalog: Catalog, branches: Branches, side: Side) -> list[Op]:
