@@ -7,10 +7,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from engine.flow.branches import Branches
+from engine.flow.branches import Branches, branches_of
 from engine.flow.document import Document, Node
 from engine.flow.graph import SOURCES, Graph
-from engine.flow.lists import ListScopes
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.output_schemas import FIRST_VALUE
 from engine.flow.reference_edits import references_of
@@ -53,7 +52,7 @@ def unused_result(document: Document, catalog: Catalog) -> UnusedResult | None:
         if not gives_only or step.type in SOURCES or node_id in read:
             continue
         pointers = {one: _TEXTS.get(nodes[one].type) for one in graph.descendants(node_id)}
-        branches = branches or Branches(used, graph, ListScopes(used, graph))
+        branches = branches or branches_of(used)
         pointers |= dict.fromkeys(_joining(branches, node_id), "/inputs/values")
         for one in graph.order:
             if pointer := pointers.get(one):
