@@ -280,9 +280,9 @@ async def wait_until_ended(
     """Waits until the job has ended or `seconds` have passed; the caller reads the job itself. Raises NotFound.
 
     After a notification that does not tell the end, only the status is queried, with `look`; with `find_batch_status` it
-    waits for a batch, and with `find_status_or_waiting` also for the job to wait for a person. Of a job that is new, which this process has just accepted, it is not queried before the first
-    notification. `check` is called after each notification: it raises when the caller may not read the job any more, and
-    returns False to end the wait.
+    waits for a batch, and with `find_status_or_waiting` also for the job to wait for a person. Of a job that is new, which
+    this process has just accepted, it is not queried before the first notification. `check` is called after each
+    notification: it raises when the caller may not read the job any more, and returns False to end the wait.
     """
     monotonic = database.clock.monotonic
     until = monotonic() + seconds
