@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Literal
 
+import httpx
 import pytest
 
 from api.http.schemas import Job, JobList, ProblemDetails
@@ -279,15 +281,18 @@ async def test_a_queued_job_is_cancelled_at_once_and_its_slot_is_free(house: Hou
     assert (await house.post(f"/jobs/{jobs[0]}/cancel")).status_code == 200
 
 
-async def test_cancelling_a_job_at_work_waits_for_it_to_stop(house: House):
-    job_id = await accepted(house)
+async def cancelled_at_work(house: House, job_id: str, end: Literal["cancelled", "completed"]) -> httpx.Response:
+    """Returns the answer to the cancel of a job at work, which ends so while the call waits."""
     house.database.write_now(claim_job, "boot_other", job_id)
     asked = asyncio.create_task(house.post(f"/jobs/{job_id}/cancel"))
     while (await house.get(f"/jobs/{job_id}")).json()["cancel_requested_at"] is None:
         await asyncio.sleep(0.02)  # the key may ask so often in a second
-    house.end("cancelled", job_id, "boot_other")
+    house.end(end, job_id, "boot_other")
+    return await asked
 
-    response = await asked
+
+async def test_cancelling_a_job_at_work_waits_for_it_to_stop(house: House):
+    response = await cancelled_at_work(house, await accepted(house), "cancelled")
 
     assert (response.status_code, response.json()["status"]) == (200, "cancelled")
     assert response.json()["cancel_requested_at"] is None
@@ -295,13 +300,9 @@ async def test_cancelling_a_job_at_work_waits_for_it_to_stop(house: House):
 
 async def test_a_job_that_completes_before_it_is_stopped_is_refused_like_one_that_had_ended(house: House):
     job_id = await accepted(house)
-    house.database.write_now(claim_job, "boot_other", job_id)
-    asked = asyncio.create_task(house.post(f"/jobs/{job_id}/cancel"))
-    while (await house.get(f"/jobs/{job_id}")).json()["cancel_requested_at"] is None:
-        await asyncio.sleep(0.02)  # the key may ask so often in a second
-    house.end("completed", job_id, "boot_other")
+    first = await cancelled_at_work(house, job_id, "completed")
 
-    for response in (await asked, await house.post(f"/jobs/{job_id}/cancel")):
+    for response in (first, await house.post(f"/jobs/{job_id}/cancel")):
         assert (response.status_code, response.json()["code"]) == (409, "job_not_cancellable")
         assert "completed" in response.json()["detail"]
 

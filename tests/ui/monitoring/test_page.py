@@ -370,9 +370,11 @@ async def test_who_called_what_failed_and_why_stands_by_key(site: Site, user: Us
     said = texts(user)
     assert "1 completed with failed steps" in said
     assert {"Web shop", "Schedules and webhooks", "No known key"} <= set(said)
-    marked = [one for one in user.client.elements.values() if one.props.get("title") == "1 completed with failed steps"]  # type: ignore[union-attr]
+    assert user.client is not None
+    drawn = [one.props for one in user.client.elements.values()]
+    marked = [props for props in drawn if props.get("title") == "1 completed with failed steps"]
     assert len(marked) == 1, "the endpoint's success"
-    links = {str(one.props["href"]) for one in user.client.elements.values() if one.props.get("href")}  # type: ignore[union-attr]
+    links = {str(props["href"]) for props in drawn if props.get("href")}
     assert f"/jobs?key={shop}&range=7d" in links
     assert f"/jobs?key={shop}&range=7d&status=steps_failed" in links
     assert "/jobs?range=7d&tab=refused" in links

@@ -26,20 +26,27 @@ FLOW: dict[str, Any] = {
 }
 
 
+def config(site: Site, flow_id: str) -> dict[str, Any]:
+    """The settings of the only step."""
+    node = draft(site, flow_id).node("group_count")
+    assert node is not None
+    return node.config
+
+
+def first_field(site: Site, flow_id: str) -> Any:
+    rules = config(site, flow_id).get("rules")
+    return rules[0].get("field") if rules else None
+
+
 async def test_a_click_on_a_field_of_the_items_chooses_it(site: Site, user: User) -> None:
     flow_id = site.flow("Reviews", saved=False, file=FLOW)
     given = {"reviews": [{"mood": "good", "stars": 4}]}
     playground_run(site, flow_id, given, Did("api_input", given))
 
-    def config() -> Any:
-        node = draft(site, flow_id).node("group_count")
-        assert node is not None
-        return node.config
-
     await opened(user, flow_id, "group_count")
     await user.should_see("In the items:")
     press_chip(user, "mood")
-    await until(lambda: config().get("by") == "mood", config)
+    await until(lambda: config(site, flow_id).get("by") == "mood", lambda: config(site, flow_id))
     assert user.client is not None
     (box,) = [one for one in user.client.elements.values() if one.props.get("aria-label") == "Group by"]
     assert isinstance(box, ui.input)
@@ -48,7 +55,7 @@ async def test_a_click_on_a_field_of_the_items_chooses_it(site: Site, user: User
     press(user, "Add a number")
     await user.should_see("Name of the result")
     press_chip(user, "stars")
-    await until(lambda: config().get("measures") == [{"field": "stars"}], config)
+    await until(lambda: config(site, flow_id).get("measures") == [{"field": "stars"}], lambda: config(site, flow_id))
 
 
 async def test_the_field_of_a_filter_is_picked_too(site: Site, user: User) -> None:
@@ -57,16 +64,11 @@ async def test_the_field_of_a_filter_is_picked_too(site: Site, user: User) -> No
     given = {"reviews": [{"mood": "good", "who": {"name": "Ann"}}]}
     playground_run(site, flow_id, given, Did("api_input", given))
 
-    def rules() -> Any:
-        node = draft(site, flow_id).node("group_count")
-        assert node is not None
-        return node.config.get("rules")
-
     await opened(user, flow_id, "group_count")
     press(user, "Add a rule")
     await user.should_see("In the items:")
     press_chip(user, "who.name")
-    await until(lambda: rules() and rules()[0].get("field") == "who.name", rules)
+    await until(lambda: first_field(site, flow_id) == "who.name", lambda: config(site, flow_id))
 
 
 async def test_a_rule_of_read_rows_offers_the_columns_of_its_dataset(site: Site, user: User) -> None:
@@ -77,16 +79,11 @@ async def test_a_rule_of_read_rows_offers_the_columns_of_its_dataset(site: Site,
     read = {"id": "group_count", "type": "dataset_source", "config": {"dataset": "Goods"}}
     flow_id = site.flow("Rows", saved=False, file={**FLOW, "nodes": [FLOW["nodes"][0], read]})
 
-    def rules() -> Any:
-        node = draft(site, flow_id).node("group_count")
-        assert node is not None
-        return node.config.get("rules")
-
     await opened(user, flow_id, "group_count")
     press(user, "Add a rule")
     await user.should_see("In the rows:")
     press_chip(user, "price")
-    await until(lambda: rules() and rules()[0].get("field") == "price", rules)
+    await until(lambda: first_field(site, flow_id) == "price", lambda: config(site, flow_id))
     assert user.client is not None
     (choice,) = [one for one in user.client.elements.values() if one.props.get("aria-label") == "Dataset"]
     assert isinstance(choice, ui.select)

@@ -83,7 +83,11 @@ async def test_what_is_chosen_at_a_chip_is_stored_there_in_the_template(
     await user.should_see("Each on its own line")
     choose(user, "Each on its own line")
 
-    await until(lambda: draft(site, flow_id).node("t").inputs["template"] == wanted)  # type: ignore[union-attr]
+    def written() -> Any:
+        node = draft(site, flow_id).node("t")
+        return node and node.inputs["template"]
+
+    await until(lambda: written() == wanted, written)
     (field,) = parts(user, "BindingField").elements
     assert field.text == wanted
 
