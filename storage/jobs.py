@@ -105,11 +105,6 @@ class JobRow(NamedTuple):
         return self.status in ENDED
 
     @property
-    def told(self) -> bool:
-        """True when people are told that it failed, as TOLD says."""
-        return self.status == "failed" and (self.environment == "live" or self.trigger is not None)
-
-    @property
     def went_on(self) -> bool:
         """True when it completed although steps failed: they were skipped, took a default value, or lost items."""
         return self.status == "completed" and self.steps_failed > 0

@@ -40,6 +40,7 @@ from tests.ui.arrange import (
     went_on,
 )
 from tests.ui.conftest import Site
+from tests.ui.test_hot_queries import caught
 from ui.parts.job_words import short_reason
 from ui.parts.time_range import span_of
 
@@ -384,6 +385,26 @@ async def test_the_mark_stays_until_each_failed_run_was_shown(site: Site, user: 
     assert marked(user) == ["4, 4 runs failed since you last looked"], "three are on the next page"
     press(user, "Older jobs")
     await until(lambda: marked(user) == [])
+
+
+async def test_an_open_page_asks_for_the_news_when_a_failed_run_is_new_on_it(
+    site: Site, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.page_session.WATCH_SECONDS", 60)  # it asks for their number, too
+    flow_id = site.flow("Greeting", live=True)
+    ended(site, flow_id, "failed")
+    await user.open("/jobs")
+    await until(lambda: marked(user) == [])
+
+    async def asked(status: str) -> bool:
+        with caught(site.database) as statements:
+            job_id = ended(site, flow_id, status)
+            await until(lambda: f"/jobs/{job_id}" in _rows(user))
+            await asyncio.sleep(1.5)  # the page looks each second
+        return any("jobs_seen_at" in one and one.lstrip().startswith("select id from jobs") for one in statements)
+
+    assert not await asked("completed")
+    assert await asked("failed")
 
 
 async def test_a_run_that_fails_while_the_list_is_open_is_seen_there(site: Site, user: User) -> None:
