@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from nicegui import ui
 from nicegui.testing import User
-from sqlalchemy import update
+from sqlalchemy import insert, update
+from sqlalchemy.orm import Session
 
 from engine.actions.jobs import run_in_playground
 from engine.actions.keys import create_key
@@ -23,7 +24,7 @@ from engine.core.clock import HOUR, month_of
 from engine.core.ids import FlowId
 from storage.jobs import count_failed_runs
 from storage.members import list_people
-from storage.tables import Usage, Workspace
+from storage.tables import Job, Usage, Workspace
 from storage.usage import usage_subject
 from tests.ui.arrange import (
     FAILED,
@@ -384,6 +385,31 @@ async def test_the_mark_stays_until_each_failed_run_was_shown(site: Site, user: 
     await asyncio.sleep(1.5)  # the page looks each second
     assert marked(user) == ["4, 4 runs failed since you last looked"], "three are on the next page"
     press(user, "Older jobs")
+    await until(lambda: marked(user) == [])
+
+
+async def test_of_more_failed_runs_than_are_counted_one_visit_takes_the_mark(site: Site, user: User) -> None:
+    flow_id, other = site.flow("Greeting", live=True), site.flow("Another", live=True)
+    job_id = ended(site, flow_id, "failed")
+
+    def fail_again(session: Session) -> None:
+        job = session.get_one(Job, job_id)
+        row = {column.name: getattr(job, column.name) for column in Job.__table__.columns}
+        at = {"created_at": job.created_at, "completed_at": job.completed_at}
+        many = [
+            {**row, **{name: when + number for name, when in at.items()}, "id": f"job_{number}"}
+            for number in range(1, 140)
+        ]
+        session.execute(insert(Job), many)
+
+    site.database.write_now(fail_again)
+    site.clock.offset += 1000
+    ended(site, other, "failed")
+    await user.open(f"/jobs?flow={flow_id}")
+    await asyncio.sleep(1.5)  # the page looks each second
+    assert marked(user) == ["99+, More than 99 runs failed since you last looked"], "the newest is not among them"
+    await user.open("/jobs?status=failed")
+    assert "Older jobs" in buttons(user)
     await until(lambda: marked(user) == [])
 
 
