@@ -51,6 +51,7 @@ from api.http.problem_json import (
 )
 from api.http.request_ids import request_id_from
 from api.joined_writes import JoinedWrites
+from engine.core.body_limits import FREE_PIECES, PIECE_BYTES
 from engine.core.errors import Refusal, ShuttingDown, TooManyConnections
 
 #: Limit of the head of a request plus its trailers.
@@ -63,9 +64,6 @@ STALLED_SECONDS, STALLED_BYTES = 30.0, 32 * 1024
 #: After a refusal the connection stays open this many seconds, so that the client can read it; what the client sends is
 #: discarded.
 LINGER_SECONDS = 2.0
-#: A body may arrive in FREE_PIECES pieces, and in more if they average at least PIECE_BYTES bytes, because each piece
-#: costs a callback.
-FREE_PIECES, PIECE_BYTES = 16_384, 16
 #: Limit of pipelined requests: requests sent before the earlier ones are answered.
 MAX_AHEAD = 16
 #: The value of Host (RFC 9110 7.2): a name, an IPv4 address or something in brackets, with or without a port.

@@ -13,11 +13,11 @@ from engine.core.ids import new_id
 from storage.database import now
 from storage.tables import Connection, Flow, FlowVersion, Price
 
-#: Finds a model in a flow's document: `"model":"CONNECTION:model-name"`. In a text of the document the quotes are
-#: escaped, so that it does not match.
-_NAMED = re.compile(r'"model"\s*:\s*"([^":\\]+):')
-#: Finds the Simulated model alike.
-_SIMULATED = re.compile(r'"model"\s*:\s*"(simulated)"')
+#: What stands for the Simulated model in place of a connection and a model; no connection has this name.
+SIMULATED = "simulated"
+#: Finds a model in a flow's document: `"model":"CONNECTION:model-name"` or `"model":"simulated"`. In a text of the
+#: document the quotes are escaped, so that it does not match.
+_NAMED = re.compile(rf'"model"\s*:\s*"([^":\\]+(?=:)|{SIMULATED}(?="))')
 
 
 class ConnectionRow(Struct, frozen=True):
@@ -52,11 +52,14 @@ class ConnectionRow(Struct, frozen=True):
 
 
 class FlowUse(Struct, frozen=True):
-    """A flow whose draft or live version uses a connection or an MCP server."""
+    """A flow whose draft or live version uses a connection or an MCP server. `live`: it has a live version; `in_draft`: its
+    draft uses it.
+    """
 
     flow_id: str
     title: str
     live: bool
+    in_draft: bool
 
 
 class PriceRow(Struct, frozen=True):
@@ -96,13 +99,8 @@ def list_prices(session: Session, workspace_id: str) -> list[PriceRow]:
 
 
 def flows_using(session: Session, workspace_id: str) -> dict[str, list[FlowUse]]:
-    """Returns, for each connection's name, the flows whose draft or live version uses it, sorted by title."""
+    """Returns, for each connection's name and SIMULATED, the flows whose draft or live version uses it, sorted by title."""
     return flows_naming(session, workspace_id, _NAMED)
-
-
-def flows_simulating(session: Session, workspace_id: str) -> list[FlowUse]:
-    """Returns the flows whose draft or live version asks the Simulated model, sorted by title."""
-    return flows_naming(session, workspace_id, _SIMULATED).get("simulated", [])
 
 
 def flows_naming(session: Session, workspace_id: str, named: re.Pattern[str]) -> dict[str, list[FlowUse]]:
@@ -117,8 +115,9 @@ def flows_naming(session: Session, workspace_id: str, named: re.Pattern[str]) ->
     )
     found: dict[str, list[FlowUse]] = {}
     for flow_id, title, live_version, draft, live_document in rows:
-        for name in sorted({*named.findall(draft), *named.findall(live_document or "")}):
-            found.setdefault(name, []).append(FlowUse(flow_id, title, live_version is not None))
+        in_draft = set(named.findall(draft))
+        for name in sorted(in_draft.union(named.findall(live_document or ""))):
+            found.setdefault(name, []).append(FlowUse(flow_id, title, live_version is not None, name in in_draft))
     return found
 
 

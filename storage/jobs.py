@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
-from engine.core.job_status import ENDED, SHARED_ATTEMPTS
+from engine.core.job_status import ENDED, MOST_TOLD, SHARED_ATTEMPTS
 from engine.core.redaction import without_keys
 from storage.cursors import cursor_after, read_cursor
 from storage.database import now
@@ -41,8 +41,6 @@ Json = Any
 PUBLIC = ("live", "test", "dev")
 #: The largest result in bytes that is read on the event loop.
 SMALL_RESULT = 64 * 1024
-#: How many failed runs are counted for a person at most.
-MOST_TOLD = 99
 
 
 class JobRow(NamedTuple):
@@ -103,11 +101,6 @@ class JobRow(NamedTuple):
     def ended(self) -> bool:
         """True when the job will not change any more."""
         return self.status in ENDED
-
-    @property
-    def told(self) -> bool:
-        """True when people are told that it failed, as TOLD says."""
-        return self.status == "failed" and (self.environment == "live" or self.trigger is not None)
 
     @property
     def went_on(self) -> bool:
@@ -413,11 +406,11 @@ _TOLD = Statement(
 )
 
 
-def list_failed_runs(session: Session, workspace_id: str, user_id: str) -> frozenset[str]:
+def list_failed_runs(session: Session, workspace_id: str, user_id: str) -> list[str]:
     """Returns the ids of the runs of Production, of schedules and of incoming webhooks that failed since the newest that a
-    person has seen in Jobs, or since they got the account; the last MOST_TOLD + 1 when there are more.
+    person has seen in Jobs, or since they got the account, the last first; MOST_TOLD + 1 when there are more.
     """
-    return frozenset(row[0] for row in _TOLD.rows(session, {"workspace_id": workspace_id, "user_id": user_id}))
+    return [row[0] for row in _TOLD.rows(session, {"workspace_id": workspace_id, "user_id": user_id})]
 
 
 def count_failed_runs(session: Session, workspace_id: str, user_id: str) -> int:

@@ -30,6 +30,7 @@ from engine.core.clock import MINUTE
 from engine.core.do_first import MOST_WORK, TOO_MUCH_FIRST, DoFirst
 from engine.core.errors import Refusal, Unavailable
 from engine.core.ids import WorkspaceId
+from engine.core.job_status import MOST_TOLD
 from engine.core.roles import Role
 from engine.jobs.submit.scheduled import CheckedStart, check_inputs, find_costly_inputs
 from engine.models.local_servers import LocalServers
@@ -155,12 +156,12 @@ class PageSession:
         )
 
     async def see_failed_runs(self, shown: Mapping[str, int]) -> None:
-        """Notes that the person has seen the failed runs, so that they are not marked as news, once all of them are among
-        these: job id -> when it ended.
+        """Notes that the person has seen the failed runs, so that they are not marked as news, once all of them, or of more
+        than MOST_TOLD the last one, are among these: job id -> when it ended.
         """
         news = await self.query_again(list_failed_runs, self.person.id)
-        if news and news <= shown.keys():
-            await self.execute(note_jobs_seen, max(shown.values()))
+        if news and shown.keys() >= set(news[:1] if len(news) > MOST_TOLD else news):
+            await self.execute(note_jobs_seen, shown[news[0]])
             await self._show_failed()
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.core.body_limits import FREE_PIECES, PIECE_BYTES
 from engine.core.error_codes import RefusalCode
 
 #: code -> (why it happens, what to do)
@@ -19,7 +20,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "The detail names it. Take it out, or correct its value.",
     ),
     RefusalCode.MALFORMED_REQUEST: (
-        "The request breaks the rules of HTTP/1.1, or asks for something that this server does not do, and `detail` says what: a line that ends with LF alone in place of CR LF, a first line without a known method, an address and `HTTP/1.1` (or `HTTP/1.0`; other versions are not read), an address that is neither a path from `/` nor a whole address with its host, or has a space, a control character, a `#` or anything beyond ASCII like `ü` (these must be written as `%XX`; others that should be, like `<` or a `%` alone, are taken as they are), `CONNECT` (which is for proxies), `OPTIONS *` (which asks the server as a whole), a `Content-Length` that is no number or stands twice or beside `Transfer-Encoding`, a `Transfer-Encoding` other than `chunked`, a chunk that cannot be read, a header that goes on in the next line, has no name or a character that may not stand there, a `Host` that is missing (in HTTP/1.1), stands twice or is no name, IPv4 address or IPv6 address in brackets (each with or without a port), or a body in more than 16,384 pieces (chunks, or what arrives one by one) of fewer than 16 bytes on average. Often nobody can tell for certain where such a request ends, so the connection is closed.",
+        f"The request breaks the rules of HTTP/1.1, or asks for something that this server does not do, and `detail` says what: a line that ends with LF alone in place of CR LF, a first line without a known method, an address and `HTTP/1.1` (or `HTTP/1.0`; other versions are not read), an address that is neither a path from `/` nor a whole address with its host, or has a space, a control character, a `#` or anything beyond ASCII like `ü` (these must be written as `%XX`; others that should be, like `<` or a `%` alone, are taken as they are), `CONNECT` (which is for proxies), `OPTIONS *` (which asks the server as a whole), a `Content-Length` that is no number or stands twice or beside `Transfer-Encoding`, a `Transfer-Encoding` other than `chunked`, a chunk that cannot be read, a header that goes on in the next line, has no name or a character that may not stand there, a `Host` that is missing (in HTTP/1.1), stands twice or is no name, IPv4 address or IPv6 address in brackets (each with or without a port), or a body in more than {FREE_PIECES:,} pieces (chunks, or what arrives one by one) of fewer than {PIECE_BYTES} bytes on average. Often nobody can tell for certain where such a request ends, so the connection is closed.",
         "Let an HTTP library write the request instead of putting it together. Behind a proxy of your own, look at what it sends on.",
     ),
     RefusalCode.UNAUTHORIZED: (

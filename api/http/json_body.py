@@ -308,6 +308,11 @@ def check_media_type(content_type: str | None, encodings: Sequence[str]) -> None
         raise UnsupportedMediaType(
             "Only UTF-8 is read", remedy="Send UTF-8, with the header `Content-Type: application/json`"
         )
+    refuse_compressed(encodings)
+
+
+def refuse_compressed(encodings: Sequence[str]) -> None:
+    """Requires a body that is not compressed, by all values of Content-Encoding. Raises UnsupportedMediaType."""
     if any(one.strip().lower() not in {"", "identity"} for one in ",".join(encodings).split(",")):
         raise Compressed
 

@@ -16,9 +16,10 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from api.http.header_fields import split_unquoted, unquoted
+from api.http.json_body import refuse_compressed
 from api.http.parameters import single_header
 from api.http.parser_words import form_words
-from api.http.problem_json import Compressed, NotMultipart, RequestTimeout
+from api.http.problem_json import NotMultipart, RequestTimeout
 from api.http.shared_room import GivenUp, RoomPlace, SharedRoom
 from engine.core.errors import FileTooLarge, InvalidUpload
 from engine.files.intake import FileIntake, Incoming
@@ -260,8 +261,7 @@ def _boundary_of(request: Request) -> bytes:
             if not content_type
             else f"It came as {kind.decode(errors='replace')[:100]}"
         )
-    if (encoding := request.headers.get("content-encoding")) and encoding.strip().lower() != "identity":
-        raise Compressed
+    refuse_compressed(request.headers.getlist("content-encoding"))
     boundary = options.get(b"boundary", b"")
     if not boundary:
         raise InvalidUpload("The Content-Type names no boundary")

@@ -16,8 +16,8 @@ from starlette.responses import Response
 from api.connection_limits import network_of
 from api.http.context import Context, context_of
 from api.http.job_answers import dump
-from api.http.json_body import may_be_large, weighed_json
-from api.http.problem_json import Compressed, UnsupportedMediaType, status_of
+from api.http.json_body import may_be_large, refuse_compressed, weighed_json
+from api.http.problem_json import UnsupportedMediaType, status_of
 from api.http.request_rate import WITHOUT_A_KEY
 from api.http.route_classes import BASE, RawRoute
 from engine.core.errors import InvalidJson, RateLimited, Refusal, SecretUnreadable, Unavailable
@@ -69,12 +69,12 @@ async def _receive(request: Request, hook_id: str, in_address: str) -> Response:
     try:
         if not known:
             raise _no_secret(hook)
-        headers = _headers(request)
+        headers, encodings = _headers(request), request.headers.getlist("content-encoding")
         async with context.hook_bodies.received(request, network) as body:
             size, now = len(body.data), context.database.clock.now() / 1_000
             proof = await body.read(lambda sent: verify(hook.preset, known, headers, sent, in_address, now))
             _count(context, f"hook {hook.id}", "A webhook takes {most} calls a second")
-            content, weight = await body.read(lambda sent: _parsed(hook, headers, sent))
+            content, weight = await body.read(lambda sent: _parsed(hook, headers, encodings, sent))
         message = message_of(hook.preset, proof, content)
         former = former_message_of(proof)
         call = HookCall(content, headers, message, event_of(proof, content), size, request.state.request_id, former)
@@ -138,12 +138,11 @@ def _headers(request: Request) -> dict[str, str]:
     return found
 
 
-def _parsed(hook: HookRow, headers: dict[str, str], body: bytes) -> tuple[Any, int]:
+def _parsed(hook: HookRow, headers: dict[str, str], encodings: list[str], body: bytes) -> tuple[Any, int]:
     """Returns the content of a body as JSON, of JSON itself or the fields of a form, and about how many bytes of memory it
     needs. Raises UnsupportedMediaType and InvalidJson.
     """
-    if headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise Compressed
+    refuse_compressed(encodings)
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":
         fields = parse_form(body)

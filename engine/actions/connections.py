@@ -22,6 +22,7 @@ from engine.models.provider_catalog import AZURE_API_VERSION, MOST_CONCURRENCY, 
 from engine.secrets.sealing import Vault
 from storage.audit import add_entry
 from storage.connections import (
+    SIMULATED,
     ConnectionRow,
     delete_connection,
     delete_price,
@@ -43,8 +44,6 @@ _VERSION = re.compile(r"v1|20\d\d-\d\d-\d\d(-preview)?")
 MOST_NAMED = 100
 MAX_MODEL = 200
 MOST_MODELS = 1_000
-#: The name by which a Prompt node refers to the Simulated model, which needs no connection.
-SIMULATED = "simulated"
 
 
 class ConnectionSettings(TypedDict, total=False):

@@ -18,7 +18,7 @@ class Took(Struct, frozen=True):
 
 def as_shown(took: int) -> int:
     """Returns the duration (milliseconds) that stands for all which a page shows with the same words
-    (`ui.kit.text.duration`): steps of 1 ms, from 10 ms on of 10 ms, from 1 s on of 0.1 s, then of a second, a minute and
+    (`ui.kit.text.rolled_up_duration`): steps of 1 ms, from 10 ms on of 10 ms, from 1 s on of 0.1 s, then of a second, a minute and
     an hour. It never decreases with the duration, so that percentiles of either are shown alike.
     """
     if took < 10:

@@ -224,7 +224,7 @@ def test_an_example_is_replaced_by_what_is_typed_and_enter_chooses_the_only_data
     page: Page, terminal: Terminal
 ) -> None:
     terminal.store.write_now(add_dataset, terminal.owner, "Tenants")
-    fields = [{"name": "from", "type": "string", "required": True}]
+    fields = [{"name": name, "type": "string", "required": True} for name in ("from", "about")]
     nodes = [{"id": "api_input", "type": "api_input", "config": {"fields": fields}}]
     nodes.append({"id": "rows", "type": "dataset_source", "label": "Read rows"})
     edges = [{"id": "e1", "source": "api_input", "target": "rows"}]
@@ -240,6 +240,17 @@ def test_an_example_is_replaced_by_what_is_typed_and_enter_chooses_the_only_data
     page.keyboard.press("End")
     page.keyboard.type(" Berg")
     expect(box).to_have_value("Anna Berg")
+
+    # A first press that ends outside the box selects nothing at a later one.
+    about = page.locator(".fp-runp").get_by_role("textbox", name="about")
+    about.hover()
+    page.mouse.down()
+    page.get_by_role("textbox", name="Find a node").hover()
+    page.mouse.up()
+    page.get_by_role("textbox", name="Find a node").click()
+    about.click()
+    expect(about).to_be_focused()
+    assert about.evaluate("(box) => box.selectionStart === box.selectionEnd")
 
     choice = page.get_by_role("complementary", name="Read rows").get_by_role("combobox", name="Dataset")
     choice.focus()

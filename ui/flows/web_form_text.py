@@ -22,8 +22,8 @@ _LEFT_OUT = frozenset({"array", "object", "file"})
 #: A name of a text that is an e-mail address: `email`, `reply_to_e-mail`, `E-mail address`.
 _EMAIL_NAME = re.compile(r"(?:.*[\W_])?e[-_ ]?mail(?:[-_ ]?address)?", re.IGNORECASE)
 _MISSING = _(
-    "The flow needs these fields, too, and a form cannot fill them. Until I change that in the flow, every call of the form "
-    "is refused:\n{fields}"
+    "The flow needs these fields, too, and a form cannot fill them. Until I change that, every call of the form is "
+    "refused:\n{fields}"
 )
 
 
@@ -66,13 +66,24 @@ def _sent(document: Document, hook: HookRow) -> tuple[dict[str, Mapping[str, Any
     for field in input_fields(document):
         name = str(field.get("name"))
         source = hook.mapping.get(name) or {"from": "body", "path": [name]}
-        if source["from"] != "body":
+        if source["from"] in {"all", "text"}:
             continue
-        if len(source["path"]) == 1 and field.get("type") not in _LEFT_OUT:
-            found.setdefault(str(source["path"][0]), field)
-        elif field.get("required"):
-            missing.append(field_line(name, field, required=True))
+        match source.get("path"):
+            case [str(sent)] if field.get("type") not in _LEFT_OUT:
+                found[sent] = _of_both(found[sent], field) if sent in found else field
+            case _ if field.get("required"):
+                missing.append(field_line(name, field, required=True))
     return found, missing
+
+
+def _of_both(one: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns what a form has for two fields that the same value fills."""
+    strict = max(
+        one,
+        other,
+        key=lambda field: bool(field.get("format") or field.get("enum") or field.get("type", "string") != "string"),
+    )
+    return {**strict, "required": one.get("required") or other.get("required")}
 
 
 def _box(name: str, field: Mapping[str, Any]) -> str:

@@ -44,9 +44,11 @@ _SELECT_ONCE = """(event) => {
   box.dataset.entered = "true";
   if (!box.matches(":active")) return box.select();
   const was = box.value;  // a press puts the caret somewhere after the focus came
-  box.addEventListener("click", () => {
+  const select = () => {
     if (box.value === was && box.selectionStart === box.selectionEnd) box.select();
-  }, { once: true });
+  };
+  box.addEventListener("click", select, { once: true });
+  box.addEventListener("blur", () => box.removeEventListener("click", select), { once: true });  // it may end elsewhere
 }"""
 _LONG = frozenset({"textarea", "code", "json"})
 _PLAIN = frozenset({"code", "json", "number", "integer"})

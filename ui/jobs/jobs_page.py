@@ -162,7 +162,7 @@ class JobsList:
         self.body = ui.element("div").classes("fp-col")
         self._draw()
         #: The failed runs that this page has shown -> when they ended.
-        self._told: dict[str, int] = {}
+        self._failed: dict[str, int] = {}
         every(LOOK_SECONDS, self.look)
         every(LOOK_SECONDS, self.see)
 
@@ -246,13 +246,14 @@ class JobsList:
 
     async def see(self) -> None:
         """Notes the failed runs that the person sees, once none is left that this page has not shown, also one after
-        another. It is not part of `look`, so that the list never waits for it.
+        another; asks for those only when it shows another one. It is not part of `look`, so that the list never waits for
+        it.
         """
-        if self.tabs.value != "all":
-            return
-        self._told |= {job.id: job.completed_at or 0 for job in self.seen.page.jobs if job.told}
-        if self._told:
-            await self.page_session.see_failed_runs(self._told)
+        failed = {job.id: job.completed_at or 0 for job in self.seen.page.jobs if job.status == "failed"}
+        if self.tabs.value == "all" and not failed.keys() <= self._failed.keys():
+            shown = self._failed | failed
+            await self.page_session.see_failed_runs(shown)
+            self._failed = shown
 
     def _draw(self) -> None:
         page = self.seen.page

@@ -7,6 +7,7 @@
     tokens(1236)                          "1,236 tokens"
     cost(0.0007) / cost(None)             "$0.0007" / "unknown"
     duration(41.2) / duration(3700)       "41.2 s" / "1 h 2 min"
+    rolled_up_duration(0.384)             "380 ms"
     size(20_480)                          "20 KB"
     ago(when, now)                        "10 s ago", "yesterday", "12 Nov"
     moment(when, now, reader)             "today 09:52:07", "12 Nov 09:52"
@@ -124,13 +125,11 @@ def cost(usd: float | None, reader: Reader = ENGLISH) -> str:
 
 
 def duration(seconds: float | None, reader: Reader = ENGLISH) -> str:
-    """Formats a duration: `8 ms`, `380 ms`, `41.2 s`, `3 min 5 s`, `1 h 2 min`, `2 days 3 h`. None gives ""."""
+    """Formats a duration: `8 ms`, `384 ms`, `41.2 s`, `3 min 5 s`, `1 h 2 min`, `2 days 3 h`. None gives ""."""
     if seconds is None:
         return ""
-    if seconds < 0.01:
+    if seconds < 0.9995:
         return f"{number(max(seconds, 0) * 1000, reader, places=0)} ms"
-    if round(seconds, 2) < 1:  # roll-ups keep hundredths
-        return f"{number(round(seconds, 2) * 1000, reader, places=0)} ms"
     if seconds < 59.95:
         return f"{number(seconds, reader, places=1 if seconds < 100 else 0)} s"
     whole = round(seconds)
@@ -140,6 +139,11 @@ def duration(seconds: float | None, reader: Reader = ENGLISH) -> str:
         return _pair(whole // 3600, _("h"), whole % 3600 // 60, _("min"))
     days = whole // 86_400
     return _pair(days, _("day") if days == 1 else _("days"), whole % 86_400 // 3600, _("h"))
+
+
+def rolled_up_duration(seconds: float, reader: Reader = ENGLISH) -> str:
+    """Formats a figure of Monitoring as `duration`, but below a second with the hundredths that roll-ups keep: `380 ms`."""
+    return duration(round(seconds, 2) if 0.01 <= seconds < 1 else seconds, reader)
 
 
 def _pair(large: int, large_unit: str, small: int, small_unit: str) -> str:

@@ -13,7 +13,7 @@ from storage.monitoring.curves import Curves
 from storage.monitoring.figures import Figures, Kind
 from storage.monitoring.period import Filters
 from ui.jobs.filters import BUT_PLAYGROUND
-from ui.kit.text import Reader, _, duration, number, plural
+from ui.kit.text import Reader, _, number, plural, rolled_up_duration
 from ui.monitoring.charts_over_time import Series, TimeAxis, lines, scale, stacked_bars
 from ui.monitoring.words import SlotWords, cost_words, kind_word, usd
 from ui.parts.charts import AMBER, BLUE, PURPLE, QUIET, RED, TEAL, Rank, ranking
@@ -308,7 +308,7 @@ class Drawings:
 
     def _seconds(self, value: float) -> str:
         whole = value >= 1 and float(value).is_integer() and value < 60
-        return f"{number(value, self.reader)} s" if whole or not value else duration(value, self.reader)
+        return f"{number(value, self.reader)} s" if whole or not value else rolled_up_duration(value, self.reader)
 
     def _axis_words(self, highest: float) -> Callable[[float], str]:
         """The labels of an axis of seconds. A short axis is in milliseconds throughout, so that no two labels are the same."""

@@ -9,7 +9,7 @@ from nicegui import ui
 from storage.monitoring.counts import STEPS_FAILED
 from storage.monitoring.figures import Endpoint
 from ui.kit.parts import Column, Words, icon, link, table, words
-from ui.kit.text import _, duration, number, percent, plural
+from ui.kit.text import _, number, percent, plural, rolled_up_duration
 from ui.kit.times import Times
 from ui.monitoring.words import RANGE_WORDS, cost_words, kind_word, without_price
 from ui.parts.charts import sparkline
@@ -90,8 +90,8 @@ class _EndpointRow:
             return
         reader = self.times.reader
         self.requests.text = number(one.requests, reader)
-        self.p50.text = duration(one.took.p50 / 1000, reader) if one.took else "–"
-        self.p95.text = duration(one.took.p95 / 1000, reader) if one.took else "–"
+        self.p50.text = rolled_up_duration(one.took.p50 / 1000, reader) if one.took else "–"
+        self.p95.text = rolled_up_duration(one.took.p95 / 1000, reader) if one.took else "–"
         self.cost.text = cost_words(one.cost, reader)
         self.cost.props["title"] = without_price(one.cost, reader) if one.cost.unknown else ""
         self.refused.text = number(one.refused, reader)

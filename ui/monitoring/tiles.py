@@ -12,7 +12,7 @@ from storage.monitoring.counts import STEPS_FAILED, Cost
 from storage.monitoring.figures import Figures, Now
 from storage.monitoring.period import RANGES
 from ui.kit.parts import ENVIRONMENTS, icon, meter, words
-from ui.kit.text import Reader, _, cost, duration, number, percent, plural
+from ui.kit.text import Reader, _, cost, number, percent, plural, rolled_up_duration
 from ui.monitoring.words import RANGE_WORDS, change, cost_words, usd, without_price
 
 
@@ -40,7 +40,7 @@ def monitoring_tiles(figures: Figures, range_name: str, reader: Reader, *, of_ap
             _under(_("none failed") if figures.requests else "")
     with _tile(_("Slowest 5 %")):
         took, before = figures.took, figures.took_before
-        words("–" if took is None else duration(took.p95 / 1000, reader), tag="b")
+        words("–" if took is None else rolled_up_duration(took.p95 / 1000, reader), tag="b")
         if took is not None and before is not None:
             _slower(took.p95 - before.p95, before.p95, reader)
         else:
@@ -72,12 +72,12 @@ def _slower(by: int, before: int, reader: Reader) -> None:
         _under(_("as before"), symbol="arrow_forward")
     elif by > 0:
         _under(
-            _("{time} slower").format(time=duration(by / 1000, reader)),
+            _("{time} slower").format(time=rolled_up_duration(by / 1000, reader)),
             "fp-warn" if by > before * 0.1 else "fp-t3",
             "north_east",
         )
     else:
-        _under(_("{duration} faster").format(duration=duration(-by / 1000, reader)), symbol="south_east")
+        _under(_("{duration} faster").format(duration=rolled_up_duration(-by / 1000, reader)), symbol="south_east")
 
 
 def _running(now: Now, reader: Reader, *, of_api: bool) -> None:

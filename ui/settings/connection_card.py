@@ -107,9 +107,8 @@ class ConnectionCard:
             if not uses:
                 words(_("No flow uses it yet."))
                 if self.page_session.may("edit flows"):
-                    for use in simulating[
-                        :SHOWN_FLOWS
-                    ]:  # its Playground offers the model in place of the Simulated one
+                    # their Playground offers the model in place of the Simulated one
+                    for use in simulating[:SHOWN_FLOWS]:
                         said = _("Use it in “{title}”").format(title=use.title)
                         link_button(said, f"/playground/{use.flow_id}", icon="auto_awesome", small=True)
                 return

@@ -19,10 +19,10 @@ from engine.models.connection_test import TestResult, check_connection
 from engine.models.saved_connections import open_connection
 from engine.outbound.client import OutboundClient
 from storage.connections import (
+    SIMULATED,
     ConnectionRow,
     FlowUse,
     PriceRow,
-    flows_simulating,
     flows_using,
     list_connections,
     list_prices,
@@ -55,14 +55,13 @@ _BACK: Final = {
 
 
 class SeenModels(Struct, frozen=True):
-    """The data of the page. `uses`: the flows that use each connection; `simulating`: those with the Simulated model. `opens_addresses`: a connection opens its own
-    address, as this is the server's first workspace.
+    """The data of the page. `uses`: the flows that use each connection and the Simulated model. `opens_addresses`: a
+    connection opens its own address, as this is the server's first workspace.
     """
 
     connections: Sequence[ConnectionRow]
     prices: Sequence[PriceRow]
     uses: Mapping[str, Sequence[FlowUse]]
-    simulating: Sequence[FlowUse]
     notes: Sequence[OwnerNoteRow]
     secrets: Sequence[SecretRow]
     hosts_found: bool
@@ -75,7 +74,6 @@ def load_models(session: Session, workspace_id: str) -> SeenModels:
         list_connections(session, workspace_id),
         list_prices(session, workspace_id),
         flows_using(session, workspace_id),
-        flows_simulating(session, workspace_id),
         list_open_notes(session, workspace_id),
         list_secrets(session, workspace_id),
         bool(find_setting(session, workspace_id, SECRET_HOSTS_FOUND)),
@@ -261,7 +259,7 @@ class ModelsPage:
                     row,
                     prices,
                     uses=self.seen.uses.get(row.name, ()),
-                    simulating=self.seen.simulating,
+                    simulating=[use for use in self.seen.uses.get(SIMULATED, ()) if use.in_draft],
                     reader=self.times.reader,
                     tested=self.tested.get(row.name),
                     verbs=verbs,

@@ -340,6 +340,14 @@ async def test_another_content_type_is_refused(house: House, content_type: str):
     assert "form" in response.json()["detail"] or "boundary" in response.json()["detail"]
 
 
+@pytest.mark.parametrize(("encoding", "status"), [("identity, identity", 201), ("identity, gzip", 415)])
+async def test_a_form_comes_as_it_is(house: House, encoding: str, status: int):
+    headers = {"Content-Type": "multipart/form-data; boundary=x", "Content-Encoding": encoding}
+    response = await house.post("/files", content=form(_FILE), headers=headers)
+
+    assert response.status_code == status, response.text
+
+
 @pytest.mark.parametrize("announced", [True, False])
 async def test_a_file_that_is_too_large_is_refused_while_it_arrives(house: House, announced: bool):
     house.api.state.context.uploads.most_bytes = 100_000

@@ -24,7 +24,7 @@ from engine.models.provider_catalog import PROVIDERS
 from engine.models.saved_connections import open_connection
 from engine.secrets.sealing import open_vault
 from storage.audit import list_entries
-from storage.connections import find_connection, flows_using, list_prices
+from storage.connections import SIMULATED, find_connection, flows_using, list_prices
 from storage.owner_notes import count_open_notes, list_open_notes
 from storage.tables import Flow
 from tests.factories import document, flow_file, greeting, person
@@ -141,13 +141,17 @@ def test_flows_that_name_a_connection_in_draft_or_live_version_are_told(database
     database.write_now(deploy, ada, saved)
     database.write_now(lambda session: setattr(session.get_one(Flow, saved), "draft", document().dumps()))
     said = 'Write {"model":"spoken:of"}, please.'
-    database.write_now(create_flow, ada, "Only speaks of it", document(prompting("simulated", said)))
+    tried = database.write_now(create_flow, ada, "Only speaks of it", document(prompting("simulated", said)))
     database.write_now(create_flow, stranger, "Foreign", document(prompting("oa:gpt")))
     gone = database.write_now(create_flow, ada, "Gone", document(prompting("oa:gpt")))
     database.write_now(delete_flow, ada, gone)
     uses = database.read_now(flows_using, ada.workspace_id)
-    assert {name: [use.flow_id for use in found] for name, found in uses.items()} == {"oa": [drafted], "box": [saved]}
-    assert [uses[name][0].live for name in ("oa", "box")] == [False, True]
+    assert {name: [use.flow_id for use in found] for name, found in uses.items()} == {
+        "oa": [drafted], "box": [saved], SIMULATED: [tried]
+    }  # fmt: skip
+    assert [(use.live, use.in_draft) for name in ("oa", "box", SIMULATED) for use in uses[name]] == [
+        (False, True), (True, False), (False, True)
+    ]  # fmt: skip
 
 
 # Tests of notes to the owner.

@@ -52,7 +52,7 @@ from tests.databases import open_database
 from tests.engine.jobs.world import add_workspace
 from tests.logical_time import StillClock
 from tests.storage.monitoring.test_overview import NOW, World
-from ui.kit.text import duration
+from ui.kit.text import rolled_up_duration
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def shown(found: Any) -> Any:
     """Returns figures or curves with percentiles as a page shows them."""
 
     def words(took: Took | None) -> Any:
-        return None if took is None else (duration(took.p50 / 1000), duration(took.p95 / 1000))
+        return None if took is None else (rolled_up_duration(took.p50 / 1000), rolled_up_duration(took.p95 / 1000))
 
     if isinstance(found, Curves):
         return tuple(map(words, found.took)), tuple(map(words, found.waited)), found.at_once
@@ -121,7 +121,7 @@ def test_what_stands_for_a_duration_is_shown_with_the_same_words() -> None:
     every = [*range(62_000), *range(62_000, 4_000_000, 97), *range(4_000_000, 3 * DAY, 19_997)]
     steps = [as_shown(took) for took in every]
 
-    assert [duration(step / 1000) for step in steps] == [duration(took / 1000) for took in every]
+    assert [rolled_up_duration(step / 1000) for step in steps] == [rolled_up_duration(took / 1000) for took in every]
     assert steps == sorted(steps)
 
 

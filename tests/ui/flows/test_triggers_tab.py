@@ -329,6 +329,13 @@ def test_a_form_sends_what_the_webhook_looks_for() -> None:
         {"name": "photo", "type": "file", "required": True},
         {"name": "tags", "type": "array", "required": True},
         {"name": "street", "type": "string", "required": True},
+        {"name": "event", "type": "string", "required": True},
+        {"name": "first", "type": "string", "required": True},
+        {"name": "left", "type": "string", "required": True},
+        {"name": "about", "type": "string"},
+        {"name": "floor", "type": "string", "required": True},
+        {"name": "floor_number", "type": "integer"},
+        {"name": "page", "type": "string"},
     ]
     flow = document(
         {
@@ -342,10 +349,16 @@ def test_a_form_sends_what_the_webhook_looks_for() -> None:
         "message": {"from": "body", "path": ["it's"]},
         "source": {"from": "text", "text": "web"},
         "street": {"from": "body", "path": ["address", "street"]},
+        "event": {"from": "header", "name": "x-event"},
+        "first": {"from": "body", "path": [0]},
+        "left": {"from": "none"},
+        "about": {"from": "header", "name": "x-about"},
+        "floor_number": {"from": "body", "path": ["floor"]},
+        "page": {"from": "body", "path": ["from"]},
     }
     hook = HookRow("hook_1", "w", "flow_1", "A form", "link", mapping, False, 0, "", None)
     said = web_form_text("Tenants", flow, hook, "https://x.example/h")
-    names = ["it's", "from", "kind", "count", "sure", "price", "agrees", "reply_to_e-mail", "email"]
+    names = ["it's", "from", "kind", "count", "sure", "price", "agrees", "reply_to_e-mail", "email", "floor"]
     assert re.findall(r'(?:name=")([^"]+)"', said) == [name.replace("'", "&#x27;") for name in names]
     assert "  <option>" not in said
     for element in (
@@ -357,18 +370,24 @@ def test_a_form_sends_what_the_webhook_looks_for() -> None:
         '<select name="agrees" required><option value=""></option><option>yes</option><option>no</option></select>',
         '<input type="email" name="reply_to_e-mail" required>',
         '<textarea name="email"></textarea>',
+        '<input type="number" name="floor" required>',  # a text that is required and a number are filled by it
     ):
         assert element in said
-    assert "is refused:\n- photo (File, required)\n- tags (List, required)\n- street (Text, required)\n" in said
+    missing = re.search(r"is refused:\n(- [^\n]+\n)+", said)
+    assert missing is not None
+    assert re.findall(r"^- (\w+) \(\w+, required\)$", missing[0], re.MULTILINE) == [
+        "photo", "tags", "street", "event", "first", "left"
+    ]  # fmt: skip
     sent = shlex.split(said.partition("curl -X POST ")[2].partition("\n\n")[0].replace("\\\n", " "))
     assert sent[0] == "https://x.example/h"
     assert sent[2::2] == [f"{name}=..." for name in names]
 
     # What such a form sends fits the fields, where it is not to send a file.
-    form = parse_form(b"it%27s=Hi&from=&kind=&count=&sure=&price=1.5&agrees=no&reply_to_e-mail=a%40b.co&email=")
+    form = parse_form(b"it%27s=Hi&from=&kind=&count=&sure=&price=1.5&agrees=no&reply_to_e-mail=a%40b.co&email=&floor=2")
     payload = payload_of(fields, mapping, form, {})
     assert payload == {
-        "message": "Hi", "price": 1.5, "agrees": False, "reply_to_e-mail": "a@b.co", "email": "", "source": "web"
+        "message": "Hi", "price": 1.5, "agrees": False, "reply_to_e-mail": "a@b.co", "email": "", "source": "web", "floor": "2",
+        "floor_number": 2, "page": ""
     }  # fmt: skip
 
 

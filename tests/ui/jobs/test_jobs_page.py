@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from nicegui import ui
 from nicegui.testing import User
-from sqlalchemy import update
+from sqlalchemy import insert, update
+from sqlalchemy.orm import Session
 
 from engine.actions.jobs import run_in_playground
 from engine.actions.keys import create_key
@@ -23,7 +24,7 @@ from engine.core.clock import HOUR, month_of
 from engine.core.ids import FlowId
 from storage.jobs import count_failed_runs
 from storage.members import list_people
-from storage.tables import Usage, Workspace
+from storage.tables import Job, Usage, Workspace
 from storage.usage import usage_subject
 from tests.ui.arrange import (
     FAILED,
@@ -40,6 +41,7 @@ from tests.ui.arrange import (
     went_on,
 )
 from tests.ui.conftest import Site
+from tests.ui.test_hot_queries import caught
 from ui.parts.job_words import short_reason
 from ui.parts.time_range import span_of
 
@@ -384,6 +386,51 @@ async def test_the_mark_stays_until_each_failed_run_was_shown(site: Site, user: 
     assert marked(user) == ["4, 4 runs failed since you last looked"], "three are on the next page"
     press(user, "Older jobs")
     await until(lambda: marked(user) == [])
+
+
+async def test_of_more_failed_runs_than_are_counted_one_visit_takes_the_mark(site: Site, user: User) -> None:
+    flow_id, other = site.flow("Greeting", live=True), site.flow("Another", live=True)
+    job_id = ended(site, flow_id, "failed")
+
+    def fail_again(session: Session) -> None:
+        job = session.get_one(Job, job_id)
+        row = {column.name: getattr(job, column.name) for column in Job.__table__.columns}
+        at = {"created_at": job.created_at, "completed_at": job.completed_at}
+        many = [
+            {**row, **{name: when + number for name, when in at.items()}, "id": f"job_{number}"}
+            for number in range(1, 140)
+        ]
+        session.execute(insert(Job), many)
+
+    site.database.write_now(fail_again)
+    site.clock.offset += 1000
+    ended(site, other, "failed")
+    await user.open(f"/jobs?flow={flow_id}")
+    await asyncio.sleep(1.5)  # the page looks each second
+    assert marked(user) == ["99+, More than 99 runs failed since you last looked"], "the newest is not among them"
+    await user.open("/jobs?status=failed")
+    assert "Older jobs" in buttons(user)
+    await until(lambda: marked(user) == [])
+
+
+async def test_an_open_page_asks_for_the_news_when_a_failed_run_is_new_on_it(
+    site: Site, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.page_session.WATCH_SECONDS", 60)  # it asks for their number, too
+    flow_id = site.flow("Greeting", live=True)
+    ended(site, flow_id, "failed")
+    await user.open("/jobs")
+    await until(lambda: marked(user) == [])
+
+    async def asked(status: str) -> bool:
+        with caught(site.database) as statements:
+            job_id = ended(site, flow_id, status)
+            await until(lambda: f"/jobs/{job_id}" in _rows(user))
+            await asyncio.sleep(1.5)  # the page looks each second
+        return any("jobs_seen_at" in one and one.lstrip().startswith("select id from jobs") for one in statements)
+
+    assert not await asked("completed")
+    assert await asked("failed")
 
 
 async def test_a_run_that_fails_while_the_list_is_open_is_seen_there(site: Site, user: User) -> None:

@@ -20,6 +20,7 @@ from engine.actions.datasets import add_dataset, change_row, delete_rows, import
 from engine.actions.playground_batches import begin_playground_batch
 from engine.actions.questions import Answer, answer_question
 from engine.flow.dataset_payloads import fitted, match_columns, payload_of_row
+from engine.flow.edits import update_node
 from engine.nodes.model_answers import SAME_TEXTS
 from engine.playground_batches.rows import ListedRows, RowsThatRan
 from storage import tables
@@ -31,8 +32,9 @@ from storage.questions import list_open_questions
 from storage.tables import Job
 from tests.factories import document
 from tests.logical_time import pass_time
-from tests.ui.arrange import buttons, page_text, press, until
+from tests.ui.arrange import buttons, draft, newest_button, page_text, press, texts, until
 from tests.ui.conftest import Site
+from tests.ui.playground.inspector.test_inspector import change
 from tests.ui.playground.runs import Did, end_run, working
 from tests.ui.playground.test_run_panel import FLOW, field, jobs, named, opened, payload, push
 
@@ -97,6 +99,16 @@ def choose_source(user: User, before: str, after: str) -> None:
     next(one for one in boxes if one.value == before).value = after
 
 
+def open_rows(user: User) -> list[Any]:
+    """The rows of the table of the batch that can be opened."""
+    assert user.client is not None
+    return [one for one in user.client.elements.values() if one.tag == "tr" and "fp-open" in one.classes]
+
+
+def open_row(user: User, place: int) -> None:
+    UserInteraction(user, {open_rows(user)[place]}, None).click()
+
+
 def newest(site: Site, flow_id: str) -> PlaygroundBatchRow:
     found = site.database.read_now(find_playground_batch, site.workspace_id, flow_id=flow_id)
     assert found is not None
@@ -117,9 +129,7 @@ async def test_all_samples_are_run_as_jobs_of_one_batch(site: Site, user: User) 
     assert len({run.job.snapshot_id for run in ran}) == 1, "the document is stored once"
     assert site.database.read_now(environments_with_waiting_items) == [], "they take no slot of the plan"
     assert "Dear Ann" in page_text(user)
-    assert user.client is not None
-    opened_rows = [one for one in user.client.elements.values() if one.tag == "tr" and "fp-open" in one.classes]
-    UserInteraction(user, {opened_rows[1]}, None).click()
+    open_row(user, 1)
     await user.should_see("Row 2 of the batch (Bob).", retries=100)
     assert field(user, "who").value == "Ann", "the form keeps what it had, until somebody wants the row"
     assert "Press Run to see what the input in the form gives." in page_text(user)
@@ -136,6 +146,52 @@ async def test_all_samples_are_run_as_jobs_of_one_batch(site: Site, user: User) 
     await user.open("/jobs")
     await user.should_see("Row 2 of the batch (Bob)")
     assert page_text(user).count("of the batch") == 2, "the newest job is no row"
+
+
+async def test_a_row_from_before_a_field_was_renamed_runs_with_what_is_filled_in(site: Site, user: User) -> None:
+    flow_id = site.flow("Letter", saved=False, file=FLOW)
+    await opened(user, flow_id)
+    async with working(site):
+        push(user, "Run all samples")
+        await user.should_see("2 of 2 rows · 2 completed", retries=250)
+    start, names = draft(site, flow_id).node("api_input"), draft(site, flow_id).node("set_fields")
+    assert start is not None
+    assert names is not None
+    fields = [{**start.config["fields"][0], "name": "person"}, start.config["fields"][1]]
+    renamed = [
+        update_node(start, config={"fields": fields}),
+        update_node(names, inputs={"name": "{{ api_input.out.person }}"}),
+    ]
+    change(user, 1, "edit", renamed)
+    await until(lambda: "person" in texts(user))
+    open_row(user, 1)
+    await user.should_see("Row 2 of the batch (Bob).", retries=100)
+    press(user, "Run this row again")
+    await user.should_see("What the row has for “who” is left out: the flow has no such field any more.")
+    await until(lambda: "1 field is wrong" in page_text(user))
+    assert field(user, "count").value == "2"
+    field(user, "person").value = "Bob"
+    press(user, "Run")
+    await until(lambda: len(jobs(site)) == 3)
+    assert payload(site, jobs(site)[0]) == {"person": "Bob", "count": 2}
+
+
+async def test_a_row_that_still_runs_is_not_run_again(site: Site, user: User) -> None:
+    flow_id = site.flow("Letter", saved=False, file=FLOW)
+    await opened(user, flow_id)
+    push(user, "Run all samples")
+    await until(lambda: len(jobs(site)) == 2)
+    await until(lambda: len(open_rows(user)) == 2)
+    open_row(user, 1)
+    await user.should_see("Row 2 of the batch (Bob).", retries=100)
+    again = newest_button(user, "Run this row again")
+    assert not again.enabled
+    bob = next(job for job in jobs(site) if payload(site, job)["who"] == "Bob")
+    end_run(site, bob.id, result={"output": "Dear Bob"})
+    await until(lambda: again.enabled)
+    press(user, "Run this row again")
+    await until(lambda: len(jobs(site)) == 3)
+    assert field(user, "who").value == "Bob"
 
 
 async def test_a_batch_without_a_dataset_says_where_a_list_comes_from(site: Site, user: User) -> None:

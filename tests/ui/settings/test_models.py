@@ -23,8 +23,8 @@ from storage.connections import find_connection, list_connections, list_prices
 from storage.owner_notes import list_open_notes
 from storage.secrets import list_secrets
 from storage.settings import SECRET_HOSTS_FOUND, find_setting, put_setting
-from storage.tables import Secret
-from tests.factories import greeting
+from storage.tables import Flow, Secret
+from tests.factories import document, greeting
 from tests.stand_ins.openai_server import OpenAIServer
 from tests.ui.arrange import box, buttons, page_text, press, press_named
 from tests.ui.conftest import PASSWORD, Site, hashed
@@ -250,6 +250,10 @@ async def test_a_connection_says_which_flows_use_it(site: Site, user: User, vaul
     assert "Used by 2 flows:\nNews\nWeather" in said
     assert said.count("No flow uses it yet.") == 1
     assert "Use it in" not in said, "no flow has the Simulated model"
+    lives = site.flow("Lives", live=True, file=prompting("simulated"))
+    site.database.write_now(lambda session: setattr(session.get_one(Flow, lives), "draft", document().dumps()))
+    await user.open(PAGE)
+    assert "Use it in" not in page_text(user), "what callers reach is not on the canvas"
     weekly = site.flow("Weekly", file=prompting("simulated"))
     await user.open(PAGE)
     (offer,) = user.find("Use it in “Weekly”").elements

@@ -305,18 +305,27 @@ class InputForm:
             self._offer_back(_("The sample stands where you had typed."), before)
 
     def take_row(self, payload: dict[str, Any]) -> None:
-        """Shows the input of a row of a batch in place of what was typed."""
-        before, changed = self.payload, self._is_changed()
-        if payload == before:
-            return
-        self.chosen = None
-        self._put_back(payload)
+        """Shows the input of a row of a batch in place of what was typed. Of fields that the flow does not have it says that
+        they are left out.
+        """
+        before = self.payload
+        left_out = ", ".join(f"“{name}”" for name in payload if name not in self._names)
+        payload = {name: value for name, value in payload.items() if name in self._names}
+        said = _("What the row has for {names} is left out: the flow has no such field any more.")
+        said = said.format(names=left_out) if left_out else ""
+        changed = payload != before and self._is_changed()
+        if payload != before:
+            self.chosen = None
+            self._put_back(payload)
         if changed:
-            self._offer_back(_("The input of the row stands where you had typed."), before)
+            self._offer_back(_("The input of the row stands where you had typed."), before, said)
+        elif said:
+            with self.box:
+                told(said)
 
-    def _offer_back(self, said: str, before: dict[str, Any]) -> None:
+    def _offer_back(self, said: str, before: dict[str, Any], more: str = "") -> None:
         with self.box:
-            told(said, action=_("Put mine back"), on_action=lambda: self._put_back(before))
+            told(said, more, action=_("Put mine back"), on_action=lambda: self._put_back(before))
 
     def _put_back(self, payload: dict[str, Any]) -> None:
         self._take(payload)

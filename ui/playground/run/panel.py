@@ -249,6 +249,7 @@ class RunPanel:
         row = row_of_batch(self.look.job) if self.look else ""
         other_input = self.ran is not None and self.ran != self.input.payload
         self.run_row.visible = bool(row) and self.page_session.may("run flows")
+        self.run_row.set_enabled(not self.running)
         self.take_row.visible = self.run_row.visible and other_input
         self.steps.mark_earlier(
             other_input=other_input,
@@ -308,6 +309,8 @@ class RunPanel:
 
     async def _run_row(self) -> None:
         """Runs the input of the row that is shown, which stands in the form then, as that of every run."""
+        if self.running or self._starting:
+            return
         if self.ran is None:
             feedback.failed(_("The input of this row is not kept any more."), _("Type it into the form and press Run."))
             return
@@ -361,7 +364,8 @@ class RunPanel:
             self.steps.tick()
 
     def _show(self, look: Look) -> None:
-        fresh_run, self.look = self.look is None, look
+        fresh_run, was_running = self.look is None, self.running
+        self.look = look
         fresh = statuses(look, self.draft.document, self.reader)
         changed = {node_id: status for node_id, status in fresh.items() if self.shown.get(node_id) != status}
         if look.job.ended:
@@ -371,7 +375,7 @@ class RunPanel:
             self.calls.status(changed)
         self._tick()
         self.steps.show(look, fresh)
-        if fresh_run:
+        if fresh_run or self.running != was_running:
             self._mark_earlier()
         if look.job.questions:
             self._show_beside(look, self._look_at_questions, "run panel questions")
