@@ -17,7 +17,7 @@ from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog
 from engine.flow.output_schemas import FIRST_VALUE, out_schema, schema_at
 from engine.flow.reference_edits import change_references, references_of
-from engine.flow.references import Reference, find_references, only_reference
+from engine.flow.references import SYSTEM, Reference, find_references, only_reference
 from engine.flow.ways import FOUND, LOOK_UP, WAYS, other_side, port_words
 
 ANSWER = "text_template"
@@ -42,12 +42,15 @@ def answer_ops(document: Document, catalog: Catalog, condition: str, port: str) 
 def join_ops(document: Document, catalog: Catalog, condition: str, port: str, *, last: str | None = None) -> list[Op]:
     """Returns the operations after which callers get the value of whichever side ran.
 
-    `port` is the side that is read now; `last` is the node whose value counts on the other side.
+    `port` is the side that is read now; `last` is the node whose value counts on the other side. Empty where a node
+    of an unknown type is read: what it gives is not known.
     """
     branches = branches_of(document)
     side, other = (condition, port), (condition, other_side(port))
     partner = branches.nodes.get(last) if last else branches.last_on(other, catalog)
-    if partner is None:
+    read = {one.node_id for one in branches.read_by_output(catalog)}
+    unknown = [node for node in document.nodes if node.id in read and node.type not in catalog]
+    if partner is None or any(side in branches.only_on[node.id] for node in unknown):
         return _shown_output(document, catalog, branches, side)
     if moved := _moved_texts(document, catalog, branches, side, partner):
         return [*moved, *join_ops(apply_ops(document, moved), catalog, condition, port, last=partner.id)]
@@ -55,7 +58,6 @@ def join_ops(document: Document, catalog: Catalog, condition: str, port: str, *,
         return _into(document, catalog, branches, joiner, partner)
     if branches.output is None:
         return _joined_ends(document, catalog, branches, side, partner)
-    read = {one.node_id for one in branches.read_by_output(catalog)}
     led = {edge.target for edge in document.edges if edge.source == partner.id}
     for name in sorted(read & led):  # it leads into a First Value that cannot give callers anything of it
         if branches.nodes[name].type == FIRST_VALUE and lacking_fields(
@@ -99,7 +101,7 @@ def _is_before(branches: Branches, condition: str, binding: JsonValue) -> bool:
     looks up is there on one side only.
     """
     own = {condition} if branches.nodes[condition].type != LOOK_UP else set[str]()
-    before = {"system", *own, *branches.graph.ancestors(condition)}
+    before = {SYSTEM, *own, *branches.graph.ancestors(condition)}
     return all(isinstance(one, Reference) and one.node_id in before for _at, one in find_references(binding))
 
 
@@ -138,7 +140,8 @@ def lead_to_output_ops(document: Document, catalog: Catalog, after: str, port: s
         port = port if port in open_ports else open_ports[0]
         if not branches.scopes.around[after] and len(open_ports) == 1:
             return answer_ops(document, catalog, after, port)
-    for condition, own in sorted(branches.only_on[after]):
+    ports = catalog[node.type].ports if node.type in catalog else ()
+    for condition, own in sorted(branches.only_on[after]) if "out" in ports else ():
         other = (condition, other_side(own))
         reads = any(found == (branches.nodes[condition], other[1]) for found in branches.read_on_one_side(catalog))
         if reads or (other in branches.reached_on and not branches.reads_behind(condition, catalog)):
@@ -146,7 +149,6 @@ def lead_to_output_ops(document: Document, catalog: Catalog, after: str, port: s
     taken = {(edge.source, edge.target) for edge in document.edges}
     if after == output.id or (after, output.id) in taken or branches.graph.is_ancestor(output.id, after):
         return []
-    ports = catalog[node.type].ports if node.type in catalog else ()
     chosen = port if port in ports else next(iter(ports), None)
     return [{"op": "addEdge", "edge": new_edge(after, output.id, chosen)}] if chosen else []
 
@@ -171,11 +173,16 @@ def _joined_ends(document: Document, catalog: Catalog, branches: Branches, side:
 
 
 def _moved_answer(document: Document, catalog: Catalog, branches: Branches, side: Side) -> list[Op]:
-    """Moves what API Output answers whatever is decided into a node of this side, which API Output then reads."""
+    """Moves what API Output answers whatever is decided into a node, which API Output then reads: into one of this side,
+    or where the answer reads steps beside it, into one that runs on both.
+    """
     output, edge = branches.output, branches.into_output(side)
     if output is None or edge is None:
         return []
-    return _moved(document, catalog, output, side, dict(output.inputs) or {"answer": ""}, [edge])
+    answers, led = dict(output.inputs) or {"answer": ""}, [one for one in document.edges if one.target == output.id]
+    return _moved(document, catalog, branches, side, answers, [edge]) or _moved(
+        document, catalog, branches, side, answers, led
+    )
 
 
 def _moved_texts(document: Document, catalog: Catalog, branches: Branches, side: Side, partner: Node) -> list[Op]:
@@ -206,18 +213,26 @@ def _moved_texts(document: Document, catalog: Catalog, branches: Branches, side:
     entering = {(edge.source, edge.source_port): edge for edge in document.edges if edge.target == output.id}
     led = [entering.get(way) or Edge.model_validate(new_edge(way[0], output.id, way[1])) for way in ways]
     answers = {str(at.parts[1]): output.inputs[str(at.parts[1])] for at, _one in found}
-    return _moved(document, catalog, output, side, answers, led) if led else []
+    return _moved(document, catalog, branches, side, answers, led)
 
 
 def _moved(
     document: Document,
     catalog: Catalog,
-    output: Node,
+    branches: Branches,
     side: Side,
     answers: Mapping[str, JsonValue],
     led: Sequence[Edge],
 ) -> list[Op]:
-    """Moves fields of API Output into a node in the middle of connections into it; adds those that are not there yet."""
+    """Moves fields of API Output into a node in the middle of connections into it; adds those that are not there yet.
+
+    Empty when a field reads a step that none of them comes after.
+    """
+    output, found = branches.output, find_references([*answers.values()])
+    led = [edge for edge in led if branches.nodes[edge.source].type in catalog]
+    before = {SYSTEM, *(one for edge in led for one in (edge.source, *branches.graph.ancestors(edge.source)))}
+    if output is None or not led or not all(isinstance(one, Reference) and one.node_id in before for _at, one in found):
+        return []
     (_name, text), *more = answers.items()
     as_text = not more and isinstance(text, str) and "{%" not in text and only_reference(text) is None
     new: list[Op] = [{"op": "addEdge", "edge": edge.model_dump()} for edge in led if edge not in document.edges]
@@ -297,12 +312,13 @@ def _kind_at(schema: JsonSchema, name: str) -> JsonValue:
 
 def _joined_output(document: Document, catalog: Catalog, branches: Branches, side: Side, partner: Node) -> list[Op]:
     """Puts a First Value before API Output for each node of the side that it reads. Where the two sides do not have the
-    same fields, it takes groups of the fields that API Output reads.
+    same fields, it takes groups of the fields that API Output reads. A node that runs on both sides comes after the partner.
     """
     output = branches.output
     assert output is not None
     kind = catalog[output.type]
-    read = [one for one in branches.read_by_output(catalog) if side in branches.only_on.get(one.node_id, ())]
+    of_side = [one for one in branches.read_by_output(catalog) if side in branches.only_on.get(one.node_id, ())]
+    read = of_side or branches.read_by_output(catalog)
     given = out_schema(partner, catalog, document)
     ops: list[Op] = []
     instead: dict[Reference, Reference] = {}
@@ -325,7 +341,8 @@ def _joined_output(document: Document, catalog: Catalog, branches: Branches, sid
             likest = {path: str(Reference(partner.id, "out", _like(path, given))) for path in paths}
             joins = [([str(Reference(node_id, "out", path)), like], {path: ()}) for path, like in likest.items()]
         for values, moved in joins:
-            made, more = _first_value(apply_ops(document, ops), catalog, one, partner, values, output)
+            in_order = values if of_side else values[::-1]
+            made, more = _first_value(apply_ops(document, ops), catalog, one, partner, in_order, output)
             ops += more
             instead |= {Reference(node_id, "out", old): Reference(made, "out", new) for old, new in moved.items()}
     ops.append(update_node(output, inputs=change_references(output, kind, instead.get)))

@@ -29,7 +29,11 @@ _MOST: Final = 12
 
 
 class EmptyValues:
-    """The runs in which nodes are skipped, and in which callers get an empty value. Conditions inside lists are left out."""
+    """The runs in which nodes are skipped, and in which callers get an empty value. Conditions inside lists are left out.
+
+    Of more than `_MOST` deciding nodes, the later ones count as going both ways in every run, so nothing after them is
+    skipped: an empty value that a Condition leads to only together with one of them is not found.
+    """
 
     def __init__(self, branches: Branches, catalog: Catalog) -> None:
         self._branches = branches

@@ -280,11 +280,10 @@ def _empty_rules_of(
         if not isinstance(rule, Mapping) or (rule.get("operator") == "matches" and isinstance(rule.get(right), str)):
             continue  # an empty pattern is a problem of its own
         no_left = bool(left) and _is_blank(rule.get(left))
-        no_right = _is_blank(rule.get(right)) and rule.get("operator", "equals") not in ALONE
+        operator = str(rule.get("operator", "equals"))
+        no_right = _is_blank(rule.get(right)) and operator not in ALONE
         field_named = not left and not _is_blank(rule.get("field"))
-        if not no_left and not (
-            no_right and (rule.get("operator", "equals") not in _WITH_EMPTY or not (left or field_named))
-        ):
+        if not no_left and not (no_right and (operator not in _WITH_EMPTY or not (left or field_named))):
             continue
         wholly = no_left and no_right if left else not field_named
         if wholly and (len(rules) > 1 or part == "config"):
@@ -309,7 +308,7 @@ def _text_compared(used: Document, catalog: Catalog) -> Iterator[FlowWarning]:
     for node in used.nodes:
         rules: JsonValue = node.inputs.get("rules") if node.type == CONDITION else None
         for at, rule in enumerate(rules if isinstance(rules, list | tuple) else ()):
-            if not isinstance(rule, Mapping) or rule.get("operator") not in ORDERING:
+            if not isinstance(rule, Mapping) or str(rule.get("operator")) not in ORDERING:
                 continue
             read = only_reference(rule.get("left"))
             source = nodes.get(read.node_id) if read is not None else None

@@ -198,13 +198,28 @@ def _parts_of(asked: str, wanted: list[str], index: _Index, goals: Goals) -> lis
 
 
 def _kinds_first(parts: list[_Part], asked: str, index: _Index, goals: Goals) -> list[_Part]:
-    """The parts of a wish with those that name kinds before the others, done by a goal that asks for them."""
-    naming = [one for one in parts if _KINDS_MARK in one.asked]
+    """The parts of a wish with those that name kinds done by a goal that asks for them, and before the others unless a
+    goal does all that is asked before them.
+    """
+    if not any(map(_names_kinds, parts)):
+        return parts
     meant = index.meanings(f"{asked.partition(_KINDS_MARK)[0]} {_KINDS}")
-    goal = _ranked(index, filter(_asks_kinds, goals.goals), meant)[0][0] if naming else None
-    first = [_Part(one.asked, one.goal if one.goal and _asks_kinds(one.goal) else goal) for one in naming]
-    others = (one for one in parts if one not in naming and not _only_takes_in([one, *first[:1]], index))
+    goal = _ranked(index, filter(_asks_kinds, goals.goals), meant)[0][0]
+    done = [
+        one if not _names_kinds(one) or (one.goal and _asks_kinds(one.goal)) else _Part(one.asked, goal)
+        for one in parts
+    ]
+    before = list(itertools.takewhile(lambda one: not _names_kinds(one), parts))
+    said_before = list(index.meanings(" ".join(one.asked for one in before)))
+    if any(not _asks_kinds(one) and index.covered(one, said_before) >= _WHOLE for one in _goals_of(before)):
+        return done
+    first = [one for one in done if _names_kinds(one)]
+    others = (one for one in done if not _names_kinds(one) and not _only_takes_in([one, *first[:1]], index))
     return [*first, *others]
+
+
+def _names_kinds(part: _Part) -> bool:
+    return _KINDS_MARK in part.asked
 
 
 def _asks_kinds(goal: Goal) -> bool:

@@ -16,12 +16,16 @@ _LAST: Final = rf"{_A}{_WORD}(?: {_WORD})??"
 _END: Final = r"(?=\s*(?:$|[.,;:)\]?!]|(?:then|and|dann|und|ist|sind|sortier\w*|einteil\w*|einordnen)\b))"
 _LIST: Final = rf"(?P<list>{_ITEM}(?:, {_ITEM}){{0,20}}?,? (?:or|and|oder|und) {_LAST}){_END}"
 _IT: Final = r"(?:it|they|this|that|each(?: one)?|(?:the|each|an?|every) [\w-]+|es|sie|(?:die|eine|jede) [\w-]+)"
-#: What stands before the kinds.
+#: What does not stand before `is it`: `what is it for and why` asks for no kind.
+_NO_QUESTION: Final = "".join(
+    rf"(?<!\b{word} )" for word in ["what", "who", "why", "how", "when", "where", "was", "wer", "wie", "wo"]
+)
+#: What stands before the kinds. `tell Tom or Anna` names people.
 _KINDS: Final = re.compile(
     r"(?:\b(?:if|whether|ob) "
     rf"{_IT} (?:is|are) (?:about )?"
-    r"|\bis (?:it|this|that) (?:about )?|\bist (?:es|sie) "
-    r"|\btell (?=\w+ or \w+\b)"
+    rf"|{_NO_QUESTION}\b(?:is (?:it|this|that) (?:about )?|ist (?:es|sie) )"
+    r"|\btell (?=(?-i:[a-z]\w* or [a-z]))"
     r"|\b(?:in|nach) (?=[^.;:()]{0,80} (?:sortier|einteil|einordn))"
     r"|\bob (?:es|sie|die \w+) (?:um )?"
     r"|\b(?:sort|classify|group|divide|split|categori[sz]e|sortier\w*)\b[^,;:.()]{0,60}? (?:into|as|in|nach) "
@@ -31,7 +35,7 @@ _KINDS: Final = re.compile(
 )
 #: Kinds in brackets: `which tradesman is needed (plumber, electrician, none)`.
 _BRACKETED: Final = re.compile(
-    r"\b(?:which|welche[mnrs]?)\b[^,;:.()]{0,60}"
+    r"\b(?:which|welche[mnrs]?) (?!(?:is|are|ist|sind)\b)\w[^,;:.()]{0,60}? (?:is|are|ist|sind|wird|werden)\b[^,;:.()]{0,30}"
     rf"\((?P<list>{_ITEM}(?:,? (?:or|and|oder|und) {_ITEM}|, {_ITEM}){{1,20}})\)",
     re.IGNORECASE,
 )
@@ -46,7 +50,26 @@ _SEPARATOR: Final = re.compile(r",? (?:or|and|oder|und) |, ", re.IGNORECASE)
 _ARTICLE: Final = re.compile(rf"\A{_A}", re.IGNORECASE)
 _REST: Final = frozenset({"something else", "anything else", "other", "others", "etwas anderes", "sonstiges"})
 #: Words that are no kind: `urgent or not`.
-_NO_KIND: Final = frozenset({"not", "nicht", "no", "nein", "it", "them", "so"})
+_NO_KIND: Final = frozenset(
+    [
+        "not",
+        "nicht",
+        "no",
+        "nein",
+        "it",
+        "them",
+        "so",
+        "me",
+        "us",
+        "him",
+        "her",
+        "you",
+        "everybody",
+        "everyone",
+        "somebody",
+        "someone",
+    ]
+)
 
 
 def kinds_asked(wish: str) -> list[str]:

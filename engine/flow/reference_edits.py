@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+import jsonpointer
 from pydantic import JsonValue
 
 from engine.flow.document import Node
@@ -27,14 +28,18 @@ _PIECE: Final = re.compile(
 
 
 def references_of(node: Node, kind: NodeType) -> Iterator[tuple[str, Reference]]:
-    """Yields the references in a node's inputs with their pointers, also those in template source."""
+    """Yields the references in a node's inputs with their JSON pointers, also those in template source."""
+    yield from ((pointer, one) for pointer, one in references_typed(node, kind) if isinstance(one, Reference))
+
+
+def references_typed(node: Node, kind: NodeType) -> Iterator[tuple[str, Reference | BadReference]]:
+    """Yields the same, and what is typed like a reference and is none."""
     for name, binding in node.inputs.items():
-        found: Iterator[tuple[str, Reference | BadReference]]
+        pointer = f"/inputs/{jsonpointer.escape(name)}"
         if name in kind.source_inputs and kind.source_references is not None and isinstance(binding, str):
-            found = ((f"/inputs/{name}", one) for one in kind.source_references(binding))
+            yield from ((pointer, found) for found in kind.source_references(binding))
         else:
-            found = find_references(binding, f"/inputs/{name}")
-        yield from ((pointer, one) for pointer, one in found if isinstance(one, Reference))
+            yield from find_references(binding, pointer)
 
 
 def change_references(node: Node, kind: NodeType, change: Change) -> dict[str, Any]:

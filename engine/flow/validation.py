@@ -25,8 +25,9 @@ from engine.flow.node_type import Catalog, NodeType
 from engine.flow.output_schemas import OutputSchemas, schema_at
 from engine.flow.patterns import STEPS_AT_ONCE, PatternBudget, current_budget
 from engine.flow.payload_check import PATTERN_STEPS
+from engine.flow.reference_edits import references_typed
 from engine.flow.reference_labels import binding_in_words, data_names, in_words
-from engine.flow.references import SYSTEM, BadReference, Reference, find_references, split_text
+from engine.flow.references import SYSTEM, BadReference, Reference, split_text
 from engine.flow.wrong_values import wrong_value
 
 #: The code of the problem that all patterns of a flow together take too long.
@@ -312,7 +313,7 @@ def _reference_problems(
     *,
     parked: bool,
 ) -> Iterator[Problem]:
-    for pointer, reference in _references_of(node, kind):
+    for pointer, reference in references_typed(node, kind):
         if isinstance(reference, BadReference):
             yield Problem(
                 "bad_reference",
@@ -324,14 +325,6 @@ def _reference_problems(
             problem = _target_problem(node, kind, reference, pointer, graph, scopes, schemas)
             if problem:
                 yield problem
-
-
-def _references_of(node: Node, kind: NodeType) -> Iterator[tuple[str, Reference | BadReference]]:
-    for name, binding in node.inputs.items():
-        if name in kind.source_inputs and kind.source_references is not None and isinstance(binding, str):
-            yield from ((f"/inputs/{name}", found) for found in kind.source_references(binding))
-        else:
-            yield from find_references(binding, f"/inputs/{name}")
 
 
 def _target_problem(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -72,16 +72,15 @@ def _address_problems(entry: Mapping[str, Any]) -> Iterator[tuple[str, str, str]
         if not _PARAMETER.fullmatch(name):
             said = f"`{{{name}}}` in the address is no name: letters, digits and underscores, a letter first."
             yield "bad_address", said, "address"
-    names = [
-        str(one.get("name") or "")
-        for one in cast("Iterable[JsonValue]", entry.get("parameters") or ())
-        if isinstance(one, Mapping)
-    ]
+    parameters: JsonValue = entry.get("parameters")
+    listed = parameters if isinstance(parameters, list | tuple) else ()
+    names = [str(one.get("name") or "") for one in listed if isinstance(one, Mapping)]
     if "" in names:
         yield "setting_missing", "a value that the model fills in has no name.", "parameters"
     if twice := next((name for name in names if name and names.count(name) > 1), None):
         yield "name_twice", f"two values are called `{twice}`.", "parameters"
-    for name, secret_id in cast("dict[str, str]", entry.get("secret_headers") or {}).items():
+    secrets: JsonValue = entry.get("secret_headers")
+    for name, secret_id in (secrets if isinstance(secrets, dict) else {}).items():
         if not secret_id:
             yield "no_secret", f"choose the secret for the header `{name}`.", "secret_headers"
 

@@ -107,7 +107,7 @@ def _check(node: Node, document: Document) -> list[Problem]:
             continue
         if unknown := [key for key in rule if key not in Rule.model_fields]:
             found.append(Problem("unknown_key", f"`{unknown[0]}` is not a part of a rule.", node.id, at))
-        operator = rule.get("operator", "equals")
+        operator = str(rule.get("operator", "equals"))
         if operator not in OPERATOR_TITLES:
             found.append(
                 Problem(

@@ -74,7 +74,7 @@ class Inputs(NodeInputs):
 
 def sends_something(node: Node) -> bool:
     """Whether a step asks a service to do something, rather than to give something."""
-    return node.type == NODE.type and node.config.get("method", "GET") not in {"GET", "HEAD"}
+    return node.type == NODE.type and str(node.config.get("method") or "GET") not in {"GET", "HEAD"}
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:

@@ -104,7 +104,7 @@ def missing_datasets(document: Document, known: Iterable[KnownDataset]) -> list[
             message = f"{what}. Choose another one, or make it on the page Datasets."
             found.append(Problem("no_dataset", message, node.id, "/config/dataset", blocks_import=False))
         elif (name := _names_column(node)) and dataset.columns:
-            key = node.config.get(name)
+            key = str(node.config.get(name) or "")
             if key and key not in dataset.columns:
                 message = f"{dataset.name} has no column `{key}`, so no row would ever be found."
                 found.append(Problem("no_key_column", message, node.id, f"/config/{name}", blocks_import=False))

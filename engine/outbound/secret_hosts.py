@@ -145,7 +145,8 @@ def _uses(document: Document, secrets: Iterable[NamedSecret]) -> Iterator[tuple[
                 places.append((tool, address, f"/config/tools/{at}/secret_headers"))
         for config, url, pointer in places:
             named = config.get("secret_headers")
-            for secret_id in dict.fromkeys(named.values() if isinstance(named, Mapping) else ()):
+            used = named.values() if isinstance(named, Mapping) else ()
+            for secret_id in dict.fromkeys(one for one in used if isinstance(one, str)):
                 if secret_id in known:
                     yield node.id, node.name, known[secret_id], url, pointer
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from nicegui import ui
+from pydantic import JsonValue
 
 from engine.actions.datasets import PRACTICE, take_out_rows
 from engine.core.environments import Environment
+from engine.flow.called_flows import AGENT
 from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
 from engine.flow.lists import ListScopes
 from engine.flow.validation import without_parked
 from engine.nodes.http_request import sends_something
 from engine.nodes.known_datasets import Named, find_known
+from engine.nodes.model_answers import SIMULATED
 from storage.dataset_writes import TableWritten, list_added_rows, list_job_writes
 from storage.jobs import JobRow
 from ui.kit import feedback
@@ -24,7 +27,7 @@ from ui.kit.value_words import shortened
 from ui.page_session import PageSession
 from ui.page_shell import times_of
 
-#: The most tables that are named.
+#: The most tables, or addresses, that are named.
 _MOST_TABLES = 5
 #: The most characters of an address that a step calls.
 _LONGEST_ADDRESS = 80
@@ -139,31 +142,54 @@ def writes_before_a_run(document: Document, inner: Mapping[str, Node], known: Se
 
 
 def calls_before_a_run(document: Document, inner: Mapping[str, Node]) -> str:
-    """Says which addresses a run of this flow would send something to; "" when to none. `inner`: the nodes of called
-    flows, by the names of their steps.
+    """Says which addresses a run of this flow would send something to, and which the model of an Agent may; "" when none.
+    `inner`: the nodes of called flows, by the names of their steps.
     """
     runs = without_parked(document)
     names = {node.id for node in runs.nodes}
     called = [node for name, node in inner.items() if name.partition(".")[0] in names]
     found = dict.fromkeys(address_of(node) for node in [*runs.nodes, *called] if sends_something(node))
-    return calling_words(list(found)) if found else ""
+    may = dict.fromkeys(one for node in [*runs.nodes, *called] for one in _tools_that_send(node) if one not in found)
+    said = [
+        _("Running here calls {addresses} too.").format(addresses=_listed(found)) if found else "",
+        _("Running here may call {addresses} too.").format(addresses=_listed(may)) if may else "",
+    ]
+    return " ".join(filter(None, said))
 
 
-def calling_words(addresses: Sequence[str]) -> str:
-    """`Running here calls http://alarm.example/notify too.`"""
-    return _("Running here calls {addresses} too.").format(addresses=", ".join(addresses[:_MOST_TABLES]))
+def _listed(addresses: Iterable[str]) -> str:
+    return ", ".join([*addresses][:_MOST_TABLES])
+
+
+def _tools_that_send(node: Node) -> Iterator[str]:
+    """The addresses of an Agent's tools that change something. The Simulated model calls none of them."""
+    tools: JsonValue = (
+        node.config.get("tools") if node.type == AGENT and node.config.get("model") != SIMULATED else None
+    )
+    for tool in tools if isinstance(tools, list | tuple) else ():
+        if isinstance(tool, Mapping) and tool.get("kind") == "http" and str(tool.get("method") or "GET") != "GET":
+            yield _shown_address(str(tool.get("address") or ""), "{", node.name)
 
 
 def address_of(node: Node) -> str:
     """The address of an HTTP Request as far as it is the same in every run; its name where it is another each time."""
-    fixed, found, _data = str(node.inputs.get("url") or "").strip().partition("{{")
+    return _shown_address(str(node.inputs.get("url") or ""), "{{", node.name)
+
+
+def _shown_address(address: str, data: str, name: str) -> str:
+    """An address up to the data in it, which begins with `data`; the name of the step where the host is not known. A user
+    name, a password and what stands after `?` are left out.
+    """
+    fixed, found, _data = address.strip().partition(data)
     try:
-        host = urlsplit(fixed).hostname
+        parts = urlsplit(fixed)
+        host = parts.hostname
     except ValueError:  # an opening bracket without its closing one, or a letter that no host has
-        host = None
-    if not host:
-        return f"“{node.name}”"
-    return shortened(f"{fixed.partition('?')[0]}{'…' if found else ''}", _LONGEST_ADDRESS)
+        return f"“{name}”"
+    if not host or (found and fixed.endswith(parts.netloc)):
+        return f"“{name}”"
+    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return shortened(f"{shown}{'…' if found else ''}", _LONGEST_ADDRESS)
 
 
 def writing_words(names: Sequence[str], *, one_row: bool) -> str:

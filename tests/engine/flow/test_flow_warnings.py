@@ -206,6 +206,38 @@ def test_the_words_around_data_of_one_way_stay_on_that_way(
     }
 
 
+@pytest.mark.parametrize("name", ["Name / title", "and/or", "a~b", "a/b~c"])
+def test_a_field_of_any_name_is_joined(name: str) -> None:
+    before = flow(
+        {"c": condition(), "a": text(), "o": output(**{name: "Hello! {{ a.out }}"})}, "api_input>c c.yes>a a>o"
+    )
+    assert answered(mended(before, "open_branch")) == {name: "{{ first_value.out }}"}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "edges"),
+    [
+        pytest.param({}, "api_input>b b>o", id="a step beside"),
+        pytest.param({"d": condition()}, "api_input>d d.no>b b>o", id="a way beside"),
+    ],
+)
+def test_words_around_data_of_a_step_beside_stay_in_the_output(nodes: dict[str, dict[str, Any]], edges: str) -> None:
+    words = {"a": text(), "b": text(), "o": output(answer="Dear {{ b.out }}, {{ a.out }}")}
+    before = flow({"c": condition(), **nodes, **words}, f"api_input>c c.yes>a a>o {edges}")
+    assert deploy_problems(before, CATALOG) == []
+    after = mended(before, "open_branch")
+    assert [one.code for one in deploy_problems(after, CATALOG)] == ["input_missing"], "the answer has to be written"
+    assert answered(after) == {"answer": "Dear {{ b.out }}, {{ first_value.out }}"}
+
+
+def test_a_step_of_an_unknown_type_is_not_joined() -> None:
+    nodes = {"c": condition(), "a": {"type": "gone"}, "o": output(answer="Hello! {{ a.out }}")}
+    before = flow(nodes, "api_input>c c.yes>a a>o")
+    assert answered(mended(before, "open_branch")) == {"answer": "Hello! {{ a.out }}"}
+    led = apply_ops(before, lead_to_output_ops(before, CATALOG, "c", "no"))
+    assert [one.code for one in deploy_problems(led, CATALOG)] == ["unknown_type", "input_missing"]
+
+
 def test_a_row_that_is_read_on_both_ways_makes_a_difference() -> None:
     assert (
         codes(

@@ -307,6 +307,20 @@ def test_a_wish_that_names_kinds_leads_to_the_goal_that_asks_for_them(asked: str
     assert find_goals(asked).left in {"", "a short answer to the tenant"}
 
 
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ("Read the invoice, extract the total and tell Tom or Anna", "read-an-invoice"),
+        ("Answer questions from my documents, which customers ask (by mail, phone)", "answer-from-documents"),
+        ("Translate the text which is in (German, French or Italian) into English", "translate-a-text"),
+        ("Translate a text and say which customers are waiting (by mail, phone)", "translate-a-text"),
+        ("Read the invoice and sort it into paid and open", "read-an-invoice"),
+    ],
+)
+def test_names_and_kinds_beside_it_leave_what_is_asked_for_first(asked: str, name: str) -> None:
+    assert find_goals(asked).goals[0].name == name
+
+
 @pytest.mark.parametrize("asked", WITH_SOURCE)
 def test_the_source_of_an_answer_is_no_wish_of_its_own(asked: str) -> None:
     found = find_goals(asked)

@@ -357,3 +357,10 @@ def test_items_that_are_never_a_list_stop_a_deployment(items, said):
     told = [("never_a_list", "/inputs/items", False)] if said else []
     assert [(one.code, one.pointer, one.blocks_import) for one in found] == told
     assert not said or said in found[0].message
+
+
+def test_a_field_with_a_slash_in_its_name_is_found_by_the_pointer_of_its_problem() -> None:
+    output = {"id": "o", "type": "api_output", "inputs": {"and/or": "{{ 7*7 }}", "a~b": ["{{ gone.out }}"]}}
+    document = flow([api_input(), output], [("api_input", "o")])
+    found = [one.pointer for one in problems(document, CATALOG) if one.code == "bad_reference"]
+    assert found == ["/inputs/and~1or", "/inputs/a~0b/0"]

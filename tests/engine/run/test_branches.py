@@ -2,11 +2,14 @@
 
 import itertools
 import random
+from collections import Counter
 
 import pytest
 
+from engine.flow.branch_edits import lead_to_output_ops
 from engine.flow.edits import apply_ops, update_node
 from engine.flow.flow_warnings import flow_warnings, mending_ops
+from engine.flow.validation import deploy_problems
 from tests.engine.run.arrange import WORK, flow, go
 
 IS_HI = {"rules": [{"left": "{{ in.out.word }}", "operator": "equals", "right": "hi"}]}
@@ -282,6 +285,22 @@ async def test_words_around_a_value_of_a_side_within_a_side_are_said_on_all_of_t
         assert (outcome.error, outcome.result) == (None, {"answer": answer})
 
 
+@pytest.mark.parametrize("edges", ["c.yes>o", "c.yes>y y>o"])
+@pytest.mark.parametrize("inputs", [{"answer": "Dear {{ b.out }}"}, {"answer": "{{ b.out }}", "more": "x"}])
+async def test_what_is_answered_whatever_is_decided_from_a_step_beside_both_ways_is_not_said_on_the_other(
+    inputs, edges
+):
+    nodes = [("b", "work", {"x": "you"}), *(one for one in SIDES if f">{one[0]}" in f"in>c {edges}")]
+    document = flow([*nodes, ("o", "api_output", inputs)], f"in>c in>b b>o {edges}")
+    (told,) = [one.problem for one in flow_warnings(document, WORK)]
+    after = apply_ops(document, mending_ops(document, WORK, told))
+    written = next(node for node in after.nodes if node.label == "Answer for no")
+    after = apply_ops(after, [update_node(written, inputs={"template": "no: ho"})])
+    for word, answer in (("hi", inputs["answer"].replace("{{ b.out }}", "you")), ("ho", "no: ho")):
+        outcome, _ = await go(after, {"word": word})
+        assert (outcome.error, outcome.result["answer"]) == (None, answer)
+
+
 @pytest.mark.parametrize("skipped", ["s", "m"])
 async def test_where_the_approval_is_skipped_the_value_is_as_it_was(skipped):
     policies = {skipped: {"on_error": "skip"}}
@@ -369,3 +388,29 @@ async def test_an_open_way_is_told_when_and_only_when_callers_get_an_empty_value
                 assert (one in told) == empties, document
                 told_of[empties] += 1
     assert min(told_of.values()) > 20, told_of
+
+
+def test_no_press_makes_a_flow_undeployable():
+    chance, pressed = random.Random(7), Counter()
+    for _ in range(100):
+        document, _letters = _any_flow(chance)
+        output = next(node for node in document.nodes if node.id == "o")
+        read = list(output.inputs.values())
+        if chance.random() < 0.7 and read:
+            named = {chance.choice(["answer", "and/or", "a~b"]): f"Dear {', '.join(read)}", "more": chance.choice(read)}
+            document = apply_ops(document, [update_node(output, inputs=named)])
+        gone = [node.id for node in document.nodes if node.type == "work" and chance.random() < 0.1]
+        nodes = [node.model_copy(update={"type": "gone"}) if node.id in gone else node for node in document.nodes]
+        document = document.model_copy(update={"nodes": tuple(nodes)})
+        presses = [(one.problem.code, one.mend()) for one in flow_warnings(document, WORK) if one.mend]
+        presses.append(("lead", lead_to_output_ops(document, WORK, chance.choice(document.nodes).id, None)))
+        before = _stopping(document)
+        for code, ops in presses:
+            pressed[code] += bool(ops)
+            assert _stopping(apply_ops(document, ops)) <= before, (code, document)
+    assert min(pressed[one] for one in ("open_branch", "one_branch_read", "lead")) > 5, pressed
+
+
+def _stopping(document):
+    """What stops a deployment; a person still has to write the text of a new answer."""
+    return {(one.node_id, one.code) for one in deploy_problems(document, WORK) if one.code != "input_missing"}

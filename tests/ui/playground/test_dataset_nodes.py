@@ -345,6 +345,9 @@ def test_what_a_run_would_write_is_told_of_the_steps_that_run(nodes, edges, inne
         ("PUT", "{{ api_input.out.url }}", "Running here calls “Tell the office” too."),
         ("POST", "http://[abc", "Running here calls “Tell the office” too."),
         ("POST", "http://exa\u2100mple.com/{{ api_input.out.id }}", "Running here calls “Tell the office” too."),
+        ("POST", "https://user:pw@h.example:8443/x", "Running here calls https://h.example:8443/x too."),
+        ("POST", "https://user:{{ api_input.out.id }}@h.example/x", "Running here calls “Tell the office” too."),
+        ("POST", "https://h.example?id={{ api_input.out.id }}", "Running here calls https://h.example… too."),
         ("GET", "http://alarm.example/notify", ""),
         ("HEAD", "http://alarm.example/notify", ""),
     ],
@@ -356,6 +359,35 @@ def test_before_a_run_it_is_said_what_it_calls(method: str, url: str, said: str)
     )
     assert calls_before_a_run(document, {}) == said
     assert calls_before_a_run(document.model_copy(update={"edges": ()}), {}) == "", "it is not connected"
+
+
+@pytest.mark.parametrize(
+    ("model", "tool", "said"),
+    [
+        ("Office:x", {"method": "POST"}, "Running here may call https://a.example/orders/… too."),
+        ("Office:x", {"method": "PUT", "address": "{host}"}, "Running here may call “Helper” too."),
+        (
+            "Office:x",
+            {"method": "POST", "address": "https://u:pw@a.example"},
+            "Running here may call https://a.example too.",
+        ),
+        ("Office:x", {"method": "GET"}, ""),
+        ("Office:x", {}, ""),
+        ("Office:x", {"kind": "flow", "method": "POST"}, ""),
+        ("simulated", {"method": "POST"}, ""),
+    ],
+)
+def test_before_a_run_it_is_said_what_an_agent_may_call(model: str, tool: dict[str, str], said: str) -> None:
+    tools = [{"kind": "http", "address": "https://a.example/orders/{order}?key=1", **tool}]
+    agent = Node(id="agent", type="agent", label="Helper", config={"model": model, "tools": tools})
+    document = Document(
+        nodes=(Node(id="api_input", type="api_input"), agent), edges=(Edge(id="e", source="api_input", target="agent"),)
+    )
+    assert calls_before_a_run(document, {}) == said
+    call = Node(id="call_flow", type="call_flow")
+    calling = document.model_copy(update={"nodes": (document.nodes[0], call)})
+    calling = calling.model_copy(update={"edges": (Edge(id="e", source="api_input", target="call_flow"),)})
+    assert calls_before_a_run(calling, {"call_flow.agent": agent}) == said
 
 
 @pytest.mark.parametrize(
