@@ -35,6 +35,7 @@ def call(method, url, **options):
         pause = max(int(asked) if asked.isdigit() else 0, min(2**attempt, 30)) * random.uniform(1, 1.5)
         if not again or time.monotonic() + pause > deadline:
             raise SystemExit(problem)
+        print(f"{problem!s:.400}. Next try in {pause:.0f} s", file=sys.stderr)
         time.sleep(pause)
 '''
 _CALL = f"{_SESSION}{_KEY_HEADER}\n{_CALL_FUNCTION}"
@@ -304,7 +305,7 @@ print({quoted(DOWNLOADED)})
 
 
 def _head(key: str | None, *imports: str) -> str:
-    names = {"itertools", "random", "time", *imports}
+    names = {"itertools", "random", "sys", "time", *imports}
     text = "# Before: pip install requests\n"
     if key is not None:
         names.add("os")

@@ -107,6 +107,7 @@ def test_an_example_waits_for_a_server_that_is_restarting(language: str, tmp_pat
     assert done.returncode == 0, done.stderr
     assert endpoint.submits[1:] == [PAYLOAD]
     assert "https://example.com/?a=1&b=2" in done.stdout
+    assert language == "curl" or re.search(r"refused.*\. Next try in [12] s\n", done.stderr, re.IGNORECASE)
 
 
 @pytest.mark.parametrize("seconds", [86_400, None], ids=["next month", "never"])
@@ -285,6 +286,7 @@ def test_the_guide_reads_the_results_of_a_batch_after_a_lost_connection(seen: bo
 
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()] == [str(index) for index in range(BATCH_TOTAL)]
+    assert done.stderr.count("Next try in") == 2
 
 
 @pytest.mark.parametrize("status", [408, 500])
