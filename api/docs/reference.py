@@ -235,5 +235,5 @@ def _errors(responses: Mapping[str, Json]) -> Iterable[dict[str, Any]]:
         examples = [named["value"] for named in (media.get("examples") or {}).values()]
         if "example" in media:
             examples.append(media["example"])
-        for example in examples:
+        for example in {example["code"]: example for example in examples}.values():
             yield {"code": example["code"], "status": int(status), "title": example["title"]}

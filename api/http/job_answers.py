@@ -1,4 +1,4 @@
-"""Functions for responses about jobs: their URL path, compact JSON and ETags."""
+"""Functions for responses about jobs: their URL path, compact JSON, lines of streams and ETags."""
 
 from __future__ import annotations
 
@@ -25,6 +25,16 @@ def with_result(view: bytes, result: bytes) -> bytes:
     Quotes within JSON strings are escaped, so the first `"result":null` is the member of the job.
     """
     return view.replace(b'"result":null', b'"result":' + result, 1)
+
+
+def in_lines(stream: bytes) -> bytes:
+    """Returns JSON in UTF-8, in lines that end with LF, in which no reader of lines finds other ends: U+2028, U+2029 and
+    U+0085, which JSON holds within strings only, are escaped.
+    """
+    # the search for one byte takes 1 % of the time of the others, and few texts have these
+    if b"\xe2" in stream:
+        stream = stream.replace(b"\xe2\x80\xa8", rb"\u2028").replace(b"\xe2\x80\xa9", rb"\u2029")
+    return stream.replace(b"\xc2\x85", rb"\u0085") if b"\xc2" in stream else stream
 
 
 def etag_of(content: bytes) -> str:

@@ -342,7 +342,7 @@ class BatchSummary(Published):
 
     batch_id: str = Field(description="The id of the batch.", examples=[_BATCH_ID])
     status: BatchStatus = Field(
-        description="`queued` until an item begins, `completed` when all have ended, in whatever way."
+        description="`queued` until an item begins, then `processing`, and `completed` when all have ended, in whatever way."
     )
     flow_id: str = Field(description="The id of the flow.", examples=[_FLOW_ID])
     environment: Environment = Field(description=_OF_KEY)

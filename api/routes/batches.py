@@ -13,7 +13,7 @@ from starlette.responses import Response
 from api.http import parameters, schemas
 from api.http.context import Context
 from api.http.cursors import cursor_of, place_of
-from api.http.job_answers import dump, with_result
+from api.http.job_answers import dump, in_lines, with_result
 from api.http.parameters import BatchId, Cursor, Limit
 from api.http.route_classes import BASE, ByKey, FromApp, PublicRoute, Stream, refusals, with_headers
 from api.routes.jobs import ASK_AGAIN_SECONDS, CANCEL_WAIT_SECONDS, PAGE_BYTES
@@ -175,4 +175,5 @@ def _read_lines(session: Session, caller: Caller, batch_id: str, after: int) -> 
         total += len(line)
         if total > PAGE_BYTES:
             break
-    return b"".join(lines), items[len(lines) - 1].index if len(lines) == _PAGE or len(lines) < len(items) else None
+    text = in_lines(b"".join(lines))
+    return text, items[len(lines) - 1].index if len(lines) == _PAGE or len(lines) < len(items) else None

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from api.http import parameters
 from api.http.context import Context
-from api.http.job_answers import dump
+from api.http.job_answers import dump, in_lines
 from api.http.route_classes import BASE, ByKey, FromApp, PublicRoute, Stream, refusals, with_headers
 from engine.core.clock import to_rfc3339
 from engine.core.errors import NotFound, Unauthorized
@@ -142,4 +142,4 @@ def event_text(job: JobRow, row: EventRow, question: dict[str, Any] | None = Non
         data["question"] = question
     if "code" in data:
         data["code"] = published_code(data["code"])
-    return f"id: {row.seq}\nevent: {row.name}\ndata: ".encode() + dump(data) + b"\n\n"
+    return f"id: {row.seq}\nevent: {row.name}\ndata: ".encode() + in_lines(dump(data)) + b"\n\n"

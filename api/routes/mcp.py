@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.http import parameters
 from api.http.addresses import MCP_PATH
 from api.http.context import Context
+from api.http.job_answers import in_lines
 from api.http.json_body import LARGE, check_media_type, weighed_json
 from api.http.route_classes import RawRoute
 from api.routes.mcp_messages import not_json, refused_message, too_large
@@ -329,16 +330,21 @@ def _accepting_json(scope: Scope) -> Scope:
 
 def _with_own_headers(send: Send) -> Send:
     """Returns a `send` that forbids caches to keep the answer, and leaves out the media type of one without a body: that
-    of the library to a notification says that it is JSON.
+    of the library to a notification says that it is JSON. The events of a stream are one line for every reader.
     """
+    streams = False
 
     async def answer(message: Message) -> None:
+        nonlocal streams
         if message["type"] == "http.response.start":
             left_out = {b"cache-control"} | (
                 {b"content-type"} if (b"content-length", b"0") in message["headers"] else set()
             )
             kept = [one for one in message["headers"] if one[0] not in left_out]
             message = {**message, "headers": [*kept, (b"cache-control", b"no-store")]}
+            streams = all(name != b"content-length" for name, _ in kept)
+        elif streams:
+            message = {**message, "body": in_lines(message.get("body", b""))}
         await send(message)
 
     return answer

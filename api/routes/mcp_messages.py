@@ -104,8 +104,8 @@ def _wrong_params(
         return _error(id_, _NO_METHOD, "Method not found", method, status=404 if status == 400 else 200)
     if not is_object:
         return _error(id_, _INVALID_PARAMS, _NO_OBJECT)
-    if status == 400 and "_meta" not in params:
-        return None  # the library names what it needs there
+    if status == 400 and (name := _missing_in_meta(params)) is not None:
+        return _error(id_, _INVALID_PARAMS, f"`params._meta.{name}` is missing", status=status)
     for name, kind in _NEEDED.get(method, {}).items():
         if not isinstance(params.get(name), kind):
             fault = f"must be {_TYPES[kind]}" if name in params else "is missing"
@@ -116,6 +116,17 @@ def _wrong_params(
     if (fault := _fault_within(method, version, params, params_of(method))) is not None:
         return _error(id_, _INVALID_PARAMS, fault, status=status)
     return _missing_header(request, id_, method, params) if status == 400 else None
+
+
+def _missing_in_meta(params: dict[str, Any]) -> str | None:
+    """Returns the first member of `_meta` that the versions without `initialize` need and that is missing. The library
+    would name them in other words.
+    """
+    from mcp_types import CLIENT_CAPABILITIES_META_KEY, PROTOCOL_VERSION_META_KEY
+
+    meta = {} if params.get("_meta") is None else params["_meta"]
+    needed = (PROTOCOL_VERSION_META_KEY, CLIENT_CAPABILITIES_META_KEY)
+    return next((name for name in needed if isinstance(meta, dict) and name not in meta), None)
 
 
 def _fault_within(method: str, version: str | None, params: dict[str, Any], kind: type[BaseModel] | None) -> str | None:

@@ -33,7 +33,7 @@ call() {
     }
     asked=$(grep -Eio '^retry-after: *[0-9]+' headers.txt 2>/dev/null | tr -dc 0-9)
     case $code in
-      2??) return 0 ;;
+      2??) case $(tail -c 2 answer.json 2>/dev/null) in *"}") return 0 ;; esac ;; # else it broke off, perhaps in its headers
       none | 502 | 503 | 504) ;;
       429) [ -n "$asked" ] || return 1 ;; # without Retry-After it stays one, however long you wait
       408 | 500) [ $attempt -lt 2 ] || return 1 ;; # these seldom pass by themselves

@@ -43,10 +43,11 @@ READ
       again ||= [408, 500].includes(response.status) && attempt < 2; // these seldom pass by themselves
       again ||= text.includes('"idempotency_in_progress"'); // 409: an earlier try is being accepted
     } catch (error) {
-      problem = error.cause ?? error; // no connection, or no answer in time
+      problem = error.cause?.errors?.[0] ?? error.cause ?? error; // no connection, or no answer in time
     }
     const pause = Math.max(asked, Math.min(2 ** attempt, 30)) * (1 + Math.random() / 2);
     if (!again || Date.now() + pause * 1000 > deadline) throw new Error(`${problem}`);
+    console.error(`${`${problem}`.slice(0, 400)}. Next try in ${Math.round(pause)} s`);
     await sleep(pause);
   }
 }

@@ -21,11 +21,13 @@ def call(method, url, **options):
     for attempt in itertools.count():
         try:
             response = session.request(method, url, timeout=300, **options)
-            if response.ok:
+            # an answer that broke off within its headers looks like a whole one without a body
+            whole = response.content or "Content-Length" in response.headers or response.status_code == 204
+            if response.ok and whole:
                 return response
             problem = f"HTTP {response.status_code}: {response.text}"
             asked = response.headers.get("Retry-After", "")  # a 429 without it stays one, however long you wait
-            again = response.status_code in (502, 503, 504) or (response.status_code == 429 and asked != "")
+            again = response.ok or response.status_code in (502, 503, 504) or (response.status_code == 429 and asked != "")
             again = again or (response.status_code in (408, 500) and attempt < 2)  # these seldom pass by themselves
             again = again or '"idempotency_in_progress"' in response.text  # 409: an earlier try is being accepted
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
@@ -33,6 +35,7 @@ def call(method, url, **options):
         pause = max(int(asked) if asked.isdigit() else 0, min(2**attempt, 30)) * random.uniform(1, 1.5)
         if not again or time.monotonic() + pause > deadline:
             raise SystemExit(problem)
+        print(f"{problem!s:.400}. Next try in {pause:.0f} s", file=sys.stderr)
         time.sleep(pause)
 '''
 _CALL = f"{_SESSION}{_KEY_HEADER}\n{_CALL_FUNCTION}"
@@ -302,7 +305,7 @@ print({quoted(DOWNLOADED)})
 
 
 def _head(key: str | None, *imports: str) -> str:
-    names = {"itertools", "random", "time", *imports}
+    names = {"itertools", "random", "sys", "time", *imports}
     text = "# Before: pip install requests\n"
     if key is not None:
         names.add("os")

@@ -440,6 +440,7 @@ async def test_a_wish_for_another_protocol_is_answered_as_a_plain_request(site: 
         "GET /public/v1/é HTTP/1.1\r\nhost: x\r\n\r\n".encode(),
         "GET /docs/é HTTP/1.1\r\nhost: x\r\n\r\n".encode(),
         b"GET /docs\x01 HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET /public/v1/a b HTTP/1.1\r\nhost: x\r\n\r\n",
         head(OF_API, "content-length: abc"),
         head(OF_API, "content-length: -1"),
         head(OF_API, "content-length: 2", "content-length: 2") + b"hi",
@@ -517,6 +518,11 @@ async def test_a_whole_address_without_a_path_is_that_of_the_first_page(
     assert answer.startswith(b"HTTP/1.1 200 ")
     ((path, raw, sent),) = [(one["path"], one["raw_path"], one["query_string"]) for one in site.app.scopes]
     assert (path, raw, sent) == ("/", b"/", query)
+
+
+async def test_several_spaces_around_an_address_count_as_one(site: Site) -> None:
+    assert (await site.say(head(f"  {OF_API}  ", LAST))).startswith(b"HTTP/1.1 200 ")
+    assert [scope["path"] for scope in site.app.scopes] == [OF_API]
 
 
 @pytest.mark.parametrize("broken", ["content-length: abc", "transfer-encoding: gzip, chunked", "host: y"])

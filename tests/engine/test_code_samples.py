@@ -107,6 +107,7 @@ def test_an_example_waits_for_a_server_that_is_restarting(language: str, tmp_pat
     assert done.returncode == 0, done.stderr
     assert endpoint.submits[1:] == [PAYLOAD]
     assert "https://example.com/?a=1&b=2" in done.stdout
+    assert language == "curl" or re.search(r"refused.*\. Next try in [12] s\n", done.stderr, re.IGNORECASE)
 
 
 @pytest.mark.parametrize("seconds", [86_400, None], ids=["next month", "never"])
@@ -167,6 +168,23 @@ def test_an_example_survives_answers_that_do_not_come(language: str, endpoint: E
     assert "https://example.com/?a=1&b=2" in done.stdout
     assert len(endpoint.submits) == 2
     assert len(set(endpoint.idempotency_keys)) == 1, "a submit whose answer was lost is the same request"
+
+
+@pytest.mark.parametrize("language", ["curl", "python", "javascript"])
+@pytest.mark.process
+def test_an_example_survives_answers_that_break_off_within_their_headers(
+    language: str, endpoint: Endpoint, tmp_path: Path
+):
+    endpoint.submits.append({})
+    endpoint.torn_heads = {"POST", "GET"}
+
+    done = run_example(language, endpoint, tmp_path)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "https://example.com/?a=1&b=2" in done.stdout
+    assert endpoint.submits[1:] == [PAYLOAD, PAYLOAD]
+    assert len(set(endpoint.idempotency_keys)) == 1, "a submit whose answer was lost is the same request"
+    assert endpoint.torn_heads == set()
 
 
 @pytest.mark.parametrize("torn", [False, True], ids=["between events", "within an event"])
@@ -259,7 +277,7 @@ def test_the_results_of_a_batch_are_given_up_when_no_line_comes_whole(
 @pytest.mark.parametrize("seen", [True, False], ids=["with an error", "like a whole answer"])
 @pytest.mark.process
 def test_the_guide_reads_the_results_of_a_batch_after_a_lost_connection(seen: bool, endpoint: Endpoint, tmp_path: Path):
-    endpoint.cut_is_seen = seen
+    endpoint.cut_is_seen, endpoint.torn_heads = seen, {"POST", "GET"}
     guide = (Path(__file__).parents[2] / "assets/help/batch.md").read_text(encoding="utf-8")
     text = guide.partition("```python\n")[2].partition("```")[0]
     address = endpoint.address.removesuffix("/flows/execute/flow_1")
@@ -268,6 +286,7 @@ def test_the_guide_reads_the_results_of_a_batch_after_a_lost_connection(seen: bo
 
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()] == [str(index) for index in range(BATCH_TOTAL)]
+    assert done.stderr.count("Next try in") == 2
 
 
 @pytest.mark.parametrize("status", [408, 500])

@@ -44,6 +44,8 @@ class Endpoint(ThreadingHTTPServer):
         self.torn = False
         #: The first submit and the first poll get no answer until `over` is set at the end of the test.
         self.silent = False
+        #: Methods whose next answer breaks off within its headers, when it is no refusal.
+        self.torn_heads: set[str] = set()
         #: The data of the job were erased, and only its last event is left.
         self.erased = False
         #: The result comes with the answer to a submit that waits, as `?wait` asks; otherwise the wait ends before.
@@ -229,6 +231,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content[: self.server.cut])
 
     def _answer(self, status: int, body: dict[str, Any], headers: dict[str, str]) -> None:
+        if status < 300 and self.command in self.server.torn_heads:
+            self.server.torn_heads.remove(self.command)
+            self.wfile.write(f"HTTP/1.1 {status} Broken\r\nX-Request-Id: req_1\r\nConte".encode())
+            self.close_connection = True
+            return
         content = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(content))}.items():

@@ -218,6 +218,10 @@ async def test_the_examples_of_each_call_in_the_document_are_its_answers(house: 
             for answer in answers:
                 told, example = answer.json(), examples[answer.json()["code"]]
                 assert comparable(told | {"request_id": ""}) == comparable(example | {"request_id": ""}), name
+    told = (await house.post("/jobs/job_1/questions/ask_1/answer", {"approved": True})).json()
+    call = api_document()["paths"]["/public/v1/jobs/{job_id}/questions/{question_id}/answer"]["post"]
+    example = call["responses"]["404"]["content"][PROBLEM_TYPE]["examples"]["not_found_job"]["value"]
+    assert comparable(told | {"request_id": ""}) == comparable(example | {"request_id": ""})
 
 
 async def test_the_example_of_too_many_requests_without_a_key_names_none(house: House):

@@ -482,6 +482,8 @@ async def test_every_call_of_the_document_has_a_page_with_all_that_the_document_
     assert [row["name"] for row in answered if not row["description"]] == []
     rows += answered
     assert [row["name"] for row in rows if row["name"] not in names] == []
+    codes = [error["code"] for error in call.errors]
+    assert len(codes) == len(set(codes)), "each code stands once, whatever examples it has"
     assert {block.attributes["data-language"] for block in article.css("pre[data-language]")} == {
         "curl",
         "Python",

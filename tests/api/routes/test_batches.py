@@ -380,7 +380,7 @@ async def results(house: House, batch_id: str, query: str = "") -> list[dict[str
 async def test_results_come_as_a_line_for_each_item_in_its_place(house: House):
     made = await batch(house, 6)
     ids = made["job_ids"]
-    house.finish(ids[3], result=('{"text":"line\\nnext"}', 22))
+    house.finish(ids[3], result=('{"text":"line\\nnext\u2028a\u2029b\x85c"}', 33))
     house.mark_simulated(ids[3])
     house.finish(ids[0], "failed")
     await house.post(f"/jobs/{ids[5]}/cancel")
@@ -400,7 +400,7 @@ async def test_results_come_as_a_line_for_each_item_in_its_place(house: House):
         "item_index": 3,
         "job_id": ids[3],
         "status": "completed",
-        "result": {"text": "line\nnext"},
+        "result": {"text": "line\nnext\u2028a\u2029b\x85c"},
         "error": None,
         "steps_failed": 0,
         "simulated": True,

@@ -76,7 +76,7 @@ def add_step_events(session: Session, job_id: str, count: int) -> None:
     """Writes events of steps as a worker does during a run."""
     job = session.get_one(Job, job_id)
     job.last_seq += count
-    data = {"node_id": "text_template", "index": []}
+    data = {"node_id": "text_template", "index": [], "text": "a\u2028b\u2029c\x85d"}
     add_events(session, job_id, job.last_seq, [("step.started", now(session), data)] * count)
     job_changed(session, job_id)
 
@@ -98,6 +98,7 @@ async def test_a_stream_tells_what_happens_as_it_happens_and_ends_with_the_job(h
         house.database.write_now(add_step_events, job_id, 1)
         number, name, data = await events.event()
         assert (number, name, data["node_id"], data["index"]) == (3, "step.started", "text_template", [])
+        assert data["text"] == "a\u2028b\u2029c\x85d", "httpx ends lines there, so they are escaped"
         house.end("completed", job_id, "boot_test", result=("{}", 2))
 
         assert await events.rest() == ["job.completed"]

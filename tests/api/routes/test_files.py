@@ -270,6 +270,8 @@ async def test_what_is_passed_over_is_bounded_in_whatever_pieces_it_comes(
         (b"filename=\"a.pdf\"; filename*=UTF-8''%FF.pdf", "a.pdf"),
         (b"filename=\"a.pdf\"; filename*=cp437''b.pdf", "a.pdf"),
         (b"filename=\"a; filename*=utf-8''b.pdf\"", "a; filename_=utf-8''b.pdf"),
+        (b'filename="\xff.pdf"', "\ufffd.pdf"),
+        (b'filename="a%22b.pdf"', "a_b.pdf"),
     ],
 )
 async def test_a_name_may_have_the_form_that_other_headers_have(house: House, names: bytes, stored: str):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
 import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import text
 
+from api.http.json_body import BodyLimits
 from engine.actions.deployments import undeploy
 from engine.actions.erasing import erase_data
 from engine.actions.flows import delete_flow
@@ -165,6 +169,19 @@ async def test_a_message_that_the_release_before_stored_is_known(hooks: Hooks) -
     job_id = (await hooks.house.submit()).json()["job_id"]
     hooks.house.database.write_now(add_message, hook.id, stored, job_id)
     assert (await hooks.github(hook)).json()["job_id"] == job_id
+
+
+async def test_a_body_that_stalls_is_refused_as_the_guide_says(hooks: Hooks) -> None:
+    async def stalls() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(60)
+
+    hook = hooks.add("github")
+    hooks.house.api.state.context.hook_bodies.limits = BodyLimits(receive_seconds=0.01)
+    answer = await hooks.house.client.post(hook_path(hook.id, "github"), content=stalls())
+    assert (answer.status_code, answer.json()["code"]) == (408, "request_timeout")
+    guide = Path(__file__).parents[3] / "assets/help/incoming-webhooks.md"
+    assert "\n| 408 | `request_timeout`" in guide.read_text(encoding="utf-8")
 
 
 async def test_github_may_send_a_form(hooks: Hooks) -> None:

@@ -383,13 +383,15 @@ async def test_only_a_call_that_wants_progress_is_answered_as_a_stream(
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
     message["params"] = {"name": "summarise_a_page", "arguments": {"url": "https://a.example/"}, "_meta": token}
     headers = {"Accept": accept, "Authorization": f"Bearer {house.key}", "MCP-Protocol-Version": version}
-    worker = asyncio.create_task(end_next(house))
+    worker = asyncio.create_task(end_next(house, result=('{"text":"Read it\u2028\u2029\x85"}', 28)))
     answer = await house.client.post("/mcp", json=message, headers=headers)
     await worker
 
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith(kind)
-    assert '"text":"Read it"' in answer.text
+    lines = [line.removeprefix("data: ") for line in answer.text.splitlines()]
+    (said,) = [line for line in lines if '"text":"Read it' in line] if "stream" in kind else [answer.text]
+    assert json.loads(said)["result"]["structuredContent"] == {"text": "Read it\u2028\u2029\x85"}
     assert answer.headers["x-request-id"]
 
 

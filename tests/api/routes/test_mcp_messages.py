@@ -182,6 +182,30 @@ async def test_the_headers_of_a_version_without_initialize_are_told(
 
 
 @pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        (None, "`params._meta.io.modelcontextprotocol/protocolVersion` is missing"),
+        ({}, "`params._meta.io.modelcontextprotocol/protocolVersion` is missing"),
+        ({"_meta": None}, "`params._meta.io.modelcontextprotocol/protocolVersion` is missing"),
+        ({"_meta": {}}, "`params._meta.io.modelcontextprotocol/protocolVersion` is missing"),
+        (
+            {"_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}},
+            "`params._meta.io.modelcontextprotocol/clientCapabilities` is missing",
+        ),
+        ({"_meta": []}, "`params._meta` must be an object"),
+    ],
+)
+async def test_what_a_version_without_initialize_needs_is_named_in_the_order_of_the_guide(
+    house: House, params: Any, told: str
+):
+    sent = {"Authorization": f"Bearer {house.key}", "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/list"}
+    message = {"jsonrpc": "2.0", "id": 7, "method": "tools/list"} | ({} if params is None else {"params": params})
+    answer = await house.client.post("/mcp", json=message, headers=sent)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["message"]) == (400, -32602, told)
+
+
+@pytest.mark.parametrize(
     ("versions", "status", "code"),
     [
         ([], 200, None),
