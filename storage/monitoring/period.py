@@ -56,7 +56,9 @@ class Period(Struct, frozen=True):
 
     @classmethod
     def ending(cls, until: int, name: str, offset: int = 0) -> Period:
-        """Returns the period of this name in `RANGES` that ends at `until`."""
+        """Returns the period of this name in `RANGES` that ends at `until`. It begins at a full minute, so it may be up to a
+        minute longer than its name says.
+        """
         length, step = RANGES[name]
         return cls(Millis((until - length) // MINUTE * MINUTE), Millis(until), step, offset)
 
