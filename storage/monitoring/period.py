@@ -14,9 +14,10 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, case, func, literal_column, select
 
 from engine.core.clock import DAY, HOUR, MINUTE, SECOND, Millis
+from engine.core.job_status import OPEN
 from storage.jobs import PUBLIC
 from storage.table_base import belongs_to
-from storage.tables import OPEN, ApiKey, Job, RefusalCount
+from storage.tables import ApiKey, Job, RefusalCount
 
 #: Name in the URL -> (length of the period, length of a slot), in milliseconds.
 RANGES: dict[str, tuple[int, int]] = {
