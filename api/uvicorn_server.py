@@ -155,7 +155,9 @@ class Server(uvicorn.Server):
             self._tell_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Ends the lifespan with `force_exit`, too: its task would be cancelled later, and the log show a traceback."""
+        """Stops the server. Ends the lifespan with `force_exit`, too, which uvicorn does not: its task would be cancelled later,
+        and the log would show a traceback.
+        """
         await super().shutdown(sockets)
         if self.force_exit:
             await self.lifespan.shutdown()

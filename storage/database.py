@@ -114,7 +114,9 @@ class Database:
         #: True when the database is PostgreSQL, False for SQLite.
         self.is_postgres = not url.startswith("sqlite")
         self.clock = clock
-        #: Copied into `session.info` of every write of this process; holds the JobNotifier (`engine.jobs.notifier`).
+        #: What this process hands to its writes, by name: TURNS, SPAN_GUARD, FILE_BYTES, and what others put here while they
+        #: run, like NOTIFIER (`engine.jobs.notifier`) and SCHEDULER (`engine.jobs.submit.scheduled`). It is copied into
+        #: `session.info` of each write; reads do not get it.
         self.info: dict[str, Any] = {TURNS: Turns(), SPAN_GUARD: SpanGuard()}
         self.read_engine = make_engine(url, immediate=False)
         #: The bytes of stored files, beside the database or in it; writes find them under FILE_BYTES of `session.info`.

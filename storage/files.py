@@ -76,7 +76,7 @@ def insert_file(
     key_id: str | None = None,
     created_by: str | None = None,
 ) -> FileRow:
-    """Puts the bytes of a finished draft to their place and adds the row. Raises StorageUnavailable."""
+    """Puts the bytes of a finished draft into their place and adds the row. Raises StorageUnavailable."""
     bytes_of(session).place(draft, session)
     row = FileRow(
         new_id("file"),

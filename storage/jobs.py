@@ -24,14 +24,14 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
-from engine.core.job_status import ENDED, MOST_TOLD, SHARED_ATTEMPTS
+from engine.core.job_status import ENDED, MOST_TOLD, OPEN, SHARED_ATTEMPTS
 from engine.core.redaction import without_keys
 from storage.cursors import cursor_after, read_cursor
 from storage.database import now
 from storage.error_codes import ERROR_CODE, error_says
 from storage.statements import Statement, from_json
 from storage.table_base import belongs_to
-from storage.tables import OPEN, TOLD, TRIED, Batch, Job, Value
+from storage.tables import TOLD, TRIED, Batch, Job, Value
 from storage.tables_questions import Question
 from storage.value_sizes import VALUE_CAP, WHOLE
 

@@ -15,7 +15,7 @@ from storage.tables import Batch, Job, PlaygroundBatch, PlaygroundBatchRow, Snap
 
 BatchState = Literal["running", "paused", "stopping", "stopped", "ended"]
 #: The states of a batch that has rows to run.
-OPEN: tuple[BatchState, ...] = ("running", "paused", "stopping")
+UNFINISHED: tuple[BatchState, ...] = ("running", "paused", "stopping")
 
 
 class StoredBatch(Struct, frozen=True):
@@ -82,7 +82,7 @@ def store_batch_state(
     """
     values = {"user_id": user_id, "state": state, "trouble": trouble, "closed": closed}
     session.execute(update(PlaygroundBatch).where(PlaygroundBatch.batch_id == batch_id).values(**values))
-    if state not in OPEN:
+    if state not in UNFINISHED:
         _FORGET.run(session, {"batch_id": batch_id})
 
 
@@ -191,7 +191,7 @@ def find_newest_batch(session: Session, workspace_id: str, flow_id: str) -> Stor
 
 def find_open_batch(session: Session, workspace_id: str, batch_id: str) -> StoredBatch | None:
     """Returns a batch that has rows to run; None when it has ended."""
-    is_open = Batch.id == batch_id, Batch.workspace_id == workspace_id, PlaygroundBatch.state.in_(OPEN)
+    is_open = Batch.id == batch_id, Batch.workspace_id == workspace_id, PlaygroundBatch.state.in_(UNFINISHED)
     found = _stored(session, *is_open, order=(Batch.id,))
     return found[0] if found else None
 
@@ -199,12 +199,15 @@ def find_open_batch(session: Session, workspace_id: str, batch_id: str) -> Store
 def has_open_batch(session: Session, flow_id: str) -> bool:
     """True when a batch of this flow has rows to run. The caller has checked the flow's workspace."""
     query = select(PlaygroundBatch.batch_id).join(Batch, Batch.id == PlaygroundBatch.batch_id)
-    return session.scalar(query.where(Batch.flow_id == flow_id, PlaygroundBatch.state.in_(OPEN)).limit(1)) is not None
+    return (
+        session.scalar(query.where(Batch.flow_id == flow_id, PlaygroundBatch.state.in_(UNFINISHED)).limit(1))
+        is not None
+    )
 
 
 def list_open_batches(session: Session) -> Sequence[StoredBatch]:
     """Returns the batches of all workspaces that have rows to run, oldest first."""
-    return _stored(session, PlaygroundBatch.state.in_(OPEN), order=(Batch.created_at, Batch.id))
+    return _stored(session, PlaygroundBatch.state.in_(UNFINISHED), order=(Batch.created_at, Batch.id))
 
 
 def _stored(session: Session, *conditions: Any, order: Sequence[Any], limit: int | None = None) -> list[StoredBatch]:

@@ -12,8 +12,8 @@ from typing import Any, Final
 from msgspec import Struct
 from sqlalchemy.orm import Session
 
-#: Runs some of the statements that the action will run, as the action itself runs them; no row is found. The items are
-#: those of a plural action; of one that `writes`, its arguments.
+#: Runs some of the statements that the action will run, as the action itself runs them. It is run without a database, and
+#: each statement returns no row. The items are those of a plural action; of one that `writes`, its arguments.
 LookAhead = Callable[[Session, Sequence[Any]], None]
 
 
@@ -34,5 +34,7 @@ PREFETCHES: Final[dict[Callable[..., Any], Prefetch]] = {}
 
 
 def prefetch(action: Callable[..., Any], look_ahead: LookAhead, *, steady: bool = False, writes: bool = False) -> None:
-    """Says what an action will ask for first. A statement that it runs with other values is only slower."""
+    """Registers the reads with which an action begins, so that they are sent together with BEGIN. An action that then asks
+    with other values only takes another trip.
+    """
     PREFETCHES[action] = Prefetch(look_ahead, steady, writes)

@@ -38,8 +38,8 @@ def hash_token(token: str) -> str:
 
 
 def find_signed_in(session: Session, cookie: str) -> Person | None:
-    """Returns the person of a cookie; None when it is unknown, idle for 12 h or older than 30 days, or the person is
-    disabled.
+    """Returns the person of a cookie; None when it is unknown, idle for longer than `IDLE` or older than `LONGEST`, or
+    the person is disabled.
     """
     if not cookie:
         return None

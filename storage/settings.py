@@ -60,7 +60,7 @@ def find_public_url(session: Session) -> str:
 
 
 def _as_browsers_send(stored: Json) -> str:
-    """Earlier versions stored what was typed."""
+    """Returns a stored address in the form that browsers send: earlier releases stored it as it was typed."""
     return (bare_address(stored) or stored) if isinstance(stored, str) else ""
 
 

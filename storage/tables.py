@@ -18,9 +18,6 @@ from storage.tables_knowledge import KnowledgeCollection as KnowledgeCollection 
 from storage.tables_questions import Question as Question  # noqa: PLC0414 - likewise
 from storage.tables_triggers import Hook as Hook  # noqa: PLC0414 - likewise
 
-#: The statuses of jobs that have not ended.
-OPEN = ("queued", "processing")
-
 
 class Workspace(Base):
     """A tenant: everything that is owned names its workspace. Its limits replace those of the plan; -1: no limit.

@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import month_of, month_start
 from engine.core.environments import ENVIRONMENTS
+from engine.core.job_status import OPEN
 from storage.database import now
 from storage.statements import Statement
-from storage.tables import OPEN, Job, Usage, Workspace
+from storage.tables import Job, Usage, Workspace
 
 
 class Caps(Struct, frozen=True):

@@ -218,7 +218,7 @@ def _field(number: int, name: str, value: Any, sent: str | None, wrong: str) -> 
 
 
 def _shown(value: Any) -> str:
-    """Returns the text in the field of a value, as a browser can be sent it and sends it back."""
+    """Returns a value as the text of its field, in the form in which a browser sends it back: a list as lines."""
     text = "\n".join(value) if isinstance(value, list) else "" if value is None else str(value)
     return without_lone_surrogates(text)
 

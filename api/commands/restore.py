@@ -68,12 +68,12 @@ def _into_folder(arguments: argparse.Namespace, terminal: Terminal, passphrase: 
 
 def _into_postgres(arguments: argparse.Namespace, terminal: Terminal, passphrase: str) -> Restored:
     from engine.moving.restore import restore_into_postgres
-    from storage.postgres.unusable import told
+    from storage.postgres.unusable import database_in_words
 
     settings = terminal.settings
     restored, moved = restore_into_postgres(arguments.file, settings, passphrase, arguments.key)
     terminal.note(
-        f"Restored into {told(settings.database_url or '')}: the backup of {restored.made_at}, made by Flowport "
+        f"Restored into {database_in_words(settings.database_url or '')}: the backup of {restored.made_at}, made by Flowport "
         f"{restored.version}; {moved.copied.rows:,} rows, read back and the same."
     )
     if restored.key_written:

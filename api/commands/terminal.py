@@ -144,11 +144,11 @@ class Terminal:
 
             require_driver()
             from storage.migrations.postgres import postgres_schema
-            from storage.postgres.unusable import told
+            from storage.postgres.unusable import database_in_words
 
             if not postgres_schema(settings.database_url):
                 raise NotFound(
-                    f"There is no Flowport in {told(settings.database_url)}",
+                    f"There is no Flowport in {database_in_words(settings.database_url)}",
                     remedy="Check FLOWPORT_DATABASE_URL, or start a server on it, which makes its tables.",
                 )
         elif not (settings.data / DATABASE).exists():

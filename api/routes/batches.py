@@ -96,7 +96,7 @@ flows it may call.
 )
 async def cancel_batch(caller: ByKey, context: FromApp, batch_id: BatchId) -> Response:
     """Queued items end at once, items at work are stopped: the call waits up to 3 seconds and answers with the batch as it \
-then is. Items that have ended stay as they are. Again is no error: a batch that was cancelled answers 200. One whose items \
+then is. Items that have ended stay as they are. Cancelling it again is no error: a batch that was cancelled answers 200. One whose items \
 had all ended before anybody cancelled it is 409 `batch_not_cancellable`.
     """
     batch = await context.database.write(cancel_all, caller, batch_id)

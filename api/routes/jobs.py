@@ -124,7 +124,7 @@ while `next_cursor` is not null.
 )
 async def cancel_job(caller: ByKey, context: FromApp, request: Request, job_id: JobId) -> Response:
     """A queued job ends at once. A job at work is stopped: the call waits up to 3 seconds and answers with the job \
-as it then is. Again is no error: a job that is being cancelled, or was, answers 200. One that is `completed` or \
+as it then is. Cancelling it again is no error: a job that is being cancelled, or was, answers 200. One that is `completed` or \
 `failed`, or ends so before it could be stopped, is 409 `job_not_cancellable`.
     """
     job = await context.database.write(cancel, caller, job_id)
@@ -146,7 +146,7 @@ as it then is. Again is no error: a job that is being cancelled, or was, answers
 async def erase_job_data(caller: ByKey, context: FromApp, request: Request, job_id: JobId) -> Response:
     """Removes its input, result, steps, events and messages for good and answers with the job as it then is: status, \
 times and usage stay, `data_erased_at` says when. Files that nothing else uses go with them, uploads also before their \
-`kept_until`. Again is no error. A job that has not ended is 409 `job_not_ended`, and so is one that \
+`kept_until`. Erasing it again is no error. A job that has not ended is 409 `job_not_ended`, and so is one that \
 somebody has run again in the Playground, until that run has ended. Backups made before still hold the data.
     """
     address = request.client.host if request.client else ""

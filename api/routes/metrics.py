@@ -19,6 +19,7 @@ from starlette.responses import PlainTextResponse, Response
 from api.http.problem_json import NoSuchAddress
 from api.http.route_classes import FromApp, PublicRoute
 from engine.core.errors import Unauthorized
+from engine.core.job_status import STATUSES
 from storage.server_figures import ServerFigures, server_figures
 
 router = APIRouter(route_class=PublicRoute, include_in_schema=False)
@@ -60,7 +61,7 @@ def _gauges(figures: ServerFigures, free_bytes: int) -> CollectorRegistry:
     jobs.labels("queued").set(figures.queued)
     jobs.labels("processing").set(figures.processing)
     hour = Gauge("flowport_jobs_last_hour", "Jobs that came in within the last hour.", ["status"], registry=registry)
-    for status in ("queued", "processing", "completed", "failed", "cancelled"):
+    for status in STATUSES:
         hour.labels(status).set(figures.last_hour.get(status, 0))
     for name, text, value in (
         (

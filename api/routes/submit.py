@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Depends
+from fastapi.dependencies.utils import get_dependant
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
@@ -33,10 +34,10 @@ from engine.jobs.submit.accept import (
 )
 from engine.jobs.submit.batches import AcceptedBatch, accept_batch, check_items
 
-#: The headers that change a submit; most calls have none of them.
+#: The headers that change a submit; most calls have none of them. The id of the request is read for every call.
 _OPTIONAL = {
-    b"x-flow-version", b"cancel-after", b"x-webhook-url", b"idempotency-key", b"traceparent", b"baggage",
-}  # fmt: skip
+    header.alias.lower().encode() for header in get_dependant(path="/", call=parameters.submitting).header_params
+} - {b"x-request-id"}
 
 
 router = APIRouter(prefix=BASE, route_class=RawRoute, tags=["flows"])

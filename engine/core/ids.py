@@ -63,7 +63,9 @@ def random_base62(length: int) -> str:
 
 
 def _forget() -> None:
-    """Empties the pool after a fork, so that the child process does not use the same ids."""
+    """Empties the pool in the child process of a fork, which would make the same ids, and releases the lock, which was
+    taken before the fork.
+    """
     _POOL.clear()
     _POOL_LOCK.release()
 

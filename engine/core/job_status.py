@@ -15,6 +15,10 @@ class JobStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+#: All of them, and those of jobs that have not ended, as plain texts. SQL spells the latter out as
+#: `status in ('queued', 'processing')`: SQLite uses the index `ix_jobs_open` only for exactly its condition.
+STATUSES = tuple(status.value for status in JobStatus)
+OPEN = (JobStatus.QUEUED.value, JobStatus.PROCESSING.value)
 #: Final statuses of a job or batch.
 ENDED = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
 

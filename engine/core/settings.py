@@ -187,7 +187,7 @@ def _port(name: str, raw: str) -> int:
 
 
 def _ports(name: str, raw: str) -> tuple[int, ...]:
-    words = [] if raw.lower() == "off" else [word.strip() for word in raw.split(",") if word.strip()]
+    words = [] if raw.lower() == "off" else _words(raw)
     if not all(word.isdecimal() and 0 < int(word) < 65_536 for word in words):
         raise BadSetting(
             f"FLOWPORT_{name.upper()} is {raw!r}. Set it to port numbers like {MODEL_SERVER_PORTS[0]},{MODEL_SERVER_PORTS[2]}, or to off."

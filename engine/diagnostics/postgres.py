@@ -15,7 +15,7 @@ from storage.database import Database
 from storage.files import count_files
 from storage.migrations.schema import newest_schema
 from storage.postgres.checks import PostgresState, count_living, count_missing_files, read_state
-from storage.postgres.unusable import told
+from storage.postgres.unusable import database_in_words
 from storage.retention import read_room
 from storage.server_figures import server_figures
 
@@ -48,7 +48,7 @@ def check_postgres(database: Database, *, running: bool | None) -> Iterator[Line
 
 
 def _database(url: str, state: PostgresState) -> Line:
-    name, where = "Database", f"PostgreSQL {state.version}, {told(url)}"
+    name, where = "Database", f"PostgreSQL {state.version}, {database_in_words(url)}"
     if state.schema != newest_schema():
         return Line(
             name,

@@ -294,7 +294,7 @@ def _parse_pdf() -> None:
 
 
 def _parse_xml() -> None:
-    """What mammoth and the zip module import when they first read."""
+    """Makes mammoth and the zip module import what they else import at their first document."""
     import xml.dom.expatbuilder
     import xml.dom.minidom  # noqa: F401
 
@@ -305,7 +305,7 @@ def _parse_xml() -> None:
 
 
 def _parse_html() -> None:
-    """What the HTML parser and the e-mail package import when they first read."""
+    """Makes the HTML parser and the e-mail package import what they else import at their first document."""
     import email.header
     import email.headerregistry
     import email.quoprimime  # noqa: F401

@@ -239,7 +239,7 @@ def _takes_in(asked: str) -> bool:
 
 
 def _lists_kept(asked: str) -> str:
-    """The wish with its lists as one word each, so that no part of it ends in one."""
+    """Returns the wish with each list joined into one word, so that dividing it into parts cuts no list."""
     mark = _KINDS_MARK if kinds_asked(asked) else _LIST_MARK
     for start, end in reversed(lists_asked(asked)):
         asked = f"{asked[:start]}{mark}{asked[start:end].translate(_IN_LIST)}{asked[end:]}"

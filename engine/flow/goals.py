@@ -360,7 +360,7 @@ def _turns(count: int) -> Iterator[bool]:
 
 
 def _between(parts: list[str], answer: str) -> list[str]:
-    """Puts the answer between the parts."""
+    """Returns the parts with the answer between each two of them."""
     return [piece for part in parts for piece in (part, answer)][:-1]
 
 

@@ -295,14 +295,14 @@ class NodeContext(Protocol):
         ...
 
     def finished(self, key: str) -> Json | None:
-        """Returns what `finish` stored under this key for this step, also in an earlier attempt; None when nothing
-        was.
+        """Returns what `finish` stored under this key for this step, also in an earlier attempt; None when it stored
+        nothing.
         """
         ...
 
     def unfinished(self, key: str) -> Json | None:
-        """Returns what `begin` stored last under this key for this step, also in an earlier attempt; None when nothing
-        was.
+        """Returns what `begin` stored last under this key for this step, also in an earlier attempt; None when it stored
+        nothing.
         """
         ...
 

@@ -410,7 +410,7 @@ def _unknown(known: Mapping[str, FieldDict], owner: str) -> str:
 
 
 def _comparable(value: JsonValue) -> tuple[bool, Hashable]:
-    """Returns what is equal for equal values, and can be looked up in a set. True is not 1."""
+    """Returns a key for a set: the same for equal JSON values, and another for True than for 1."""
     return isinstance(value, bool), _hashable(value)
 
 

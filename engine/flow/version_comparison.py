@@ -99,7 +99,9 @@ def content_of(document: Document) -> Document:
 
 
 def content_hash(document: Document, without: Collection[str]) -> str:
-    """Returns a hash that two documents share when `draft_changes` finds nothing except these values of nodes."""
+    """Returns a hash that is equal for two documents when `draft_changes` finds nothing between them but the values of
+    nodes that `without` names: `label`, `config/NAME` or `inputs/NAME`.
+    """
     content = content_of(document)
     nodes = [
         [

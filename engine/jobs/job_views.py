@@ -7,11 +7,11 @@ from typing import Any
 
 from engine.core.clock import to_rfc3339
 from engine.core.error_codes import JobErrorCode
+from engine.core.job_status import STATUSES
 from storage.batches import BatchRow, ItemRow
 from storage.jobs import JobRow, Json
 from storage.questions import QuestionRow
 
-_STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
 _ERROR_KEYS = ("code", "message", "node_id", "node_label", "item_index", "attempts")
 
 
@@ -81,7 +81,7 @@ def batch_view(batch: BatchRow) -> dict[str, Any]:
         "flow_id": batch.flow_id,
         "environment": batch.environment,
         "total": batch.total,
-        **{status: batch.counts.get(status, 0) for status in _STATUSES},
+        **{status: batch.counts.get(status, 0) for status in STATUSES},
         "created_at": to_rfc3339(batch.created_at),
         "completed_at": _time(batch.completed_at),
         "cancel_requested_at": None if batch.ended else _time(batch.cancel_requested_at),

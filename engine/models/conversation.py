@@ -208,8 +208,8 @@ class Conversation:
         raise _AgainError
 
     def _wait_or_fail(self, fault: ModelFailed) -> None:
-        """Pauses the model for all when the provider said how long to wait: LONGEST_WAIT at most, since a limit may be
-        lifted before.
+        """Pauses the model for every question when the provider said how long to wait: LONGEST_WAIT at most, since a limit
+        may be lifted before.
 
         Raises the fault when it is no rate limit or when this question cannot wait that long.
         """

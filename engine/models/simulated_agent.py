@@ -143,7 +143,9 @@ def _results(turn: ModelTurn) -> list[Mapping[str, Json]]:
 
 
 def _tool_again(turn: ModelTurn, results: Sequence[Mapping[str, Json]], made: Mapping[str, int]) -> ToolSpec | None:
-    """Returns the tool that was called last, when it searched, found nothing, and other words are left."""
+    """Returns the tool that was called last, when it searched, found nothing, and there are words that it was not called
+    with yet; None otherwise.
+    """
     if not results or not _is_nothing(str(results[-1]["text"])):
         return None
     tool = next((one for one in turn.tools if one.name == results[-1]["name"]), None)

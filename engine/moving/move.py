@@ -179,12 +179,12 @@ def _prepare(connection: Opened, url: str) -> None:
 
 def _require_empty(connection: Opened, url: str) -> None:
     from storage.postgres.all_rows import what_it_holds
-    from storage.postgres.unusable import require_usable, told
+    from storage.postgres.unusable import database_in_words, require_usable
 
     require_usable(connection, url)
     if held := what_it_holds(connection):
         raise DatabaseNotEmpty(
-            f"{told(url)[:1].upper()}{told(url)[1:]} holds {held}",
+            f"{database_in_words(url)[:1].upper()}{database_in_words(url)[1:]} holds {held}",
             remedy="Name an empty one (`createdb NAME` makes it). Nothing was changed.",
         )
 
@@ -193,18 +193,18 @@ def _require_source(connection: Opened, url: str) -> None:
     """Raises NotFound, NewerData and InUse."""
     from storage.migrations.postgres import read_schema
     from storage.postgres.all_rows import list_users
-    from storage.postgres.unusable import told
+    from storage.postgres.unusable import database_in_words
 
     current = read_schema(connection)
     if not current:
-        raise NotFound(f"There is no Flowport in {told(url)}", remedy="Name its address with --from.")
-    refuse_newer(f"in {told(url)}", current)
+        raise NotFound(f"There is no Flowport in {database_in_words(url)}", remedy="Name its address with --from.")
+    refuse_newer(f"in {database_in_words(url)}", current)
     if current != newest_schema():
         raise MoveFailed(
-            f"The tables in {told(url)} are those of an older Flowport (schema {current}, this one has {newest_schema()})",
+            f"The tables in {database_in_words(url)} are those of an older Flowport (schema {current}, this one has {newest_schema()})",
             remedy="Start a server of this version on it once, which brings them up to date, stop it, and move then.",
         )
-    require_nobody(list_users(connection), told(url))
+    require_nobody(list_users(connection), database_in_words(url))
 
 
 def _require_key(connection: Opened, vault: Vault, key_file: Path) -> None:

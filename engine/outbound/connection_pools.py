@@ -147,7 +147,9 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         raise last
 
     async def addresses_until(self, deadline: float, destination: Destination) -> list[Address]:
-        """Returns what `addresses` does. Raises LookUpTimeout at `deadline` (event loop time) too."""
+        """Returns what `addresses` returns. Raises what it raises, and LookUpTimeout when it has not returned at `deadline`, a
+        time of the event loop.
+        """
         try:
             async with asyncio.timeout_at(deadline):
                 return await self.addresses(destination)

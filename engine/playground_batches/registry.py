@@ -30,7 +30,7 @@ from storage.database import Database
 from storage.job_results import small_results
 from storage.jobs import read_value
 from storage.playground_batches import (
-    OPEN,
+    UNFINISHED,
     StoredBatch,
     count_jobs,
     find_newest_batch,
@@ -99,7 +99,7 @@ class PlaygroundBatches:
         if (runner := self._open.get(flow_id)) is not None:
             return runner
         stored = await self._database.read(find_newest_batch, workspace_id, flow_id)
-        if stored is not None and stored.state in OPEN:
+        if stored is not None and stored.state in UNFINISHED:
             await self._drive_here(stored)
         if (runner := self._open.get(flow_id)) is not None:
             return runner
@@ -342,7 +342,7 @@ def _lines(session: Session, stored: StoredBatch) -> list[BatchLine]:
     lines = {run.row: _line(run, results, same_texts) for run in runs}
     for row in list_rows_outside_jobs(session, stored.workspace_id, stored.id):
         # 0.2 left rows of a batch that was stopped as `again`
-        state = row.state if row.state != "again" else "queued" if stored.state in OPEN else "cancelled"
+        state = row.state if row.state != "again" else "queued" if stored.state in UNFINISHED else "cancelled"
         lines[row.row] = BatchLine(row.row, row.title, state, None, row.text, dataset_row=row.dataset_row)
     return [lines[number] for number in sorted(lines)]
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from storage.migrations.postgres_only import TABLES
 from storage.migrations.schema import newest_schema, note_newest, refuse_newer, run_migrations
 from storage.postgres.connections import MIGRATE_LOCK, make_migration_engine
-from storage.postgres.unusable import not_usable, require_usable, told
+from storage.postgres.unusable import database_in_words, not_usable, require_usable
 from storage.postgres.vector_search import prepare_meaning
 from storage.tables import Base
 
@@ -116,5 +116,5 @@ def _compare_bytes(connection: Connection) -> None:
 def _is_newest(connection: Connection, url: str) -> bool:
     """Compares the stored schema with the newest. Raises NewerData."""
     current = read_schema(connection)
-    refuse_newer(f"in {told(url)}", current)
+    refuse_newer(f"in {database_in_words(url)}", current)
     return current == newest_schema()

@@ -6,7 +6,9 @@ jobs; over long periods they are as exact as the pages show them.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from msgspec import Struct, field
 from sqlalchemy import func, select
@@ -35,6 +37,8 @@ from storage.monitoring.rollup_writes import STEPS_FAILED
 from storage.tables import ApiKey, Flow, Job
 from storage.usage import read_usage
 from storage.workspaces import get_limits
+
+Group = TypeVar("Group")
 
 
 class Kind(Struct, frozen=True):
@@ -147,13 +151,10 @@ def read_figures(session: Session, workspace_id: str, filters: Filters, period: 
     refusals = count_refusals(session, filters, workspace_id, period)
     failures = count_failures(sums)
     kinds = _kinds(failures, refusals, lambda flow_id, _key_id: flow_id)
-    statuses: list[dict[str, int]] = [{} for _ in period.starts]
-    by_status: dict[str, int] = {}
-    for (slot, _flow, status, _key), jobs in counts.items():
-        by_status[status] = by_status.get(status, 0) + jobs
-        statuses[slot][status] = statuses[slot].get(status, 0) + jobs
+    by_slot = _by_status(counts, lambda slot, _flow_id, _key_id: slot)
+    by_status = sum(by_slot.values(), Counter[str]())
     for (slot, _flow, _code, _key), (refused, _last) in refusals.items():
-        statuses[slot]["refused"] = statuses[slot].get("refused", 0) + refused
+        by_slot[slot]["refused"] += refused
     took = percentiles_by(session, workspace_id, filters, source, "took")
     flows = _list_flows(session, workspace_id, filters, {*kinds, *(flow for _slot, flow, _status, _key in counts)})
     endpoints = _endpoints(flows, period, counts, costs, took, kinds)
@@ -162,7 +163,7 @@ def read_figures(session: Session, workspace_id: str, filters: Filters, period: 
         period=period,
         endpoints=tuple(endpoints),
         by_status=by_status,
-        statuses=tuple(statuses),
+        statuses=tuple(by_slot[slot] for slot in range(len(period.starts))),
         took=took.get(None),
         took_before=percentiles_by(session, workspace_id, filters, earlier, "took").get(None),
         requests_before=count_all(session, workspace_id, filters, earlier),
@@ -171,6 +172,14 @@ def read_figures(session: Session, workspace_id: str, filters: Filters, period: 
         kinds=_together(kinds),
         callers=_callers(counts, failures, refusals),
     )
+
+
+def _by_status(counts: Counts, group: Callable[[int, str, str], Group]) -> defaultdict[Group, Counter[str]]:
+    """Adds up the jobs of each group by status. `group(slot, flow id, key id)` names the group of a job."""
+    found: defaultdict[Group, Counter[str]] = defaultdict(Counter)
+    for (slot, flow_id, status, key_id), jobs in counts.items():
+        found[group(slot, flow_id, key_id)][status] += jobs
+    return found
 
 
 def _kinds(failures: Failures, refusals: Refusals, group: Callable[[str, str], str]) -> dict[str, list[Kind]]:
@@ -192,13 +201,10 @@ def _kinds(failures: Failures, refusals: Refusals, group: Callable[[str, str], s
 
 def _callers(counts: Counts, failures: Failures, refusals: Refusals) -> tuple[CallerFigures, ...]:
     """Returns one entry for each key, the most calling first."""
-    by_status: dict[str, dict[str, int]] = {}
-    for (_slot, _flow, status, key_id), jobs in counts.items():
-        mine = by_status.setdefault(key_id, {})
-        mine[status] = mine.get(status, 0) + jobs
+    by_status = _by_status(counts, lambda _slot, _flow_id, key_id: key_id)
     kinds = _kinds(failures, refusals, lambda _flow_id, key_id: key_id)
     found = [
-        CallerFigures(key_id=key_id, by_status=by_status.get(key_id, {}), kinds=tuple(kinds.get(key_id, ())))
+        CallerFigures(key_id=key_id, by_status=by_status[key_id], kinds=tuple(kinds.get(key_id, ())))
         for key_id in {*by_status, *kinds}
     ]
     return tuple(sorted(found, key=lambda one: (-one.requests, -one.refused, one.key_id)))
@@ -250,11 +256,10 @@ def _endpoints(
 ) -> list[Endpoint]:
     """Returns one entry for each flow, the most called first."""
     by_slot = {flow_id: [0] * len(period.starts) for flow_id in flows}
-    by_status: dict[str, dict[str, int]] = {flow_id: {} for flow_id in flows}
+    by_status = _by_status(counts, lambda _slot, flow_id, _key_id: flow_id)
     spent = dict.fromkeys(flows, Cost())
-    for (slot, flow_id, status, _key), jobs in counts.items():
+    for (slot, flow_id, _status, _key), jobs in counts.items():
         by_slot[flow_id][slot] += jobs
-        by_status[flow_id][status] = by_status[flow_id].get(status, 0) + jobs
     for (_slot, flow_id, *_model), cost in costs.items():
         spent[flow_id] = spent.get(flow_id, Cost()) + cost
     found = [

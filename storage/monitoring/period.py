@@ -14,9 +14,10 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, case, func, literal_column, select
 
 from engine.core.clock import DAY, HOUR, MINUTE, SECOND, Millis
+from engine.core.job_status import OPEN
 from storage.jobs import PUBLIC
 from storage.table_base import belongs_to
-from storage.tables import OPEN, ApiKey, Job, RefusalCount
+from storage.tables import ApiKey, Job, RefusalCount
 
 #: Name in the URL -> (length of the period, length of a slot), in milliseconds.
 RANGES: dict[str, tuple[int, int]] = {
@@ -56,7 +57,9 @@ class Period(Struct, frozen=True):
 
     @classmethod
     def ending(cls, until: int, name: str, offset: int = 0) -> Period:
-        """Returns the period of this name in `RANGES` that ends at `until`."""
+        """Returns the period of this name in `RANGES` that ends at `until`. It begins at a full minute, so it may be up to a
+        minute longer than its name says.
+        """
         length, step = RANGES[name]
         return cls(Millis((until - length) // MINUTE * MINUTE), Millis(until), step, offset)
 

@@ -117,10 +117,9 @@ def job_rows(
     return union_all(*parts).subquery() if len(parts) > 1 else parts[0].subquery()
 
 
-Sums = type[RollupJobs] | type[RollupCalls]
-
-
-def of_sums(sums: Sums, workspace_id: str, filters: Filters, source: Source) -> list[ColumnElement[bool]]:
+def of_sums(
+    sums: type[RollupJobs | RollupCalls], workspace_id: str, filters: Filters, source: Source
+) -> list[ColumnElement[bool]]:
     """Returns the conditions on a table of sums."""
     found = [sums.workspace_id == workspace_id, within(sums.start, source.summed)]
     environments = filters.environments

@@ -358,7 +358,7 @@ def begin_of(row: Any) -> int | None:
 
 
 def _add_busy(session: Session, step: Step, rows: Iterable[_Row]) -> None:
-    """Adds the most jobs at once in each minute of the step."""
+    """Stores for each minute of the step how many jobs ran at once at most."""
     since, until = step.before.until, step.until
     alike: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
     for row in rows:

@@ -160,7 +160,9 @@ def _wait_for_ever(driver: psycopg.Connection[Any]) -> None:
 
 @contextlib.contextmanager
 def session_in(connection: Connection, at: Millis) -> Generator[Session]:
-    """A session in the transaction of a connection, as a write of `storage.database` has it. `at` is its time."""
+    """Yields a session in the transaction of a connection, as a write of `storage.database` gets it, and commits at the end.
+    `at` is the time that `now` returns in it.
+    """
     info: dict[str, Any] = {"now": at, "after_commit": [], TURNS: SharedTurns(), DRIVER: driver_of(connection)}
     with Session(connection, expire_on_commit=False, join_transaction_mode="create_savepoint", info=info) as session:
         yield session

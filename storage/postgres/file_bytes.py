@@ -98,7 +98,7 @@ class StoredDraft(Draft):
             self._stored.discard(self.id)
 
     def _sync(self, descriptor: int) -> None:
-        """The file in the data folder need not outlive the process."""
+        """Does nothing: the file in the data folder need not outlive the process."""
 
 
 class PostgresFileBytes(FileBytes):

@@ -29,7 +29,7 @@ import psycopg
 
 from engine.core.settings import BadSetting
 from storage.postgres.connections import connect_directly
-from storage.postgres.unusable import told
+from storage.postgres.unusable import database_in_words
 
 log = logging.getLogger(__name__)
 
@@ -355,15 +355,15 @@ def require_notices(url: str, direct_url: str | None, *, seconds: float = NOTICE
         if direct_url is None:
             return
         raise BadSetting(
-            f"PostgreSQL cannot be reached at {told(direct_url)}, as FLOWPORT_DATABASE_DIRECT_URL says: {str(error).strip()}. "
+            f"PostgreSQL cannot be reached at {database_in_words(direct_url)}, as FLOWPORT_DATABASE_DIRECT_URL says: {str(error).strip()}. "
             "Name the address of PostgreSQL itself there, or leave the setting out when FLOWPORT_DATABASE_URL is that."
         ) from error
     if direct_url is None:
         raise BadSetting(
-            f"Notices do not arrive over FLOWPORT_DATABASE_URL ({told(url)}): a pooler of transactions, like pgbouncer, "
+            f"Notices do not arrive over FLOWPORT_DATABASE_URL ({database_in_words(url)}): a pooler of transactions, like pgbouncer, "
             "stands before the database. Name the address of PostgreSQL itself in FLOWPORT_DATABASE_DIRECT_URL."
         )
     raise BadSetting(
-        f"A notice of {told(url)} does not arrive at {told(direct_url)}: FLOWPORT_DATABASE_DIRECT_URL names another database "
+        f"A notice of {database_in_words(url)} does not arrive at {database_in_words(direct_url)}: FLOWPORT_DATABASE_DIRECT_URL names another database "
         "than FLOWPORT_DATABASE_URL, or a pooler of transactions. Name the address of PostgreSQL itself there."
     )

@@ -22,7 +22,7 @@ _MAY_WRITE: Final = text(
 )
 
 
-def told(url: str) -> str:
+def database_in_words(url: str) -> str:
     """Names the database of a URL, for sentences: `the database flowport of db.example.com, port 5432`."""
     parts = make_url(url)
     host = parts.host or parts.query.get("host") or "this machine"
@@ -37,13 +37,13 @@ def not_usable(error: DBAPIError, url: str) -> BadSetting | None:
     if state == _LACKS_RIGHTS:
         user = make_url(url).username or "its user"
         return BadSetting(
-            f"The user {user} lacks rights in {told(url)}: {said}. Make the database its own, which is best "
+            f"The user {user} lacks rights in {database_in_words(url)}: {said}. Make the database its own, which is best "
             f"(`alter database ... owner to {user}`), or give it the right to make tables "
             f"(`grant usage, create on schema public to {user}`) and to change the tables that are there."
         )
     if state is None or state[:2] in {"08", "28", "3D", "57"}:
         return BadSetting(
-            f"PostgreSQL cannot be reached: {told(url)}, as FLOWPORT_DATABASE_URL says. {said}. Check that it runs and "
+            f"PostgreSQL cannot be reached: {database_in_words(url)}, as FLOWPORT_DATABASE_URL says. {said}. Check that it runs and "
             "that the host, port, user, password and database of FLOWPORT_DATABASE_URL are right. Nothing was changed."
         )
     return None
@@ -74,11 +74,11 @@ def require_usable(connection: Connection, url: str) -> None:
         dialect.info.parameter_status("server_encoding") or "",
         standby=dialect.info.parameter_status("in_hot_standby") == "on",
     ):
-        raise BadSetting(f"Flowport cannot use {told(url)}: {said} Nothing was changed.")
+        raise BadSetting(f"Flowport cannot use {database_in_words(url)}: {said} Nothing was changed.")
     user, may_write = connection.execute(_MAY_WRITE).one()
     if not may_write:
         raise BadSetting(
-            f"The user {user} may not change the tables in {told(url)}. Give it the rights "
+            f"The user {user} may not change the tables in {database_in_words(url)}. Give it the rights "
             f"(`grant select, insert, update, delete on all tables in schema public to {user}` and "
             f"`grant usage on all sequences in schema public to {user}`), or start with the user whose tables they are."
         )

@@ -1,4 +1,4 @@
-"""Documents name files, rules and pages that exist, and comments name documents and rules that exist."""
+"""Documents name files, rules and pages that exist, comments documents and rules, and help texts filters of templates."""
 
 import ast
 import functools
@@ -8,6 +8,9 @@ import tokenize
 from pathlib import Path
 
 import pytest
+
+from engine.flow.template_filters import FILTERS
+from engine.nodes import NODE_TYPES
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -92,6 +95,35 @@ def test_the_scan_sees_names_of_documents_in_comments_only(tmp_path):
         '    text = """no_comment.md"""  # two.md\n'
     )
     assert _DOCUMENT.findall(_comments(source)) == ["two.md", "docs/dev/flows.md", "gone.md", "one.md"]
+
+
+#: Matches what stands in braces of a template, and code within a line of Markdown.
+_CODE = re.compile(r"\{\{ [^{}\n]*\}\}|\{% .*?%\}|(?<!`)`[^`\n]+`")
+_FILTER = re.compile(r"(?<!\|)\| ?([a-z]\w*)")
+_FILTER_IN_WORDS = re.compile(r"\bfilters? `([a-z]\w*)\b|`([a-z]\w*)[^`\n]*` filter\b")
+
+
+def filters_in(text: str) -> set[str]:
+    """Returns the names behind `|` in code, and those that stand beside the word."""
+    found = [name for code in _CODE.findall(text) for name in _FILTER.findall(code)]
+    return {*found, *(first or second for first, second in _FILTER_IN_WORDS.findall(text))}
+
+
+def test_every_filter_that_a_text_names_exists():
+    files = [*DOCUMENTS, *(path for path in sorted((ROOT / "assets").rglob("*")) if path.suffix in {".md", ".json"})]
+    texts = {path.name: path.read_text(encoding="utf-8") for path in files}
+    for kind in NODE_TYPES:
+        fields = (*kind.config.model_fields.values(), *kind.inputs.model_fields.values())
+        texts[kind.type] = "\n".join([kind.help, *(f"{one.title} {one.description}" for one in fields)])
+    found = {(name, where) for where, text in texts.items() for name in filters_in(text)}
+
+    assert {("upper", "text_template"), ("replace", "answer-from-documents.json")} <= found
+    assert {(name, where) for name, where in found if name not in FILTERS} == set()
+
+
+def test_the_scan_sees_filters_in_code_and_in_words():
+    text = "| `a` | b |, `{{ x | one }}`, {% if y|two %}, `| three(2)`, the filter `four` and the `five(1)` filter; `a || b`"
+    assert filters_in(text) == {"one", "two", "three", "four", "five"}
 
 
 @functools.cache

@@ -277,7 +277,7 @@ class SchedulesCard:
 
 
 def _when(schedule: ScheduleRow) -> str:
-    """When it starts; of a schedule that is called by its time only the zone, so that the time is said once."""
+    """Returns in words when it starts. Of a schedule whose title is its time only the zone, so that the time is said once."""
     try:
         said = in_words(schedule.timing, schedule.time_zone)
     except Invalid:

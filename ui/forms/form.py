@@ -199,7 +199,7 @@ class Form:
         self.widgets[part.spec.widget](self, part.spec, part.pointer, part.known)
 
     def draw_input(self, _spec: FieldSpec, _pointer: str, label: str) -> ui.element:
-        """Draws a text box for the field that a widget draws now. `label` is its name for screen readers."""
+        """Draws a text box for the field that a widget of `widgets` is drawing. `label` is its name for screen readers."""
         assert self._drawing is not None
         return self._drawing.draw_box(label)
 

@@ -187,7 +187,7 @@ class ItemList(Part):
         return self.spec.item is not None and self.spec.item.kind == "file"
 
     def enter(self, row: _Row) -> None:
-        """Goes on to the next row, or adds one after the last."""
+        """Moves the keyboard from a row to the next one; after the last row it adds one."""
         at = self.rows.index(row)
         if at + 1 < len(self.rows):
             self.rows[at + 1].begin()

@@ -8,12 +8,12 @@ from urllib.parse import urlencode
 
 from msgspec import Struct, field
 
+from engine.core.job_status import STATUSES
 from storage.jobs import PUBLIC, JobFilters
 from ui.kit.parts import ENVIRONMENTS
 from ui.kit.text import _
 from ui.parts.time_range import Span, span_of
 
-STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
 #: The entry of the filter for completed jobs of which a step failed.
 STEPS_FAILED = "steps_failed"
 #: That for completed jobs in which a person refused what was asked.

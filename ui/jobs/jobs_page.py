@@ -12,13 +12,14 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from engine.core.errors import ParameterInvalid
+from engine.core.job_status import STATUSES
 from storage.job_documents import list_flow_titles, list_key_labels
 from storage.jobs import ANY_TRIGGER, JobFilters, JobPage, list_jobs
 from storage.questions import list_refusers
 from storage.refusals import RefusalFilters, count_refused_calls
 from storage.schedules import list_started_by_hand
 from storage.triggers import list_trigger_titles
-from ui.jobs.filters import ANY, REFUSED, STATUSES, STEPS_FAILED, Narrowed, environment_words
+from ui.jobs.filters import ANY, REFUSED, STEPS_FAILED, Narrowed, environment_words
 from ui.jobs.jobs_csv import CSV_PATH
 from ui.jobs.refused_calls import RefusedCalls, RefusedView, count_words, load_refused
 from ui.kit import feedback

@@ -21,6 +21,8 @@ from collections.abc import Mapping
 from html import escape
 
 from engine.actions.passwords import SHORTEST
+from engine.core.clock import HOUR
+from storage.sessions import IDLE
 from ui.kit.assets import asset_url
 from ui.kit.roles import ROLES
 from ui.kit.text import _
@@ -52,8 +54,8 @@ def sign_in_page(*, email: str = "", error: str = "", next_path: str = "", ended
     if not ended:
         return document(_("Sign in"), card(_("Sign in"), "", alert(error) + form), theme, foot)
     lead = _(
-        "Your session ended here: you were signed out everywhere, your role changed, an owner shut you out, or nothing happened for 12 hours. What was saved is kept."
-    )
+        "Your session ended here: you were signed out everywhere, your role changed, an owner shut you out, or nothing happened for {hours} hours. What was saved is kept."
+    ).format(hours=IDLE // HOUR)
     return document(_("You are signed out"), card(_("You are signed out"), lead, alert(error) + form), theme, foot)
 
 

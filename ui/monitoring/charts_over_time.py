@@ -55,7 +55,7 @@ class Scale(Struct, frozen=True):
 def scale(highest: float, words: Callable[[float], str], *, whole: bool = False, steps: Sequence[float] = ()) -> Scale:
     """Returns an axis of about four round steps that reaches the highest value.
 
-    `steps` are preferred steps; without a fitting one a step is 1, 2, 5 or 10 times a power of ten.
+    `words` writes the value of a step. `steps` are preferred steps; without a fitting one a step is 1, 2, 5 or 10 times a power of ten.
     """
     rough = max(highest, 4 if whole else 1e-9) / 4
     power = 10 ** math.floor(math.log10(rough))

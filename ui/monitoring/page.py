@@ -183,7 +183,7 @@ class Board:
         quiet = not figures.requests and not figures.refused
         self._show_nothing(figures, quiet=quiet)
         self.charts_place.visible = not quiet
-        if seen.curves is not None:
+        if seen.curves is not None:  # the first read has none: without a mark the next look reads all
             self.mark = seen.mark
             self.drawn_at = time.monotonic()
             if not quiet:

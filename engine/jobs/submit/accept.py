@@ -213,7 +213,9 @@ class _AcceptGroup:
             raise wrong_fields(named.errors)
         limits = take_slots(session, self._book, self._limits(caller), flow.id)
         job_id = new_job_id()
-        self._jobs.append((_job_row(caller, flow, job_id, number, version, options), encoded(named.payload)))
+        row = job_row(caller, flow, number, version, options, counted=True)
+        row["id"] = job_id
+        self._jobs.append((row, encoded(named.payload)))
         if named.file_ids:
             self._file_ids.append((job_id, named.file_ids))
         accepted: Mapping[str, Any] = {
@@ -291,17 +293,17 @@ class _AcceptGroup:
         return Accepted(**earlier, replayed=True, limits=limits)
 
 
-def _job_row(
-    caller: Caller, flow: CalledFlow, job_id: JobId, number: int, version: Version, options: SubmitOptions
+def job_row(
+    caller: Caller, flow: CalledFlow, number: int, version: Version, options: SubmitOptions, *, counted: bool
 ) -> dict[str, Any]:
+    """Returns the columns that a call decides about its job, or about each job of its batch. `counted`: it has a slot."""
     return {
-        "id": job_id,
         "workspace_id": caller.workspace_id,
         "flow_id": flow.id,
         "flow_version": number,
         "environment": caller.environment,
         "key_id": caller.key_id,
-        "counted": True,
+        "counted": counted,
         "limit_ms": limit_ms(flow.settings, options.cancel_after_seconds),
         "steps_total": version.steps,
         "request_id": options.request_id,

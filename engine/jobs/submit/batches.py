@@ -19,9 +19,7 @@ from engine.jobs.submit.accept import (
     check_flow_allowed,
     choose_version,
     find_live_flow,
-    flow_concurrency,
-    flow_webhook,
-    limit_ms,
+    job_row,
     read_key_again,
 )
 from engine.jobs.submit.bodies import CheckedBody, SubmitOptions, body_for, read_version
@@ -36,6 +34,7 @@ from storage.usage import Caps
 
 #: The most items of a batch. `run_batch` (`api/routes/submit.py`), batch.md and schedules.md say the number in words.
 MAX_ITEMS = 1_000
+_OF_BATCH_AND_JOB = ("workspace_id", "flow_id", "environment", "webhook_url", "webhook_by_caller")
 _TYPE_WORDS: dict[type[object], str] = {str: "a string", bool: "true or false", list: "a list", type(None): "null"}
 
 
@@ -109,27 +108,10 @@ def accept_batch(
     batch_id = new_id("batch")
     # Lists sort jobs with the same time by descending id, so descending ids keep the items in order.
     job_ids = tuple(sorted((new_job_id() for _ in payloads), reverse=True))
-    shared = {
-        "workspace_id": caller.workspace_id,
-        "flow_id": flow.id,
-        "environment": caller.environment,
-        "webhook_url": options.webhook_url or flow_webhook(flow.settings, caller.environment),
-        "webhook_by_caller": options.webhook_url is not None,
-    }
+    row = job_row(caller, flow, number, version, options, counted=False)
+    shared = {name: row[name] for name in _OF_BATCH_AND_JOB}
     insert_batch(session, {**shared, "id": batch_id, "total": len(payloads)})
-    row = {
-        **shared,
-        "flow_version": number,
-        "key_id": caller.key_id,
-        "batch_id": batch_id,
-        "counted": False,
-        "limit_ms": limit_ms(flow.settings, options.cancel_after_seconds),
-        "steps_total": version.steps,
-        "request_id": options.request_id,
-        "traceparent": options.trace,
-        "flow_concurrency": flow_concurrency(flow.settings),
-        "trigger": options.trigger,
-    }
+    row["batch_id"] = batch_id
     insert_jobs(
         session,
         [

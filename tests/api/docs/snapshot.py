@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,15 @@ def changes(before: Any, now: Any, at: str = "") -> Iterator[str]:
             else:
                 yield from changes(before[key], now[key], place)
     elif before != now:
-        yield f"{at} was {json.dumps(before)[:200]} and is {json.dumps(now)[:200]}"
+        was, becomes = json.dumps(before), json.dumps(now)
+        same = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], zip(was, becomes, strict=False))))
+        yield f"{at} was {_from(was, same)} and is {_from(becomes, same)}"
+
+
+def _from(text: str, same: int) -> str:
+    """Returns 200 characters of a text, from a little before the first that is different."""
+    start = max(0, same - 40)
+    return f"{'...' * bool(start)}{text[start : start + 200]}"
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from api.app import ROUTES
 from api.http import parameters
 from api.http.problem_json import NotAcceptable
 from api.http.request_ids import request_id_from
+from engine.core import job_status
 from engine.core.errors import ParameterInvalid
 
 CANCEL_AFTER = partial(parameters.number_header, name="Cancel-After", highest=parameters.MAX_CANCEL_AFTER)
@@ -225,3 +226,7 @@ def test_a_harmless_request_id_is_taken_over(sent: str):
 @pytest.mark.parametrize("sent", [None, "", "a b", "x" * 65, "é", "a\n", "<script>"])
 def test_any_other_request_id_is_replaced(sent: str | None):
     assert request_id_from(sent).startswith("req_")
+
+
+def test_the_statuses_of_the_document_are_those_of_jobs():
+    assert parameters.STATUSES == job_status.STATUSES

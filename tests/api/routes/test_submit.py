@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from api.app import api_document
 from api.http.schemas import Job, JobAccepted, ProblemDetails
 from engine.actions.deployments import deploy, undeploy
 from engine.actions.keys import revoke_key, rotate_key
@@ -17,6 +18,16 @@ from storage.jobs import find_job, read_value
 from tests.api.arrange import House, echo_document
 
 URL = {"url": "https://example.com"}
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+RUN = "/public/v1/flows/execute/{flow_id}"
+#: A header of a submit, its value, and what the job keeps of it.
+ALONE = [
+    ("Cancel-After", "120", "limit_ms", 120_000),
+    ("X-Flow-Version", "1", "flow_version", 1),
+    ("X-Webhook-Url", "https://example.com/hook", "webhook_url", "https://example.com/hook"),
+    ("traceparent", TRACE, "traceparent", TRACE),
+    ("baggage", "tenant=t-1", "traceparent", "\n\ntenant=t-1"),
+]
 
 
 async def test_a_submit_is_answered_at_once_with_the_job(house: House):
@@ -559,13 +570,12 @@ async def test_a_stopping_server_lets_waiting_callers_go_and_takes_nothing_new(h
 
 
 async def test_what_a_request_asks_for_is_kept_with_its_job(house: House):
-    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     response = await house.submit(
         headers={
             "Cancel-After": "120",
             "X-Webhook-Url": "https://example.com/hook",
             "X-Request-Id": "mine-1",
-            "traceparent": trace,
+            "traceparent": TRACE,
             "tracestate": "shop=5",
             "baggage": "tenant=t-1",
         }
@@ -578,9 +588,25 @@ async def test_what_a_request_asks_for_is_kept_with_its_job(house: House):
         120_000,
         "https://example.com/hook",
         "mine-1",
-        f"{trace}\nshop=5\ntenant=t-1",
+        f"{TRACE}\nshop=5\ntenant=t-1",
     )
     assert response.headers["x-request-id"] == "mine-1"
+
+
+@pytest.mark.parametrize(("header", "value", "name", "kept"), ALONE)
+async def test_a_header_counts_without_the_others(house: House, header: str, value: str, name: str, kept: object):
+    house.change_flow(echo_document([{"name": "url", "type": "string"}]))
+    one = (await house.submit(headers={header: value})).json()
+    many = await house.post(f"/flows/execute/{house.flow_id}/batch", {"items": [URL]}, headers={header: value})
+
+    for job_id in (one["job_id"], *many.json()["job_ids"]):
+        assert getattr(house.database.read_now(find_job, house.principal.workspace_id, job_id), name) == kept
+
+
+def test_every_header_of_a_submit_is_tried_alone():
+    """Idempotency-Key is, in `test_batches.py`; X-Request-Id is read for every call; tracestate needs another."""
+    declared = {one["name"] for one in api_document()["paths"][RUN]["post"]["parameters"] if one["in"] == "header"}
+    assert declared - {"Prefer", "Idempotency-Key", "X-Request-Id", "tracestate"} == {header for header, *_ in ALONE}
 
 
 async def test_a_newer_version_reaches_callers_only_when_it_is_deployed(house: House):

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from engine.actions.jobs import RunOptions, submit
 from engine.core.clock import Clock, month_of
 from engine.core.ids import new_id
+from engine.core.job_status import OPEN
 from engine.flow.document import Document
 from engine.flow.node_context import Json, NodeContext, NodeFailed, PersonQuestion
 from engine.flow.node_type import FreeInputs, NodeConfig, NodeType
@@ -34,7 +35,7 @@ from engine.jobs.worker.step_writer import StepWriter
 from engine.nodes import CATALOG
 from storage.database import Database, now
 from storage.jobs import JobRow, find_job, read_value
-from storage.tables import OPEN, Flow, FlowVersion, Job, Usage, Workspace
+from storage.tables import Flow, FlowVersion, Job, Usage, Workspace
 from storage.value_sizes import VALUE_CAP
 from tests.databases import open_database
 

@@ -119,6 +119,6 @@ def test_what_is_bad_is_told_with_what_to_do(name: str, case: Case) -> None:
             assert pointer.startswith(("/config/", "/inputs")) and message.endswith(".")
         case Fails(message, _, remedy):
             assert message.endswith(".")
-            assert remedy.endswith(".") or ". " in message, "the door says it all in one"
+            assert remedy.endswith(".") or ". " in message, "a refusal of the payload says it in one sentence"
         case _:
             pytest.fail(f"{name}: {case.what} is not told")

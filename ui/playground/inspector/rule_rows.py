@@ -68,7 +68,7 @@ class RuleRows:
         self._number()
 
     def take(self, raw: str) -> Any:
-        """Puts a chip into the first rule whose value is empty, or adds a rule for it."""
+        """Puts a chip into the first rule whose left value is empty, or adds a rule with it, and stores the rules."""
         row = next((row for row in self.rows if not row.left.value), None)
         if row is None:
             self._fill([_new_rule(raw)])

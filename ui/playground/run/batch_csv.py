@@ -141,8 +141,8 @@ async def _names(recipient: Recipient, runs: Sequence[BatchRun]) -> tuple[list[s
 
 
 def _add_names(names: list[str], more: Iterable[str]) -> None:
-    """Adds the names of fields that are missing behind the one that they follow: a row may leave some out. A flow has at
-    most a hundred.
+    """Inserts the names of fields that are missing, each behind the one that it follows in its row. A flow has at most
+    a hundred.
     """
     at = 0
     for name in more:

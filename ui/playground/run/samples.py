@@ -56,7 +56,7 @@ def sample_rows(samples: Sequence[Sample]) -> ListedRows:
 
 
 def add_sample(document: Document, title: str, payload: Mapping[str, Any]) -> list[Op]:
-    """Operations that add a sample at the end."""
+    """Returns the operations that add a sample at the end."""
     return _with(document, [*samples_of(document), {"title": title, "payload": dict(payload)}])
 
 

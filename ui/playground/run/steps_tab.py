@@ -148,7 +148,7 @@ class StepsTab:
         background_tasks.create(show_when_readable(show, wanted=is_wanted), name=name)
 
     def _agent_at_work(self, look: Look) -> StepRow | None:
-        """The running step of an agent that was begun last."""
+        """Returns the agent's step that runs and began last, or None."""
         running = [step for step in look.steps if step.status == "running" and self.values.is_agent(step.node_id)]
         return running[-1] if running else None
 

@@ -76,7 +76,7 @@ class Source(Struct, frozen=True):
         return next(datum for datum in self.data if datum.whole)
 
     def label(self, datum: Datum) -> str:
-        """The name of one chip with its node; the item of a list needs no node."""
+        """Returns the name of a chip behind that of its node; for the item of a list, the name alone."""
         return datum.name if datum.open else f"{self.node.name} › {datum.name}"
 
 

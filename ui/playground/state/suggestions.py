@@ -48,7 +48,7 @@ class Suggestion(Struct, frozen=True):
 
 
 def ops_of(suggestion: Suggestion, document: Document, node_id: str, catalog: Catalog) -> list[Op]:
-    """Returns the operations that take a suggestion."""
+    """Returns the operations that carry out a suggestion."""
     node = document.node(node_id)
     if node is None:
         return []
