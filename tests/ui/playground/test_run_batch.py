@@ -34,6 +34,7 @@ from tests.factories import document
 from tests.logical_time import pass_time
 from tests.ui.arrange import buttons, draft, newest_button, page_text, press, texts, until
 from tests.ui.conftest import Site
+from tests.ui.datasets.test_datasets import drop
 from tests.ui.playground.inspector.test_inspector import change
 from tests.ui.playground.runs import Did, end_run, working
 from tests.ui.playground.test_run_panel import FLOW, field, jobs, named, opened, payload, push
@@ -194,12 +195,24 @@ async def test_a_row_that_still_runs_is_not_run_again(site: Site, user: User) ->
     assert field(user, "who").value == "Bob"
 
 
-async def test_a_batch_without_a_dataset_says_where_a_list_comes_from(site: Site, user: User) -> None:
-    flow_id = site.flow("Letter", saved=False, file=FLOW)
+@pytest.mark.parametrize(
+    ("file", "said", "column"),
+    [(FLOW, "The saved samples (2)", "Who"), (READING, "There is nothing to run over yet.", "Text")],
+)
+async def test_a_file_is_imported_in_the_tab_and_chosen_with_its_columns(
+    site: Site, user: User, file: dict[str, Any], said: str, column: str
+) -> None:
+    flow_id = site.flow("Letter", saved=False, file=file)
     await opened(user, flow_id)
     tab(user, "batch")
-    await user.should_see("The saved samples (2)", retries=60)
-    await user.should_see("To run over a list of your own, put it into a dataset first")
+    await user.should_see(said, retries=60)
+    press(user, "Import a file")
+    await drop(user, "guests.csv", b"Who,Text,n\nAnn,1,1\nBob,2,2\nEve,3,3\n")
+    await user.should_see("3 rows, 3 columns", retries=100)
+    press(user, "Import 3 rows")
+    await user.should_see("Dataset guests (3 rows)", retries=60)
+    await until(lambda: "Start 3 runs" in buttons(user))
+    assert column in [box.value for box in user.find(kind=ui.select).elements]
 
 
 async def test_rows_of_a_dataset_are_run_and_what_failed_is_run_again(site: Site, user: User) -> None:
