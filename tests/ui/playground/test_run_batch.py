@@ -134,7 +134,7 @@ async def test_all_samples_are_run_as_jobs_of_one_batch(site: Site, user: User) 
     await user.should_see("Row 2 of the batch (Bob).", retries=100)
     assert field(user, "who").value == "Ann", "the form keeps what it had, until somebody wants the row"
     assert "Press Run to see what the input in the form gives." in page_text(user)
-    assert "Run again, it is a run of its own: the batch keeps this one." in page_text(user)
+    assert "Run again, it is a run of its own: the batch keeps this one, and its row leads there." in page_text(user)
     press(user, "Put its input into the form")
     await user.should_not_see("Press Run to see what the input in the form gives.")
     assert field(user, "who").value == "Bob"
@@ -193,6 +193,12 @@ async def test_a_row_that_still_runs_is_not_run_again(site: Site, user: User) ->
     press(user, "Run this row again")
     await until(lambda: len(jobs(site)) == 3)
     assert field(user, "who").value == "Bob"
+    repeat = next(job for job in jobs(site) if job.run_options == {"again": bob.id})
+    tab(user, "batch")
+    await user.should_see("Run again: Waiting", retries=60)
+    end_run(site, repeat.id, result={"output": "Dear Bob!"})
+    await user.should_see("Run again: Completed", retries=250)
+    assert [one.props["href"] for one in user.find("Run again: Completed").elements] == [f"/jobs/{repeat.id}"]
 
 
 @pytest.mark.parametrize(
