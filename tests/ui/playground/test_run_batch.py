@@ -259,6 +259,21 @@ async def test_the_fields_of_flat_results_have_a_column_each(site: Site, user: U
     assert [one.props.get("colspan") for one in cells] == [None, None, 2]
 
 
+@pytest.mark.parametrize("more", [{}, {"lines": ["a", "b"]}])
+async def test_a_text_of_several_lines_is_shown_as_a_text(site: Site, user: User, more: dict[str, Any]) -> None:
+    flow_id = site.flow("Letter", saved=False, file=FLOW)
+    await opened(user, flow_id)
+    push(user, "Run all samples")
+    await until(lambda: len(jobs(site)) == 2)
+    for job in jobs(site):
+        end_run(site, job.id, result={"letter": "Dear Ann,\nyours Bob", **more})
+    await user.should_see("2 of 2 rows", retries=250)
+    assert user.client is not None
+    (table,) = (one for one in user.client.elements.values() if one.props.get("aria-label") == "Rows of the batch")
+    shown = [str(getattr(one, "text", "")) for one in table.descendants()]
+    assert [text for text in shown if "Dear" in text] == ["Dear Ann,\nyours Bob"] * 2
+
+
 async def test_rows_with_one_text_in_all_fields_are_named(site: Site, user: User) -> None:
     flow_id = site.flow("Letter", saved=False, file=FLOW)
     await opened(user, flow_id)

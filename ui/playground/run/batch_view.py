@@ -417,13 +417,13 @@ class BatchView:
         rows.cell(duration(line.seconds, self.reader), "fp-num")
         if names and line.fields is not None:
             for name in names:
-                with rows.cell("", "fp-batch-text fp-batch-field"):
+                with rows.cell("", "fp-batch-text fp-batch-field" if len(names) > 1 else "fp-batch-text"):
                     words(line.fields.get(name, ""))
             return
         with rows.cell("", "fp-batch-text") as whole:
             whole.props.set_optional("colspan", len(names) or None)
             if line.state in AGAIN:
-                sentence(line.text, tag="span")
+                sentence(line.text, tag="div")
             else:
                 words(line.text)
 
