@@ -9,6 +9,7 @@ from msgspec import Struct
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from storage.jobs import JobRow, as_job, select_jobs
 from storage.statements import Statement
 from storage.table_base import belongs_to
 from storage.tables import Batch, Job, PlaygroundBatch, PlaygroundBatchRow, Snapshot
@@ -174,6 +175,25 @@ def find_job_of_row(session: Session, workspace_id: str, batch_id: str, row: int
         .order_by(Job.created_at.desc(), Job.id.desc())
         .limit(1)
     )
+
+
+def list_repeats(session: Session, workspace_id: str, batch_id: str) -> dict[str, JobRow]:
+    """Returns the newest run outside the batch that repeats a job of it, by the id of that job."""
+    jobs = select(Job.id).where(Job.batch_id == batch_id)
+    rows = session.execute(
+        select_jobs()
+        .join(Batch, Batch.flow_id == Job.flow_id)
+        .where(
+            Batch.id == batch_id,
+            Job.created_at >= Batch.created_at,
+            belongs_to(Job.workspace_id, workspace_id),
+            Job.environment == "playground",
+            Job.batch_id.is_(None),
+            Job.run_options["again"].as_string().in_(jobs),
+        )
+        .order_by(Job.created_at, Job.id)
+    )
+    return {str((job.run_options or {})["again"]): job for job in map(as_job, rows)}
 
 
 def is_kept(session: Session, batch_id: str) -> bool:

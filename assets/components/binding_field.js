@@ -89,7 +89,7 @@ const chips = (field) => {
         const shown = readChip(match[1], field.nodes);
         if (!shown || (!shown.known && ownNames(view.state.doc.toString()).has(match[1].trim().split(/[^\w]/)[0]))) continue;
         const broken = !shown.known || field.broken.includes(match[0]);
-        const widget = new Chip(match[0], shown, broken, !broken && field.template && !field.readonly && Boolean(listOf(match[0])));
+        const widget = new Chip(match[0], shown, broken, !broken && field.lists && !field.readonly && Boolean(listOf(match[0])));
         made.push(CM.Decoration.replace({ widget }).range(start + match.index, start + match.index + match[0].length));
       }
     }
@@ -169,7 +169,7 @@ export default {
     broken: { type: Array, default: () => [] },
     single: { type: Boolean, default: false },
     item: { type: Boolean, default: false },
-    template: { type: Boolean, default: false },
+    lists: { type: Boolean, default: false },
     raw: { type: Boolean, default: false },
     bad: { type: Boolean, default: false },
     readonly: { type: Boolean, default: false },
@@ -194,7 +194,7 @@ export default {
     this.onLeave = () => this.flush();
     window.addEventListener("pagehide", this.onLeave);
     this.onData = () => this.redraw();
-    if (this.template) window.addEventListener("fp-data", this.onData);
+    if (this.lists) window.addEventListener("fp-data", this.onData);
   },
   beforeUnmount() {
     this.flush();

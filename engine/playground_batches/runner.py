@@ -76,7 +76,7 @@ class BatchLine:
     state: str = "queued"
     job_id: JobId | None = None
     text: str = ""
-    #: The fields of a result that is a flat object, as text by name; None for another result.
+    #: The fields of a result that is an object, as text by name; None for another result.
     fields: Mapping[str, str] | None = None
     seconds: float | None = None
     #: The id of the row in its dataset; None for a listed row.
@@ -470,9 +470,7 @@ def _read_result(session: Session, job_id: JobId) -> tuple[Any, bool]:
 
 def _fields(result: Any) -> dict[str, str] | None:
     answer = answer_of(result)
-    if not isinstance(answer, dict) or not 1 < len(answer) <= MOST_FIELDS:
-        return None
-    if any(isinstance(value, dict | list) for value in answer.values()):
+    if not isinstance(answer, dict) or not 1 <= len(answer) <= MOST_FIELDS:
         return None
     return {str(name): as_text(value)[:SHOWN] for name, value in answer.items()}
 

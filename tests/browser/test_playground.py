@@ -170,6 +170,20 @@ def test_a_message_covers_nothing_of_the_run_and_no_name_of_a_step(playground: P
     assert shown and panel and shown["y"] + shown["height"] <= panel["y"]
 
 
+def test_the_buttons_of_both_bars_stay_in_their_columns_beside_an_open_step(playground: Page) -> None:
+    playground.get_by_test_id("node-text_template").click()
+    expect(inspector(playground)).to_be_visible()
+    run = playground.get_by_role("region", name="Run", exact=True)
+    for width in (1024, 960, 820, 768):
+        playground.set_viewport_size({"width": width, "height": 800})
+        for button, around in (
+            (playground.get_by_role("button", name="Deploy API", exact=True).first, playground.locator(".fp-pbar")),
+            (run.get_by_role("button", name="Larger Run panel"), run),
+        ):
+            shown, bar = button.bounding_box(), around.bounding_box()
+            assert shown and bar and shown["x"] + shown["width"] <= bar["x"] + bar["width"], width
+
+
 def test_a_larger_run_panel_stays_so_while_a_person_is_asked(page: Page, terminal: Terminal) -> None:
     asks = {"id": "approval", "type": "approval", "label": "Approval", "inputs": {"title": "Send it?"}}
     edges = [*FLOW["edges"], {"id": "e2", "source": "text_template", "target": "approval"}]

@@ -25,7 +25,7 @@ from storage.files import find_files
 from storage.first_steps import was_called
 from storage.job_log import calls_without_answer, read_log
 from storage.jobs import JobFilters, find_last_run_payload, list_jobs
-from storage.playground_batches import find_job_of_row
+from storage.playground_batches import find_job_of_row, list_repeats
 from storage.questions import (
     has_due_question,
     list_questions_of_job,
@@ -191,6 +191,7 @@ def test_a_query_of_one_job_batch_flow_or_trigger_reads_nothing_else_of_the_work
         site.database.read_now(list_refusers_of_batch, ours, "bat_1")
         site.database.read_now(list_batch_runs, ours, "bat_1")
         site.database.read_now(find_job_of_row, ours, "bat_1", 1)
+        site.database.read_now(list_repeats, ours, "bat_1")
         site.database.read_now(was_called, ours, flow_id)
         site.database.read_now(list_recent_runs, ours, flow_id)
         site.database.read_now(find_files, ours, [f"file_{number}" for number in range(50)])

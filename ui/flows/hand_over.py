@@ -17,7 +17,7 @@ from engine.nodes import CATALOG
 from storage.flows import FlowRow
 from ui.kit.answer import answer_of
 from ui.kit.feedback import open_page
-from ui.kit.parts import button, card, copy_button, words
+from ui.kit.parts import button, card, copy_button, link, words
 from ui.kit.text import _, type_word
 from ui.page_session import PageSession
 from ui.parts.this_computer import this_computer_note
@@ -50,6 +50,12 @@ class HandOver:
             words(said, "fp-s13 fp-t2", tag="div")
             with ui.element("div"):
                 button(_("Show the text to pass on"), self._show, icon="description", small=True)
+            said = _(
+                "There is another text for a colleague who makes a web page whose form starts the flow. It stands at an"
+                " incoming webhook of “Any service”:"
+            )
+            with words(f"{said} ", "fp-hint", tag="p"):
+                link(_("Incoming webhooks"), f"/flows/{flow.id}?tab=triggers")
 
     async def _show(self) -> None:
         await show_text_to_pass_on(self.page_session, _("For a colleague who programs"), self.text(), self.base)

@@ -91,6 +91,10 @@ class HooksCard:
                 )
             for hook in self.seen.hooks:
                 self._draw_one(hook)
+            if self.may and any(hook.preset == "link" for hook in self.seen.hooks):
+                said = _("There is another text for a colleague whose program calls the flow with a key:")
+                with words(f"{said} ", "fp-hint", tag="p"):
+                    link(_("For a colleague who programs"), f"/flows/{self.flow.id}?tab=api")
 
     def _draw_empty(self) -> None:
         with empty(

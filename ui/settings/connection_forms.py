@@ -24,6 +24,7 @@ from ui.page_session import PageSession
 
 #: The provider whose address and model a person was given.
 _ANY_SERVER: Final = "openai_compatible"
+_HAVE_ADDRESS: Final = _("I have an address")
 
 
 class ConnectionFormText(TypedDict):
@@ -88,6 +89,12 @@ class ConnectionForm:
             if self.row is not None:
                 self.provider.props("readonly")
         self.provider.on_value_change(self._follow)
+        with ui.element("div").classes("fp-row fp-wrap-row") as self.lead:
+            words(
+                _("Were you given an address, like {address}?").format(address=PROVIDERS[_ANY_SERVER].address_hint),
+                "fp-s13",
+            )
+            button(_HAVE_ADDRESS, self._take_address, icon="link", small=True)
 
     def _draw_name(self) -> None:
         field = self.fields["/name"] = Field(
@@ -98,6 +105,26 @@ class ConnectionForm:
             self.name = field.control(ui.input(value=said).props("outlined dense maxlength=63 autocomplete=off"))
             if self.row is not None:
                 self.name.props("readonly")
+        self.name.on_value_change(lambda: self._look_for_address(field, self.name))
+
+    def _take_address(self) -> None:
+        """Selects the provider whose address a person was given. One that was put into another field becomes the address."""
+        self.provider.value = _ANY_SERVER
+        address = self.boxes["base_url"]
+        for box, instead in ((self.boxes["key"], ""), (self.name, _first_name(self.kind))):
+            written = (box.value or "").strip()
+            if _is_address(written):
+                address.value, box.value = written, instead
+        address.run_method("focus")
+
+    def _look_for_address(self, field: Field, box: ui.input | ui.textarea) -> None:
+        """Says where an address goes that stands in the field for something else."""
+        where = (
+            _("This is an address. Press “{button}” under the provider.").format(button=_HAVE_ADDRESS)
+            if self.lead.visible
+            else _("This is an address. It goes under “Base URL”.")
+        )
+        field.error(where if _is_address((box.value or "").strip()) else "")
 
     def _follow(self) -> None:
         """Updates labels and hints after another provider was selected. Typed values and the focus stay."""
@@ -121,6 +148,7 @@ class ConnectionForm:
         with field.place:
             box = ui.input(password=True).props("outlined dense autocomplete=new-password")
             self.boxes["key"] = field.control(box)
+        box.on_value_change(lambda: self._look_for_address(field, box))
         with field, ui.element("p").classes("fp-hint fp-row") as self.key_page:
             words(_("Keys are made at"))
             self.key_link = link("", "", new_tab=True)
@@ -136,6 +164,7 @@ class ConnectionForm:
         """Sets labels, hints and visibility of the fields according to the provider."""
         kind, azure, optional = self.kind, self.kind.wire == "azure", _("optional")
         self.charges.visible = self.row is None and kind.needs_key
+        self.lead.visible = self.row is None and not kind.needs_address
         self._say("base_url", _("Base URL"), "" if kind.needs_address else optional, self._address_help(kind))
         self._hint("base_url", kind.address_hint or kind.address)
         kept = self.row is not None and self.row.has_key
@@ -227,6 +256,10 @@ class ConnectionForm:
             named.error(f"{refusal.detail or refusal.title}. {refusal.remedy}")
         for error in refusal.errors:
             self.fields.get(error.pointer, named).error(error.detail[:1].upper() + error.detail[1:])
+
+
+def _is_address(text: str) -> bool:
+    return text.casefold().startswith(("http://", "https://"))
 
 
 def _first_name(provider: Provider) -> str:

@@ -288,12 +288,18 @@ async def test_what_came_fills_the_fields_and_refused_calls_say_why(site: Site, 
 
 async def test_who_makes_a_web_page_gets_a_text_with_the_fields_and_the_address(site: Site, user: User) -> None:
     flow_id = site.flow("Greeting", live=True)
-    await user.open(f"/flows/{flow_id}?tab=triggers")
+    await user.open(f"/flows/{flow_id}")
+    await user.should_see("There is another text for a colleague who makes a web page", retries=100)
+    to_hooks = next(one.props["href"] for one in user.find("Incoming webhooks").elements if one.tag == "a")
+    assert to_hooks == f"/flows/{flow_id}?tab=triggers"
+    await user.open(to_hooks)
     press(user, "Add a webhook")
     await user.should_see("For a form on a web page")
     press(user, "Save the webhook")
     await user.should_see("Enter this address at the service.")
     (hook,) = site.database.read_now(list_hooks, site.workspace_id, flow_id)
+    to_api = next(one.props["href"] for one in user.find("For a colleague who programs").elements if one.tag == "a")
+    assert to_api == f"/flows/{flow_id}?tab=api"
 
     named = f"For a colleague who makes the web page: {hook.title}"
     buttons_now = [one for one in user.find(kind=ui.button).elements if one.props.get("aria-label") == named]

@@ -34,6 +34,7 @@ from tests.factories import document
 from tests.logical_time import pass_time
 from tests.ui.arrange import buttons, draft, newest_button, page_text, press, texts, until
 from tests.ui.conftest import Site
+from tests.ui.datasets.test_datasets import drop
 from tests.ui.playground.inspector.test_inspector import change
 from tests.ui.playground.runs import Did, end_run, working
 from tests.ui.playground.test_run_panel import FLOW, field, jobs, named, opened, payload, push
@@ -133,7 +134,7 @@ async def test_all_samples_are_run_as_jobs_of_one_batch(site: Site, user: User) 
     await user.should_see("Row 2 of the batch (Bob).", retries=100)
     assert field(user, "who").value == "Ann", "the form keeps what it had, until somebody wants the row"
     assert "Press Run to see what the input in the form gives." in page_text(user)
-    assert "Run again, it is a run of its own: the batch keeps this one." in page_text(user)
+    assert "Run again, it is a run of its own: the batch keeps this one, and its row leads there." in page_text(user)
     press(user, "Put its input into the form")
     await user.should_not_see("Press Run to see what the input in the form gives.")
     assert field(user, "who").value == "Bob"
@@ -192,14 +193,32 @@ async def test_a_row_that_still_runs_is_not_run_again(site: Site, user: User) ->
     press(user, "Run this row again")
     await until(lambda: len(jobs(site)) == 3)
     assert field(user, "who").value == "Bob"
+    repeat = next(job for job in jobs(site) if job.run_options == {"again": bob.id})
+    tab(user, "batch")
+    await user.should_see("Run again: Waiting", retries=60)
+    end_run(site, repeat.id, result={"output": "Dear Bob!"})
+    await user.should_see("Run again: Completed", retries=250)
+    assert [one.props["href"] for one in user.find("Run again: Completed").elements] == [f"/jobs/{repeat.id}"]
 
 
-async def test_a_batch_without_a_dataset_says_where_a_list_comes_from(site: Site, user: User) -> None:
-    flow_id = site.flow("Letter", saved=False, file=FLOW)
+@pytest.mark.parametrize(
+    ("file", "said", "column"),
+    [(FLOW, "The saved samples (2)", "Who"), (READING, "There is nothing to run over yet.", "Text")],
+)
+async def test_a_file_is_imported_in_the_tab_and_chosen_with_its_columns(
+    site: Site, user: User, file: dict[str, Any], said: str, column: str
+) -> None:
+    flow_id = site.flow("Letter", saved=False, file=file)
     await opened(user, flow_id)
     tab(user, "batch")
-    await user.should_see("The saved samples (2)", retries=60)
-    await user.should_see("To run over a list of your own, put it into a dataset first")
+    await user.should_see(said, retries=60)
+    press(user, "Import a file")
+    await drop(user, "guests.csv", b"Who,Text,n\nAnn,1,1\nBob,2,2\nEve,3,3\n")
+    await user.should_see("3 rows, 3 columns", retries=100)
+    press(user, "Import 3 rows")
+    await user.should_see("Dataset guests (3 rows)", retries=60)
+    await until(lambda: "Start 3 runs" in buttons(user))
+    assert column in [box.value for box in user.find(kind=ui.select).elements]
 
 
 async def test_rows_of_a_dataset_are_run_and_what_failed_is_run_again(site: Site, user: User) -> None:
@@ -238,6 +257,21 @@ async def test_the_fields_of_flat_results_have_a_column_each(site: Site, user: U
     assert [child.text for one in heads for child in one] == ["Row", "Input", "Status", "Time", "name", "price"]
     cells = [one for one in user.client.elements.values() if "fp-batch-text" in one.classes]
     assert [one.props.get("colspan") for one in cells] == [None, None, 2]
+
+
+@pytest.mark.parametrize("more", [{}, {"lines": ["a", "b"]}])
+async def test_a_text_of_several_lines_is_shown_as_a_text(site: Site, user: User, more: dict[str, Any]) -> None:
+    flow_id = site.flow("Letter", saved=False, file=FLOW)
+    await opened(user, flow_id)
+    push(user, "Run all samples")
+    await until(lambda: len(jobs(site)) == 2)
+    for job in jobs(site):
+        end_run(site, job.id, result={"letter": "Dear Ann,\nyours Bob", **more})
+    await user.should_see("2 of 2 rows", retries=250)
+    assert user.client is not None
+    (table,) = (one for one in user.client.elements.values() if one.props.get("aria-label") == "Rows of the batch")
+    shown = [str(getattr(one, "text", "")) for one in table.descendants()]
+    assert [text for text in shown if "Dear" in text] == ["Dear Ann,\nyours Bob"] * 2
 
 
 async def test_rows_with_one_text_in_all_fields_are_named(site: Site, user: User) -> None:

@@ -130,6 +130,21 @@ async def test_a_server_of_ones_own_company_is_found_and_asks_for_the_name_of_it
     await user.should_see("The name of the model that you were given")
 
 
+@pytest.mark.parametrize("label", ["Key", "Name"])
+async def test_an_address_that_was_given_becomes_that_of_any_server(user: User, label: str) -> None:
+    await user.open(PAGE)
+    press(user, "Add a connection")
+    await user.should_see("Were you given an address, like https://models.example.com/v1?")
+    box(user, label).value = " https://ai.house.example/v1"
+    await user.should_see("This is an address. Press “I have an address” under the provider.")
+    press(user, "I have an address")
+    assert box(user, "Provider").value == "openai_compatible"
+    written = [box(user, one).value for one in ("Base URL", "Key", "Name")]
+    assert written == ["https://ai.house.example/v1", "", "local"]
+    assert not seen(user, "This is an address.")
+    assert not seen(user, "Were you given an address")
+
+
 async def test_what_was_typed_is_still_there_after_looking_at_another_provider(site: Site, user: User) -> None:
     await user.open(PAGE)
     press(user, "Add a connection")

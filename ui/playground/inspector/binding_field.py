@@ -95,16 +95,16 @@ class BindingField(Element, component=_COMPONENT):
         self.props["item"] = True
         self.on("lines", lambda event: on_lines(str(event.args)))
 
-    def as_template(self, on_list: Callable[[str, int, Sequence[str]], Any]) -> None:
-        """Makes the field a template with filters: a press on the chip of a list calls `on_list` with the chip's text, how
-        many equal chips stand before it, and the fields of an item.
+    def ask_at_lists(self, on_list: Callable[[str, int, Sequence[str]], Any]) -> None:
+        """Lets a press on the chip of a list call `on_list` with the chip's text, how many equal chips stand before it, and
+        the fields of an item.
         """
 
         def pressed(event: GenericEventArguments) -> Any:
             said = event.args
             return on_list(str(said["raw"]), int(said["before"]), [str(one) for one in said["fields"]])
 
-        self.props["template"] = True
+        self.props["lists"] = True
         self.on("list", pressed)
 
     def _changed(self, event: GenericEventArguments) -> Any:

@@ -27,6 +27,8 @@ from ui.playground.state.suggestions import Suggestion
 _MOST_TITLE = 600
 #: Called with the node's new inputs and the name of the input that changed.
 Changed = Callable[[dict[str, Any], str], Any]
+#: Called with the pointer of a text, the template that writes a list in it, and what makes the text with a reference to that.
+WriteList = Callable[[str, str, Callable[[str], str]], Any]
 
 
 @dataclass
@@ -86,6 +88,7 @@ class Bindings:
         readonly: bool = False,
         fields: Sequence[Mapping[str, Any]] | None = None,
         on_type: Callable[[str, str], Any] | None = None,
+        on_list: WriteList | None = None,
     ) -> None:
         self.node = node
         self.kind = kind
@@ -93,6 +96,7 @@ class Bindings:
         self.inputs: dict[str, Any] = dict(node.inputs)
         self.on_change = on_change
         self.on_type = on_type
+        self.on_list = on_list
         self._draw = draw
         self.readonly = readonly
         #: The fields of the flow that the node calls, with their types; None for nodes whose inputs have free names.
@@ -311,8 +315,8 @@ class Bindings:
         field.describe(trouble.html_id)
         place = Place((lambda: pointer) if isinstance(pointer, str) else pointer, field, trouble)
         field.on("broken", lambda event: self._open_replacements(place, str(event.args)))
-        if self.kind.source_inputs:  # the only input of a Text Template
-            field.as_template(lambda chip, before, fields: self._choose_writing(place, chip, before, fields))
+        if self.kind.source_inputs or (not single and self._is_text(place.pointer)):
+            field.ask_at_lists(lambda chip, before, fields: self._choose_writing(place, chip, before, fields))
         field.on("left", lambda _event: self._leave(place), [])
         self._places.append(place)
         return field
@@ -321,15 +325,28 @@ class Bindings:
         if raw in place.menus:
             place.menus[raw].open()
 
+    def _is_text(self, pointer: str) -> bool:
+        """True for an input that is always a text, like that of a model."""
+        info = self.kind.inputs.model_fields.get(pointer.split("/")[2])
+        return self.on_list is not None and info is not None and info.annotation is str
+
     def _choose_writing(self, place: Place, raw: str, before: int, fields: Sequence[str]) -> None:
-        """Asks how a list is written in a template, at the chip with `before` equal chips in front of it."""
+        """Asks how a list is written in a text, at the chip with `before` equal chips in front of it. A template writes it
+        itself; what another text is to have is written by a template of its own.
+        """
 
         def take(new: str) -> Any:
             parts = place.field.text.split(raw)
             at = before + 1
-            if not 0 < at < len(parts):  # the chip was deleted meanwhile
+            if not 0 < at < len(parts) or new == raw:  # the chip was deleted meanwhile, or stays
                 return None
-            text = f"{raw.join(parts[:at])}{new}{raw.join(parts[at:])}"
+
+            def with_piece(piece: str) -> str:
+                return f"{raw.join(parts[:at])}{piece}{raw.join(parts[at:])}"
+
+            if self.on_list is not None and not self.kind.source_inputs:
+                return self.on_list(place.pointer, new, with_piece)
+            text = with_piece(new)
             place.field.put(text)
             return place.field.on_change(text)
 

@@ -4,19 +4,23 @@ run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nicegui import background_tasks, ui
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
-from engine.flow.edits import update_node
+from engine.flow.edits import named_ops, update_node
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.output_schemas import OutputSchemas
+from engine.flow.references import Reference
+from engine.flow.step_list import insert_before
 from engine.flow.value_types import with_type
 from ui.flow_view.canvas_types import NodeName
 from ui.flow_view.node_views import names_of
+from ui.forms.values import with_value
+from ui.kit import feedback
 from ui.kit.parts import words
 from ui.kit.text import _
 from ui.page_session import PageSession
@@ -85,6 +89,7 @@ class InputsSection:
             readonly=self.readonly,
             fields=fields,
             on_type=self._type_changed,
+            on_list=self._write_list,
         )
         raw_row.visible = bool(self.bindings.places)
 
@@ -210,6 +215,23 @@ class InputsSection:
         if node is not None:
             await self.edit([update_node(node, config=with_type(node, name, value_type))])
             self.preview_soon()
+
+    async def _write_list(self, pointer: str, template: str, with_piece: Callable[[str], str]) -> None:
+        """Adds a Text Template before this step that writes a list, and puts what it gives into the text."""
+        async with self.draft.making:
+            node = self.node
+            if node is None:
+                return
+            document = self.draft.document
+            made, ops = insert_before(document, self.catalog["text_template"], self.catalog, node.id)
+            label = _("List as text")
+            inputs = with_value(node.inputs, pointer.removeprefix("/inputs"), with_piece(str(Reference(made, "out"))))
+            ops = [*named_ops(ops, label, {"template": template}), update_node(node, inputs=inputs)]
+            done = await self.edit(ops)
+        if done and (node := self.node) is not None:
+            self.follow(node)
+            with self.bindings.box:
+                feedback.told(_("The new step “{label}” before this one writes the list.").format(label=label))
 
     def _show_offers(self) -> None:
         if not self.readonly and not self.bindings.box.is_deleted:

@@ -11,8 +11,9 @@ from engine.flow.contract import input_fields, samples_of
 from engine.flow.dataset_payloads import match_columns
 from engine.playground_batches.rows import DatasetRows, Rows, RowsThatRan
 from storage.datasets import DatasetLine, list_datasets, list_row_ids
+from ui.datasets.import_dialog import import_file
 from ui.forms.form import Field
-from ui.kit.parts import button, link, note, words
+from ui.kit.parts import button, note, words
 from ui.kit.text import Reader, _, number, plural, type_word
 from ui.page_session import PageSession
 from ui.parts.open_drafts import OpenDraft
@@ -76,19 +77,17 @@ class BatchSetUp:
                 )
                 for one in self.datasets.values()
             }
-            field = Field(_("Run over"))
-            with field.place:
+            field = Field(
+                _("Run over"),
+                help_text=_(
+                    "To run over a list of your own, import it: a CSV file, which Excel can write, or rows that you paste. It"
+                    " is kept as a dataset."
+                ),
+            )
+            with field.place, ui.element("div").classes("fp-row fp-wrap-row"):
                 box = ui.select(choices, value=self.source, on_change=lambda event: self._choose(event.value))
-                field.control(box.props("outlined dense options-dense").classes("w-full"))
-            with words(
-                _(
-                    "To run over a list of your own, put it into a dataset first, for example from a CSV file that Excel wrote:"
-                )
-                + " ",
-                "fp-hint",
-                tag="p",
-            ):
-                link(_("Datasets"), "/datasets")
+                field.control(box.props("outlined dense options-dense").classes("fp-grow"))
+                self._draw_import()
             dataset = self.datasets.get(self.source)
             if dataset is not None:
                 self._draw_mapping(dataset, fields)
@@ -99,10 +98,20 @@ class BatchSetUp:
             words(no_input_words(self.draft.document), tag="p")
             return
         with note(
-            _("Keep inputs as samples beside the form, or make a dataset and put rows into it."),
+            _("Import a file with one row for each run, or keep inputs as samples beside the form."),
             strong=_("There is nothing to run over yet."),
-        ):
-            link(_("Datasets"), "/datasets")
+        ).classes("fp-note--act"):
+            self._draw_import()
+
+    def _draw_import(self) -> None:
+        if self.page_session.may("edit datasets"):
+            button(_("Import a file"), self._import, icon="upload", small=True)
+
+    async def _import(self) -> None:
+        made = await import_file(self.page_session)
+        if made and not self.box.is_deleted:
+            self.source, self.count = made, None
+            await self.draw()
 
     def _draw_mapping(self, dataset: DatasetLine, fields: Sequence[Mapping[str, Any]]) -> None:
         columns = {"": _("not sent")} | {name: name for name in dataset.column_names}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,8 @@ from engine.flow.contract import input_fields, samples_of
 from engine.playground_batches.rows import Rows, RowsThatRan
 from engine.playground_batches.runner import AGAIN, MOST_FIELDS, BatchLine, BatchRunner
 from storage.batches import PlaygroundBatchRow, find_playground_batch, list_batch_runs
-from storage.playground_batches import list_rows_outside_jobs
+from storage.jobs import JobRow
+from storage.playground_batches import list_repeats, list_rows_outside_jobs
 from storage.questions import count_open_questions, find_asking_jobs
 from ui.kit import feedback
 from ui.kit.frame import show_waiting
@@ -41,6 +42,7 @@ from ui.kit.text import Reader, _, duration, number, plural
 from ui.page_session import PageSession
 from ui.page_shell import not_twice
 from ui.parts.ask_owners import asking
+from ui.parts.job_words import state_words
 from ui.parts.open_drafts import OpenDraft
 from ui.parts.same_texts import same_texts_note
 from ui.playground.run.batch_csv import csv_path
@@ -55,7 +57,7 @@ PAGE = 20
 LOOK_SECONDS = 0.5
 #: The interval in which a batch of another server is read, in seconds, and how much longer it is than a reading takes.
 READ_SECONDS, READ_SHARE = 3.0, 10
-#: The interval in which the questions of the batch are read, in seconds.
+#: The interval in which the questions of the batch and the runs that repeat its rows are read, in seconds.
 ASK_SECONDS = 2.0
 
 
@@ -91,6 +93,8 @@ class BatchView:
         #: The jobs of the batch that wait for a person, and when they are read again, in the time of the event loop.
         self._asking: frozenset[str] = frozenset()
         self._ask_due = 0.0
+        #: The newest run that repeats the job of a row outside the batch, by the id of that job.
+        self._repeats: Mapping[str, JobRow] = {}
         self._rows: list[Any] = []
         self.box = ui.element("div").classes("fp-rt fp-rc")
         with self.box:
@@ -103,6 +107,8 @@ class BatchView:
         if self.batch is None or (self.wanted and self.batch.over):
             await self._draw_set_up()
         else:
+            self._ask_due = 0.0
+            await self._read_beside(self.batch)
             self._draw_batch()
 
     def hide(self) -> None:
@@ -199,23 +205,30 @@ class BatchView:
         batch = self.batch
         if batch is not None and not batch.over and self.batches.running(self.draft.flow_id) is None:
             await self._read_again(batch)
-        if self.batch is not None and (self._asking or not self.batch.over):
-            await self._read_questions(self.batch)
+        if self.batch is not None and (self._asking or self._repeating or not self.batch.over):
+            await self._read_beside(self.batch)
         self._look()
 
-    async def _read_questions(self, batch: BatchRunner) -> None:
-        """Reads from time to time which rows wait for a person, and says beside Waiting how many questions there are."""
+    @property
+    def _repeating(self) -> bool:
+        """True while a run that repeats a row goes on."""
+        return any(not job.ended for job in self._repeats.values())
+
+    async def _read_beside(self, batch: BatchRunner) -> None:
+        """Reads from time to time which rows wait for a person and which were run again outside the batch, and says beside
+        Waiting how many questions there are.
+        """
         now = asyncio.get_running_loop().time()
-        if now < self._ask_due and not batch.over:
+        if now < self._ask_due and not (batch.over and self._asking):
             return
         self._ask_due = now + ASK_SECONDS
         try:
-            asking, count = await self.page_session.query_again(_load_questions, batch.batch.id)
+            asking, repeats, count = await self.page_session.query_again(_load_beside, batch.batch.id)
         except Unavailable:
             return
-        if asking == self._asking or self.box.is_deleted:
+        if (asking, repeats) == (self._asking, self._repeats) or self.box.is_deleted:
             return
-        self._asking = asking
+        self._asking, self._repeats = asking, repeats
         with self.box:
             show_waiting(count)
         if self._drawn is not None:
@@ -256,7 +269,7 @@ class BatchView:
                 self._draw_head(batch)
             self._draw_results(batch)
         self._say_progress(batch)
-        if batch.over:
+        if batch.over and not self._repeating:
             self.timer.deactivate()
 
     def _draw_head(self, batch: BatchRunner) -> None:
@@ -327,8 +340,11 @@ class BatchView:
         self.page = max(0, min(self.page, (len(lines) - 1) // PAGE))
         page = lines[self.page * PAGE : (self.page + 1) * PAGE]
         same_texts = sum(line.same_texts for line in batch.lines)
-        asks = [self._asks(line) for line in page]
-        shown = [(self.page, self.only_failed, len(lines) > PAGE, same_texts, asks), *(replace(line) for line in page)]
+        beside = [(self._asks(line), self._repeats.get(line.job_id or "")) for line in page]
+        shown = [
+            (self.page, self.only_failed, len(lines) > PAGE, same_texts, beside),
+            *(replace(line) for line in page),
+        ]
         if shown != self._rows:  # rows are redrawn only when they changed, so that they keep the keyboard focus
             self._rows = shown
             self.results.clear()
@@ -394,16 +410,20 @@ class BatchView:
             if asks:
                 with words("", "fp-s13", tag="div"):
                     link(_("See the question"), f"/jobs/{line.job_id}")
+            if (repeat := self._repeats.get(line.job_id or "")) is not None:
+                with words("", "fp-s13", tag="div"):
+                    said = _("Run again: {state}").format(state=state_words(repeat, self.reader)[1])
+                    link(said, f"/jobs/{repeat.id}")
         rows.cell(duration(line.seconds, self.reader), "fp-num")
         if names and line.fields is not None:
             for name in names:
-                with rows.cell("", "fp-batch-text fp-batch-field"):
+                with rows.cell("", "fp-batch-text fp-batch-field" if len(names) > 1 else "fp-batch-text"):
                     words(line.fields.get(name, ""))
             return
         with rows.cell("", "fp-batch-text") as whole:
             whole.props.set_optional("colspan", len(names) or None)
             if line.state in AGAIN:
-                sentence(line.text, tag="span")
+                sentence(line.text, tag="div")
             else:
                 words(line.text)
 
@@ -499,9 +519,14 @@ class BatchView:
         return await self.page_session.try_execute(_require_run) is not None
 
 
-def _load_questions(session: Session, workspace_id: str, batch_id: str) -> tuple[frozenset[str], int]:
-    """The jobs of a batch that ask a person, and how many questions of the workspace are open."""
-    return find_asking_jobs(session, workspace_id, batch_id), count_open_questions(session, workspace_id)
+def _load_beside(
+    session: Session, workspace_id: str, batch_id: str
+) -> tuple[frozenset[str], Mapping[str, JobRow], int]:
+    """The jobs of a batch that ask a person, the runs that repeat its jobs, and how many questions of the workspace are
+    open.
+    """
+    repeats = list_repeats(session, workspace_id, batch_id)
+    return find_asking_jobs(session, workspace_id, batch_id), repeats, count_open_questions(session, workspace_id)
 
 
 def _fields_of(lines: Sequence[BatchLine], batch: BatchRunner) -> list[str]:

@@ -315,7 +315,8 @@ class RunPanel:
             feedback.failed(_("The input of this row is not kept any more."), _("Type it into the form and press Run."))
             return
         self._take_row()
-        await self.run_clicked()
+        if self.input.ready():
+            await self._start(self.input.payload, RunOptions(again=self.job_id))
 
     # The run in progress.
 

@@ -96,7 +96,9 @@ class StepsTab:
         self.earlier.visible = bool(other_input or other_flow or row)
         if row:
             was = (_("{row}, from before the flow was changed.") if other_flow else _("{row}.")).format(row=row)
-            again = was + " " + _("Run again, it is a run of its own: the batch keeps this one.")
+            again = (
+                was + " " + _("Run again, it is a run of its own: the batch keeps this one, and its row leads there.")
+            )
             if other_input:
                 again += " " + _("Press Run to see what the input in the form gives.")
         elif other_flow:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from nicegui.testing import User
+from nicegui.testing.user_interaction import UserInteraction
 
 from engine.flow.reference_labels import text_in_words
 from engine.flow.references import Scope
@@ -90,6 +91,32 @@ async def test_what_is_chosen_at_a_chip_is_stored_there_in_the_template(
     await until(lambda: written() == wanted, written)
     (field,) = parts(user, "BindingField").elements
     assert field.text == wanted
+
+
+@pytest.mark.parametrize("name", ["prompt", "system"])
+async def test_in_a_text_without_filters_a_template_before_the_step_writes_the_list(
+    site: Site, user: User, name: str
+) -> None:
+    prompt = {"id": "p", "type": "prompt", "inputs": {"prompt": "Sort.", name: f"{LIST}: sort {LIST}."}}
+    edges = [{"id": "e1", "source": "a", "target": "p"}]
+    flow_id = site.flow("Lists", saved=False, file={**FLOW, "nodes": [FLOW["nodes"][0], prompt], "edges": edges})
+    await opened(user, flow_id, "p")
+    await user.should_see("Data from earlier steps")
+    field = next(one for one in parts(user, "BindingField").elements if LIST in one.text)
+
+    UserInteraction(user, {field}, None).trigger("list", {"raw": LIST, "before": 1, "fields": []})
+    await user.should_see("Each on its own line")
+    choose(user, "Each on its own line")
+    await user.should_see("The new step “List as text” before this one writes the list.", retries=60)
+
+    stored = draft(site, flow_id)
+    (made,) = (one for one in stored.nodes if one.type == "text_template")
+    assert made.inputs == {"template": LINES}
+    assert [(one.source, one.target) for one in stored.edges] == [("a", made.id), (made.id, "p")]
+    prompt_now = stored.node("p")
+    assert prompt_now is not None
+    text = f"{LIST}: sort {{{{ {made.id}.out }}}}."
+    assert (prompt_now.inputs[name], field.text) == (text, text)
 
 
 def test_a_reference_with_filters_has_the_name_of_its_step_on_the_canvas() -> None:
