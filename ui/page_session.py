@@ -25,13 +25,14 @@ from starlette.requests import Request
 
 from engine.actions.jobs import CheckedInput, check_beside
 from engine.actions.members import note_jobs_seen
-from engine.actions.principal import Permission, Principal, may
+from engine.actions.principal import Permission, Principal, may, require_may
 from engine.core.clock import MINUTE
 from engine.core.do_first import MOST_WORK, TOO_MUCH_FIRST, DoFirst
 from engine.core.errors import Refusal, Unavailable
 from engine.core.ids import WorkspaceId
 from engine.core.job_status import MOST_TOLD
 from engine.core.roles import Role
+from engine.jobs.submit.check_threads import CheckThreads
 from engine.jobs.submit.scheduled import CheckedStart, check_inputs, find_costly_inputs
 from engine.models.local_servers import LocalServers
 from engine.sandbox.pool import Sandbox
@@ -111,6 +112,15 @@ class Offered:
 
     def __init__(self) -> None:
         self.find: Callable[[], tuple[Hit, ...]] = tuple
+
+
+class PageThreads(CheckThreads):
+    """The threads for what pages work on, like an import, an export or a large paste. No submit waits for them, as it does
+    for `App.batches.threads`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("page")
 
 
 class SignedOut(Exception):  # an expected event, not an error
@@ -240,18 +250,25 @@ class PageSession:
             self.app.shared(Committed).forget()  # so that the page sees its own change at once
 
     async def beside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Does work that may take long in a thread in which the workspace waits only for itself."""
-        return await self.app.batches.threads.run(self.person.workspace_id, self.person.id, work, *args, **kwargs)
+        """Does work that may take long in a thread of pages, in which the workspace waits only for itself."""
+        threads, person = self.app.shared(PageThreads), self.person
+        return await threads.run(person.workspace_id, person.id, work, *args, **kwargs)
 
     async def checked(
         self, document: Document, payload: Mapping[str, Any], until: str | None = None, *, kept: bool = False
     ) -> CheckedInput | None:
-        """Checks the payload of a Playground run before its transaction. `kept`: whether it is that of an earlier job."""
+        """Checks the payload of a Playground run before its transaction. `kept`: whether it is that of an earlier job.
+        Raises Refusal.
+        """
+        require_may(self.principal, "run flows")
         threads, person = self.app.batches.threads, self.person
         return await check_beside(threads, person.workspace_id, person.id, document, payload, until, kept=kept)
 
     async def checked_start(self, schedule_id: str) -> CheckedStart | None:
-        """Checks the inputs of a schedule before the transaction that starts it. None when that costs nothing."""
+        """Checks the inputs of a schedule before the transaction that starts it. None when that costs nothing. Raises
+        Refusal.
+        """
+        require_may(self.principal, "deploy")
         inputs = await self.query(find_costly_inputs, schedule_id)
         if inputs is None:
             return None

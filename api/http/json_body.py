@@ -89,7 +89,7 @@ class Bodies:
     def __init__(self, limits: BodyLimits) -> None:
         self.limits = limits
         #: In which large bodies are read.
-        self.threads = CheckThreads()
+        self.threads = CheckThreads("body")
         most = limits.bytes_in_flight
         self.room = SharedRoom(
             most,

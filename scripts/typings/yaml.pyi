@@ -1,6 +1,5 @@
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Self, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self, TypeVar
 
 _Value = TypeVar("_Value")
 
@@ -22,6 +21,15 @@ class Event:
 class AliasEvent(Event): ...
 class CollectionStartEvent(Event): ...
 class CollectionEndEvent(Event): ...
+class SequenceStartEvent(CollectionStartEvent): ...
+class SequenceEndEvent(CollectionEndEvent): ...
+class MappingStartEvent(CollectionStartEvent): ...
+class MappingEndEvent(CollectionEndEvent): ...
+class StreamEndEvent(Event): ...
+
+class ScalarEvent(Event):
+    implicit: tuple[bool, bool]
+    value: str
 
 class Node:
     tag: str
@@ -32,17 +40,7 @@ class Node:
 class ScalarNode(Node):
     value: str
 
-class SequenceNode(Node):
-    value: list[Node]
-
-class MappingNode(Node):
-    value: list[tuple[Node, Node]]
-
-class SafeLoader:
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]]
-    @classmethod
-    def add_implicit_resolver(cls, tag: str, regexp: re.Pattern[str], first: Sequence[str] | None) -> None: ...
-    def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Any, Any]: ...
+class SafeLoader: ...
 
 class SafeDumper:
     @classmethod
@@ -50,8 +48,10 @@ class SafeDumper:
     def ignore_aliases(self, data: object) -> bool: ...
     def represent_scalar(self, tag: str, value: str, style: str | None = None) -> ScalarNode: ...
 
+CSafeLoader = SafeLoader
+CSafeDumper = SafeDumper
+
 def parse(stream: str | bytes, Loader: type[SafeLoader]) -> Iterator[Event]: ...  # noqa: N803 - PyYAML's name
-def load(stream: str | bytes, Loader: type[SafeLoader]) -> object: ...  # noqa: N803 - PyYAML's name
 def safe_load(stream: str | bytes) -> Any: ...  # noqa: ANN401 - what the file holds
 def dump(
     data: Mapping[str, Any],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -70,7 +70,9 @@ FORGED = (
 )
 
 
-async def fire_everything(client: Client, enough: Callable[[], bool] = lambda: False) -> int:
+async def fire_everything(
+    client: Client, enough: Callable[[], bool] = lambda: False, arguments: Sequence[Any] = FORGED
+) -> int:
     """Sends each event of the page in three rounds, because an event can open a dialog with more events.
 
     Returns how many events were sent. It ends early when there was `enough`.
@@ -84,7 +86,7 @@ async def fire_everything(client: Client, enough: Callable[[], bool] = lambda: F
                 fired.add((element.id, listener_id))
                 if enough():
                     return len(fired)
-                for argument in FORGED:
+                for argument in arguments:
                     message = {"id": element.id, "listener_id": listener_id, "args": [json.dumps(argument)]}
                     try:
                         client.handle_event(message)

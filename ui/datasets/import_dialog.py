@@ -6,7 +6,7 @@ done = await import_file(page_session, dataset)           # rows for an existing
 
 from __future__ import annotations
 
-from nicegui import events, run, ui
+from nicegui import events, ui
 from sqlalchemy.orm import Session
 
 from engine.actions.datasets import Import, add_dataset, import_rows
@@ -125,17 +125,16 @@ class ImportDialog:
         """
         try:
             if len(data) <= SMALL_FILE:
-                read = await run.io_bound(_read_and_check, data, name, self.names)
+                read = await self.page_session.beside(_read_and_check, data, name, self.names)
             else:
                 apart = self.page_session.app.sandbox.read_file
                 CURRENT_WORKSPACE.set(self.page_session.principal.workspace_id)
                 rows = await read_rows_apart(data, name, names=self.names, most_rows=MAX_ROWS, apart=apart)
-                new = await run.io_bound(checked_texts, rows.texts, rows.columns)
-                read = None if new is None else (rows, new)
+                read = rows, await self.page_session.beside(checked_texts, rows.texts, rows.columns)
         except Refusal as refusal:
             self._refuse(f"{refusal.detail}.", refusal.remedy)
             return
-        if self.dialog.is_deleted or read is None:  # the page was closed meanwhile
+        if self.dialog.is_deleted:  # the page was closed meanwhile
             return
         self.data, self.file_name = data, name
         self.table, self.new = read
@@ -237,9 +236,7 @@ class ImportDialog:
             else:
                 dataset_id = self.dataset.id
                 column = await self.page_session.query(find_key_column, dataset_id)
-                new = await run.io_bound(with_keys, self.new, column)
-                if new is None:  # the server is stopping
-                    return
+                new = await self.page_session.beside(with_keys, self.new, column)
                 await self.page_session.execute(import_rows, dataset_id, new, self.mode)
         except Refusal as refusal:
             self.go.enable()

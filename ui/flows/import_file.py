@@ -7,6 +7,7 @@ import re
 from nicegui import events, ui
 
 from engine.actions.flows import import_flow, read_import
+from engine.actions.principal import require_may
 from engine.core.errors import FlowInvalid, Refusal
 from engine.flow.flow_file import MAX_FILE_BYTES, FlowFile
 from engine.flow.yaml_files import is_yaml, json_of_yaml
@@ -51,11 +52,25 @@ def take_dropped(page: ui.element, upload: ui.upload) -> None:
     )
 
 
+class _Reading(set[str]):
+    """The ids of the people for whom a file is being read."""
+
+
 async def take_in(page_session: PageSession, name: str, data: bytes) -> None:
-    """Imports a file and opens the flow, or lists every problem of a refused file."""
+    """Imports a file and opens the flow, or lists every problem of a refused file. Reads one file of a person at a time."""
     fallback = re.sub(r"(\.flow)?\.(json|ya?ml)$", "", name, flags=re.IGNORECASE)
+    reading, person_id = page_session.app.shared(_Reading), page_session.person.id
+    if person_id in reading:
+        said = _("The file that you gave before is still being read. Import this one when that is done.")
+        feedback.failed(_("{name} was not imported.").format(name=name), said)
+        return
     try:
-        file = await page_session.beside(_read, name, data, fallback)
+        require_may(page_session.principal, "edit flows")
+        reading.add(person_id)
+        try:
+            file = await page_session.beside(_read, name, data, fallback)
+        finally:
+            reading.discard(person_id)
         made = await page_session.execute(import_flow, file)
     except FlowInvalid as refusal:
         await _show_problems(name, refusal)

@@ -94,7 +94,7 @@ class Form:
         self.titles = titles or {}
         self.json_views = types if json_views is None else json_views
         self.widgets = dict(widgets or {})
-        self._on_change = on_change
+        self._on_change = None if read_only else on_change
         self._drawing: Drawn | None = None
         self._measure(value)
         self.element = ui.element("div").classes("fp-form fp-form--row" if row else "fp-form")

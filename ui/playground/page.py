@@ -390,6 +390,9 @@ class PlaygroundPage:
 
     async def run(self, mode: str, node_id: str) -> None:
         """Starts a run: of all nodes (`all`), up to and including one node (`node`), or from one node on (`from`)."""
+        if not self.page_session.may("run flows"):
+            feedback.told(asking(self.page_session, _("You can look at this flow; editors and owners run it.")))
+            return
         await self.draft.settled()
         if mode == "from":
             await self.run_panel.run_from(node_id)

@@ -27,11 +27,12 @@ DOCS: Final = "docs"
 
 class CheckThreads:
     """Runs work in threads of its own: for each workspace one piece at a time, and in it for one sender after the other.
-    So whoever sends much waits for himself and holds at most one thread. Only one event loop may use it.
+    So whoever sends much waits for himself and holds at most one thread; as two workspaces hold all, a piece takes a
+    second or so at most. Only one event loop may use it. `name` is that of the threads.
     """
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="check")  # a thread begins when there is work
+    def __init__(self, name: str = "check") -> None:
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix=name)  # a thread begins when there is work
         #: Workspace for which work runs -> its senders in the order of their turns -> who waits.
         self._lines: dict[str, dict[str, deque[asyncio.Future[None]]]] = {}
 

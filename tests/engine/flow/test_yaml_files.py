@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.core.errors import FlowInvalid
 from engine.flow.flow_file import FlowFile, parse_flow_file
-from engine.flow.yaml_files import MAX_YAML_BYTES, TooLargeForYaml, as_yaml, is_yaml, json_of_yaml
+from engine.flow.yaml_files import MAX_EVENTS, MAX_YAML_BYTES, TooLargeForYaml, as_yaml, is_yaml, json_of_yaml
 from tests.factories import greeting
 
 WHOLE = st.integers(-(2**63), 2**63 - 1)  # others are refused by the import
@@ -122,6 +122,14 @@ edges:
         (b"a: 1.0e+400", "Out of range"),
         (b"a: " + b"1" * 5000, "not valid YAML"),
         (b"\xff\xfe\x00", "not valid YAML"),
+        (b"a: 1\nb: \xfc", "it is no text in UTF-8 (line 2)"),
+        (b"a: 1\n---\na: 2", "another document begins; a flow file has one (line 2)"),
+        # what would cost much: each value, each document and each tag is looked at, the last of them against all before it
+        (b"- a\n" * 500_000, "it has more than 50,000 values and names; as JSON a flow may have more (line 50003)"),
+        (b"---\n" * 500_000, "another document begins; a flow file has one (line 2)"),
+        (b"?\n" * 1_000_000, "keys are text (line 1)"),
+        (b"".join(b"%%TAG !%d! x\n" % one for one in range(100_000)), "tags like `!!str` are not taken (line 1)"),
+        (b"# \xc2\x85%TAG ! x\n---\na: 1", "tags like `!!str` are not taken (line 1)"),
     ],
 )
 def test_what_is_no_plain_tree_is_refused_with_its_line(data, words):
@@ -152,6 +160,29 @@ def test_what_is_no_plain_tree_is_refused_with_its_line(data, words):
 )
 def test_only_the_numbers_of_json_are_numbers(written, read):
     assert json.loads(json_of_yaml(f"a: {written}".encode())) == {"a": read}
+
+
+def test_many_values_are_neither_read_nor_written():
+    node = greeting()["nodes"][0]
+    node["config"] = {"samples": [{"title": "Many", "payload": {"numbers": [1] * (MAX_EVENTS - 200)}}]}
+    written = as_yaml(file_of(greeting(nodes=[node])))
+    assert json.loads(json_of_yaml(written.encode()))["nodes"][0]["config"] == node["config"]
+    node["config"]["samples"][0]["payload"]["numbers"] += [1] * 200
+    with pytest.raises(TooLargeForYaml):
+        as_yaml(file_of(greeting(nodes=[node])))
+
+
+@pytest.mark.parametrize("more", [1, 40_000])
+def test_rare_characters_come_back_from_small_and_large_files(more):
+    file = file_of(greeting(text="a 😀\nb\n" * more))
+    written = as_yaml(file)
+    assert ("😀" in written) is (more == 1)
+    assert parse_flow_file(json_of_yaml(written.encode()))[0] == file
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_of_another_editor_is_read(encoding):
+    assert json.loads(json_of_yaml("a: grün\r\nb: 1\r\n".encode(encoding))) == {"a": "grün", "b": 1}
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_read():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from nicegui import ui
@@ -12,7 +13,7 @@ from engine.actions.flows import export_flow, restore_version, save_draft
 from engine.flow.yaml_files import as_yaml
 from storage.flows import list_flows
 from tests.factories import as_bytes, document, greeting
-from tests.ui.arrange import choose, ended, newest_button, page_text, press, texts
+from tests.ui.arrange import choose, ended, newest_button, page_text, press, texts, until
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import playground_run
 from ui.flows.list_page import AT_FIRST
@@ -205,6 +206,15 @@ async def test_a_flow_comes_back_from_yaml_as_it_went_out(site: Site, user: User
         site.database.read_now(lambda session, flow=flow: export_flow(session, site.owner, flow.id)) for flow in flows
     ]
     assert [one.document for one in files] == [file.document] * 2
+
+
+async def test_one_file_of_a_person_is_read_at_a_time(site: Site, user: User) -> None:
+    await user.open("/flows")
+
+    await asyncio.gather(*(upload(user, f"{title}.json", as_bytes(greeting(title=title))) for title in ("1st", "2nd")))
+    await user.should_see("2nd.json was not imported.", retries=100)
+
+    await until(lambda: [one.title for one in site.database.read_now(list_flows, site.workspace_id)] == ["1st"])
 
 
 async def test_yaml_that_cannot_be_read_says_where(site: Site, user: User) -> None:

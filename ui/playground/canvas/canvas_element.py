@@ -40,7 +40,9 @@ Op = dict[str, Any]
 
 
 class EditableCanvas(FlowCanvas):
-    """The canvas of the Playground. `readonly` is set for people who may not edit."""
+    """The canvas of the Playground. `readonly` is set for people who may not edit: it takes no edits, not even forged
+    ones.
+    """
 
     def __init__(  # noqa: PLR0913 - each is named by the caller
         self,
@@ -73,6 +75,17 @@ class EditableCanvas(FlowCanvas):
         )
         self.props["client-id"] = client_id
         self.props["traffic"] = on_traffic_request is not None
+        self.listen(
+            {
+                "invalid": on_invalid,
+                "runrequest": on_run_request,
+                "saverequest": on_save_request,
+                "searchrequest": on_search_request,
+                "trafficrequest": on_traffic_request,
+            }
+        )
+        if readonly:
+            return
         self._pieces = Pieces()
         self._any_size = {
             name: _with_integers(listener)
@@ -82,13 +95,8 @@ class EditableCanvas(FlowCanvas):
             {
                 **self._any_size,
                 "piece": self._piece,
-                "invalid": on_invalid,
                 "addrequest": on_add_request,
                 "noterequest": on_note_request,
-                "runrequest": on_run_request,
-                "saverequest": on_save_request,
-                "searchrequest": on_search_request,
-                "trafficrequest": on_traffic_request,
             }
         )
 

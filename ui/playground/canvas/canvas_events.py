@@ -9,9 +9,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from engine.core.errors import Problem, Refusal
+from engine.actions.principal import require_may
+from engine.core.errors import NotAllowed, Problem, Refusal
 from engine.flow.branch_edits import lead_to_output_ops
-from engine.flow.document import Document, Position
+from engine.flow.document import MAX_BYTES, Document, Position
 from engine.flow.edits import EditRefused, Op, add_node, add_note, connect_ops, paste_ops
 from engine.flow.flow_warnings import flow_warnings
 from engine.flow.lists import FLATTEN
@@ -38,6 +39,14 @@ from ui.playground.state.traffic import DAYS, KINDS, traffic_view
 _BRANCH_CODES = frozenset({"open_branch", "same_answer", "one_branch_read"})
 #: A browser keeps 5 million characters for a page.
 _MOST_KEPT_BYTES = 16 * 1024 * 1024
+#: What is pasted and has more bytes than this is made ready beside the event loop.
+_LARGE_PASTE = 64 << 10
+
+
+class TooLargeToPaste(EditRefused):
+    """What was pasted is larger than a flow may be (1 MiB), so it was left out."""
+
+    remedy = "Copy fewer steps at a time."
 
 
 class Around(Protocol):
@@ -270,7 +279,10 @@ class CanvasEvents:
     async def _ready(self, message: dict[str, Any]) -> None:
         kept, self._kept, self._kept_bytes = self._kept, [], 0
         try:
-            if len(kept) < int(message.get("kept") or 0):
+            sent = int(message.get("kept") or 0)
+            if sent:  # a person who may only look since then is told so
+                require_may(self.page_session.principal, "edit flows")
+            if len(kept) < sent:
                 feedback.refused(EditRefused(_("Some of the edits that this browser had kept cannot be read.")))
             waiting = self.draft.waiting(kept)
             if waiting and min(int(one.get("baseRev") or 0) for one in waiting) < self.draft.revision:
@@ -278,6 +290,8 @@ class CanvasEvents:
             for one in waiting:
                 with feedback.refusals_told():  # the other edits do not depend on it
                     await self.draft.change(self.page_session, str(one["clientId"]), one["ops"], int(one["seq"]))
+        except NotAllowed as refusal:
+            feedback.refused(refusal)
         except (KeyError, TypeError, ValueError):
             feedback.refused(
                 EditRefused(_("The edits that this browser had kept while it was offline cannot be read."))
@@ -346,14 +360,18 @@ class CanvasEvents:
         if message.get("tooLarge"):
             feedback.refused(TooLargeToSend())
             return
-        parts = [message.get(name) or [] for name in ("nodes", "edges", "notes")]
+        parts, place = [message.get(name) or [] for name in ("nodes", "edges", "notes")], _place(message)
+        size = len(msgspec.json.encode(parts))
         async with self.draft.making:
-            try:
-                new, ops = paste_ops(self.draft.document, CATALOG, *parts, at=_place(message))
-            except Refusal as refusal:
-                feedback.refused(refusal)
-                return
-            await self.edit(ops, select=new)
+            with feedback.refusals_told():
+                if size > MAX_BYTES:
+                    raise TooLargeToPaste
+                if size > _LARGE_PASTE:
+                    beside = self.page_session.beside
+                    new, ops = await beside(paste_ops, self.draft.document, CATALOG, *parts, at=place)
+                else:
+                    new, ops = paste_ops(self.draft.document, CATALOG, *parts, at=place)
+                await self.edit(ops, select=new)
 
     async def _traffic_requested(self, message: dict[str, Any]) -> None:
         kind = message.get("kind")

@@ -25,16 +25,18 @@ class Pieces:
     def __init__(self) -> None:
         self._number = 0
         self._texts: list[str] = []
+        self._length = 0
 
     def take(self, piece: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
         """Returns the name and the content of the event whose last piece this is."""
         number, at, text = piece.get("number"), piece.get("at"), str(piece.get("text"))
         if at == 0 and isinstance(number, int):
-            self._number, self._texts = number, []
+            self._number, self._texts, self._length = number, [], 0
         if number != self._number or at != len(self._texts):
             return None
         self._texts.append(text)
-        if sum(map(len, self._texts)) > MOST_CHARACTERS:
+        self._length += len(text)
+        if self._length > MOST_CHARACTERS:
             self._texts = []
             return None
         if not piece.get("last"):

@@ -62,7 +62,7 @@ class StepsList(Element, component=_COMPONENT):
         told = _WORDS if may_edit else {**_WORDS, "keys": _("Arrows go from step to step.")}
         self.props.update(rows=[], inspected="", words=told, readonly=not may_edit)
         self.on("shown", lambda event: self._seen(event.args))
-        self.on("verb", lambda event: on_verb(str(event.args.get("verb")), str(event.args.get("id"))))
+        self.on("verb", lambda event: self._do(str(event.args.get("verb")), str(event.args.get("id")), on_verb))
 
     def draw(
         self,
@@ -88,6 +88,11 @@ class StepsList(Element, component=_COMPONENT):
         """Announces a change of the list to screen readers."""
         if self.shown:
             self.run_method("say", text)
+
+    def _do(self, verb: str, node_id: str, on_verb: OnVerb) -> Any:
+        """Passes on what the person may do; others are not offered it."""
+        may = {"open": True, "run": self.may_run, "run_from": self.may_run}.get(verb, self.may_edit)
+        return on_verb(verb, node_id) if may else None
 
     def _seen(self, shown: Any) -> None:
         self.shown = bool(shown)

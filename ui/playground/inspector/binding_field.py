@@ -45,7 +45,8 @@ class BindingField(Element, component=_COMPONENT):
             value=value, label=label, nodes=dict(nodes), single=single, placeholder=placeholder, language=language
         )
         self.props["readonly"] = readonly
-        self.on("change", self._changed)
+        if not readonly:
+            self.on("change", self._changed)
 
     @property
     def text(self) -> str:
