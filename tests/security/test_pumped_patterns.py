@@ -14,8 +14,10 @@ import pytest
 
 from api.http.json_body import parse_json
 from engine.core.errors import InvalidJson
+from engine.core.file_names import clean_file_name
 from engine.flow.document import Document
 from engine.flow.node_context import NodeFailed
+from engine.flow.payload_check import check_payload
 from engine.flow.reference_edits import change_in
 from engine.flow.references import Reference
 from engine.models.simulated import answer
@@ -25,6 +27,7 @@ from engine.nodes.parse_json import read_json
 from engine.nodes.sitemaps import read_sitemap
 from engine.outbound.robots import read_robots
 from engine.pages.parsing_limits import PageTooTangled, check_shape
+from storage.knowledge_terms import composed
 from tests.factories import greeting
 from tests.security.pumping import Found, grows_faster_than_its_text, methods_of, methods_to_try, patterns_of_the_code
 from ui.playground.state.available_data import broken_finder
@@ -50,6 +53,9 @@ GOOD = {
     "bounded": re.compile(r"\w{1,20}@\w{1,20}"),
     "anchored": re.compile(r"\A\s*x"),
 }
+#: Marks that a normal form changes the order of.
+ACCENTS = "\u0301\u0316"
+URL = {"name": "url", "type": "string", "format": "uri"}
 SCHEMA = {"properties": {"mail": {"type": "string", "format": "email"}, "kind": {"enum": ["b", "c"]}}}
 
 
@@ -99,6 +105,9 @@ READERS: dict[str, tuple[Callable[[Any], object], Any, Any]] = {
     "a chain that never ends in a tag": (lambda text: change_in(text + "}}", unchanged), "{{ a.out", '["'),
     "a JSON string without an end": (body, b'{"a": ', b'"\\'),
     "names and rules of robots.txt": (robots, "", "x"),
+    "accents of a letter": (composed, "a", ACCENTS),
+    "accents of a file's name": (clean_file_name, "a", ACCENTS),
+    "accents of the host of a field": (lambda text: check_payload([URL], {"url": f"{text} "}), "http://a", ACCENTS),
     "attributes of one tag": (shape, "<p", " a"),
 }
 

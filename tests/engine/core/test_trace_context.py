@@ -84,7 +84,7 @@ def test_baggage_with_blanks_and_properties_is_kept():
 
 
 def test_malformed_baggage_of_many_properties_takes_no_time():
-    for properties in (5, 1_000):
+    for properties in (10, 1_000):
         begun = time.thread_time()
         assert read(baggage="a=   " + ";b=   " * properties + '"').headers() == {}
         assert time.thread_time() - begun < 0.1, properties
