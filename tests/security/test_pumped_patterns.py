@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import re
 import time
 from collections.abc import Callable
@@ -55,6 +56,8 @@ GOOD = {
 }
 #: Marks that a normal form changes the order of.
 ACCENTS = "\u0301\u0316"
+#: A number for each address, as the last ones that urlsplit read are kept.
+UNIQUE = itertools.count()
 URL = {"name": "url", "type": "string", "format": "uri"}
 SCHEMA = {"properties": {"mail": {"type": "string", "format": "email"}, "kind": {"enum": ["b", "c"]}}}
 
@@ -107,7 +110,11 @@ READERS: dict[str, tuple[Callable[[Any], object], Any, Any]] = {
     "names and rules of robots.txt": (robots, "", "x"),
     "accents of a letter": (composed, "a", ACCENTS),
     "accents of a file's name": (clean_file_name, "a", ACCENTS),
-    "accents of the host of a field": (lambda text: check_payload([URL], {"url": f"{text} "}), "http://a", ACCENTS),
+    "accents of the host of a field": (
+        lambda text: check_payload([URL], {"url": f"{text}{next(UNIQUE)} "}),
+        "http://a",
+        ACCENTS,
+    ),
     "attributes of one tag": (shape, "<p", " a"),
 }
 
