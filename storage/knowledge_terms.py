@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 import sqlite3
-import unicodedata
 from collections.abc import Mapping, Sequence
 from itertools import chain, product
 
 from msgspec import Struct
+
+from engine.core.unicode_forms import normalized
 
 #: The largest number of words of a question that are searched.
 MOST_WORDS = 32
@@ -73,7 +74,7 @@ def composed(text: str) -> str:
     """Returns a text with each letter and its accents as one character, without signs that are not seen and stand inside
     of words, like soft hyphens, and with a blank for those between words. Those that join letters and emoji stay.
     """
-    return unicodedata.normalize("NFC", _UNSEEN.sub(_blank_or_nothing, text))
+    return normalized("NFC", _UNSEEN.sub(_blank_or_nothing, text))
 
 
 def _blank_or_nothing(unseen: re.Match[str]) -> str:

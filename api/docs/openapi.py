@@ -19,6 +19,7 @@ from api.docs.webhooks import own_schemas, webhooks
 from api.http.problem_examples import NOT_FOUND, OF_CALLS, WRONG_FIELDS
 from api.http.problem_json import PROBLEM_TYPE, RequestTimeout
 from api.http.route_classes import with_headers
+from engine.core.unicode_forms import normalized
 from engine.flow.contract import FILE_AS_OBJECT, example_payload, input_fields, payload_schema, result_schema
 from engine.flow.document import Document
 from engine.flow.person_questions import asks_person
@@ -251,7 +252,7 @@ def slug_of(title: str, fallback: str) -> str:
     # accents (M) and what is invisible inside a word (Cf) leave no gap
     parts = (
         one if unicodedata.category(one) == "Cf" or unicodedata.category(one)[0] in "LNM" else " "
-        for one in unicodedata.normalize("NFKD", title)
+        for one in normalized("NFKD", title)
     )
     plain = "".join(parts).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:60] or re.sub(r"[^a-z0-9]+", "_", fallback.lower())

@@ -206,7 +206,7 @@ def add_site(
     if "://" not in url and url:
         url = f"https://{url}"
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url[:2_001])
         host = parts.hostname
     except ValueError:
         parts, host = None, None

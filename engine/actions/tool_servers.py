@@ -171,7 +171,7 @@ def _check(name: str, url: str, header: str) -> None:
 
 def _is_address(url: str) -> bool:
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url[: LONGEST_ADDRESS + 1])
         return (
             len(url) <= LONGEST_ADDRESS
             and url.isprintable()

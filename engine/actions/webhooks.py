@@ -100,7 +100,7 @@ def _setting(environment: str) -> str:
 
 def _check(url: str) -> None:
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url[: MAX_URL + 1])
         fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.username is None
         _ = parts.port  # raises ValueError for an invalid port
     except ValueError:

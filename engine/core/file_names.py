@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 from engine.core.media_types import is_known_ending
+from engine.core.unicode_forms import normalized
 
 #: The most characters of a file name; a name is also cut to so many bytes.
 MAX_FILE_NAME = 120
@@ -26,7 +27,7 @@ def clean_file_name(raw: str) -> str:
     is returned when nothing is left.
     """
     name = _SEPARATORS.split(raw.strip())[-1]
-    name = unicodedata.normalize("NFC", "".join(sign for sign in name if unicodedata.category(sign) not in _UNSEEN))
+    name = normalized("NFC", "".join(sign for sign in name if unicodedata.category(sign) not in _UNSEEN))
     name = re.sub(r"\s+", " ", _FORBIDDEN.sub("_", name)).strip(" ").rstrip(" .")
     bare = name.lstrip(" .")
     name = f"file.{bare}" if bare != name and is_known_ending(f".{bare}") else bare

@@ -25,9 +25,11 @@ _STATE = re.compile(
     r"\A([a-z0-9][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
     r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
 )
-_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_VALUE = r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"
-_BAGGAGE = re.compile(rf"\A{_NAME}[ \t]*=[ \t]*{_VALUE}([ \t]*;[ \t]*{_NAME}([ \t]*=[ \t]*{_VALUE})?)*")
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_VALUE = r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*+"
+_BLANKS = r"[ \t]*+"
+_VALUED = f"{_BLANKS}={_BLANKS}{_VALUE}"
+_BAGGAGE = re.compile(rf"\A{_NAME}{_VALUED}(?:{_BLANKS};{_BLANKS}{_NAME}(?:{_VALUED})?+)*+")
 
 
 class TraceContext(Struct, frozen=True):

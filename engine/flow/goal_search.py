@@ -16,6 +16,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from engine.core.unicode_forms import normalized
 from engine.flow.goals import Goal, Goals, all_goals
 from engine.flow.lists_asked import kinds_asked, lists_asked
 from engine.flow.sending_asked import asks_to_send
@@ -386,7 +387,7 @@ def _index(goals: Goals) -> _Index:
 
 def _words(text: str) -> list[str]:
     """The words of a text in small letters, without accents; `e-mail` and `tl;dr` are one word each."""
-    plain = unicodedata.normalize("NFKD", text.casefold().replace("e-mail", "email").replace("tl;dr", "tldr"))
+    plain = normalized("NFKD", text.casefold().replace("e-mail", "email").replace("tl;dr", "tldr"))
     letters = "".join(letter if letter.isalnum() else " " for letter in plain if not unicodedata.combining(letter))
     return letters.split()
 

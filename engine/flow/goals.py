@@ -7,7 +7,6 @@ outcome is an ordinary document.
 from __future__ import annotations
 
 import copy
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -18,6 +17,7 @@ from msgspec import Struct, field
 from pydantic import JsonValue
 
 from engine.core.paths import ASSETS
+from engine.core.unicode_forms import normalized
 from engine.flow.document import Document
 from engine.flow.node_context import Json
 from engine.flow.payload_check import fits_format
@@ -372,7 +372,7 @@ def _fields(names: list[str]) -> Iterator[dict[str, Json]]:
     """Output fields for these words. A name of a field holds letters, digits and underscores only."""
     taken: set[str] = set()
     for name in names:
-        plain = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
+        plain = normalized("NFKD", name.casefold()).encode("ascii", "ignore").decode()
         key = "".join(letter if letter.isalnum() else "_" for letter in plain)
         key = "_".join(filter(None, key.split("_"))) or "detail"
         key = key if key[0].isalpha() else f"detail_{key}"

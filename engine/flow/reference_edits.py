@@ -16,13 +16,12 @@ from engine.flow.references import ROOTS, BadReference, Json, Reference, find_re
 #: Returns the reference to write instead; None keeps the present one.
 Change = Callable[[Reference], Reference | None]
 
-#: The longest tag that is searched: a search takes time that grows with the square of its length.
-_LONGEST_TAG: Final = 2_000
-#: A text in quotes, or a chain like `prompt.out.items[0].title`. A text is matched first, so that nothing in it is read.
+#: A text in quotes, which may lack its end, or a chain like `prompt.out.items[0].title`. A text is matched first, so that
+#: nothing in it is read.
 _PIECE: Final = re.compile(
-    r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|"""
+    r""""(?:[^"\\]|\\.)*+"?+|'(?:[^'\\]|\\.)*+'?+|"""
     r"""(?<![\w.])[a-z][a-z0-9_]{0,62}\s*\.\s*(?:out|index|total)\b"""
-    r"""(?:\s*\.\s*[A-Za-z_]\w*|\s*\[\s*\d{1,9}\s*\]|\s*\[\s*"(?:[^"\\]|\\.)*"\s*\])*""",
+    r"""(?:\s*\.\s*[A-Za-z_]\w*|\s*\[\s*\d{1,9}\s*\]|\s*\[\s*"(?:[^"\\]|\\.)*+"\s*\])*""",
     re.ASCII,
 )
 
@@ -72,7 +71,7 @@ def _parts(text: str, openings: tuple[str, ...]) -> Iterator[tuple[bool, str]]:
             left.discard(opening)
             continue
         yield False, text[at:start]
-        yield end - start <= _LONGEST_TAG, text[start : end + 2]
+        yield True, text[start : end + 2]
         at = end + 2
     yield False, text[at:]
 

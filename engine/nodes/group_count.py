@@ -25,7 +25,6 @@ An item stands in one group only.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -34,6 +33,7 @@ from typing import Any, Final, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from engine.core.errors import Problem
+from engine.core.unicode_forms import normalized
 from engine.flow.document import Document, Node
 from engine.flow.json_values import EXACT, added, as_number, exact_sum, plain_number, value_at
 from engine.flow.node_context import Json, JsonSchema, NodeContext
@@ -176,7 +176,7 @@ def _same(key: Json) -> str:
     if isinstance(key, float) and key.is_integer():
         key = int(key)
     text = " ".join(as_text(key).split()).casefold()
-    return text if text.isascii() else unicodedata.normalize("NFC", text)  # é is one character, or two
+    return text if text.isascii() else normalized("NFC", text)  # é is one character, or two
 
 
 def _numbers(items: Sequence[Json], measures: Sequence[Measure]) -> dict[str, Json]:

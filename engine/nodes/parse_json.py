@@ -33,13 +33,13 @@ from engine.flow.storable_values import MAX_DEPTH, deeper_than
 
 #: How many fenced code blocks are searched, from the first.
 _MOST_FENCES = 20
-#: A text of JSON, or as group 1 what may be a number that cannot be read: one that JSON does not have, one with an exponent,
-#: or one with so many digits that it may be too large.
+#: A text of JSON, which may lack its end, or as group 1 what may be a number that cannot be read: one that JSON does not
+#: have, one with an exponent, or one with so many digits that it may be too large.
 _TEXT_OR_DOUBTFUL = re.compile(
-    r'"(?:[^"\\]|\\.)*+"'
+    r'"(?:[^"\\]|\\.)*+"?+'
     r"|(-?(?:NaN|Infinity|(?<![0-9])(?:[0-9]++(?:\.[0-9]++)?[eE][+-]?[0-9]++|[0-9]{300,}+(?:\.[0-9]++)?)))"
 )
-_OPENING = re.compile(r"^[ \t]{0,3}(```+|~~~+)[ \t]*([A-Za-z0-9_+-]*)[ \t]*\r?$", re.MULTILINE)
+_OPENING = re.compile(r"^[ \t]{0,3}(`{3,}+|~{3,}+)[ \t]*+[A-Za-z0-9_+-]*+[ \t]*+\r?$", re.MULTILINE)
 
 
 class Config(NodeConfig):

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
+from engine.core.unicode_forms import normalized
 from engine.flow.node_context import Json
 from engine.flow.references import as_text
 
@@ -53,7 +54,7 @@ def plain(text: str) -> str:
     """Returns a text in small letters and without accents, to compare it with another one."""
     if text.isascii():
         return text.lower()
-    parts = unicodedata.normalize("NFKD", text.casefold())
+    parts = normalized("NFKD", text.casefold())
     return "".join(letter for letter in parts if not unicodedata.combining(letter))
 
 

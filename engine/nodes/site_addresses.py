@@ -11,9 +11,13 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from msgspec import Struct
 
+#: The longest address that is taken for one of a page, in characters.
+LONGEST_ADDRESS = 4_096
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 _SCHEME = re.compile(r"[A-Za-z*]+")
+#: What separates the labels of a host (RFC 3490, 3.1).
+_DOTS = re.compile("[.\u3002\uff0e\uff61]")
 _ESCAPE = re.compile(r"%([0-9a-fA-F]{2})")
 #: Query parameters that count visitors and do not change the page.
 _TRACKING = re.compile(
@@ -30,19 +34,20 @@ def canonical(url: str) -> str | None:
     """Returns the normal form of an address (RFC 3986), without fragment and tracking parameters; None when it is no
     page's address.
     """
+    if len(url) > LONGEST_ADDRESS:
+        return None
     try:
         parts = urlsplit(url.strip())
         port = parts.port
     except ValueError:
         return None
     scheme, host = parts.scheme.lower(), (parts.hostname or "").rstrip(".")
-    if scheme not in _DEFAULT_PORTS or not host or "@" in parts.netloc or len(url) > 4_096:
+    if scheme not in _DEFAULT_PORTS or not host or "@" in parts.netloc:
         return None
-    if not host.isascii():
-        try:
-            host = host.encode("idna").decode()
-        except UnicodeError:
-            return None
+    try:
+        host = _in_ascii(host)
+    except UnicodeError:
+        return None
     place = f"[{host}]" if ":" in host else host
     if port and port != _DEFAULT_PORTS[scheme]:
         place = f"{place}:{port}"
@@ -51,6 +56,15 @@ def canonical(url: str) -> str | None:
         path = _without_dots(path)
     query = "&".join(part for part in _escaped(parts.query).split("&") if part and not _TRACKING.match(part))
     return urlunsplit((scheme, place, path, query, ""))
+
+
+def _in_ascii(host: str) -> str:
+    """Returns a host in ASCII (IDNA). Raises UnicodeError. The encoding takes time that grows with the square of a label."""
+    if host.isascii():
+        return host
+    if len(host) > 253 or max(map(len, _DOTS.split(host))) > 63:
+        raise UnicodeError("the host or one of its labels is too long")
+    return host.encode("idna").decode()
 
 
 def page_key(url: str) -> str:
@@ -102,7 +116,7 @@ def _as_in_addresses(pattern: str) -> str:
         return _escaped(pattern)  # one further behind stands in a path
     host, slash, path = rest.partition("/")
     with suppress(UnicodeError):  # what is no host matches nothing
-        host = host.lower() if host.isascii() else host.encode("idna").decode()
+        host = _in_ascii(host.lower())
     return f"{scheme.lower()}://{host}{slash}{_escaped(path)}"
 
 

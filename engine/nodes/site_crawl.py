@@ -179,7 +179,7 @@ class Crawl:
 
     async def _read_level(self, links: list[_Link], level: int) -> list[_Link]:
         """Lists the pages of this level and returns their links."""
-        waiting = self._new_ones(links)
+        waiting = await self.context.in_thread(self._new_ones, links)
         below: list[_Link] = []
         while waiting:
             left = min(self.limits.pages - len(self.found), self._requests_left)
@@ -199,6 +199,9 @@ class Crawl:
         """
         back = bool(self._listed_start) and _origin(canonical(url) or "") == self._listed_start
         return _Link(url, "flows" if named_by_listed or back else "public")
+
+    def _links_to(self, urls: Iterable[str], answer: HttpAnswer) -> list[_Link]:
+        return [self._link(url, named_by_listed=answer.listed) for url in urls]
 
     def _new_ones(self, links: Iterable[_Link]) -> list[_Link]:
         new: list[_Link] = []
@@ -236,7 +239,7 @@ class Crawl:
         try:
             if self.limits.respect_robots:
                 rules = await http.site_rules(url, timeout_seconds=_PAGE_SECONDS, reach=link.reach)
-                if not rules.may_read(url):
+                if not await self.context.in_thread(rules.may_read, url):
                     failed = rules.failed_status is not None
                     why = _ROBOTS_FAILED if failed else "robots.txt closes it to programs"
                     return _Visit("closed", url, why=why)
@@ -265,8 +268,10 @@ class Crawl:
             if not self.limits.picker.takes(led_to):
                 return _Visit("elsewhere", url, why="it leads to an address that the patterns leave out")
             reach = self._link(led_to, named_by_listed=answer.listed).reach
-            if self.limits.respect_robots and not (await http.site_rules(led_to, reach=reach)).may_read(led_to):
-                return _Visit("closed", url, why="it leads to an address that robots.txt closes to programs")
+            if self.limits.respect_robots:
+                rules = await http.site_rules(led_to, reach=reach)
+                if not await self.context.in_thread(rules.may_read, led_to):
+                    return _Visit("closed", url, why="it leads to an address that robots.txt closes to programs")
         return _Visit("listed", led_to, tuple(await self._links_of(answer, level)))
 
     def _miss(self, why: str, level: int = 0) -> None:
@@ -284,7 +289,7 @@ class Crawl:
             return []
         try:
             found = await read_with(self.context, "links", await self._text(answer), url=answer.url)
-            return [self._link(url, named_by_listed=answer.listed) for url in found]
+            return await self.context.in_thread(self._links_to, found, answer)
         except PageUnreadable as error:
             self.context.log(f"{shown(answer.url)}: its links were not read. {error}")
             return []
@@ -382,9 +387,9 @@ class Crawl:
             self.sitemap_tries = _SITEMAP_TRIES
         elif is_guessed:
             self._miss_guessed(f"`{shown(link.url)}` lists no pages.")
-        if sitemap.is_index:
-            return [self._link(url, named_by_listed=answer.listed) for url in sitemap.addresses[:_MOST_SITEMAPS]], []
-        return [], [self._link(url, named_by_listed=answer.listed) for url in sitemap.addresses]
+        addresses = sitemap.addresses[:_MOST_SITEMAPS] if sitemap.is_index else sitemap.addresses
+        links = await self.context.in_thread(self._links_to, addresses, answer)
+        return (links, []) if sitemap.is_index else ([], links)
 
     def _miss_guessed(self, why: str, *, not_there: bool = False) -> None:
         """Notes that `/sitemap.xml`, which nothing names, lists nothing: its pages are missed when it did before."""

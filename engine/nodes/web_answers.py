@@ -94,7 +94,7 @@ async def ask_robots(url: str, context: NodeContext, *, led_from: str = "") -> S
             passing=True,
             retry_after=retry_after(rules.answer_headers),
         )
-    if not rules.may_read(url.strip()):
+    if not await context.in_thread(rules.may_read, url.strip()):
         raise NodeFailed(
             f"{page} was not read: the site's robots.txt closes it to programs.",
             code=JobErrorCode.PAGE_BLOCKED_BY_ROBOTS,

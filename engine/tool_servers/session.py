@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 #: The seconds in which a server must take a connection, and may take to end it.
 CONNECT_SECONDS = 20.0
 LEAVE_SECONDS = 2.0
-#: The largest number of tools that are taken from a server, of characters of a description and of a schema.
+#: The largest number of tools that are taken from a server, of pages that list them, of characters of a description and of
+#: a schema.
 MOST_TOOLS = 200
+_MOST_PAGES = 20
 LONGEST_DESCRIPTION = 2_000
 LARGEST_SCHEMA = 30_000
 AUTHORIZATION = "Authorization"
@@ -312,11 +314,11 @@ def _fail(asked: _Asked, failure: NodeFailed) -> None:
 async def _all_tools(client: Client) -> list[Tool]:
     found: list[Tool] = []
     cursor = None
-    while len(found) < MOST_TOOLS:
+    for _ in range(_MOST_PAGES):
         page = await client.list_tools(cursor=cursor)
         found += page.tools
         cursor = page.next_cursor
-        if not cursor:
+        if not cursor or len(found) >= MOST_TOOLS:
             break
     return found[:MOST_TOOLS]
 

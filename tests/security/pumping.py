@@ -14,7 +14,7 @@ import itertools
 import re
 import re._parser as parser  # type: ignore[import-not-found]  # the parse tree is available only there
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ _ANCHORED = {"match", "fullmatch"}
 
 #: Candidates for characters that a pattern distinguishes; the characters of the pattern itself are added.
 _ALPHABET = " \t\n\ra1_AzZ9.-+:/@\"'`<>={}[]()|\\%&#,;!?*~^$é\u2028\x00"
-#: Maximum length of a text; a quadratic pattern takes tens of milliseconds for it, a linear one less than one.
-LONGEST = 8_192
+#: Maximum length of a text; a quadratic pattern takes some tens of milliseconds for it, a linear one less than one.
+_LONGEST = 4_096
 #: CPU seconds below which a measurement is too imprecise.
 _FLOOR = 0.004
 #: Repetitions with a lower maximum are not tested.
@@ -48,12 +48,16 @@ def patterns_of_the_code() -> tuple[list[Found], list[str]]:
     """Returns every pattern, and the places of patterns that are built at run time."""
     found: dict[tuple[Any, int, str], Found] = {}
     unknown: list[str] = []
-    everywhere = _methods(source_files())
+    everywhere = methods_of(source_files())
     for path in source_files():
         if "migrations" in path.parts or not _uses_patterns(path):
             continue
         module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
-        names = {id(part.value): _name(part.targets[0]) for part in nodes_of(path) if isinstance(part, ast.Assign)}
+        names = {
+            id(part.value): _name(part.targets[0] if isinstance(part, ast.Assign) else part.target)
+            for part in nodes_of(path)
+            if isinstance(part, ast.Assign | ast.AnnAssign)
+        }
         for call in nodes_of(path):
             if not (isinstance(call, ast.Call) and _is_of_re(call.func)):
                 continue
@@ -65,15 +69,24 @@ def patterns_of_the_code() -> tuple[list[Found], list[str]]:
                 unknown.append(where)
                 continue
             name = names.get(id(call), "")
-            methods = _methods([path]) if name.startswith("_") else everywhere
+            methods = methods_of([path]) if name.startswith("_") else everywhere
             used = methods.get(name, {"search"}) if call.func.attr == "compile" else {call.func.attr}
-            method = "finditer" if used - _ANCHORED else "fullmatch" if used == {"fullmatch"} else "match"
-            found.setdefault((pattern.pattern, pattern.flags, method), Found(where, pattern, method))
+            for method in methods_to_try(used):
+                found.setdefault((pattern.pattern, pattern.flags, method), Found(where, pattern, method))
         for name, pattern in _held_by(module):  # finds patterns that helper functions and tables compile, too
             if not any(known[:2] == (pattern.pattern, pattern.flags) for known in found):
                 where = f"{path.relative_to(ROOT)}:{name}"
-                found[pattern.pattern, pattern.flags, "finditer"] = Found(where, pattern)
+                for method in methods_to_try(_handed_on_in(path)):
+                    found[pattern.pattern, pattern.flags, method] = Found(where, pattern, method)
     return list(found.values()), unknown
+
+
+def methods_to_try(used: set[str]) -> Iterator[str]:
+    """Yields the methods to test for those that are used. A full match fails for more texts than a match does."""
+    if used - _ANCHORED:
+        yield "finditer"
+    if used & _ANCHORED:
+        yield "fullmatch" if "fullmatch" in used else "match"
 
 
 def grows_faster_than_its_text(found: Found) -> str | None:
@@ -94,7 +107,7 @@ def pumps(pattern: re.Pattern[Any]) -> list[Pump]:
     tree = parser.parse(source, flags) if isinstance(pattern.pattern, str) else parser.parse(source, flags | re.ASCII)
     letters = _kinds(tree, source, flags)
     made: dict[Pump, None] = {}
-    wrong = [letter for letter in ("\x00", "!", "\n", "a", '"') if letter in letters][:2] or ["\x00"]
+    wrong = _wrong(tree, letters, flags)
     beginnings = dict.fromkeys([""])
     for before, body in _repeats(tree, letters, flags):
         beginnings.setdefault(before)
@@ -103,6 +116,11 @@ def pumps(pattern: re.Pattern[Any]) -> list[Pump]:
                 made.setdefault((before, unit, end))
             made.setdefault(("", before + unit, ""))
         made.setdefault(("", before or " ", ""))
+    # a repeated part that holds what a match begins with is searched from each place of it
+    for one in dict.fromkeys(_openings(tree, letters, flags)):
+        for before, body in _repeats(tree, letters, flags, first=(one,)):
+            for unit in body:
+                made.setdefault((before, unit, ""))
     for one in letters:
         for end in ("", wrong[0]):
             made.setdefault(("", one, end))
@@ -123,7 +141,7 @@ def pumps(pattern: re.Pattern[Any]) -> list[Pump]:
 def _too_fast(found: Found, pump: Pump) -> int | None:
     """Returns the size from which the time grew more than twice as fast as the text; None when it did not."""
     before: tuple[int, float] | None = None
-    for size in (*(len(pump[1]) * units for units in (8, 12, 16, 20, 24, 28, 32)), 128, 512, 2_048, LONGEST):
+    for size in (*(len(pump[1]) * units for units in (8, 12, 16, 20, 24, 28, 32)), 128, 512, _LONGEST):
         if before is not None and size <= before[0]:
             continue
         taken = _cpu_seconds(found, _text(found, pump, size))
@@ -157,59 +175,63 @@ def _cpu_seconds(found: Found, text: Any) -> float:
 _REPEATS = {"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"}
 
 
-def _repeats(tree: Any, letters: list[str], flags: int, before: str = "") -> Iterator[tuple[str, list[str]]]:
-    """Yields for each repeatable part a prefix that leads to it, and texts that it matches once."""
+def _repeats(
+    tree: Any, letters: list[str], flags: int, before: str = "", first: Sequence[str] = ()
+) -> Iterator[tuple[str, list[str]]]:
+    """Yields for each repeatable part a prefix that leads to it, and texts that it matches once, if possible with `first`
+    in them.
+    """
     for operation, value in tree:
         name = str(operation)
         if name in _REPEATS:
             _, most, body = value
             if most >= _MANY:
-                yield before, _units(body, letters, flags)
-            yield from _repeats(body, letters, flags, before)
+                yield before, _units(body, letters, flags, first)
+            yield from _repeats(body, letters, flags, before, first)
         elif name == "SUBPATTERN":
-            yield from _repeats(value[3], letters, flags, before)
+            yield from _repeats(value[3], letters, flags, before, first)
         elif name == "ATOMIC_GROUP":
-            yield from _repeats(value, letters, flags, before)
+            yield from _repeats(value, letters, flags, before, first)
         elif name == "BRANCH":
             for branch in value[1]:
-                yield from _repeats(branch, letters, flags, before)
+                yield from _repeats(branch, letters, flags, before, first)
         elif name in {"ASSERT", "ASSERT_NOT"}:
-            yield from _repeats(value[1], letters, flags, before)
+            yield from _repeats(value[1], letters, flags, before, first)
         before += _example([(operation, value)], letters, flags)
 
 
-def _units(body: Any, letters: list[str], flags: int) -> list[str]:
+def _units(body: Any, letters: list[str], flags: int, first: Sequence[str] = ()) -> list[str]:
     """Returns texts for one repetition: each kind of character that it accepts, each alternative, and the whole."""
     if len(body) == 1:
         operation, value = body[0]
         if str(operation) == "BRANCH":
-            return [unit for branch in value[1] for unit in _units(branch, letters, flags)]
+            return [unit for branch in value[1] for unit in _units(branch, letters, flags, first)]
         if str(operation) == "SUBPATTERN":
-            return _units(value[3], letters, flags)
+            return _units(value[3], letters, flags, first)
         if _takes(operation, value, "a", flags) is not None:
             return [letter for letter in letters if _takes(operation, value, letter, flags)][:12] or ["a"]
-    whole = _example(body, letters, flags)
-    inner = [unit for _, units in _repeats(body, letters, flags) for unit in units]
+    whole = _example(body, letters, flags, first)
+    inner = [unit for _, units in _repeats(body, letters, flags, first=first) for unit in units]
     return [unit for unit in dict.fromkeys([whole, *inner, *(whole + one for one in inner)]) if unit][:12]
 
 
-def _example(tree: Any, letters: list[str], flags: int) -> str:
+def _example(tree: Any, letters: list[str], flags: int, first: Sequence[str] = ()) -> str:
     """Returns a short text that the tree probably matches."""
     text = ""
     for operation, value in tree:
         name = str(operation)
         if name in _REPEATS:
-            text += _example(value[2], letters, flags) * min(value[0], 64)
+            text += _example(value[2], letters, flags, first) * min(value[0], 64)
         elif name == "SUBPATTERN":
-            text += _example(value[3], letters, flags)
+            text += _example(value[3], letters, flags, first)
         elif name == "ATOMIC_GROUP":
-            text += _example(value, letters, flags)
+            text += _example(value, letters, flags, first)
         elif name == "BRANCH":
-            text += _example(value[1][0], letters, flags)
+            text += _example(value[1][0], letters, flags, first)
         elif name == "LITERAL":
             text += chr(value)
         elif _takes(operation, value, "a", flags) is not None:
-            preferred = ["a", "1", *letters]
+            preferred = [*first, "a", "1", *letters]
             text += next((letter for letter in preferred if _takes(operation, value, letter, flags)), "a")
     return text
 
@@ -225,6 +247,28 @@ def _kinds(tree: Any, source: str, flags: int) -> list[str]:
         of = (letter == "\n", re.match(r"\w", letter) is not None)
         kinds.setdefault((*of, *(_takes(operation, value, letter, flags) for operation, value in classes)), letter)
     return list(kinds.values())
+
+
+def _wrong(tree: Any, letters: list[str], flags: int) -> list[str]:
+    """Returns the two characters that the fewest parts of the pattern accept: what probably ends a match in vain."""
+    classes = list(_classes(tree))
+    return sorted(letters, key=lambda one: sum(_takes(*part, one, flags) is True for part in classes))[:2]
+
+
+def _openings(tree: Any, letters: list[str], flags: int) -> list[str]:
+    """Returns characters with which a match may begin, for each alternative one."""
+    for operation, value in tree:
+        match str(operation):
+            case "BRANCH":
+                return [one for branch in value[1] for one in _openings(branch, letters, flags)]
+            case "SUBPATTERN":
+                return _openings(value[3], letters, flags)
+            case "ATOMIC_GROUP":
+                return _openings(value, letters, flags)
+            case _:
+                if text := _example([(operation, value)], letters, flags):
+                    return [text[0]]
+    return []
 
 
 def _classes(tree: Any) -> Iterator[tuple[Any, Any]]:
@@ -310,19 +354,32 @@ def _value(expression: ast.expr, module: Any) -> Any:
     return eval(code, dict(vars(module)))
 
 
-def _methods(files: Iterable[Path]) -> dict[str, set[str]]:
-    """Maps the name of a pattern to the methods called on it; any other use of the name counts as a search."""
+def methods_of(files: Iterable[Path]) -> dict[str, set[str]]:
+    """Maps the name of a pattern to the methods called on it; a pattern that is handed on has those of `_handed_on_in`."""
     used: dict[str, set[str]] = {}
     for file in files:
         called = set()
-        for part in nodes_of(file):
-            if isinstance(part, ast.Attribute) and (name := _name(part.value)) and part.attr in _FUNCTIONS:
-                used.setdefault(name, set()).add(part.attr)
-                called.add(id(part.value))
+        for part, name in _calls(file):
+            used.setdefault(name, set()).add(part.attr)
+            called.add(id(part.value))
+        handed_on = _handed_on_in(file)
         for part in nodes_of(file):
             if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load) and id(part) not in called:
-                used.setdefault(part.id, set()).add("search")
+                used.setdefault(part.id, set()).update(handed_on)
     return used
+
+
+def _handed_on_in(file: Path) -> set[str]:
+    """Returns the methods that may be called on a pattern that a variable of a file holds: a search, and what the file
+    calls on its variables.
+    """
+    return {"search"} | {part.attr for part, name in _calls(file) if name.islower() and name != "re"}
+
+
+def _calls(file: Path) -> Iterator[tuple[ast.Attribute, str]]:
+    for part in nodes_of(file):
+        if isinstance(part, ast.Attribute) and part.attr in _FUNCTIONS and (name := _name(part.value)):
+            yield part, name
 
 
 def _name(part: ast.expr) -> str:

@@ -22,12 +22,12 @@ SITEMAP = gzip.compress(b"\n" * 170_000)
 
 @pytest.fixture(scope="module", autouse=True)
 def sitemaps(site):
-    """Sitemaps that robots.txt lists from the start, because it is cached for an hour."""
+    """Sitemaps that robots.txt lists from the start, because it is cached for an hour, with rules that take long."""
     names = [f"/sitemap{number}.gz" for number in range(3)]
     site.pages |= {name: Page(SITEMAP, content_type="application/gzip") for name in names}
-    site.pages["/robots.txt"] = Page(
-        "\n".join(f"Sitemap: {site.at(name)}" for name in names), content_type="text/plain"
-    )
+    lines = [f"Sitemap: {site.at(name)}" for name in names]
+    lines += ["User-agent: *", *["Disallow: /*aaaaabaaaaa"] * 20_000]
+    site.pages["/robots.txt"] = Page("\n".join(lines), content_type="text/plain")
     return names
 
 
@@ -61,6 +61,21 @@ def test_a_sitemap_of_blank_lines_holds_nobody_up(server, terminal, caller, site
     watch.check()
     assert job["status"] == "completed", job
     assert all(site.hits(name) for name in sitemaps)
+
+
+def test_links_and_rules_of_a_site_hold_nobody_up(server, terminal, caller, site):
+    """Each link to a foreign host once took ten seconds, and the rules of robots.txt more than a second for each page."""
+    config = {"delay_seconds": 0, "use_sitemap": False}
+    mapper = {"id": "mapper", "type": "website_mapper", "config": config, "inputs": {"url": "{{ api_input.out.url }}"}}
+    find = terminal.flow(flows.one_node(mapper, flows.URL, title="Follow the links"))
+    host = "".join(map(chr, range(0x4E00, 0x4E00 + 3_900)))
+    links = [f"<a href=http://{number}{host}/>x</a><a href=/{number}{'a' * 3_900}>y</a>" for number in range(20)]
+    site.pages["/links"] = f"<meta charset=utf-8>{''.join(links)}"
+    with beside(server, terminal) as watch:
+        job = caller.run(find, {"url": site.at("/links")})
+    watch.check()
+    assert job["status"] == "completed", job
+    assert site.hits(f"/19{'a' * 3_900}")
 
 
 def test_a_prompt_of_one_letter_holds_nobody_up(server, terminal, caller, site):

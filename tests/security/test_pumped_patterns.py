@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api.http.json_body import parse_json
 from engine.core.errors import InvalidJson
+from engine.core.file_names import clean_file_name
 from engine.flow.document import Document
+from engine.flow.node_context import NodeFailed
+from engine.flow.payload_check import check_payload
+from engine.flow.reference_edits import change_in
+from engine.flow.references import Reference
 from engine.models.simulated import answer
 from engine.models.structured_output import read_object
 from engine.nodes import CATALOG
+from engine.nodes.parse_json import read_json
 from engine.nodes.sitemaps import read_sitemap
 from engine.outbound.robots import read_robots
 from engine.pages.parsing_limits import PageTooTangled, check_shape
+from storage.knowledge_terms import composed
 from tests.factories import greeting
-from tests.security.pumping import Found, grows_faster_than_its_text, patterns_of_the_code
+from tests.security.pumping import Found, grows_faster_than_its_text, methods_of, methods_to_try, patterns_of_the_code
 from ui.playground.state.available_data import broken_finder
 
 #: Patterns that once blocked the server, and patterns of the same kinds: the search must detect each of them.
@@ -36,6 +45,8 @@ BAD = {
     "exponential in a choice": re.compile(r"(?:a|aa)+\Z"),
     "cubic": re.compile(r"\w*\d*\w*!"),
     "of bytes": re.compile(rb"<[^>]*;"),
+    "blanks around a word": re.compile(r"^[ \t]{0,3}(```+|~~~+)[ \t]*([A-Za-z0-9_+-]*)[ \t]*\r?$", re.MULTILINE),
+    "escaped quotes": re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?<![\w.])[a-z]\w{0,62}\s*\.\s*out\b"""),
 }
 GOOD = {
     "a class": re.compile(r"[a-z0-9]+"),
@@ -43,6 +54,11 @@ GOOD = {
     "bounded": re.compile(r"\w{1,20}@\w{1,20}"),
     "anchored": re.compile(r"\A\s*x"),
 }
+#: Marks that a normal form changes the order of.
+ACCENTS = "\u0301\u0316"
+#: A number for each address, as the last ones that urlsplit read are kept.
+UNIQUE = itertools.count()
+URL = {"name": "url", "type": "string", "format": "uri"}
 SCHEMA = {"properties": {"mail": {"type": "string", "format": "email"}, "kind": {"enum": ["b", "c"]}}}
 
 
@@ -55,6 +71,15 @@ def broken_references(text: str) -> list[str]:
 def body(text: bytes) -> None:
     with suppress(InvalidJson):
         parse_json(text)
+
+
+def json_in_words(text: str) -> None:
+    with suppress(NodeFailed):
+        read_json(text + "x y")
+
+
+def unchanged(reference: Reference) -> None:
+    """Leaves a reference as it is."""
 
 
 def shape(text: str) -> None:
@@ -78,8 +103,18 @@ READERS: dict[str, tuple[Callable[[Any], object], Any, Any]] = {
     "a prompt of one letter": (lambda text: answer(text, output_schema=SCHEMA), "", "a"),
     "a prompt of blank lines": (lambda text: answer(text, output_schema=SCHEMA), "", "\n"),
     "an answer of one fence": (lambda text: read_object(text, {}), "```", "a"),
+    "a fence of blanks": (json_in_words, "```", " "),
+    "a text without an end in a tag": (lambda text: change_in(text + "}}", unchanged), '{{ "', '\\"'),
+    "a chain that never ends in a tag": (lambda text: change_in(text + "}}", unchanged), "{{ a.out", '["'),
     "a JSON string without an end": (body, b'{"a": ', b'"\\'),
     "names and rules of robots.txt": (robots, "", "x"),
+    "accents of a letter": (composed, "a", ACCENTS),
+    "accents of a file's name": (clean_file_name, "a", ACCENTS),
+    "accents of the host of a field": (
+        lambda text: check_payload([URL], {"url": f"{text}{next(UNIQUE)} "}),
+        "http://a",
+        ACCENTS,
+    ),
     "attributes of one tag": (shape, "<p", " a"),
 }
 
@@ -87,6 +122,19 @@ READERS: dict[str, tuple[Callable[[Any], object], Any, Any]] = {
 @pytest.mark.parametrize("pattern", BAD.values(), ids=BAD)
 def test_a_pattern_that_can_hold_the_server_is_found(pattern: re.Pattern[str]):
     assert grows_faster_than_its_text(Found("here", pattern))
+
+
+def test_a_pattern_that_is_slow_for_whole_texts_only_is_found(tmp_path: Path):
+    """`\\A` with what may be empty always matches the beginning of a text, and backtracks only to match all of it."""
+    found = Found("here", re.compile(r"\A\w+[ \t]*=[ \t]*\w*([ \t]*;[ \t]*\w+([ \t]*=[ \t]*\w*)?)*"), "fullmatch")
+    assert grows_faster_than_its_text(found)
+    module = tmp_path / "module.py"
+    module.write_text("part.fullmatch(text)\nreader(_HANDED_ON)\n_SEARCHED.sub('', text)\n_MATCHED.match(text)\n")
+    assert {name: set(methods_to_try(methods)) for name, methods in methods_of([module]).items() if name.isupper()} == {
+        "_HANDED_ON": {"finditer", "fullmatch"},
+        "_SEARCHED": {"finditer"},
+        "_MATCHED": {"match"},
+    }
 
 
 @pytest.mark.parametrize("pattern", GOOD.values(), ids=GOOD)

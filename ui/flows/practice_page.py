@@ -25,7 +25,7 @@ _LINK = re.compile(r"\[([^\[\]]*)\]\([^()\s]*\)")
 
 def is_practice_page(address: object) -> bool:
     """True for the address of a page of the practice site, also without `https://`."""
-    text = str(address or "").strip()
+    text = str(address or "").strip()[:2_000]
     try:
         parts = urlsplit(text if "://" in text else f"https://{text}")
         return parts.hostname == PRACTICE_HOST and practice_page(parts.path) is not None

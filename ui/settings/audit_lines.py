@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from msgspec import Struct
 from sqlalchemy.orm import Session
 
+from engine.core.unicode_forms import normalized
 from storage.audit import AuditRow, list_actors
 from storage.datasets import list_datasets
 from storage.flows import list_flows
@@ -173,7 +174,7 @@ def names_of(actors: Iterable[str], people: Collection[Person]) -> dict[str, str
 
 def _as_seen(name: str) -> str:
     """Returns the same text for names that look alike on the page: blanks, invisible characters and capitals do not count."""
-    composed = unicodedata.normalize("NFKC", name)
+    composed = normalized("NFKC", name)
     visible = "".join(
         letter for letter in composed if unicodedata.category(letter) not in {"Cc", "Cf"} or letter.isspace()
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from engine.core.trace_context import TraceContext
@@ -74,6 +76,18 @@ def test_a_malformed_tracestate_is_left_out(value: str):
 @pytest.mark.parametrize("value", ["a", "a b=c", 'a="c"', "a=b;", "a=b c", "a=\\", "=x", "a=é"])
 def test_malformed_baggage_is_left_out(value: str):
     assert read(traceparent=PARENT, baggage=value).headers() == {"traceparent": PARENT}
+
+
+def test_baggage_with_blanks_and_properties_is_kept():
+    value = "a \t= b\t; c ;d = e ; f =;g"
+    assert read(baggage=value).headers() == {"baggage": value}
+
+
+def test_malformed_baggage_of_many_properties_takes_no_time():
+    for properties in (10, 1_000):
+        begun = time.thread_time()
+        assert read(baggage="a=   " + ";b=   " * properties + '"').headers() == {}
+        assert time.thread_time() - begun < 0.1, properties
 
 
 def test_sizes_are_bounded():

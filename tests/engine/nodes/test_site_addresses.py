@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from engine.nodes.site_addresses import Picker, canonical, is_file, matches, page_key, site_of
@@ -31,11 +33,29 @@ from engine.nodes.site_addresses import Picker, canonical, is_file, matches, pag
         ("https://example.com:99999/", None),
         ("https://example.com/" + "a" * 5_000, None),
         ("https://" + "ä" * 70 + ".example/", None),
+        ("https://bücher。example/", "https://xn--bcher-kva.example/"),
     ],
 )
 def test_an_address_has_one_form(url, form):
     assert canonical(url) == form
     assert form is None or canonical(form) == form
+
+
+#: Hosts that would take seconds to encode, and an address whose host would take as long to normalise.
+COSTLY = ("".join(map(chr, range(0x4E00, 0x4E00 + 3_900))), "a" + "\u0301" * 20_000 + "\u0316" * 20_000)
+
+
+@pytest.mark.parametrize("host", COSTLY, ids=["letters", "accents"])
+def test_no_host_takes_long(host: str):
+    begun = time.thread_time()
+    assert canonical(f"http://{host}/") is None
+    assert time.thread_time() - begun < 0.1
+
+
+def test_no_host_of_a_pattern_takes_long():
+    begun = time.thread_time()
+    assert not Picker.of([f"http://{COSTLY[0]}/*"], []).takes("https://example.com/")
+    assert time.thread_time() - begun < 0.1
 
 
 @pytest.mark.parametrize(

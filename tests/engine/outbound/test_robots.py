@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from engine.flow.node_context import NodeFailed
 from engine.outbound import robots as room
 from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
-from engine.outbound.robots import ROBOTS_NAME, CrawlPoliteness, read_robots
+from engine.outbound.robots import ROBOTS_NAME, CrawlPoliteness, SiteRules, read_robots
 from tests.stand_ins.network import Names, RecordedNetwork
 from tests.stand_ins.web_site import Page, WebSite
 
@@ -192,3 +193,27 @@ async def test_a_delay_is_kept_when_many_hosts_are_remembered(monkeypatch):
 )
 def test_rules_for_other_programs_are_not_ours(text, page, may):
     assert read_robots(text).can_fetch(f"https://example.com{page}", ROBOTS_NAME) is may
+
+
+@pytest.mark.parametrize("rule", ["/*aaaaabaaaaa", "/*" + "a" * 1_000 + "b", "/a$"])
+def test_rules_with_wildcards_are_few(rule: str):
+    """30,000 of them took more than a second for each page."""
+    rules = SiteRules(read_robots("User-agent: *\n" + f"Disallow: {rule}\n" * (500_000 // (len(rule) + 11))))
+    begun = time.thread_time()
+    assert rules.may_read("https://example.com/" + "a" * 3_900)
+    assert time.thread_time() - begun < 0.1
+
+
+def test_of_many_rules_with_wildcards_the_longest_count():
+    short = "".join(f"Disallow: /*{number:03}\n" for number in range(1_000))
+    rules = SiteRules(
+        read_robots(f"User-agent: other\n{short}\nUser-agent: *\n{short}Disallow: /*longer\nDisallow: /b")
+    )
+    answers = [rules.may_read(f"https://example.com/{page}") for page in ("a000", "a999", "a-longer", "b")]
+    assert answers == [False, True, False, False]
+
+
+def test_a_line_that_is_too_long_is_left_out():
+    rules = read_robots(f"User-agent: *\nDisallow: /{'a' * 3_000}\nSitemap: /{'a' * 500_000}")
+    assert rules.can_fetch(f"https://example.com/{'a' * 3_000}", ROBOTS_NAME)
+    assert list(rules.sitemaps) == []

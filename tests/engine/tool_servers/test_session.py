@@ -119,3 +119,25 @@ async def test_a_call_may_be_silent_for_as_long_as_its_own_limit_allows() -> Non
         async with opened(outbound, ServerAddress("shop", url)) as session:
             assert await session.call("slow", {"seconds": 1.5}, 60) == {"result": "done"}
     await outbound.aclose()
+
+
+class _WithPages(_WithSessions):
+    """Its list of tools has a page after each page, of which every second is empty."""
+
+    pages = 0
+
+    def reply(self, seen: Seen) -> Reply:
+        if seen.method != "POST" or seen.json.get("method") != "tools/list":
+            return super().reply(seen)
+        self.pages += 1
+        tools = [{"name": f"tool {self.pages}", "inputSchema": {"type": "object"}}] * (self.pages % 2)
+        return self._said(seen.json, {"result": {"tools": tools, "nextCursor": str(self.pages)}})
+
+
+async def test_a_list_of_tools_without_an_end_is_read_for_some_pages() -> None:
+    with _WithPages(0, in_json=True) as server:
+        outbound = OutboundClient(OutboundRules(parse_allow_list(server.origin.removeprefix("http://"))))
+        async with opened(outbound, ServerAddress("Shop", f"{server.origin}/mcp")) as session:
+            tools = await session.list_tools()
+        assert (server.pages, [tool.name for tool in tools][:2], len(tools)) == (20, ["tool 1", "tool 3"], 10)
+        await outbound.aclose()
