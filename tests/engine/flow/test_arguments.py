@@ -7,21 +7,28 @@ from typing import Any
 import pytest
 
 from engine.flow.arguments import wrong_arguments
+from engine.flow.references import Json
 
 RULES = {"tags": {"type": "array", "items": {"type": "string"}}, "amount": {"maximum": 10}}
 TOO_LARGE = "they are too large or nested too deeply to be checked; send fewer at a time"
 
 
+def _tagged(count: int, amount: int) -> dict[str, Json]:
+    return {"tags": ["x"] * count, "amount": amount}
+
+
 @pytest.mark.parametrize("amount", [5, 99])
 def test_arguments_that_are_not_checked_to_their_end_are_refused(amount: int) -> None:
     schema = {"type": "object", "properties": RULES}
-    assert wrong_arguments(schema, {"tags": ["x"] * 20_001, "amount": amount}) == [TOO_LARGE]
-    assert (wrong_arguments(schema, {"tags": ["x"] * 19_000, "amount": amount}) == []) == (amount == 5)
+    large, largest = (_tagged(count, amount) for count in (20_001, 19_000))
+    assert wrong_arguments(schema, large) == [TOO_LARGE]
+    assert (wrong_arguments(schema, largest) == []) == (amount == 5)
 
 
 def test_what_is_wrong_before_the_end_is_told_beside_it() -> None:
     schema = {"properties": RULES}
-    assert wrong_arguments(schema, {"amount": 99, "tags": ["x"] * 20_001}) == ["/amount: must be at most 10", TOO_LARGE]
+    arguments: Json = {"amount": 99, "tags": ["x"] * 20_001}
+    assert wrong_arguments(schema, arguments) == ["/amount: must be at most 10", TOO_LARGE]
 
 
 def test_items_without_a_rule_take_no_work() -> None:
@@ -51,7 +58,7 @@ def test_references_that_lead_on_without_end_refuse_what_they_should_check() -> 
 
 @pytest.mark.parametrize("rule", [{"enum": [*range(7_000)]}, {"required": [f"n{one}" for one in range(4_000)]}])
 def test_long_rules_of_a_server_take_of_the_same_work(rule: dict[str, Any]) -> None:
-    value = {f"n{one}": 0 for one in range(4_000)} if "required" in rule else 6_999
+    value: Json = {f"n{one}": 0 for one in range(4_000)} if "required" in rule else 6_999
     schema = {"properties": {"list": {"type": "array", "items": rule}}}
     assert wrong_arguments(schema, {"list": [value] * 10}) == []
     assert wrong_arguments(schema, {"list": [value] * 1_000}) == [TOO_LARGE]
