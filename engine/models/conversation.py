@@ -24,12 +24,14 @@ from engine.flow.node_context import Json, JsonSchema
 from engine.models.attachments import Attached
 from engine.models.connections import ModelConnection
 from engine.models.errors import (
+    MOST_PARTS,
     ModelFailed,
     asked_to_wait,
     empty_answer,
     key_missing,
     model_fault,
     no_turn,
+    too_many_parts,
     too_slow,
     turned_down,
     unreadable,
@@ -244,13 +246,20 @@ class Conversation:
         settings = self._settings(model)
         parameters = self._parameters(schema if way == "json schema" else None)
         if way != "stream":
-            return await model_request(
+            response = await model_request(
                 model, messages, model_settings=settings, model_request_parameters=parameters, instrument=False
             )
+            if len(response.parts) > MOST_PARTS:
+                raise too_many_parts(self.request.model_name)
+            return response
+        parts = 0
         async with model_request_stream(
             model, messages, model_settings=settings, model_request_parameters=parameters, instrument=False
         ) as stream:
             async for event in stream:
+                parts += isinstance(event, PartStartEvent)
+                if parts > MOST_PARTS:  # the library looks at all parts again at the end of each
+                    raise too_many_parts(self.request.model_name)
                 match event:
                     case (
                         PartStartEvent(part=TextPart(content=text))

@@ -5,13 +5,20 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
+import httpx2
 import pytest
+from pydantic_ai.direct import model_request_stream
+from pydantic_ai.messages import ModelRequest as Asked
+from pydantic_ai.messages import UserPromptPart
 
 from engine.core.clock import SystemClock
 from engine.flow.contract import payload_schema
 from engine.flow.node_models import ModelQuestion
 from engine.models.client import ModelCall, ModelConnection, ModelFailed, ModelRequest, Models, Price, split_model
+from engine.models.errors import MOST_PARTS
+from engine.models.providers import build_model
 from engine.outbound.client import OutboundClient
 from tests.stand_ins.openai_server import OpenAIServer, Said
 
@@ -483,3 +490,38 @@ def test_the_module_loads_without_the_slow_sdks():
         [sys.executable, "-c", code], check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."}
     )
     assert ran.stdout.strip() == "set()", ran.stderr
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_a_reply_of_more_parts_than_are_read_is_refused(models, server, streamed):
+    on_delta = [].append if streamed else None
+    for count, said in ((MOST_PARTS, "answered with no text"), (MOST_PARTS + 1, "gave a reply of more than 100 calls")):
+        server.say(Said(calls=(("look", {}),) * count))
+        assert said in (await failure(models, connect(server), question(on_delta=on_delta))).message
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_thoughts_and_texts_count_as_parts(models, server, streamed):
+    thoughts = ["<think>", "a", "</think>", "b"] * (MOST_PARTS + 1)
+    lines = [{"choices": [{"index": 0, "delta": {"content": one}}]} for one in thoughts]
+    stream = "".join(f"data: {json.dumps(line)}\n\n" for line in lines).encode()
+    server.say(Said(raw=stream) if streamed else "".join(thoughts))
+    failed = await failure(models, connect(server), question(on_delta=[].append if streamed else None))
+    assert "gave a reply of more than 100 calls of tools and pieces of text" in failed.message
+
+
+@pytest.mark.parametrize("kind", ["content", "refusal"])
+async def test_a_stream_is_not_joined_anew_with_each_piece(kind):
+    """The library keeps one more text for citations, and that of a refusal, and appended each piece to a copy."""
+    pieces = ["a" * 50_000, *("b" * 200)]
+    lines = [{"choices": [{"index": 0, "delta": {kind: piece}}]} for piece in pieces]
+    body = "".join(f"data: {json.dumps(line)}\n\n" for line in lines) + "data: [DONE]\n\n"
+    answer = httpx2.Response(200, headers={"content-type": "text/event-stream"}, text=body)
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: answer)) as client:
+        connection = ModelConnection(name="Mine", provider="openai_compatible", base_url="http://a.example/v1")
+        asked: Any = [Asked(parts=[UserPromptPart("Where?")])]
+        async with model_request_stream(build_model(connection, "m", client), asked) as stream:
+            async for _ in stream:
+                pass
+            assert len(stream._raw_text_content) + len(stream._refusal_text) < 2_000  # type: ignore[attr-defined]
+            assert (stream.get().text or "") == ("".join(pieces) if kind == "content" else "")
