@@ -41,6 +41,7 @@ from engine.models.price import is_token_count
 from engine.models.price_lookup import Tokens, cost_of
 from engine.models.providers import allowed_for, build_model, prepare
 from engine.models.rate_limits import CallLimiter, PauseTooLong
+from engine.models.reply_size import bound_reply
 from engine.models.request_modes import ModesNotTaken, Way
 from engine.models.structured_output import instructions_for, read_object_beside, repair_for, wire_schema
 from engine.models.usage import ModelAnswer, ModelCall, ModelRequest
@@ -95,6 +96,7 @@ class Conversation:
             raise key_missing(self.connection)
         trace = CURRENT_TRACE.get().headers()
         async with self.outbound.client(allow_extra=allowed_for(self.connection), headers=trace) as client:
+            client.event_hooks = {"request": [], "response": [bound_reply]}
             await prepare(self.connection, client)
             model = build_model(self.connection, self.request.model_name, client)
             limit = asyncio.timeout(self.request.timeout_seconds)

@@ -19,7 +19,9 @@ from engine.flow.node_models import ModelQuestion
 from engine.models.client import ModelCall, ModelConnection, ModelFailed, ModelRequest, Models, Price, split_model
 from engine.models.errors import MOST_PARTS
 from engine.models.providers import build_model
+from engine.models.reply_size import _Bounded
 from engine.outbound.client import OutboundClient
+from engine.outbound.errors import ResponseTooLarge
 from tests.stand_ins.openai_server import OpenAIServer, Said
 
 pytestmark = pytest.mark.process
@@ -508,6 +510,30 @@ async def test_thoughts_and_texts_count_as_parts(models, server, streamed):
     server.say(Said(raw=stream) if streamed else "".join(thoughts))
     failed = await failure(models, connect(server), question(on_delta=[].append if streamed else None))
     assert "gave a reply of more than 100 calls of tools and pieces of text" in failed.message
+
+
+@pytest.mark.parametrize("ends", [b"\n\n", b"\r\n\r\n"])
+@pytest.mark.parametrize("size", [1, 50, 10**9])
+def test_objects_are_counted_for_each_event_and_in_whole_json(ends, size):
+    few, many = (b'data: {"a":[%s]}' % b",".join([b"{}"] * count) + ends for count in (15_000, 20_000))
+
+    def look_at(body: bytes) -> None:
+        bounded = _Bounded(httpx2.ByteStream(b""))
+        for start in range(0, len(body), size):
+            bounded._look_at(body[start : start + size])
+
+    look_at(few * 2)
+    for body in (few + many, few[6:] * 2, b" \n" + few[6:] * 2):
+        with pytest.raises(ResponseTooLarge, match="more than 20,000 objects"):
+            look_at(body)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_a_reply_of_more_objects_than_are_read_is_refused(models, server, streamed):
+    body = b'{"choices":[%s]}' % b",".join([b'{"delta":{}}'] * 10_000)
+    server.say(Said(raw=b"data: %s\n\n" % body if streamed else body))
+    failed = await failure(models, connect(server), question(on_delta=[].append if streamed else None))
+    assert (failed.code, "more than 20,000 objects" in failed.message) == ("response_too_large", True)
 
 
 @pytest.mark.parametrize("kind", ["content", "refusal"])
