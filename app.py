@@ -278,8 +278,13 @@ async def _run(
     from engine.playground_batches.registry import PlaygroundBatches
     from storage.checkpoints import Checkpoints
 
-    leads = (lambda: True) if link is None else (lambda: link.leads)
-    maintenance = Maintenance(database, settings, vault, after_crash=lock.after_crash, leads=leads)
+    maintenance = Maintenance(
+        database,
+        settings,
+        vault,
+        after_crash=lock.after_crash,
+        leads=(lambda: True) if link is None else (lambda: link.leads),
+    )
     checkpoints = Checkpoints(database.url)
     checkpoints.start()
     stopping: list[asyncio.Task[None]] = []  # the task that stops the worker, once a signal came
@@ -295,6 +300,7 @@ async def _run(
             public_api, pages = _faces(settings, database, waiters, vault, batches, local_servers)
         else:
             public_api, pages = _api_face(settings, database, waiters, vault, threads)
+        public_api.holds(limits.most)
         server = _server(settings, _front(settings, database, public_api, pages), limits, ready=is_ready.set)
         stopping, on_damage = _stop_on_signals(server, public_api, maintenance, supervisor, lock)
         maintenance.start(on_damage=on_damage)

@@ -75,6 +75,10 @@ class PublicApi(FastAPI):
         """Returns the shared document of `api_document`, which callers must not change."""
         return api_document()
 
+    def holds(self, connections: int) -> None:
+        """Sets how many connections the server takes, of which calls that wait may hold a part (`HeldCalls`)."""
+        self._context.held.connections = connections
+
     def stop(self) -> None:
         """Makes submits fail with 503 and ends waiting calls and event streams."""
         self._context.stop()

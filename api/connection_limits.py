@@ -1,7 +1,8 @@
 """Limits how many connections the server holds, in total and per caller (rule S29).
 
 A caller is the peer address of the connection; for IPv6 it is the /64 network of the address. X-Forwarded-For belongs
-to a request and cannot be counted per connection, so trusted proxies and loopback addresses have no limit of their own.
+to a request and cannot be counted per connection, so trusted proxies and loopback addresses have no limit of their own;
+what waits behind them is bounded by workspace (`api.http.held_calls`).
 
 Each connection needs a file descriptor, and a second one while a file is sent. `limits_for` reserves descriptors for
 the database, the worker, model calls and the like, and gives connections half of the rest.

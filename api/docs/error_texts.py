@@ -124,8 +124,8 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Wait until the 1st, 00:00 UTC, or ask the owner to raise the limit under Settings, Limits and plan. Send a batch that is too large for what is left with fewer items, and the rest later; one that is too large for a month in smaller ones over several months.",
     ),
     RefusalCode.RATE_LIMITED: (
-        "A key may send so many requests in a second as its plan says (Free 50, Pro 200, Enterprise any number), polling too. What is used comes back all the time (of 50 a second, one every 20 ms), so as many may also come at once. All calls without a valid key from one address may be 50 in a second. Or 100 bodies of one key wait until they are checked, which bodies of flows with patterns, large ones and batches do one after the other; `detail` says so.",
-        "Wait for the seconds in `Retry-After`, then send the request again, and use `?wait=30` instead of asking often.",
+        "A key may send so many requests in a second as its plan says (Free 50, Pro 200, Enterprise any number), polling too. What is used comes back all the time (of 50 a second, one every 20 ms), so as many may also come at once. All calls without a valid key from one address may be 50 in a second. Or 100 bodies of one key wait until they are checked, which bodies of flows with patterns, large ones and batches do one after the other. Or the calls of the workspace that wait (`?wait`, tools of MCP) and its event streams hold half of the connections that the server takes; `detail` says which.",
+        "Wait for the seconds in `Retry-After`, then send the request again, and use `?wait=30` instead of asking often. End event streams that nobody reads.",
     ),
     RefusalCode.HEADERS_TOO_LARGE: (
         "The address and the headers of a request, and the headers behind its body, may have 16 KiB together.",
@@ -140,7 +140,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Send the request again in a few seconds. Whoever runs the server finds the reason in its log.",
     ),
     RefusalCode.TOO_MANY_CONNECTIONS: (
-        "As many connections are open as the server holds, in all or from one address (an IPv6 address counts with its /64). Or the bodies that are being received have 128 MiB together, or those of one workspace 64 MiB; at incoming webhooks 32 MiB, or 16 MiB from one address. Then whoever has most gives way, first with what arrives with less than 64 KiB a second; the same holds when more than 32 files are being received. Or the bodies of one workspace that wait to be checked take 64 MiB of memory (a short list needs twenty times its text). Or more than 16 requests were sent ahead on one connection, before the answer to the first of them.",
+        "As many connections are open as the server holds, in all or from one address (an IPv6 address counts with its /64), or all but a twentieth of them are held by calls that wait and event streams. Or the bodies that are being received have 128 MiB together, or those of one workspace 64 MiB; at incoming webhooks 32 MiB, or 16 MiB from one address. Then whoever has most gives way, first with what arrives with less than 64 KiB a second; the same holds when more than 32 files are being received. Or the bodies of one workspace that wait to be checked take 64 MiB of memory (a short list needs twenty times its text). Or more than 16 requests were sent ahead on one connection, before the answer to the first of them.",
         "Send no more than 16 requests ahead on one connection (HTTP pipelining). Use open connections again (HTTP keep-alive) instead of making one for each request, and send it again after the seconds in `Retry-After`. Behind a proxy of your own, name it in FLOWPORT_TRUSTED_PROXIES: it has no limit of its own then.",
     ),
     RefusalCode.SHUTTING_DOWN: (

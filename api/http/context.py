@@ -14,6 +14,7 @@ from starlette.requests import Request
 from api.connection_limits import network_of
 from api.http.auth import Callers
 from api.http.call_figures import CallFigures
+from api.http.held_calls import HeldCalls
 from api.http.json_body import Bodies, BodyLimits
 from api.http.refused_calls import RefusalRecorder
 from api.http.request_rate import WITHOUT_A_KEY, RequestRates, too_many
@@ -52,6 +53,7 @@ class Context(Struct, frozen=True):
     checks: BodyChecks
     calls: CallFigures = field(default_factory=CallFigures)
     rates: RequestRates = field(default_factory=RequestRates)
+    held: HeldCalls = field(default_factory=HeldCalls)
     readiness: Readiness = field(default_factory=Readiness)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     #: The bodies of incoming webhooks, which have a limit of their own.

@@ -62,7 +62,8 @@ have ended.
     page = batch_id, limit, place_of(cursor, "items", batch_id)
     view = await context.database.read(_read_batch, caller, *page)
     if wait and view["completed_at"] is None:
-        caller = await context.until_ended(caller, batch_id, wait, find_batch_status)
+        with context.held.place(caller):
+            caller = await context.until_ended(caller, batch_id, wait, find_batch_status)
         view = await context.database.read(_read_batch, caller, *page)
     return _answer(view, wait)
 

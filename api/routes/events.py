@@ -4,6 +4,7 @@ order.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -71,6 +72,7 @@ Last-Event-ID goes on after that number. The stream ends with the job. Of a job 
 last event alone; with `data_erased_at` when its data were erased.
     """
     await context.database.read(get_job, caller.workspace_id, job_id, caller.scope)
+    context.held.check(caller)
 
     def view(question: QuestionRow) -> dict[str, Any]:
         return question_view(question, context.base_url(request) + question_link_path(context.vault, question.id))
@@ -81,7 +83,10 @@ last event alone; with `data_erased_at` when its data were erased.
 async def _follow(
     context: Context, caller: Caller, job_id: str, after: int, view: Callable[[QuestionRow], dict[str, Any]]
 ) -> AsyncIterator[bytes]:
-    async with context.waiters.subscribe(job_id) as changes:  # subscribed before reading, so that no change is missed
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(context.held.counted(caller))
+        # subscribed before reading, so that no change is missed
+        changes = await stack.enter_async_context(context.waiters.subscribe(job_id))
         heard = True
         while not context.stopping.is_set():
             try:

@@ -234,8 +234,9 @@ class Mcp:
         if tool is None:
             return _as_result(f"There is no tool “{name[:100]}” for this key. List the tools again.", failed=True)
         self._context.refuse_when_stopping()
-        request.state.job_id = job_id = await self._submit(ctx, caller, tool.flow_id)
-        view = await self._view_at_end(ctx, caller, job_id, WAIT_SECONDS)
+        with self._context.held.place(caller):  # before a job is stored
+            request.state.job_id = job_id = await self._submit(ctx, caller, tool.flow_id)
+            view = await self._view_at_end(ctx, caller, job_id, WAIT_SECONDS)
         if view["status"] in {"failed", "cancelled"}:
             return _as_result(_outcome(view), failed=True)
         return await asyncio.to_thread(_as_answer, tool, view)
@@ -271,7 +272,9 @@ class Mcp:
             seconds = CANCEL_WAIT_SECONDS if name == CANCEL_JOB else WAIT_SECONDS
             # an assistant that asks again and again for a job that waits for a person is answered every 50 seconds
             look = find_status if view["waiting_for"] == "person" else find_status_or_waiting
-            view = await self._view_at_end(ctx, caller, job_id, seconds, look)
+            # a call that cancels waits for a few seconds, and is never refused
+            with contextlib.nullcontext() if name == CANCEL_JOB else self._context.held.place(caller):
+                view = await self._view_at_end(ctx, caller, job_id, seconds, look)
             if name == CANCEL_JOB:
                 require_cancelled(view["status"])  # its work may have ended meanwhile
         return _as_result(_told(view), structured=job_content(view))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 from fastapi import APIRouter, Depends
@@ -97,15 +98,16 @@ when it ends in time.
     """
     context, caller, options = await _read_head(request, flow_id)
     wait = parameters.wait_seconds(request, request.query_params.get("wait"))
-    accepted = await _accept(context, request, caller, flow_id, options)
-    request.state.job_id = accepted.job_id
-    headers = _headers(request, accepted, job_path(accepted.job_id))
-    if wait:
-        caller = await context.until_ended(caller, accepted.job_id, wait, is_new=not accepted.replayed)
-        answer, job = await job_answer(context, request, caller, accepted.job_id, after_wait=True)
-        if job.ended:
-            answer.headers.update(headers | {"Preference-Applied": f"wait={wait}"})
-            return answer
+    with context.held.place(caller) if wait else contextlib.nullcontext():  # before a job is stored
+        accepted = await _accept(context, request, caller, flow_id, options)
+        request.state.job_id = accepted.job_id
+        headers = _headers(request, accepted, job_path(accepted.job_id))
+        if wait:
+            caller = await context.until_ended(caller, accepted.job_id, wait, is_new=not accepted.replayed)
+            answer, job = await job_answer(context, request, caller, accepted.job_id, after_wait=True)
+            if job.ended:
+                answer.headers.update(headers | {"Preference-Applied": f"wait={wait}"})
+                return answer
     view = {
         "job_id": accepted.job_id,
         "status": accepted.status,

@@ -2,7 +2,7 @@
 that the model can act on.
 
 The schema may come from an MCP server, so that it is foreign data: patterns are not run, references are followed inside
-the schema only, and the work is limited.
+the schema only, and the work is limited. Arguments for which it does not suffice are refused.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from engine.flow.payload_check import bound_text, fits_format
 from engine.flow.references import Json
 
 MOST_COMPLAINTS = 10
-_DEEPEST = 20
-_MOST_CHECKS = 20_000
+_DEEPEST = 64
+#: A place is counted as `_PLACE`, and each allowed value and each required name that it is compared with as one more.
+_PLACE = 20
+_MOST_WORK = 20_000 * _PLACE
 _KINDS: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
     "number": (int, float),
@@ -32,30 +34,39 @@ _WORDS = {"string": "text", "number": "a number", "integer": "a whole number", "
 
 
 def wrong_arguments(schema: JsonSchema, arguments: JsonValue) -> list[str]:
-    """Returns what is wrong with the arguments, a line for each place; empty when they fit."""
+    """Returns what is wrong with the arguments, a line for each place; empty when all of them were checked and fit."""
     if not isinstance(arguments, dict):
         return ["they must be one JSON object"]
     checked = _Check(schema)
     found: list[str] = []
-    for complaint in checked.complaints(schema, arguments, "", 0):
-        found.append(complaint)
-        if len(found) == MOST_COMPLAINTS:
-            break
+    try:
+        for complaint in checked.complaints(schema, arguments, "", 0):
+            found.append(complaint)
+            if len(found) == MOST_COMPLAINTS:
+                break
+    except _TooLargeError:
+        found.append("they are too large or nested too deeply to be checked; send fewer at a time")
     return found
 
 
+class _TooLargeError(Exception):
+    """A check would take more work than it may."""
+
+
 class _Check:
-    """One check. `left`: how many places may still be looked at."""
+    """One check. `left`: the work that may still be done. Raises _TooLargeError when that does not suffice."""
 
     def __init__(self, root: JsonSchema) -> None:
         self._root = root
-        self.left = _MOST_CHECKS
+        self.left = _MOST_WORK
 
     def complaints(self, schema: JsonValue, value: JsonValue, at: str, depth: int) -> Iterator[str]:
-        self.left -= 1
         schema = self._resolved(schema)
-        if self.left < 0 or depth > _DEEPEST or not isinstance(schema, Mapping):
+        if not isinstance(schema, Mapping):
             return
+        self.left -= _PLACE + len(_list(schema.get("enum"))) + len(_list(schema.get("required")))
+        if self.left < 0 or depth > _DEEPEST:
+            raise _TooLargeError
         if (wrong := _wrong_kind(schema, value)) or (wrong := _wrong_value(schema, value)):
             yield f"{at or 'arguments'}: {wrong}"
             return
@@ -102,7 +113,7 @@ class _Check:
             for part in reference[2:].split("/"):
                 found = found.get(part) if isinstance(found, Mapping) else None
             schema = found
-        return None
+        raise _TooLargeError
 
 
 def _wrong_kind(schema: Mapping[str, Any], value: Json) -> str:

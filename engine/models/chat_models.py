@@ -8,13 +8,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from openai import Omit
-from pydantic_ai.models.openai import OpenAIChatModel
-from pydantic_ai.profiles import merge_profile
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIStreamedResponse
+from pydantic_ai.profiles import DEFAULT_THINKING_TAGS, merge_profile
 from pydantic_ai.profiles.openai import OpenAIModelProfile
 
+from engine.models.errors import MOST_PARTS, too_many_parts
+
 if TYPE_CHECKING:
-    from openai.types.chat import ChatCompletion
+    from collections.abc import AsyncIterable, AsyncIterator
+
+    from openai.types.chat import ChatCompletion, ChatCompletionChunk
     from pydantic_ai.messages import BinaryContent
+
+#: The characters of a refusal that are kept before the next piece of it.
+LONGEST_REFUSAL = 1_000
 
 
 class ChatModel(OpenAIChatModel):
@@ -31,7 +38,27 @@ class ChatModel(OpenAIChatModel):
             for call in getattr(message, "tool_calls", None) or ():
                 if getattr(call, "type", None) is None:
                     call.type = "function"
-        return super()._validate_completion(response)
+        completion = super()._validate_completion(response)
+        begin, _ = self.profile.get("thinking_tags", DEFAULT_THINKING_TAGS)
+        if (completion.choices[0].message.content or "").count(begin) > MOST_PARTS:  # each is cut out of what follows
+            raise too_many_parts(self.model_name)
+        return completion
+
+    @property
+    def _streamed_response_cls(self) -> type[OpenAIStreamedResponse]:
+        return _ChatStream
+
+
+class _ChatStream(OpenAIStreamedResponse):
+    """A stream that keeps no second text of the answer: the library joins it anew with each piece, for citations."""
+
+    def _validate_response(self) -> AsyncIterable[ChatCompletionChunk]:
+        return self._forgetting(super()._validate_response())
+
+    async def _forgetting(self, chunks: AsyncIterable[ChatCompletionChunk]) -> AsyncIterator[ChatCompletionChunk]:
+        async for chunk in chunks:
+            self._raw_text_content, self._refusal_text = "", self._refusal_text[:LONGEST_REFUSAL]
+            yield chunk
 
 
 class MistralModel(ChatModel):

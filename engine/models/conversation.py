@@ -24,12 +24,14 @@ from engine.flow.node_context import Json, JsonSchema
 from engine.models.attachments import Attached
 from engine.models.connections import ModelConnection
 from engine.models.errors import (
+    MOST_PARTS,
     ModelFailed,
     asked_to_wait,
     empty_answer,
     key_missing,
     model_fault,
     no_turn,
+    too_many_parts,
     too_slow,
     turned_down,
     unreadable,
@@ -39,6 +41,7 @@ from engine.models.price import is_token_count
 from engine.models.price_lookup import Tokens, cost_of
 from engine.models.providers import allowed_for, build_model, prepare
 from engine.models.rate_limits import CallLimiter, PauseTooLong
+from engine.models.reply_size import bound_reply
 from engine.models.request_modes import ModesNotTaken, Way
 from engine.models.structured_output import instructions_for, read_object_beside, repair_for, wire_schema
 from engine.models.usage import ModelAnswer, ModelCall, ModelRequest
@@ -93,6 +96,7 @@ class Conversation:
             raise key_missing(self.connection)
         trace = CURRENT_TRACE.get().headers()
         async with self.outbound.client(allow_extra=allowed_for(self.connection), headers=trace) as client:
+            client.event_hooks = {"request": [], "response": [bound_reply]}
             await prepare(self.connection, client)
             model = build_model(self.connection, self.request.model_name, client)
             limit = asyncio.timeout(self.request.timeout_seconds)
@@ -244,13 +248,20 @@ class Conversation:
         settings = self._settings(model)
         parameters = self._parameters(schema if way == "json schema" else None)
         if way != "stream":
-            return await model_request(
+            response = await model_request(
                 model, messages, model_settings=settings, model_request_parameters=parameters, instrument=False
             )
+            if len(response.parts) > MOST_PARTS:
+                raise too_many_parts(self.request.model_name)
+            return response
+        parts = 0
         async with model_request_stream(
             model, messages, model_settings=settings, model_request_parameters=parameters, instrument=False
         ) as stream:
             async for event in stream:
+                parts += isinstance(event, PartStartEvent)
+                if parts > MOST_PARTS:  # the library looks at all parts again at the end of each
+                    raise too_many_parts(self.request.model_name)
                 match event:
                     case (
                         PartStartEvent(part=TextPart(content=text))

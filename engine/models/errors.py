@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _KEY_SHAPED = re.compile(r"\b(?:(?:sk|pk|rk|gsk|xai|key)[-_]|AIza|Bearer )[A-Za-z0-9*._-]{4,}")
 
 
+#: The texts, thoughts and calls of tools that are read of one reply.
+MOST_PARTS = 100
+
+
 class ModelFailed(NodeFailed):
     """A model call did not return what was requested.
 
@@ -144,6 +148,17 @@ def empty_answer(
         why="It used up its longest answer before it wrote any." if cut_off else "Nobody knows why.",
         remedy=cut_off or "Try again, or change the prompt.",
         passing=not cut_off,
+    )
+
+
+def too_many_parts(model: str) -> ModelFailed:
+    """The reply has more than MOST_PARTS texts, thoughts and calls of tools."""
+    return ModelFailed(
+        JobErrorCode.OUTPUT_INVALID,
+        f"{model} gave a reply of more than {MOST_PARTS} calls of tools and pieces of text.",
+        why="So many are not read.",
+        remedy="Ask for fewer things at once, or choose another model.",
+        maybe_billed=True,
     )
 
 

@@ -217,11 +217,13 @@ class AgentRun:
 
     # Calls of tools.
 
-    async def _make(self, number: int, asked: Sequence[ToolCall]) -> list[dict[str, Json]]:
+    async def _make(self, number: int, asked: list[ToolCall]) -> list[dict[str, Json]]:
         """Makes the calls of a reply and returns what the model is told, in their order.
 
-        Those that a person decides about come last: the run may be set aside for them.
+        Those that a person decides about come last: the run may be set aside for them. Those above MOST_CALLS are not made,
+        and leave no part of the step.
         """
+        asked, left_out = asked[:MOST_CALLS], asked[MOST_CALLS:]
         results: list[str] = [""] * len(asked)
         by_name = {tool.name: tool for tool in self.tools}
         free = asyncio.Semaphore(MOST_AT_ONCE)
@@ -246,7 +248,11 @@ class AgentRun:
             await make(place)
             if aside:
                 raise aside[0]
-        return [{"id": call.id, "name": call.name, "text": text} for call, text in zip(asked, results, strict=True)]
+        results += [f"Only {MOST_CALLS} calls are made at a time. Ask again."] * len(left_out)
+        return [
+            {"id": call.id, "name": call.name, "text": text}
+            for call, text in zip([*asked, *left_out], results, strict=True)
+        ]
 
     async def _call(self, number: int, place: int, call: ToolCall, tool: Tool | None) -> str:
         key = f"call/{number}/{place}"
@@ -280,8 +286,6 @@ class AgentRun:
         self, key: str, number: int, place: int, call: ToolCall, tool: Tool | None, shown: dict[str, Json], spent: Spent
     ) -> dict[str, Json]:
         """Returns what came of a call: its state and its result. What it took is added to `spent`."""
-        if place >= MOST_CALLS:
-            return _not_made("failed", f"Only {MOST_CALLS} calls are made at a time. Ask again.")
         if tool is None:
             names = ", ".join(one.name for one in self.tools) or "none"
             return _not_made("unknown_tool", f"There is no tool called `{call.name}`. There are: {names}.")

@@ -16,12 +16,14 @@ from pydantic import JsonValue
 from engine.core.whole_words import beginning
 from engine.flow import contract
 from engine.flow.agent_kinds import fixed_host, name_of, server_tool_name
+from engine.flow.arguments import MOST_COMPLAINTS
 from engine.flow.json_values import read_strictly, value_at
-from engine.flow.node_context import FlowAnswer, Json, NodeContext, NodeFailed, Spent, ToolServer
+from engine.flow.node_context import FlowAnswer, Json, JsonSchema, NodeContext, NodeFailed, Spent, ToolServer
 from engine.flow.node_http import HttpAnswer
 from engine.flow.node_models import ToolSpec
 from engine.flow.references import as_text
 from engine.flow.rules import holds
+from engine.models.structured_output import check_object, takes_long
 from engine.nodes.agent_tool_settings import IN_BRACES, LONGEST_DESCRIPTION, AgentTool, placeholders
 from engine.nodes.dataset_pages import of_one_table, pages_of
 from engine.nodes.page_reading import read_with
@@ -243,7 +245,7 @@ def _http_tool(entry: AgentTool, number: int, context: NodeContext) -> Tool:
     about = entry.description.strip() or f"{'Reads' if reads else 'Asks'} {_place_of(entry.address)}."
     changes = entry.method != "GET"
     spec = ToolSpec(name_of(entry.model_dump(), number), about, _http_schema(entry), changes=changes)
-    return Tool(spec, _place_of(entry.address), partial(_request, entry, context), entry)
+    return Tool(spec, _place_of(entry.address), partial(_request, entry, context, spec.schema), entry)
 
 
 def _place_of(address: str) -> str:
@@ -263,8 +265,18 @@ def _http_schema(entry: AgentTool) -> dict[str, Any]:
 
 
 async def _request(
-    entry: AgentTool, context: NodeContext, arguments: dict[str, Json], key: str, _number: int, _spent: Spent
+    entry: AgentTool,
+    context: NodeContext,
+    schema: JsonSchema,
+    arguments: dict[str, Json],
+    key: str,
+    _number: int,
+    _spent: Spent,
 ) -> Json:
+    if takes_long(schema):  # it has patterns, which `wrong_arguments` does not run
+        _, wrong = await context.checks.run(lambda check: check_object(arguments, schema, check))
+        if wrong:
+            raise NodeFailed(f"The arguments do not fit: {'; '.join(wrong[:MOST_COMPLAINTS])}.")
     url, rest = _filled(entry.address, _with_defaults(entry.model_dump()["parameters"], arguments))
     headers: dict[str, str] = {}
     content, query = None, {name: as_text(value) for name, value in rest.items() if value is not None}

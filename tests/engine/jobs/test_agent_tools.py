@@ -118,6 +118,24 @@ async def test_a_web_service_that_sends_on_to_another_host_is_not_followed(kitch
     assert kitchen.told() == ["The tool failed: The service sent the request on to another host, other.example."]
 
 
+async def test_values_that_the_patterns_of_the_designer_do_not_take_are_not_sent(kitchen: Kitchen) -> None:
+    await kitchen.outbound.aclose()
+    kitchen.outbound = OutboundClient(OutboundRules(parse_allow_list("127.0.0.1")), _this_machine)
+    with _Service() as service:
+        order = {"name": "order", "type": "string", "pattern": "^[0-9]+$"}
+        parts = {"name": "parts", "type": "array", "items": {"type": "string", "pattern": "^[a-z]+$"}}
+        address = f"http://api.example:{service.port}/{{order}}/{{shop}}"
+        tool = {"kind": "http", "name": "ask", "method": "POST", "address": address, "parameters": [order, parts]}
+        given = ({"order": "12", "parts": ["a"]}, {"order": "12/"}, {"order": "1", "parts": ["a", "B"]})
+        kitchen.model.say(Said(calls=tuple(("ask", {"shop": "x", **one}) for one in given)), "Done.")
+        await kitchen.run(kitchen.agent(tool))
+        assert [seen.path for seen in service.requests] == ["/12/x"]
+    assert [text.removeprefix("The tool failed: The arguments do not fit: ") for text in kitchen.told()[1:]] == [
+        "/order: must match the pattern ^[0-9]+$.",
+        "/parts/1: must match the pattern ^[a-z]+$.",
+    ]
+
+
 async def _this_machine(_host: str, _port: int) -> list[str]:
     return ["127.0.0.1"]
 

@@ -5,14 +5,23 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
+import httpx2
 import pytest
+from pydantic_ai.direct import model_request_stream
+from pydantic_ai.messages import ModelRequest as Asked
+from pydantic_ai.messages import UserPromptPart
 
 from engine.core.clock import SystemClock
 from engine.flow.contract import payload_schema
 from engine.flow.node_models import ModelQuestion
 from engine.models.client import ModelCall, ModelConnection, ModelFailed, ModelRequest, Models, Price, split_model
+from engine.models.errors import MOST_PARTS
+from engine.models.providers import build_model
+from engine.models.reply_size import _Bounded
 from engine.outbound.client import OutboundClient
+from engine.outbound.errors import ResponseTooLarge
 from tests.stand_ins.openai_server import OpenAIServer, Said
 
 pytestmark = pytest.mark.process
@@ -483,3 +492,62 @@ def test_the_module_loads_without_the_slow_sdks():
         [sys.executable, "-c", code], check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."}
     )
     assert ran.stdout.strip() == "set()", ran.stderr
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_a_reply_of_more_parts_than_are_read_is_refused(models, server, streamed):
+    on_delta = [].append if streamed else None
+    for count, said in ((MOST_PARTS, "answered with no text"), (MOST_PARTS + 1, "gave a reply of more than 100 calls")):
+        server.say(Said(calls=(("look", {}),) * count))
+        assert said in (await failure(models, connect(server), question(on_delta=on_delta))).message
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_thoughts_and_texts_count_as_parts(models, server, streamed):
+    thoughts = ["<think>", "a", "</think>", "b"] * (MOST_PARTS + 1)
+    lines = [{"choices": [{"index": 0, "delta": {"content": one}}]} for one in thoughts]
+    stream = "".join(f"data: {json.dumps(line)}\n\n" for line in lines).encode()
+    server.say(Said(raw=stream) if streamed else "".join(thoughts))
+    failed = await failure(models, connect(server), question(on_delta=[].append if streamed else None))
+    assert "gave a reply of more than 100 calls of tools and pieces of text" in failed.message
+
+
+@pytest.mark.parametrize("ends", [b"\n\n", b"\r\n\r\n"])
+@pytest.mark.parametrize("size", [1, 50, 10**9])
+def test_objects_are_counted_for_each_event_and_in_whole_json(ends, size):
+    few, many = (b'data: {"a":[%s]}' % b",".join([b"{}"] * count) + ends for count in (15_000, 20_000))
+
+    def look_at(body: bytes) -> None:
+        bounded = _Bounded(httpx2.ByteStream(b""))
+        for start in range(0, len(body), size):
+            bounded._look_at(body[start : start + size])
+
+    look_at(few * 2)
+    for body in (few + many, few[6:] * 2, b" \n" + few[6:] * 2):
+        with pytest.raises(ResponseTooLarge, match="more than 20,000 objects"):
+            look_at(body)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_a_reply_of_more_objects_than_are_read_is_refused(models, server, streamed):
+    body = b'{"choices":[%s]}' % b",".join([b'{"delta":{}}'] * 10_000)
+    server.say(Said(raw=b"data: %s\n\n" % body if streamed else body))
+    failed = await failure(models, connect(server), question(on_delta=[].append if streamed else None))
+    assert (failed.code, "more than 20,000 objects" in failed.message) == ("response_too_large", True)
+
+
+@pytest.mark.parametrize("kind", ["content", "refusal"])
+async def test_a_stream_is_not_joined_anew_with_each_piece(kind):
+    """The library keeps one more text for citations, and that of a refusal, and appended each piece to a copy."""
+    pieces = ["a" * 50_000, *("b" * 200)]
+    lines = [{"choices": [{"index": 0, "delta": {kind: piece}}]} for piece in pieces]
+    body = "".join(f"data: {json.dumps(line)}\n\n" for line in lines) + "data: [DONE]\n\n"
+    answer = httpx2.Response(200, headers={"content-type": "text/event-stream"}, text=body)
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: answer)) as client:
+        connection = ModelConnection(name="Mine", provider="openai_compatible", base_url="http://a.example/v1")
+        asked: Any = [Asked(parts=[UserPromptPart("Where?")])]
+        async with model_request_stream(build_model(connection, "m", client), asked) as stream:
+            async for _ in stream:
+                pass
+            assert len(stream._raw_text_content) + len(stream._refusal_text) < 2_000  # type: ignore[attr-defined]
+            assert (stream.get().text or "") == ("".join(pieces) if kind == "content" else "")

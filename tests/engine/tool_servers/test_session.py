@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Event
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ class _WithSessions(LocalServer):
     def __init__(self, ends: int, *, in_json: bool) -> None:
         super().__init__()
         self.ends, self.in_json, self.known_for_one_call, self.gone = ends, in_json, False, False
-        self.begun, self.made, self.known = 0, [], set[str]()
+        self.begun, self.made, self.known, self.second_came = 0, [], set[str](), Event()
 
     def reply(self, seen: Seen) -> Reply:
         if self.gone:
@@ -47,6 +48,10 @@ class _WithSessions(LocalServer):
                 return self._said(asked, {"result": told}, headers={"mcp-session-id": f"session {self.begun}"})
             case "server/discover":
                 return self._said(asked, {"error": {"code": -32601, "message": "unknown"}})
+            case None:  # the answer to a ping; the second one is sent when the first was answered
+                if asked["id"] == 2:
+                    self.second_came.set()
+                return Reply(404)
             case _ if "id" not in asked:
                 return Reply(202)
         if asked["method"] == "tools/call" and self.made and self.ends:
@@ -60,6 +65,9 @@ class _WithSessions(LocalServer):
         self.made.append(asked["params"]["arguments"]["text"])
         if self.known_for_one_call:
             self.known.clear()
+            pings = b"".join(b'data: {"jsonrpc": "2.0", "id": %d, "method": "ping"}\n\n' % number for number in (1, 2))
+            headers = {"content-type": "text/event-stream"}
+            return Reply(headers=headers, chunks=(pings,), between=lambda: self.second_came.wait(10))
         return self._said(asked, {"result": {"content": [{"type": "text", "text": "written"}]}})
 
     def _said(self, asked: Any, said: dict[str, Any], **rest: Any) -> Reply:
@@ -102,7 +110,7 @@ async def test_a_server_that_is_gone_is_told_so_by_every_call() -> None:
 
 
 async def test_a_call_that_was_carried_out_is_not_made_again() -> None:
-    """The library asks for the tools after a call, to check what came back."""
+    """The library answers pings that come meanwhile, and is told that the session has ended."""
     outbound = OutboundClient(OutboundRules(parse_allow_list("127.0.0.1")))
     with _WithSessions(0, in_json=True) as server:
         server.known_for_one_call = True
@@ -141,3 +149,31 @@ async def test_a_list_of_tools_without_an_end_is_read_for_some_pages() -> None:
             tools = await session.list_tools()
         assert (server.pages, [tool.name for tool in tools][:2], len(tools)) == (20, ["tool 1", "tool 3"], 10)
         await outbound.aclose()
+
+
+class _WithPattern(_WithSessions):
+    """Its tool has an output schema with a pattern that its result does not fit; a longer one would take `re` years."""
+
+    def __init__(self) -> None:
+        super().__init__(0, in_json=True)
+
+    def reply(self, seen: Seen) -> Reply:
+        asked = seen.json if seen.method == "POST" else {}
+        if asked.get("method") == "tools/list":
+            properties = {"x": {"type": "string", "pattern": "^(a+)+$"}}
+            output = {"type": "object", "properties": properties}
+            tool = {"name": "look", "inputSchema": {"type": "object"}, "outputSchema": output}
+            return self._said(asked, {"result": {"tools": [tool]}})
+        if asked.get("method") == "tools/call":
+            result = {"content": [], "structuredContent": {"x": "aaaaaaaa!"}}
+            return self._said(asked, {"result": result})
+        return super().reply(seen)
+
+
+async def test_no_pattern_of_a_server_is_run_on_what_it_answers() -> None:
+    outbound = OutboundClient(OutboundRules(parse_allow_list("127.0.0.1")))
+    with _WithPattern() as server:
+        async with opened(outbound, ServerAddress("shop", server.origin + "/mcp")) as session:
+            assert [tool.name for tool in await session.list_tools()] == ["look"]
+            assert await session.call("look", {}, 60) == {"x": "aaaaaaaa!"}
+    await outbound.aclose()
