@@ -79,7 +79,7 @@ def test_only_migrate_and_a_start_change_the_tables_of_an_earlier_release(older:
     key = tmp_path / "secret.key"
     key.write_text(KEY)
     given: dict[str, object] = {"FLOWPORT_DATABASE_URL": older, "FLOWPORT_SECRET_KEY_FILE": key, **PASSPHRASE}
-    for words in (("check", "--offline"), ("flows", "list"), ("backup", "one.fpbackup")):
+    for words in (("check", "--offline"), ("flows", "list"), ("backup", "one.fpbackup"), ("new-key", "--yes")):
         refused = run_command(tmp_path, *words, "--data", "srv", **given)
         assert (refused.code, refused.out, postgres_schema(older)) == (1, "", FIRST), words
         assert f"those of an older Flowport (schema {FIRST}, this one has {schema.newest_schema()})" in refused.err
