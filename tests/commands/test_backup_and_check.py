@@ -29,6 +29,7 @@ from storage.jobs import get_job
 from storage.migrations.schema import newest_schema
 from storage.opening import open_database as open_database_of
 from storage.secrets import list_sealed
+from storage.settings import BACKUP_PASSPHRASE, SERVER, put_setting
 from storage.workspaces import find_first_workspace
 from tests.commands.conftest import Command
 from tests.databases import open_database
@@ -242,6 +243,19 @@ def test_a_named_key_file_that_is_missing_is_made_after_a_question(
     assert command("check", "--offline", **named).code == 0
     nowhere = {"FLOWPORT_SECRET_KEY_FILE": str(tmp_path / "nowhere" / "named.key")}
     assert "cannot be made (No such file or directory)" in command("new-key", "--yes", **nowhere).err
+
+
+def test_a_passphrase_that_was_sealed_with_another_key_is_told(command: Command, data: Path) -> None:
+    """Earlier releases left it there when another key was taken."""
+    command("check", "--offline")
+    database = open_database(data)
+    database.write_now(put_setting, SERVER, BACKUP_PASSPHRASE, "v1.AAAA")
+    database.close()
+    told = command("check", "--offline", "--json")
+    (line,) = (one for one in told.json if one["name"] == "Backup passphrase")
+    assert (told.code, line["state"]) == (1, "bad")
+    assert "no nightly backup is made" in line["found"]
+    assert line["fix"] == "Enter it again under Settings, Data."
 
 
 def test_a_key_that_is_named_must_be_the_databases(command: Command, data: Path, tmp_path: Path) -> None:
