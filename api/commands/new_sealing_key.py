@@ -17,7 +17,7 @@ app.py new-key --old-key data/old.key           the old key is here: everything 
 The new key is what the file holds that FLOWPORT_SECRET_KEY_FILE names, or secret.key of the data folder; where there is no
 such file, one is made. No server or worker may run meanwhile. When the command was interrupted, give it again.
 """
-_WHY = "they seal with the old key until they end"
+_WHY = "secrets are sealed with the old key until then"
 
 
 def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:

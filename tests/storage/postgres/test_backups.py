@@ -183,7 +183,7 @@ def test_another_key_is_taken_while_nobody_uses_the_database(new_database: Calla
     refused = command(tmp_path, *new_key, "--yes", **given)
     assert (refused.code, refused.out) == (1, "")
     assert "a worker on machine-2 (process 4711)" in refused.err
-    assert "Stop all servers and workers first: they seal with the old key" in refused.err
+    assert "Stop all servers and workers first: secrets are sealed with the old key until then" in refused.err
     server.close()
     asked = command(tmp_path, *new_key, **given)
     assert (asked.code, "If another machine or a backup has the old key" in asked.err) == (1, True)
