@@ -11,7 +11,8 @@ from engine.core.clock import Clock, SystemClock
 from storage.database import Database
 from storage.engines import sqlite_url
 from storage.file_modes import make_private
-from storage.migrations.upgrade import KeepOut, upgrade
+from storage.migrations.schema import KeepOut
+from storage.migrations.upgrade import upgrade
 
 
 def prepare_tables() -> None:
@@ -30,7 +31,7 @@ def open_database(
     """Opens the database of a data folder; first creates or migrates it, under a lock, when that is necessary.
 
     `url` names a PostgreSQL database (`Settings.database_url`); None: SQLite in the folder. `durable` as in
-    `storage.engines.make_engine`: a worker does not need it. `keep_out` as in `upgrade`, for every folder that a server may
+    `storage.engines.make_engine`: a worker does not need it. `keep_out` as in `upgrade`, for all that a server may
     use. Raises NewerData, and BadSetting when PostgreSQL or the path of the folder cannot be used.
     """
     target = url or sqlite_url(data)

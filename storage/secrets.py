@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
 from storage.database import now
-from storage.settings import BACKUP_PASSPHRASE, SERVER, find_setting
-from storage.tables import Connection, SecondFactor, Secret, ToolServer, User, WebhookSecret
+from storage.settings import BACKUP_PASSPHRASE, SERVER, TRY_KEY, find_setting, put_setting
+from storage.tables import Connection, SecondFactor, Secret, Setting, ToolServer, User, WebhookSecret
 from storage.tables_triggers import HookSecret
 
 
@@ -77,6 +79,24 @@ def list_sealed_of_server(session: Session) -> list[tuple[str, str, str]]:
     passphrase = find_setting(session, SERVER, BACKUP_PASSPHRASE)
     found = [(workspace_id, second_factor_bound(user_id), sealed) for workspace_id, user_id, sealed in factors]
     return [*found, (SERVER, BACKUP_PASSPHRASE, passphrase)] if isinstance(passphrase, str) else found
+
+
+def replace_sealed(session: Session, seal_anew: Callable[[str, str, str], str]) -> None:
+    """Puts `seal_anew(workspace id, secret id, sealed text)` in the place of every sealed text on this server."""
+    for kind in (Secret, WebhookSecret, HookSecret):
+        for row in session.scalars(select(kind)):
+            row.sealed = seal_anew(row.workspace_id, row.id, row.sealed)
+    factors = select(User.workspace_id, SecondFactor).join(User, User.id == SecondFactor.user_id)
+    for workspace_id, factor in session.execute(factors):
+        factor.sealed = seal_anew(workspace_id, second_factor_bound(factor.user_id), factor.sealed)
+    passphrase = find_setting(session, SERVER, BACKUP_PASSPHRASE)
+    if isinstance(passphrase, str):
+        put_setting(session, SERVER, BACKUP_PASSPHRASE, seal_anew(SERVER, BACKUP_PASSPHRASE, passphrase))
+    for setting in session.scalars(select(Setting).where(Setting.name == TRY_KEY)):
+        stored = setting.value["value"]
+        if "sealed" in stored:
+            sealed = seal_anew(setting.scope, stored["key_id"], stored["sealed"])
+            setting.value = {"value": {**stored, "sealed": sealed}}
 
 
 def second_factor_bound(user_id: str) -> str:

@@ -6,6 +6,7 @@ A deployment runs it once, with a user of PostgreSQL that may make tables; serve
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 from collections.abc import Mapping
 
@@ -31,7 +32,9 @@ def _migrate(arguments: argparse.Namespace, terminal: Terminal, environment: Map
     url = settings.database_url or sqlite_url(settings.data)
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     make_private(settings.data)
-    keep_out = functools.partial(no_older_version, settings.data)  # who makes the tables need not have the key
+    # who makes the tables need not have the key; servers of the release before can use those in PostgreSQL
+    of_folder = functools.partial(no_older_version, settings.data)
+    keep_out = of_folder if settings.database_url is None else contextlib.nullcontext
     changed = upgrade(url, settings.data, keep_out=keep_out)
     make_private(settings.data)
     terminal.note("The tables are made or brought up to date." if changed else "The tables were up to date.")

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeAlias, TypeVar
 
 from engine.core.logging_setup import in_one_line
 from engine.core.settings import Settings, from_environment
@@ -46,8 +46,8 @@ class Terminal:
 
     @functools.cached_property
     def database(self) -> Database:
-        """The database. A new one is created and initialised, an older schema is migrated. Raises InUse when a server of an
-        older version runs on it, and BadSetting when it has an older schema and another key.
+        """The database. A new one is created and initialised, an older schema in a data folder is migrated. Raises InUse
+        when a server of an older version runs or may run on it, and BadSetting when it has an older schema and another key.
         """
         from engine.actions.workspaces import ensure_workspace
         from storage.opening import open_database
@@ -60,12 +60,30 @@ class Terminal:
         return database
 
     def keep_out(self) -> AbstractContextManager[None]:
-        """Keeps servers out of the folder while its tables are brought up to date. Raises InUse when one is in, and
-        BadSetting when the key of its secrets is another one or is gone.
+        """Keeps servers out of the folder while its tables are brought up to date. Raises InUse when one is in, and for
+        every PostgreSQL database; BadSetting when the key of the folder's secrets is another one or is gone.
         """
         from engine.jobs.worker_locks import ready_for_upgrade
 
+        if self.settings.database_url is not None:
+            self._refuse_older(self.settings.database_url)
         return ready_for_upgrade(self.settings)
+
+    def _refuse_older(self, url: str) -> NoReturn:
+        """Raises InUse: no copy is made of tables in PostgreSQL, and an older server, once stopped, would not start on
+        newer ones.
+        """
+        from engine.core.errors import InUse
+        from storage.migrations.postgres import postgres_schema
+        from storage.migrations.schema import newest_schema
+        from storage.postgres.unusable import database_in_words
+
+        raise InUse(
+            f"The tables in {database_in_words(url)} are those of an older Flowport (schema {postgres_schema(url)}, this one "
+            f"has {newest_schema()}), which may be running on any machine and does not start on newer tables",
+            remedy="To go on with the older version, give this command with its program. To upgrade, make a backup with that "
+            "program (`app.py backup FILE`), then run `app.py migrate` of this one. Nothing was changed.",
+        )
 
     @functools.cached_property
     def workspace(self) -> WorkspaceRow:

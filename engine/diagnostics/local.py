@@ -13,16 +13,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.backups.backups import is_ahead, list_backups
-from engine.backups.passphrase import has_passphrase, named_passphrase
+from engine.backups.passphrase import find_passphrase
 from engine.backups.work_folders import FOLDER
 from engine.core.clock import DAY, HOUR, MINUTE, SECOND
-from engine.core.errors import StorageUnavailable
+from engine.core.errors import SecretUnreadable, StorageUnavailable
 from engine.core.settings import BadSetting, Settings
 from engine.diagnostics.disk import folder_size, read_disk
 from engine.diagnostics.findings import Line, State, megabytes
 from engine.diagnostics.waiting_jobs import check_waiting_jobs
 from engine.jobs.server.retention import read_rules
 from engine.jobs.worker_locks import SERVE, run_folder
+from engine.secrets.sealing import Vault
 from engine.secrets.shared_key import require_own_key
 from storage.backup import DATABASE, find_fault, schema_of
 from storage.database import Database
@@ -42,7 +43,9 @@ _NETWORK_DISKS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "
 _NOT_BEFORE_MS = 1_760_000_000_000
 
 
-def check_folder_and_database(settings: Settings, database: Database, *, running: bool | None = None) -> Iterator[Line]:
+def check_folder_and_database(
+    settings: Settings, database: Database, vault: Vault, *, running: bool | None = None
+) -> Iterator[Line]:
     """Yields all checks of this machine.
 
     `running` states whether a server should run on the folder: False after a restore, None when it is not known.
@@ -64,7 +67,7 @@ def check_folder_and_database(settings: Settings, database: Database, *, running
         yield from _key(settings)
         yield _files(database)
         yield _worker(data, database, running=running)
-    yield from _backups(settings, database)
+    yield from _backups(settings, database, vault)
 
 
 def is_serving(data: Path) -> bool:
@@ -226,7 +229,7 @@ def _worker(data: Path, database: Database, *, running: bool | None) -> Line:
     return check_waiting_jobs(figures, "1 worker lives" if figures.workers == 1 else f"{figures.workers} workers live")
 
 
-def _backups(settings: Settings, database: Database) -> Iterator[Line]:
+def _backups(settings: Settings, database: Database, vault: Vault) -> Iterator[Line]:
     at = database.clock.now()
     try:
         listed = list_backups(settings.data)
@@ -263,7 +266,7 @@ def _backups(settings: Settings, database: Database) -> Iterator[Line]:
         else:
             yield Line("Backup", "ok", age_and_size)
     try:
-        named_passphrase(settings)
+        passphrase = database.read_now(find_passphrase, settings, vault)
     except BadSetting as error:
         yield Line(
             "Backup passphrase",
@@ -272,7 +275,15 @@ def _backups(settings: Settings, database: Database) -> Iterator[Line]:
             "Mend this: no nightly backup is made until then, and no server starts with it.",
         )
         return
-    if not database.read_now(has_passphrase, settings):
+    except SecretUnreadable:
+        yield Line(
+            "Backup passphrase",
+            "bad",
+            "The stored passphrase of nightly backups was sealed with another key, so no nightly backup is made.",
+            "Enter it again under Settings, Data.",
+        )
+        return
+    if not passphrase:
         yield Line(
             "Backup passphrase",
             "warn",

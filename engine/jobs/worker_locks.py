@@ -126,10 +126,14 @@ def no_older_version(data: Path, *, serves: bool = False) -> Generator[None]:
 @contextlib.contextmanager
 def ready_for_upgrade(settings: Settings, *, serves: bool = False) -> Generator[None]:
     """Does what `no_older_version` does, and looks whether this process could use the folder afterwards. Raises InUse, and
-    BadSetting when the key of its secrets is another one or is gone.
+    BadSetting when the key of its secrets is another one or is gone. Tables in PostgreSQL stay usable for the release
+    before, whose servers may run on.
     """
     from engine.secrets.shared_key import require_key_of_file
 
+    if settings.database_url is not None:
+        yield
+        return
     with no_older_version(settings.data, serves=serves):
         require_key_of_file(settings)
         yield

@@ -79,6 +79,11 @@ def open_vault(data: Path, key_file: Path | None = None) -> Vault:
     path = key_file or data / KEY_FILE
     try:
         text = path.read_text().strip() if key_file else key_text(path)
+    except FileNotFoundError as error:
+        raise BadSetting(
+            f"There is no key file {path}. {_HOW} It opens nothing that was sealed before: bring the file back where "
+            "Flowport has run already, or see `app.py new-key --help` when it is lost."
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise BadSetting(f"The key file {path} cannot be read ({error}). {_HOW}") from error
     return Vault(_parse_key(path, text))

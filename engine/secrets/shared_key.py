@@ -2,7 +2,8 @@
 
 The database stores the fingerprint of the key of the first process that opened it. A process with another key would store
 secrets that the others cannot open, and put its key into backups in the place of the one that opens what is there, so it
-does not start. A lost key is not made anew in silence for the same reason; `app.py new-key` does it.
+does not start. A lost key is not made anew in silence for the same reason; `app.py new-key` does it, and seals with a new
+key what it can open with the old one.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from sqlalchemy.orm import Session
 
 from engine.core.errors import Conflict, SecretUnreadable
 from engine.core.settings import BadSetting, Settings
-from engine.secrets.sealing import KEY_FILE, Vault, open_vault
+from engine.secrets.sealing import KEY_FILE, Vault, key_text, open_vault
 from storage.backup import DATABASE, key_fingerprint_of, list_sealed_in
 from storage.database import Database
-from storage.secrets import list_sealed, list_sealed_of_server
-from storage.settings import KEY_FINGERPRINT, SERVER, find_setting, put_setting
+from storage.secrets import list_sealed, list_sealed_of_server, replace_sealed
+from storage.settings import BACKUP_PASSPHRASE, KEY_FINGERPRINT, SERVER, find_setting, put_setting
 
 
 def require_shared_key(database: Database, vault: Vault, path: Path, *, named: bool = True) -> None:
@@ -72,24 +73,75 @@ def require_key_file(database: Database, path: Path) -> None:
         raise _is_gone(path)
 
 
-def take_new_key(database: Database, settings: Settings) -> Vault:
-    """Makes the key that the settings name the key of the database, and makes one where the data folder has none.
+def take_new_key(database: Database, settings: Settings, old_key: Path | None = None) -> tuple[Vault, int]:
+    """Makes the key in the file of the settings the key of the database, in one transaction; makes one where that file is
+    missing. Nobody else may use the database.
 
-    What was sealed with the old one stays unreadable. Nobody else may use the database. Raises BadSetting, and Conflict
+    `old_key` is the file with the key that the database has: everything is sealed anew. Without it what was sealed stays
+    unreadable, and the passphrase of nightly backups is removed, so that they are made with the new key alone. Returns the
+    vault, and how many values the old key does not open, which stay as they are. Raises BadSetting, OSError, and Conflict
     when the key is the database's already.
     """
     known = database.read_now(find_setting, SERVER, KEY_FINGERPRINT)
     refuse_same_key(settings, known if isinstance(known, str) else "")
+    old = None if old_key is None else database.read_now(_open_old, settings.data, old_key)
+    path = settings.secret_key_file or settings.data / KEY_FILE
+    if not path.exists():
+        try:
+            key_text(path)
+        except OSError as error:
+            raise BadSetting(
+                f"The key file {path} cannot be made ({error.strerror or error}). Give the command as a user who may write "
+                "there, or put the new key there yourself: `openssl rand -base64 32` makes one. No secret was changed."
+            ) from error
     vault = open_vault(settings.data, settings.secret_key_file)
-    database.write_now(put_setting, SERVER, KEY_FINGERPRINT, vault.fingerprint())
-    return vault
+    return vault, database.write_now(_seal_with, vault, old)
+
+
+def _open_old(session: Session, data: Path, path: Path) -> Vault:
+    """Opens the vault of the key that the database has. Raises BadSetting when the file holds another one."""
+    old, known = open_vault(data, path), find_setting(session, SERVER, KEY_FINGERPRINT)
+    what_to_do = "Name the file with the key that sealed the secrets so far. No secret was changed."
+    if known is not None and known != old.fingerprint():
+        raise _is_another(old, str(path), known, what_to_do)
+    if known is None and (sealed := _all_sealed(session)) and not any(_opens(old, *one) for one in sealed):
+        raise _opens_none(str(path), what_to_do)
+    return old
+
+
+def _seal_with(session: Session, vault: Vault, old: Vault | None) -> int:
+    """Notes the key of a vault as the database's, and seals with it what the `old` one opens. Returns how many values that
+    one does not open.
+    """
+    put_setting(session, SERVER, KEY_FINGERPRINT, vault.fingerprint())
+    if old is None:
+        passphrase = find_setting(session, SERVER, BACKUP_PASSPHRASE)
+        if isinstance(passphrase, str) and not _opens(vault, SERVER, BACKUP_PASSPHRASE, passphrase):
+            put_setting(session, SERVER, BACKUP_PASSPHRASE, None)
+        return 0
+    unreadable = 0
+
+    def seal_anew(workspace_id: str, secret_id: str, sealed: str) -> str:
+        nonlocal unreadable
+        try:
+            value = old.open(workspace_id, secret_id, sealed, hide=False)
+        except SecretUnreadable:
+            unreadable += 1
+            return sealed
+        return vault.seal(workspace_id, secret_id, value, hide=False)
+
+    replace_sealed(session, seal_anew)
+    return unreadable
 
 
 def refuse_same_key(settings: Settings, known: str) -> None:
     """Raises Conflict when the key that the settings name is the database's, whose fingerprint is `known`."""
     path = settings.secret_key_file or settings.data / KEY_FILE
     if known and path.exists() and open_vault(settings.data, path).fingerprint() == known:
-        raise Conflict(f"The key in {path} is the key of this database", remedy="No other one is needed.")
+        raise Conflict(
+            f"The key in {path} is the key of this database",
+            remedy="No other one is needed. To seal with another one all the same, rename this file, and give `app.py new-key` its new name with --old-key.",
+        )
 
 
 _LOST = "A backup with a passphrase holds the key (`app.py restore FILE` into a new folder). If it is lost for good, stop the server and run `app.py new-key`: secrets have to be entered again then. Nothing was changed."
@@ -120,7 +172,10 @@ def _told(path: Path, *, named: bool) -> str:
 
 def _what_to_do(*, named: bool, is_postgres: bool) -> str:
     if is_postgres:  # its tables may have been brought up to date before; servers of the release before can use them
-        return "Name the file with that key, the same on every machine. No secret was changed."
+        return (
+            "Name the file with that key, the same on every machine. If it is lost on all of them and in every backup, stop all "
+            "servers and workers and run `app.py new-key`: secrets have to be entered again then. No secret was changed."
+        )
     if named:
         return f"Name the file with that key, or unset FLOWPORT_SECRET_KEY_FILE. {_LOST}"
     return f"If the server has FLOWPORT_SECRET_KEY_FILE, set it here as the server has it. If not, bring that file back. {_LOST}"

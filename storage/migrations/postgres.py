@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from storage.migrations.postgres_only import TABLES
-from storage.migrations.schema import newest_schema, note_newest, refuse_newer, run_migrations
+from storage.migrations.schema import KeepOut, newest_schema, note_newest, refuse_newer, run_migrations
 from storage.postgres.connections import MIGRATE_LOCK, make_migration_engine
 from storage.postgres.unusable import database_in_words, not_usable, require_usable
 from storage.postgres.vector_search import prepare_meaning
@@ -29,16 +29,17 @@ _INDEXES = (
 )
 
 
-def upgrade_postgres(url: str) -> bool:
-    """Creates or migrates the tables when necessary; returns True when it did.
+def upgrade_postgres(url: str, *, keep_out: KeepOut = contextlib.nullcontext) -> bool:
+    """Creates or migrates the tables when necessary; returns True when it did. `keep_out` is entered before tables of an
+    earlier release are changed.
 
-    Raises NewerData, and BadSetting when the server cannot be reached or used.
+    Raises NewerData, what `keep_out` raises, and BadSetting when the server cannot be reached or used.
     """
     with _opened(url) as engine:
         with engine.connect() as connection:
             require_usable(connection, url)
             is_newest = _is_newest(connection, url)
-        changed = not is_newest and _upgrade(engine, url)
+        changed = not is_newest and _upgrade(engine, url, keep_out)
         prepare_meaning(engine)
         return changed
 
@@ -72,14 +73,15 @@ def _opened(url: str) -> Generator[Engine]:
         engine.dispose()
 
 
-def _upgrade(engine: Engine, url: str) -> bool:
+def _upgrade(engine: Engine, url: str, keep_out: KeepOut) -> bool:
     with engine.begin() as connection:
         connection.execute(text(f"select pg_advisory_xact_lock{MIGRATE_LOCK}"))
         if _is_newest(connection, url):
             return False
         if read_schema(connection):
-            run_migrations(connection)
-            _compare_bytes(connection)
+            with keep_out():
+                run_migrations(connection)
+                _compare_bytes(connection)
         else:
             create_tables(connection)
         return True

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from sqlalchemy import Connection
 
@@ -11,6 +13,9 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 VERSIONS = Path(__file__).parent / "versions"
+#: Makes what is entered while the tables of an earlier release are migrated: it keeps servers and workers out of a data
+#: folder, and raises when some are in, or when this process may not change the tables.
+KeepOut: TypeAlias = Callable[[], AbstractContextManager[object]]
 
 
 class NewerData(Exception):  # shown to the person who starts the program

@@ -7,35 +7,28 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import sqlite3
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeAlias
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from storage.backup import DATABASE, copy_database, schema_of
-from storage.migrations.schema import newest_schema, refuse_newer, run_migrations, stored_schema
+from storage.migrations.schema import KeepOut, newest_schema, refuse_newer, run_migrations, stored_schema
 
 #: How many copies from before migrations are kept.
 COPIES_KEPT = 3
-#: Makes what is entered while the tables of a folder are migrated: it keeps servers and workers out, and raises when some
-#: are in.
-KeepOut: TypeAlias = Callable[[], AbstractContextManager[object]]
 _LOCK = "migrate.lock"
 
 
 def upgrade(url: str, data: Path, *, keep_out: KeepOut = contextlib.nullcontext) -> bool:
-    """Migrates the database when necessary; returns True when it did. Raises NewerData, and changes nothing then.
-
-    `keep_out` is for a folder that others may use; tables in PostgreSQL stay usable for the release before.
+    """Migrates the database when necessary; returns True when it did. Raises NewerData and what `keep_out` raises, and
+    changes nothing then.
     """
     if not url.startswith("sqlite"):
         require_driver()
         from storage.migrations.postgres import upgrade_postgres
 
-        return upgrade_postgres(url)
+        return upgrade_postgres(url, keep_out=keep_out)
     current = schema_of(data / DATABASE)
     refuse_newer(f"in {data}", current)
     if current == newest_schema():  # loading Alembic takes longer than most commands

@@ -22,11 +22,14 @@ from engine.backups.work_folders import backups_folder
 from engine.core.errors import InUse
 from engine.jobs.submit.accept import Caller
 from engine.jobs.worker_locks import new_boot, no_older_version, serve_lock
+from engine.secrets.sealing import open_vault
 from storage.backup import SMALL_BYTES, schema_of
 from storage.job_changes import claim_job
 from storage.jobs import get_job
 from storage.migrations.schema import newest_schema
 from storage.opening import open_database as open_database_of
+from storage.secrets import list_sealed
+from storage.settings import BACKUP_PASSPHRASE, SERVER, put_setting
 from storage.workspaces import find_first_workspace
 from tests.commands.conftest import Command
 from tests.databases import open_database
@@ -171,6 +174,7 @@ def test_a_lost_key_is_told_until_another_one_is_taken(command: Command, data: P
     assert not (data / "secret.key").exists()
     taken = command("new-key", "--yes")
     assert (len(taken.value), "enter secrets" in taken.err) == (16, True)
+    assert "nightly backups are sealed with the new key alone" in taken.err
     for told in ("New signing secret", "New address", "New secret"):
         assert told in taken.err
     assert command("check", "--offline").code == 0
@@ -196,6 +200,62 @@ def test_another_key_is_taken_after_a_question_where_the_server_may_have_a_named
     assert command("check", "--offline", **given).code == 0
     assert "is the key of this database" in command("new-key", **given).err
     assert len(command("new-key", "--yes").value) == 16
+
+
+def test_a_key_at_hand_is_replaced_and_nothing_is_lost(command: Command, data: Path, tmp_path: Path) -> None:
+    command("models", "add", "oa", "--provider", "openai", "--key-env", "MY_KEY", MY_KEY="sk-canary-0123456789abcdef")
+    refused = command("new-key", "--old-key", data / "secret.key")
+    assert (refused.code, "rename this file" in refused.err, "--old-key" in refused.err) == (1, True, True)
+    old = (data / "secret.key").rename(tmp_path / "old.key")
+    other = tmp_path / "other.key"
+    other.write_text(base64.b64encode(bytes(32)).decode())
+    refused = command("new-key", "--old-key", other)
+    assert (refused.code, "is not the key of this database" in refused.err) == (1, True)
+    assert not (data / "secret.key").exists()
+
+    lock = serve_lock(data)
+    assert "A server runs on the folder" in command("new-key", "--old-key", old).err
+    lock.release()
+    taken = command("new-key", "--old-key", old)  # no question: nothing can be lost
+    assert len(taken.value) == 16
+    assert "nothing has to be entered again" in taken.err
+    assert f"`app.py restore FILE --key {old}`" in taken.err
+    assert (data / "secret.key").read_text() != old.read_text()
+    database = open_database(data)
+    sealed = database.read_now(list_sealed)
+    database.close()
+    assert [open_vault(data).open(*one) for one in sealed] == ["sk-canary-0123456789abcdef"]
+    assert "is the key of this database" in command("new-key", "--old-key", old).err, "it is done"
+
+
+def test_a_named_key_file_that_is_missing_is_made_after_a_question(
+    command: Command, data: Path, tmp_path: Path
+) -> None:
+    named = {"FLOWPORT_SECRET_KEY_FILE": str(tmp_path / "named.key")}
+    command("check", "--offline")
+    refused = command("check", "--offline", **named)
+    assert f"There is no key file {tmp_path / 'named.key'}" in refused.err
+    assert "app.py new-key --help" in refused.err
+    asked = command("new-key", **named)
+    assert (asked.code, "If another machine or a backup has the old key" in asked.err) == (1, True)
+    assert not (tmp_path / "named.key").exists()
+    assert len(command("new-key", "--yes", **named).value) == 16
+    assert command("check", "--offline", **named).code == 0
+    nowhere = {"FLOWPORT_SECRET_KEY_FILE": str(tmp_path / "nowhere" / "named.key")}
+    assert "cannot be made (No such file or directory)" in command("new-key", "--yes", **nowhere).err
+
+
+def test_a_passphrase_that_was_sealed_with_another_key_is_told(command: Command, data: Path) -> None:
+    """Earlier releases left it there when another key was taken."""
+    command("check", "--offline")
+    database = open_database(data)
+    database.write_now(put_setting, SERVER, BACKUP_PASSPHRASE, "v1.AAAA")
+    database.close()
+    told = command("check", "--offline", "--json")
+    (line,) = (one for one in told.json if one["name"] == "Backup passphrase")
+    assert (told.code, line["state"]) == (1, "bad")
+    assert "no nightly backup is made" in line["found"]
+    assert line["fix"] == "Enter it again under Settings, Data."
 
 
 def test_a_key_that_is_named_must_be_the_databases(command: Command, data: Path, tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.orm import Session
 
 from engine.actions.workspaces import ensure_workspace
 from engine.backups.backups import write_backup
-from engine.backups.passphrase import seal_passphrase
+from engine.backups.passphrase import find_passphrase, seal_passphrase
 from engine.core.errors import Conflict
 from engine.core.roles import Role
 from engine.core.settings import BadSetting, Settings
@@ -18,10 +19,19 @@ from engine.secrets.opening import open_vault_of
 from engine.secrets.sealing import KEY_FILE, Vault, open_vault
 from engine.secrets.shared_key import require_shared_key, take_new_key
 from storage.database import Database
+from storage.flows import insert_flow
 from storage.members import insert_account
 from storage.second_factors import insert_second_factor
-from storage.secrets import insert_secret, second_factor_bound
-from storage.settings import BACKUP_PASSPHRASE, KEY_FINGERPRINT, SERVER, find_setting, put_setting
+from storage.secrets import (
+    insert_secret,
+    list_sealed,
+    list_sealed_of_server,
+    second_factor_bound,
+)
+from storage.settings import BACKUP_PASSPHRASE, KEY_FINGERPRINT, SERVER, TRY_KEY, find_setting, put_setting
+from storage.table_base import Base
+from storage.tables_triggers import Hook, HookSecret
+from storage.webhooks import insert_signing_secret
 from tests.databases import open_database
 
 
@@ -136,5 +146,99 @@ def test_another_key_is_taken_only_when_the_databases_is_not_there(database: Dat
     with pytest.raises(Conflict, match="is the key of this database"):
         take_new_key(database, settings)
     (file or new_data / KEY_FILE).write_bytes(base64.b64encode(b"b" * 32))
-    second = take_new_key(database, settings)
+    second, _ = take_new_key(database, settings)
     assert open_vault_of(settings, database).fingerprint() == second.fingerprint() != first.fingerprint()
+
+
+def fill(database: Database, vault: Vault) -> str:
+    """Seals one value in each place that holds sealed ones; returns the id of the workspace."""
+    workspace_id = database.write_now(ensure_workspace, "free")
+
+    def put(session: Session) -> None:
+        insert_secret(session, workspace_id, "secret_1", "One", vault.seal(workspace_id, "secret_1", "of a secret"))
+        flow = insert_flow(session, workspace_id, "One", description="", draft="{}", settings={})
+        sealed = vault.seal(workspace_id, "whsec_1", "of a webhook")
+        insert_signing_secret(session, workspace_id, flow.id, "whsec_1", sealed)
+        hook = {"preset": "none", "mapping": {}, "paused": False, "created_at": 0, "created_by": "Ada"}
+        session.add(Hook(id="hook_1", workspace_id=workspace_id, flow_id=flow.id, title="One", **hook))
+        session.flush()
+        sealed = vault.seal(workspace_id, "hooksec_1", "of a hook")
+        session.add(
+            HookSecret(id="hooksec_1", workspace_id=workspace_id, hook_id="hook_1", sealed=sealed, created_at=0)
+        )
+        ada = insert_account(session, workspace_id, "Ada", "ada@example.com", role=Role.OWNER, password_hash="x")
+        sealed = vault.seal(workspace_id, second_factor_bound(ada.id), "of a person")
+        insert_second_factor(session, ada.id, sealed, last_step=0)
+        put_setting(session, SERVER, BACKUP_PASSPHRASE, seal_passphrase(vault, "of the backups"))
+        tried = {"key_id": "key_1", "last4": "cdef", "sealed": vault.seal(workspace_id, "key_1", "of Try it now")}
+        put_setting(session, workspace_id, TRY_KEY, tried)
+
+    database.write_now(put)
+    return workspace_id
+
+
+def sealed_in(database: Database, workspace_id: str) -> list[tuple[str, str, str]]:
+    tried = database.read_now(find_setting, workspace_id, TRY_KEY)
+    listed = [*database.read_now(list_sealed), *database.read_now(list_sealed_of_server)]
+    return [*listed, (workspace_id, tried["key_id"], tried["sealed"])] if "key_id" in tried else listed
+
+
+def two_keys(database: Database, new_data: Path) -> tuple[Settings, Vault, Path]:
+    """A database with its key, whose file has another name by now, and the settings, whose file holds another key."""
+    old, file = new_data / "old.key", new_data / KEY_FILE
+    old.write_bytes(base64.b64encode(b"a" * 32))
+    file.write_bytes(base64.b64encode(b"a" * 32))
+    settings = Settings(data=new_data, secret_key_file=file if database.is_postgres else None)
+    vault = open_vault_of(settings, database)
+    file.write_bytes(base64.b64encode(b"b" * 32))
+    return settings, vault, old
+
+
+def test_all_that_the_old_key_opens_is_sealed_with_the_new_one(database: Database, new_data: Path) -> None:
+    settings, first, old = two_keys(database, new_data)
+    workspace_id = fill(database, first)
+    sealed = {name for name, table in Base.metadata.tables.items() if "sealed" in table.columns}
+    assert sealed == {"secrets", "webhook_secrets", "hook_secrets", "second_factors"}, "`fill` puts a value in each"
+    yet_another, _ = key(new_data, b"c")
+    lost = yet_another.seal(workspace_id, "secret_2", "of a key that is lost")
+    database.write_now(insert_secret, workspace_id, "secret_2", "Two", lost)
+
+    with pytest.raises(BadSetting, match=r"The key in .*/c is not the key of this database"):
+        take_new_key(database, settings, new_data / "c")
+    second, unreadable = take_new_key(database, settings, old)
+    assert (unreadable, open_vault_of(settings, database).fingerprint()) == (1, second.fingerprint())
+    found = {one[1]: one for one in sealed_in(database, workspace_id)}
+    assert found.pop("secret_2") == (workspace_id, "secret_2", lost)
+    assert sorted(second.open(*one) for one in found.values()) == [
+        "of Try it now",
+        "of a hook",
+        "of a person",
+        "of a secret",
+        "of a webhook",
+        "of the backups",
+    ]
+
+
+def test_a_key_is_replaced_for_all_values_or_for_none(database: Database, new_data: Path) -> None:
+    settings, first, old = two_keys(database, new_data)
+    workspace_id = fill(database, first)
+    tried = database.read_now(find_setting, workspace_id, TRY_KEY)
+    database.write_now(put_setting, workspace_id, TRY_KEY, {"sealed": "without the id that it is bound to"})
+    before = sealed_in(database, workspace_id)
+    with pytest.raises(KeyError):
+        take_new_key(database, settings, old)
+    assert sealed_in(database, workspace_id) == before
+    assert database.read_now(find_setting, SERVER, KEY_FINGERPRINT) == first.fingerprint()
+
+    database.write_now(put_setting, workspace_id, TRY_KEY, tried)
+    second, _ = take_new_key(database, settings, old)
+    assert len([second.open(*one) for one in sealed_in(database, workspace_id)]) == len(before) + 1
+
+
+def test_nightly_backups_go_on_with_the_new_key_when_that_of_their_passphrase_is_lost(
+    database: Database, new_data: Path
+) -> None:
+    settings, first, _ = two_keys(database, new_data)
+    fill(database, first)
+    second, _ = take_new_key(database, settings)
+    assert database.read_now(find_passphrase, settings, second) == ""

@@ -19,6 +19,8 @@ from engine.secrets.sealing import open_vault
 from storage.database import Database
 from storage.files import count_files, list_hashes
 from storage.opening import open_database
+from storage.secrets import list_sealed
+from storage.workers import insert_worker
 from tests.commands.conftest import Said
 from tests.one_command import clean_environment, run_here
 from tests.storage.postgres.test_knowledge import QUESTIONS, Filled, filled
@@ -166,3 +168,42 @@ def test_of_several_servers_one_makes_the_nightly_backup(new_database: Callable[
     assert [len(list((tmp_path / name).glob("backups/nightly-*.fpbackup"))) for name in names] == [1, 0, 0]
     for database in opened:
         database.close()
+
+
+def test_another_key_is_taken_while_nobody_uses_the_database(new_database: Callable[[], str], tmp_path: Path) -> None:
+    url, key = new_database(), tmp_path / "secret.key"
+    key.write_text(KEY)
+    given: dict[str, object] = {"FLOWPORT_DATABASE_URL": url, "FLOWPORT_SECRET_KEY_FILE": key}
+    add = ("models", "add", "oa", "--provider", "openai", "--key-env", "MY_KEY", "--data", "srv")
+    assert command(tmp_path, *add, **given, MY_KEY="sk-canary-0123456789abcdef").code == 0
+    new_key = ("new-key", "--data", "srv")
+    old = key.rename(tmp_path / "old.key")
+    server = open_database(tmp_path / "any", url=url)
+    server.write_now(insert_worker, "boot_1", "machine-2", 4711)
+    refused = command(tmp_path, *new_key, "--yes", **given)
+    assert (refused.code, refused.out) == (1, "")
+    assert "a worker on machine-2 (process 4711)" in refused.err
+    assert "Stop all servers and workers first: secrets are sealed with the old key until then" in refused.err
+    server.close()
+    asked = command(tmp_path, *new_key, **given)
+    assert (asked.code, "If another machine or a backup has the old key" in asked.err) == (1, True)
+    assert not key.exists()
+
+    kept = command(tmp_path, *new_key, "--old-key", old, **given)
+    assert len(kept.value) == 16
+    assert f"Copy {key} to every other machine" in kept.err
+    assert key.read_text() != old.read_text()
+    database = open_database(tmp_path / "any", url=url)
+    opened = [open_vault(tmp_path, key).open(*one) for one in database.read_now(list_sealed)]
+    database.close()
+    assert opened == ["sk-canary-0123456789abcdef"]
+
+    key.write_text(KEY)
+    refused = command(tmp_path, "check", "--offline", "--data", "srv", **given)
+    assert "If it is lost on all of them and in every backup" in refused.err
+    assert "app.py new-key" in refused.err
+    lost = command(tmp_path, *new_key, "--yes", **given)
+    assert lost.value != kept.value
+    assert "enter secrets and keys of connections again" in lost.err
+    assert f"Copy {key} to every other machine" in lost.err
+    assert command(tmp_path, "backup", "one.fpbackup", "--data", "srv", **given, **PASSPHRASE).code == 0
