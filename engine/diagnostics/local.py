@@ -8,11 +8,12 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.backups.backups import is_ahead, list_backups
+from engine.backups.backups import is_ahead, list_backups, new_name
 from engine.backups.passphrase import has_passphrase, named_passphrase
 from engine.backups.work_folders import FOLDER
 from engine.core.clock import DAY, HOUR, MINUTE, SECOND
@@ -31,8 +32,9 @@ from storage.jobs import first_job_at, last_enqueued_at
 from storage.migrations.schema import newest_schema
 from storage.retention import read_room
 from storage.server_figures import server_figures
-from storage.settings import NIGHTLY_AT, find_setting
+from storage.settings import NIGHTLY_AT, NIGHTLY_PLACE, find_setting
 from storage.settings import SERVER as SERVER_SETTINGS
+from storage.workers import is_serving_on
 
 #: Seconds that writing one page to disk may take: above the first the disk is slow, above the second jobs wait for it.
 SLOW_SYNC, TOO_SLOW_SYNC = 0.02, 0.2
@@ -234,12 +236,12 @@ def _backups(settings: Settings, database: Database) -> Iterator[Line]:
         yield Line("Backup", "bad", f"{refusal.detail}.", refusal.remedy or "")
         return
     found = [one for one in listed if not is_ahead(one.at, at)]
-    begun = database.read_now(first_job_at)
     last = found[0].at if found else None
     made = database.read_now(find_setting, SERVER_SETTINGS, NIGHTLY_AT) if database.is_postgres else None
-    if isinstance(made, int) and not is_ahead(made, at):
-        last = max(last or 0, made)  # another server may have made the last one
-    if last is None:
+    if isinstance(made, int) and not is_ahead(made, at) and made >= (last or 0) + SECOND:  # a name has no milliseconds
+        yield _backup_elsewhere(settings, database, made, last)
+    elif last is None:
+        begun = database.read_now(first_job_at)
         if begun is None or at - begun < 2 * DAY:
             yield Line("Backup", "note", "There is none yet; one is made every night once jobs have run.")
         else:
@@ -250,18 +252,8 @@ def _backups(settings: Settings, database: Database) -> Iterator[Line]:
                 "Make one under Settings, Data, or with `app.py backup FILE`; the log says why the nightly one failed.",
             )
     else:
-        age = max(0, at - last)
-        old = f"{age // HOUR} hours old" if age >= 2 * HOUR else "fresh"
-        mine = bool(found) and last - found[0].at < SECOND  # its name has no milliseconds
-        size = f" and has {megabytes(found[0].size)}" if mine else ""
-        place = f"; it is in {settings.data.resolve() / FOLDER}" if size else ", made by another server"
-        age_and_size = f"The last one is {old}{size}{place if database.is_postgres else ''}."
-        if age > 3 * DAY:
-            yield Line("Backup", "bad", age_and_size, "The nightly backup fails: the server's log says why.")
-        elif age > 36 * HOUR:
-            yield Line("Backup", "warn", age_and_size, "The server must run at night for the nightly backup.")
-        else:
-            yield Line("Backup", "ok", age_and_size)
+        place = f"; it is in {settings.data.resolve() / FOLDER}" if database.is_postgres else ""
+        yield _by_age(at - last, f"The last one is {_old(at - last)} and has {megabytes(found[0].size)}{place}.")
     try:
         named_passphrase(settings)
     except BadSetting as error:
@@ -281,6 +273,45 @@ def _backups(settings: Settings, database: Database) -> Iterator[Line]:
             else "Nightly backups open only with this folder's own key, so they are lost with the disk.",
             "Set a passphrase under Settings, Data, and copy backups to another machine.",
         )
+
+
+def _backup_elsewhere(settings: Settings, database: Database, made: int, own: int | None) -> Line:
+    """Tells of the last backup, which another server made at `made`, or this one in another folder. `own`: the time of the
+    newest one in this folder.
+    """
+    age = database.clock.now() - made
+    told = f"The last one is {_old(age)} ({time.strftime('%Y-%m-%d %H:%M', time.gmtime(made / 1000))} UTC), made"
+    host, path = database.read_now(find_setting, SERVER_SETTINGS, NIGHTLY_PLACE) or ("", "")
+    if Path(path).name != new_name("nightly", made):  # an earlier release made the last one, and noted no place
+        return _by_age(age, f"{told} by another server.")
+    told = f"{told} on the machine {host}: {path}"
+    if host == socket.gethostname():
+        gone = "" if os.path.exists(path) else "It is not there any more, or this user may not read it"  # noqa: PTH110 - takes a missing right for missing
+    else:
+        gone = "" if database.read_now(is_serving_on, host) else "No server runs on that machine now"
+    if not gone:
+        return _by_age(age, f"{told}.")
+    here = settings.data.resolve() / FOLDER
+    mine = f"there is none in {here}" if own is None else f"the newest one in {here} is {_old(age + made - own)}"
+    return Line(
+        "Backup",
+        "bad" if age > 3 * DAY else "warn",
+        f"{told}. {gone}, and {mine}.",
+        "If that machine or its folder is lost, make a backup at once: under Settings, Data, or with `app.py backup FILE`.",
+    )
+
+
+def _by_age(age: int, found: str) -> Line:
+    """Tells of the last backup by its age in milliseconds."""
+    if age > 3 * DAY:
+        return Line("Backup", "bad", found, "The nightly backup fails: the server's log says why.")
+    if age > 36 * HOUR:
+        return Line("Backup", "warn", found, "The server must run at night for the nightly backup.")
+    return Line("Backup", "ok", found)
+
+
+def _old(age: int) -> str:
+    return f"{age // HOUR} hours old" if age >= 2 * HOUR else "fresh"
 
 
 def _sync_seconds(data: Path) -> float:

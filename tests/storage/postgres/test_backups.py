@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from engine.secrets.sealing import open_vault
 from storage.database import Database
 from storage.files import count_files, list_hashes
 from storage.opening import open_database
+from storage.settings import NIGHTLY_PLACE, SERVER, put_setting
+from storage.workers import beat
 from tests.commands.conftest import Said
 from tests.one_command import clean_environment, run_here
 from tests.storage.postgres.test_knowledge import QUESTIONS, Filled, filled
@@ -166,3 +169,36 @@ def test_of_several_servers_one_makes_the_nightly_backup(new_database: Callable[
     assert [len(list((tmp_path / name).glob("backups/nightly-*.fpbackup"))) for name in names] == [1, 0, 0]
     for database in opened:
         database.close()
+
+
+def test_a_check_names_the_machine_with_the_last_backup_and_warns_when_it_is_gone(
+    new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    url, key = new_database(), tmp_path / "key"
+    key.write_text(KEY)
+    given: dict[str, object] = {"FLOWPORT_DATABASE_URL": url, "FLOWPORT_SECRET_KEY_FILE": key, **PASSPHRASE}
+
+    def backup_line() -> dict[str, str]:
+        lines = command(tmp_path, "check", "--offline", "--json", "--data", "srv", **given).json
+        (line,) = (one for one in lines if one["name"] == "Backup")
+        return line
+
+    database = open_database(tmp_path / "one", url=url)
+    settings = Settings(data=tmp_path / "one", database_url=url, secret_key_file=key, backup_passphrase="correct horse")
+    database.write_now(ensure_workspace, "free")
+    Maintenance(database, settings, open_vault(tmp_path / "one", key)).back_up()
+    (made,) = (tmp_path / "one" / "backups").glob("nightly-*")
+    there = backup_line()
+    assert (there["state"], f"on the machine {socket.gethostname()}: {made}." in there["found"]) == ("ok", True), there
+    made.unlink()
+    lost = backup_line()
+    assert lost["state"] == "warn"
+    assert f"It is not there any more, or this user may not read it, and there is none in {tmp_path}" in lost["found"]
+    assert "make a backup at once" in lost["fix"]
+
+    database.write_now(put_setting, SERVER, NIGHTLY_PLACE, ["machine2", f"/var/lib/flowport/backups/{made.name}"])
+    assert "No server runs on that machine now" in backup_line()["found"]
+    database.write_now(beat, "server_2", "machine2", 1, kind="server")
+    lives = backup_line()
+    assert (lives["state"], "UTC), made on the machine machine2" in lives["found"]) == ("ok", True), lives
+    database.close()
