@@ -14,7 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _FOLDERS = ("run", "backups", "pages", "files")
-_FILES = ("flowport.db", "flowport.db-wal", "flowport.db-shm", "flowport.db-journal", "secret.key", "migrate.lock")
+_FILES = (
+    "flowport.db",
+    "flowport.db-wal",
+    "flowport.db-shm",
+    "flowport.db-journal",
+    "secret.key",
+    "migrate.lock",
+    "database.txt",
+)
 #: A folder in the root of every separate file system; it does not count as another's file.
 DISK_ROOT = frozenset({"lost+found"})
 

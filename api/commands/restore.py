@@ -38,6 +38,7 @@ def _restore(arguments: argparse.Namespace, terminal: Terminal, environment: Map
     settings = terminal.settings
     require_utf8(settings.data)
     terminal.require_own(settings.data)
+    terminal.require_data_here()
     with arguments.file.open("rb") as file:
         sealed_with = read_head(file).sealed_with
     passphrase = read_passphrase(settings, twice=False) if sealed_with == "passphrase" else ""
@@ -68,10 +69,12 @@ def _into_folder(arguments: argparse.Namespace, terminal: Terminal, passphrase: 
 
 def _into_postgres(arguments: argparse.Namespace, terminal: Terminal, passphrase: str) -> Restored:
     from engine.moving.restore import restore_into_postgres
+    from storage.database_note import put_note
     from storage.postgres.unusable import database_in_words
 
     settings = terminal.settings
     restored, moved = restore_into_postgres(arguments.file, settings, passphrase, arguments.key)
+    put_note(settings.data, settings.database_url or "")
     terminal.note(
         f"Restored into {database_in_words(settings.database_url or '')}: the backup of {restored.made_at}, made by Flowport "
         f"{restored.version}; {moved.copied.rows:,} rows, read back and the same."

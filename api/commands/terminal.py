@@ -54,6 +54,7 @@ class Terminal:
         from storage.workspaces import find_first_workspace
 
         self.require_own(self.settings.data)
+        self.require_data_here()
         database = open_database(self.settings.data, url=self.settings.database_url, keep_out=self.keep_out)
         if database.read_now(find_first_workspace) is None:
             database.write_now(ensure_workspace, self.settings.plan)
@@ -132,6 +133,13 @@ class Terminal:
             "first. Nothing was changed.",
         )
 
+    def require_data_here(self) -> None:
+        """Raises BadSetting when the data of the folder are in PostgreSQL and FLOWPORT_DATABASE_URL is not set."""
+        if self.settings.database_url is None:
+            from storage.database_note import require_data_here
+
+            require_data_here(self.settings.data)
+
     def require_flowport(self) -> None:
         """Raises NotFound when there is no Flowport yet; opening `database` would make one."""
         from engine.core.errors import NotFound
@@ -139,6 +147,7 @@ class Terminal:
 
         settings = self.settings
         self.require_own(settings.data)
+        self.require_data_here()
         if settings.database_url is not None:
             from storage.migrations.upgrade import require_driver
 

@@ -27,6 +27,7 @@ from engine.jobs.worker_locks import SERVE, run_folder
 from engine.secrets.shared_key import require_own_key
 from storage.backup import DATABASE, find_fault, schema_of
 from storage.database import Database
+from storage.database_note import unused_file
 from storage.files import list_hashes
 from storage.jobs import first_job_at, last_enqueued_at
 from storage.migrations.schema import newest_schema
@@ -57,6 +58,10 @@ def check_folder_and_database(settings: Settings, database: Database, *, running
         yield check_disk(data)
         yield check_clock(database)
         yield from check_postgres(database, running=running)
+        if said := unused_file(data):
+            yield Line(
+                "Old database", "note", said, "If its data were moved, keep a copy elsewhere and remove it here."
+            )
     else:
         yield check_folder(data, holds_database=True)
         yield check_disk(data)

@@ -7,11 +7,14 @@ asks for it. What can be told from a value alone is refused where it is read (`e
 from __future__ import annotations
 
 from engine.core.settings import BadSetting, Settings, require_utf8
+from storage.database_note import require_data_here
 
 
 def require_usable(settings: Settings, *, serves: bool) -> None:
     """Raises BadSetting. `serves`: by a server, which also reads files that no worker needs."""
     require_utf8(settings.data)
+    if settings.database_url is None:
+        require_data_here(settings.data)
     # libraries for addresses are loaded only for whom a setting names some
     if settings.outbound_allow or settings.webhook_allow or settings.outbound_proxy:
         from engine.jobs.outbound_rules import environment_rules

@@ -18,8 +18,10 @@ from engine.jobs.server.maintenance import Maintenance
 from engine.moving.move import move_to_postgres
 from engine.secrets.sealing import open_vault
 from storage.database import Database
+from storage.database_note import put_note
 from storage.files import count_files, list_hashes
 from storage.opening import open_database
+from storage.postgres.unusable import database_in_words
 from storage.settings import NIGHTLY_PLACE, SERVER, put_setting
 from storage.workers import beat
 from tests.commands.conftest import Said
@@ -86,6 +88,16 @@ def test_files_and_knowledge_go_along_into_postgresql_a_backup_and_back(
     assert moved.code == 0, moved
     assert "and 1 stored files (1.5 MB)" in moved.err
     assert f"FLOWPORT_SECRET_KEY_FILE to {key}" in moved.err
+    told = (tmp_path / "old" / "database.txt").read_text()
+    assert told == f"Everything of this folder is in PostgreSQL: {database_in_words(url)}.\n"
+    before = (tmp_path / "old" / "flowport.db").read_bytes()
+    for words in (("keys", "list"), ("check",), ("migrate",), ("serve",), ("worker",), ("restore", "old/flowport.db")):
+        refused = command(tmp_path, *words, "--data", "old")
+        assert refused.code == 1, words
+        assert f"{told.strip()} FLOWPORT_DATABASE_URL is not set here. Set it" in refused.err, refused
+    again = command(tmp_path, "move", "--data", "old", "--to", restored_url)
+    assert "Move from there: `--from ADDRESS`" in again.err
+    assert (tmp_path / "old" / "flowport.db").read_bytes() == before
     at_postgres: dict[str, object] = {"FLOWPORT_DATABASE_URL": url, "FLOWPORT_SECRET_KEY_FILE": key, **PASSPHRASE}
     database = open_database(tmp_path / "any", url=url)
     try:
@@ -96,6 +108,8 @@ def test_files_and_knowledge_go_along_into_postgresql_a_backup_and_back(
     finally:
         database.close()
     assert list((tmp_path / "srv" / "backups").iterdir()) == [], "nothing half made is left"
+    lines = command(tmp_path, "check", "--offline", "--data", "old", **at_postgres).out
+    assert f"Old database   {tmp_path / 'old' / 'flowport.db'} is not used" in lines
 
     into_folder = command(tmp_path, "restore", "all.fpbackup", "--data", "folder", **PASSPHRASE)
     assert "Restored into folder" in into_folder.err
@@ -116,11 +130,15 @@ def test_files_and_knowledge_go_along_into_postgresql_a_backup_and_back(
     assert not new_key.exists()
     into_postgres = command(tmp_path, "restore", "all.fpbackup", "--data", "srv", **there)
     assert "read back and the same" in into_postgres.err
+    assert "FLOWPORT_DATABASE_URL is not set here" in command(tmp_path, "keys", "list", "--data", "srv").err
     assert new_key.read_text().strip() == key.read_text().strip()
     assert "The database is not empty" in command(tmp_path, "restore", "all.fpbackup", "--data", "srv", **there).err
 
+    (tmp_path / "back").mkdir()
+    put_note(tmp_path / "back", restored_url)
     back = command(tmp_path, "move", "--to", "back", **there)
     assert back.code == 0, back
+    assert not (tmp_path / "back" / "database.txt").exists()
     for data, where in ((tmp_path / "folder", None), (tmp_path / "any", restored_url), (tmp_path / "back", None)):
         database = open_database(data, url=where)
         assert seen(database, of) == expected, data
