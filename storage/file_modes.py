@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,14 @@ def _is_of_root(path: Path) -> bool:
         return path.stat().st_uid == 0
     except OSError:
         return False
+
+
+def user_name(user_id: int) -> str:
+    """Returns the name of a user, or `#` with the number when the system knows none."""
+    try:
+        return pwd.getpwuid(user_id).pw_name
+    except KeyError:
+        return f"#{user_id}"
 
 
 def make_private(data: Path) -> None:

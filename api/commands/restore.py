@@ -41,6 +41,8 @@ def _restore(arguments: argparse.Namespace, terminal: Terminal, environment: Map
     terminal.require_data_here()
     with arguments.file.open("rb") as file:
         sealed_with = read_head(file).sealed_with
+    if sealed_with == "passphrase" and arguments.key is not None:
+        terminal.note("--key is not used: a passphrase opens this backup, and the key of its secrets is in it.")
     passphrase = read_passphrase(settings, twice=False) if sealed_with == "passphrase" else ""
     restored = (_into_folder if settings.database_url is None else _into_postgres)(arguments, terminal, passphrase)
     terminal.execute(note_backup, "restore", f"the backup of {restored.made_at}")

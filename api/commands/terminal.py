@@ -114,17 +114,12 @@ class Terminal:
         if os.geteuid() != 0:
             return
         from engine.core.errors import NotAllowed
-        from storage.file_modes import user_of
+        from storage.file_modes import user_name, user_of
 
         user_id = user_of(folder)
         if user_id is None or user_id == 0:
             return
-        import pwd
-
-        try:
-            user = pwd.getpwuid(user_id).pw_name
-        except KeyError:
-            user = f"#{user_id}"
+        user = user_name(user_id)
         raise NotAllowed(
             f"The folder {folder} belongs to the user {user}, who could not read what root makes there, and the server "
             "would fail",

@@ -5,6 +5,7 @@ They take about a second and block: run them in a thread.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -24,7 +25,8 @@ from engine.diagnostics.findings import Line, State, megabytes
 from engine.diagnostics.waiting_jobs import check_waiting_jobs
 from engine.jobs.server.retention import read_rules
 from engine.jobs.worker_locks import SERVE, run_folder
-from engine.secrets.shared_key import require_own_key
+from engine.secrets.sealing import KEY_FILE, open_vault
+from engine.secrets.shared_key import require_own_key, require_shared_key
 from storage.backup import DATABASE, find_fault, schema_of
 from storage.database import Database
 from storage.database_note import unused_file
@@ -68,9 +70,9 @@ def check_folder_and_database(settings: Settings, database: Database, *, running
         yield _size(data, database)
         yield check_clock(database)
         yield _database(data)
-        yield from _key(settings)
         yield _files(database)
         yield _worker(data, database, running=running)
+    yield _key(settings, database)
     yield from _backups(settings, database)
 
 
@@ -102,12 +104,7 @@ def check_folder(data: Path, *, holds_database: bool) -> Line:
     try:
         took = _sync_seconds(data)
     except OSError as error:
-        return Line(
-            "Data folder",
-            "bad",
-            f"{data.resolve()} cannot be written: {error.strerror or error}.",
-            f"Give it to the user Flowport runs as (number {os.getuid()}), and mount its disk for writing.",
-        )
+        return not_writable(data, error)
     if not holds_database:
         return Line("Data folder", "ok", f"{data.resolve()} can be written; it holds this server's backups.")
     found = f"{data.resolve()} can be written; a sync takes {took * 1000:.1f} ms."
@@ -118,6 +115,14 @@ def check_folder(data: Path, *, holds_database: bool) -> Line:
             "Data folder", "warn", found, "Every accepted request waits for one sync. A local SSD takes 1 ms or less."
         )
     return Line("Data folder", "ok", found)
+
+
+def not_writable(data: Path, error: OSError) -> Line:
+    """Says why a data folder cannot be written."""
+    fix = f"Give it to the user Flowport runs as (number {os.getuid()}), and mount its disk for writing."
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        fix = "Free some disk space, or make the disk larger."
+    return Line("Data folder", "bad", f"{data.resolve()} cannot be written: {error.strerror or error}.", fix)
 
 
 def check_disk(data: Path) -> Line:
@@ -188,13 +193,21 @@ def _database(data: Path) -> Line:
     return Line("Database", "ok", f"No fault was found; schema {schema}.")
 
 
-def _key(settings: Settings) -> Iterator[Line]:
-    """Yields a line when the key in the folder is not the one that the database, and a server that runs, has."""
+def _key(settings: Settings, database: Database) -> Line:
+    """Compares the key in the folder, or in the file that the settings name, with the one that the database, and a server
+    that runs, has.
+    """
+    path = settings.secret_key_file or settings.data / KEY_FILE
     try:
         if settings.secret_key_file is None:
             require_own_key(settings.data)
+        vault = open_vault(settings.data, settings.secret_key_file)
+        require_shared_key(database, vault, path, named=settings.secret_key_file is not None)
     except BadSetting as error:
-        yield Line("Key", "bad", str(error), "No backup is made until the key is there, and no server starts.")
+        return Line("Key", "bad", str(error), "No backup is made until the key is there, and no server starts.")
+    return Line(
+        "Key", "ok", f"{path.absolute()} is the key of this database; its fingerprint is {vault.fingerprint()}."
+    )
 
 
 def _files(database: Database) -> Line:

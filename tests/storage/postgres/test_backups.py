@@ -156,7 +156,7 @@ def test_a_check_tells_what_postgresql_lacks(new_database: Callable[[], str], tm
     lines = {
         one["name"]: one for one in command(tmp_path, "check", "--offline", "--json", "--data", "srv", **given).json
     }
-    assert {"Data folder", "Disk", "Clock", "Database", "Connections", "Clocks", "Size", "Files", "Worker", "Backup", "Backup passphrase", "Foreign files"} == set(lines)  # fmt: skip
+    assert {"Data folder", "Disk", "Clock", "Database", "Connections", "Clocks", "Size", "Files", "Worker", "Key", "Backup", "Backup passphrase", "Foreign files"} == set(lines)  # fmt: skip
     assert "fsync is off" in lines["Database"]["found"], "as the PostgreSQL of the tests has it"
     assert "FLOWPORT_SECRET_KEY_FILE" in lines["Backup passphrase"]["found"]
     assert "No server and no worker uses this database now" in lines["Worker"]["found"]
