@@ -36,7 +36,8 @@ def set_up(database: Database, settings: Settings, *, owns_pages: bool = True) -
         hashed = password_hash_now(_admin_password(settings))
         database.write_now(ensure_owner, workspace_id, settings.admin_email, hashed)
     if owns_pages and not database.read_now(has_owner, workspace_id):
-        return link_path(database.write_now(new_setup_token, workspace_id))
+        # of several servers each prints a link, and one may be open in a browser already
+        return link_path(database.write_now(new_setup_token, workspace_id, voids=not database.is_postgres))
     return None
 
 
