@@ -94,6 +94,8 @@ def serve(settings: Settings, options: ServeOptions = ServeOptions()) -> int:
         lock.note_running()
         settings = _with_stored_address(settings, database)
         _tell_misspelt()
+        if settings.database_url is not None:
+            _tell_unused_file(settings)
         if link := set_up(database, settings, owns_pages=options.pages):
             print(f"Set-up link: {settings.base_url}{link}", flush=True)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
@@ -107,6 +109,13 @@ def _tell_misspelt() -> None:
     found = [f"{name} (did you mean {known}?)" if known else name for name, known in misspelt_variables(os.environ)]
     if found and _LISTENER not in os.environ:
         log.warning("Nothing reads these variables: %s. /docs/guides/settings lists those there are.", ", ".join(found))
+
+
+def _tell_unused_file(settings: Settings) -> None:
+    from storage.database_note import unused_file
+
+    if _LISTENER not in os.environ and (said := unused_file(settings.data)):
+        log.warning("%s", said)
 
 
 def _copy_for_worker() -> CopiedProcess | Copy | None:
@@ -229,12 +238,15 @@ def _opened(settings: Settings) -> Iterator[tuple[Database, Vault]]:
     from engine.core.logging_setup import log_to_stderr
     from engine.jobs.worker_locks import ready_for_upgrade
     from engine.secrets.opening import open_all, open_vault_of
+    from storage.database_note import put_note
     from storage.opening import open_database
 
     keep_out = functools.partial(ready_for_upgrade, settings, serves=True)
     database = open_database(settings.data, url=settings.database_url, keep_out=keep_out)
     try:
         vault = open_vault_of(settings, database)
+        if settings.database_url is not None:
+            put_note(settings.data, settings.database_url)
         log_to_stderr(database.read_now(open_all, vault), settings.log)
         yield database, vault
     finally:

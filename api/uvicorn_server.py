@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import functools
 import ipaddress
+import logging
 import math
 import re
 import select
@@ -53,6 +54,9 @@ from api.http.request_ids import request_id_from
 from api.joined_writes import JoinedWrites
 from engine.core.body_limits import FREE_PIECES, PIECE_BYTES
 from engine.core.errors import Refusal, ShuttingDown, TooManyConnections
+from engine.diagnostics.browser_access import FROM_UNTRUSTED
+
+log = logging.getLogger(__name__)
 
 #: Limit of the head of a request plus its trailers.
 MAX_HEAD_BYTES = 16 * 1024
@@ -186,12 +190,29 @@ class ProxyHeaders(ProxyHeadersMiddleware):
     `*`.
 
     When every address in X-Forwarded-For is trusted, the client is the address that the nearest proxy added. uvicorn
-    would take the first one, which the client can choose.
+    would take the first one, which the client can choose. A request with this header from anybody else has
+    `scope[FROM_UNTRUSTED]`, and the first one is logged.
     """
 
     def __init__(self, app: Any, trusted: list[str]) -> None:
         super().__init__(app, trusted)
         self.trusted_hosts = _NearestHosts(trusted)
+        self._told = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan" and any(name == b"x-forwarded-for" for name, _ in scope["headers"]):
+            peer = scope["client"][0] if scope.get("client") else ""
+            if peer not in self.trusted_hosts:
+                scope[FROM_UNTRUSTED] = True
+                if not self._told:
+                    self._told = True
+                    log.warning(
+                        "%s sends X-Forwarded-For, and is no proxy that FLOWPORT_TRUSTED_PROXIES names, so its address counts as "
+                        "that of everybody it speaks for. If it is your proxy, name it there and start again. Further such "
+                        "requests are not logged.",
+                        peer or "A connection without an address",
+                    )
+        await super().__call__(scope, receive, send)
 
 
 class _NearestHosts(_TrustedHosts):

@@ -9,12 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 _FOLDERS = ("run", "backups", "pages", "files")
-_FILES = ("flowport.db", "flowport.db-wal", "flowport.db-shm", "flowport.db-journal", "secret.key", "migrate.lock")
+_FILES = (
+    "flowport.db",
+    "flowport.db-wal",
+    "flowport.db-shm",
+    "flowport.db-journal",
+    "secret.key",
+    "migrate.lock",
+    "database.txt",
+)
 #: A folder in the root of every separate file system; it does not count as another's file.
 DISK_ROOT = frozenset({"lost+found"})
 
@@ -38,6 +47,14 @@ def _is_of_root(path: Path) -> bool:
         return path.stat().st_uid == 0
     except OSError:
         return False
+
+
+def user_name(user_id: int) -> str:
+    """Returns the name of a user, or `#` with the number when the system knows none."""
+    try:
+        return pwd.getpwuid(user_id).pw_name
+    except KeyError:
+        return f"#{user_id}"
 
 
 def make_private(data: Path) -> None:

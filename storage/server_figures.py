@@ -24,7 +24,10 @@ class ServerFigures(Struct, frozen=True):
     """
 
     queued: int
+    #: How many a worker runs.
     processing: int
+    #: How many have begun and wait for the answer of a person; no worker has them.
+    waiting: int
     oldest_queued_seconds: float
     workers: int
     last_hour: dict[str, int]
@@ -38,18 +41,20 @@ def server_figures(session: Session) -> ServerFigures:
     """Returns the present figures. Every statement reads an index, so that the number of jobs does not matter."""
     at = now(session)
     open_jobs = {
-        status: (count, oldest)
-        for status, count, oldest in session.execute(
-            select(Job.status, func.count(), func.min(Job.enqueued_at))
+        status: (count, owned, oldest)
+        for status, count, owned, oldest in session.execute(
+            select(Job.status, func.count(), func.count(Job.owner), func.min(Job.enqueued_at))
             .where(text("jobs.status in ('queued', 'processing')"))  # exactly the condition of `ix_jobs_open`
             .group_by(Job.status)
         )
     }
-    queued, oldest = open_jobs.get("queued", (0, None))
+    queued, _, oldest = open_jobs.get("queued", (0, 0, None))
+    begun, processing, _ = open_jobs.get("processing", (0, 0, None))
     last_hour, went_on = _jobs_since(session, at - HOUR)
     return ServerFigures(
         queued=queued,
-        processing=open_jobs.get("processing", (0, None))[0],
+        processing=processing,
+        waiting=begun - processing,
         oldest_queued_seconds=max(0, at - oldest) / 1000 if oldest else 0.0,
         workers=session.scalar(
             select(func.count())

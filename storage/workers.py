@@ -78,6 +78,15 @@ def is_any_worker_alive(session: Session, seconds: float) -> bool:
     return session.execute(alive.limit(1)).first() is not None
 
 
+def is_serving_on(session: Session, host: str) -> bool:
+    """Returns whether a server on this host has beaten within 30 s."""
+    since = now(session) - 30 * SECOND
+    serving = select(WorkerProcess.boot_id).where(
+        WorkerProcess.kind != WORKER, WorkerProcess.host == host, WorkerProcess.beat_at > since
+    )
+    return session.execute(serving.limit(1)).first() is not None
+
+
 class LastBeat(NamedTuple):
     """The last heartbeat of a process: its number, and when it was, in milliseconds."""
 

@@ -29,6 +29,7 @@ def _migrate(arguments: argparse.Namespace, terminal: Terminal, environment: Map
 
     settings = terminal.settings
     terminal.require_own(settings.data)
+    terminal.require_data_here()
     url = settings.database_url or sqlite_url(settings.data)
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     make_private(settings.data)

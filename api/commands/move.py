@@ -52,6 +52,7 @@ def _move(arguments: argparse.Namespace, terminal: Terminal, environment: Mappin
     from engine.core.errors import Invalid
     from engine.core.settings import require_utf8
     from engine.moving.move import move_to_folder, move_to_other, move_to_postgres
+    from storage.database_note import NOTE, put_note, require_data_here
 
     settings = terminal.settings
     to_url = _url(arguments.to, "--to")
@@ -72,6 +73,8 @@ def _move(arguments: argparse.Namespace, terminal: Terminal, environment: Mappin
         if url is None:
             require_utf8(Path(where))
             terminal.require_own(Path(where))
+    if from_url is None:
+        require_data_here(Path(source), what_to_do="Move from there: `--from ADDRESS`.")
     progress = _Progress(terminal)
     begun = time.monotonic()
     if from_url is None:
@@ -84,6 +87,7 @@ def _move(arguments: argparse.Namespace, terminal: Terminal, environment: Mappin
     progress.end()
     _sum_up(terminal, moved, time.monotonic() - begun)
     if from_url is None:
+        put_note(Path(source), to_url or "")
         key = (settings.secret_key_file or Path(source) / "secret.key").resolve()
         key_told = (
             f"{key} (or a copy of it on each machine)"
@@ -91,8 +95,8 @@ def _move(arguments: argparse.Namespace, terminal: Terminal, environment: Mappin
             else "a new file, the same on each machine (`openssl rand -base64 32 > FILE`), as the folder has no key"
         )
         terminal.note(
-            f"Next: set FLOWPORT_DATABASE_URL to this address and FLOWPORT_SECRET_KEY_FILE to {key_told}, and start. {Path(source).resolve()} is as it was: do not start a server on it without the address, "
-            "or its jobs run twice."
+            f"Next: set FLOWPORT_DATABASE_URL to this address and FLOWPORT_SECRET_KEY_FILE to {key_told}, and start. {Path(source).resolve()} is as it was, but for {NOTE}, which says where its data are: no server starts on it "
+            "without the address, or its jobs would run twice. Remove that file if this was a trial."
         )
     elif to_url is None:
         folder = Path(arguments.to).resolve()

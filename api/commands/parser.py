@@ -6,7 +6,6 @@ Expensive imports are inside the commands, so that each start is fast.
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +28,7 @@ from api.commands import (
     restore,
     workspaces,
 )
+from api.commands.faults import database_error_told, system_error_told
 from api.commands.terminal import Commands, open_terminal
 from engine.core.errors import Invalid, Refusal
 from engine.core.logging_setup import in_one_line
@@ -70,14 +70,19 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], *, serve: Ser
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return REFUSED
     except OSError as error:
-        return _refused(_told(error, known.data or environment.get("FLOWPORT_DATA") or "data"))
+        return _refused(system_error_told(error, _data(known, environment)))
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        message = _about_the_folder(error)
+        message = database_error_told(error, _data(known, environment))
         if message is None:
             raise
         return _refused(message)
+
+
+def _data(known: argparse.Namespace, environment: Mapping[str, str]) -> Path:
+    """Returns the data folder as it was given."""
+    return known.data or Path(environment.get("FLOWPORT_DATA", "").strip() or "data").expanduser()
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -158,38 +163,6 @@ def _port(text: str) -> int:
 def _names_command(first: str) -> bool:
     """Tells whether the first argument is a command or a request for help; other options alone belong to `serve`."""
     return not first.startswith("-") or first in {"-h", "--help"}
-
-
-def _told(error: OSError, data: object) -> str:
-    """Returns a message for an error of the system. `data`: the data folder, as it was given."""
-    where = f"{error.filename}: " if error.filename else ""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return (
-            f"{where}There is no space left to write on a disk, most likely that of the data folder ({data}). Free some space "
-            "there, then give the command again."
-        )
-    return f"{where}{error.strerror}." if where else f"{error}."
-
-
-def _about_the_folder(error: Exception) -> str | None:
-    """Returns a message for an error in the data folder, None for other errors.
-
-    Exceptions are compared by class name, because importing their modules is expensive.
-    """
-    match type(error).__name__:
-        case "NewerData" | "DatabaseDamaged":
-            return str(error)
-        case "DatabaseError" | "OperationalError":
-            if type(getattr(error, "orig", None)).__module__.startswith("psycopg"):
-                return (
-                    f"PostgreSQL could not do this: {getattr(error, 'orig', error)}. Run `app.py check`, which says what is "
-                    "wrong with the database, or look into the log of PostgreSQL."
-                )
-            return (
-                f"The database in the data folder cannot be used: {getattr(error, 'orig', error)}. "
-                "Check the folder and its disk, or bring back a backup: `app.py restore FILE --data NEW_FOLDER` (nightly ones are in its folder `backups`)."
-            )
-    return None
 
 
 def _refused(text: str) -> int:

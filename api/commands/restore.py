@@ -38,8 +38,11 @@ def _restore(arguments: argparse.Namespace, terminal: Terminal, environment: Map
     settings = terminal.settings
     require_utf8(settings.data)
     terminal.require_own(settings.data)
+    terminal.require_data_here()
     with arguments.file.open("rb") as file:
         sealed_with = read_head(file).sealed_with
+    if sealed_with == "passphrase" and arguments.key is not None:
+        terminal.note("--key is not used: a passphrase opens this backup, and the key of its secrets is in it.")
     passphrase = read_passphrase(settings, twice=False) if sealed_with == "passphrase" else ""
     restored = (_into_folder if settings.database_url is None else _into_postgres)(arguments, terminal, passphrase)
     terminal.execute(note_backup, "restore", f"the backup of {restored.made_at}")
@@ -68,10 +71,12 @@ def _into_folder(arguments: argparse.Namespace, terminal: Terminal, passphrase: 
 
 def _into_postgres(arguments: argparse.Namespace, terminal: Terminal, passphrase: str) -> Restored:
     from engine.moving.restore import restore_into_postgres
+    from storage.database_note import put_note
     from storage.postgres.unusable import database_in_words
 
     settings = terminal.settings
     restored, moved = restore_into_postgres(arguments.file, settings, passphrase, arguments.key)
+    put_note(settings.data, settings.database_url or "")
     terminal.note(
         f"Restored into {database_in_words(settings.database_url or '')}: the backup of {restored.made_at}, made by Flowport "
         f"{restored.version}; {moved.copied.rows:,} rows, read back and the same."

@@ -54,6 +54,7 @@ class Terminal:
         from storage.workspaces import find_first_workspace
 
         self.require_own(self.settings.data)
+        self.require_data_here()
         database = open_database(self.settings.data, url=self.settings.database_url, keep_out=self.keep_out)
         if database.read_now(find_first_workspace) is None:
             database.write_now(ensure_workspace, self.settings.plan)
@@ -131,17 +132,12 @@ class Terminal:
         if os.geteuid() != 0:
             return
         from engine.core.errors import NotAllowed
-        from storage.file_modes import user_of
+        from storage.file_modes import user_name, user_of
 
         user_id = user_of(folder)
         if user_id is None or user_id == 0:
             return
-        import pwd
-
-        try:
-            user = pwd.getpwuid(user_id).pw_name
-        except KeyError:
-            user = f"#{user_id}"
+        user = user_name(user_id)
         raise NotAllowed(
             f"The folder {folder} belongs to the user {user}, who could not read what root makes there, and the server "
             "would fail",
@@ -150,6 +146,13 @@ class Terminal:
             "first. Nothing was changed.",
         )
 
+    def require_data_here(self) -> None:
+        """Raises BadSetting when the data of the folder are in PostgreSQL and FLOWPORT_DATABASE_URL is not set."""
+        if self.settings.database_url is None:
+            from storage.database_note import require_data_here
+
+            require_data_here(self.settings.data)
+
     def require_flowport(self) -> None:
         """Raises NotFound when there is no Flowport yet; opening `database` would make one."""
         from engine.core.errors import NotFound
@@ -157,6 +160,7 @@ class Terminal:
 
         settings = self.settings
         self.require_own(settings.data)
+        self.require_data_here()
         if settings.database_url is not None:
             from storage.migrations.upgrade import require_driver
 

@@ -57,9 +57,15 @@ def _token(path: Path | None) -> str:
 
 def _gauges(figures: ServerFigures, free_bytes: int) -> CollectorRegistry:
     registry = CollectorRegistry()
-    jobs = Gauge("flowport_jobs", "Jobs that have not ended.", ["status"], registry=registry)
+    jobs = Gauge(
+        "flowport_jobs",
+        "Jobs that have not ended. Those that wait for a person are waiting.",
+        ["status"],
+        registry=registry,
+    )
     jobs.labels("queued").set(figures.queued)
     jobs.labels("processing").set(figures.processing)
+    jobs.labels("waiting").set(figures.waiting)
     hour = Gauge("flowport_jobs_last_hour", "Jobs that came in within the last hour.", ["status"], registry=registry)
     for status in STATUSES:
         hour.labels(status).set(figures.last_hour.get(status, 0))

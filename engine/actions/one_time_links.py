@@ -1,7 +1,8 @@
 """One-time links that replace a password: to create the first owner, to reset a password, and to accept an invitation.
 
 A token has 256 random bits, is stored as SHA-256 and works once. Links printed at the server's terminal are valid for
-15 minutes and invalidate earlier ones, except those that a visit has printed (S19); a reset link created by an owner is
+15 minutes and invalidate earlier ones, except those that a visit or the start of one of several servers has printed
+(S19); a reset link created by an owner is
 valid for one day, an invitation for seven.
 """
 
@@ -59,8 +60,8 @@ def invitation_path(token: str) -> str:
     return f"/invite/{token}"
 
 
-def new_setup_token(session: Session, workspace_id: str) -> str:
-    """Creates a token that lets its holder become the first owner, and invalidates earlier ones.
+def new_setup_token(session: Session, workspace_id: str, *, voids: bool = True) -> str:
+    """Creates a token that lets its holder become the first owner. `voids`: it invalidates earlier ones.
 
     Raises Conflict when an owner exists.
     """
@@ -70,7 +71,8 @@ def new_setup_token(session: Session, workspace_id: str) -> str:
             f"This Flowport has an owner already ({owners})",
             remedy="For a new password run `.venv/bin/python app.py setup-link --reset EMAIL`.",
         )
-    void_links(session, workspace_id, "setup", None)
+    if voids:
+        void_links(session, workspace_id, "setup", None)
     return add_link(session, "setup", workspace_id, LIFETIME)
 
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from engine.actions.members import ensure_owner, password_hash_now
 from engine.actions.one_time_links import link_path, new_setup_token
 from engine.actions.workspaces import ensure_workspace
-from engine.core.settings import BadSetting, Settings
+from engine.core.settings import BadSetting, Settings, unreadable_file
 from engine.jobs.transitions import end_cancelled
 from storage.database import Database
 from storage.members import has_owner
@@ -36,7 +36,8 @@ def set_up(database: Database, settings: Settings, *, owns_pages: bool = True) -
         hashed = password_hash_now(_admin_password(settings))
         database.write_now(ensure_owner, workspace_id, settings.admin_email, hashed)
     if owns_pages and not database.read_now(has_owner, workspace_id):
-        return link_path(database.write_now(new_setup_token, workspace_id))
+        # of several servers each prints a link, and one may be open in a browser already
+        return link_path(database.write_now(new_setup_token, workspace_id, voids=not database.is_postgres))
     return None
 
 
@@ -48,4 +49,4 @@ def _admin_password(settings: Settings) -> str:
     try:
         return settings.admin_password_file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadSetting(f"The file FLOWPORT_ADMIN_PASSWORD_FILE names cannot be read: {error}.") from error
+        raise unreadable_file("FLOWPORT_ADMIN_PASSWORD_FILE", settings.admin_password_file, error) from error

@@ -9,6 +9,7 @@ backup.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -38,6 +39,7 @@ from engine.core.version import VERSION
 from engine.secrets.sealing import KEY_FILE, key_text, open_vault
 from engine.secrets.shared_key import require_own_key
 from storage.backup import DATABASE, copy_database, read_pieces, schema_of
+from storage.file_modes import user_name
 from storage.migrations.schema import refuse_newer
 
 NIGHTLY_KEPT = 7
@@ -98,6 +100,11 @@ def write_backup(
     """
     if not target.name or target.is_dir():
         raise Invalid(f"{target} is a folder", remedy="Name the file to write, like /mnt/usb/flowport.fpbackup.")
+    if not target.parent.is_dir():
+        raise Invalid(
+            f"There is no folder {target.parent.absolute()}, so no backup was written",
+            remedy="Make it, or mount its disk, or name a file in another folder.",
+        )
     key = _key_of(data, key_file)
     try:
         _require_room(data, target, url)
@@ -121,8 +128,10 @@ def write_backup(
                 draft.unlink(missing_ok=True)
     except OSError as error:
         raise StorageUnavailable(
-            f"The backup could not be written: {error.strerror or error}",
-            remedy="Free some disk space or choose another place. The backups from before are still there.",
+            f"The backup {target.absolute()} could not be written: {error.strerror or error}",
+            remedy=f"Give the user {user_name(os.geteuid())} the right to write there, or choose another place. The backups from before are still there."
+            if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}
+            else "Free some disk space or choose another place. The backups from before are still there.",
         ) from error
 
 

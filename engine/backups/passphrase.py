@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from engine.backups.backups import MIN_PASSPHRASE
 from engine.core.logging_setup import hide_in_logs
-from engine.core.settings import BadSetting, Settings
+from engine.core.settings import BadSetting, Settings, unreadable_file
 from engine.secrets.sealing import Vault
 from storage.settings import BACKUP_PASSPHRASE, SERVER, find_setting
 
@@ -23,7 +23,7 @@ def named_passphrase(settings: Settings, *, shortest: int = MIN_PASSPHRASE) -> s
         try:
             named = settings.backup_passphrase_file.read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise BadSetting(f"The file FLOWPORT_BACKUP_PASSPHRASE_FILE names cannot be read: {error}.") from error
+            raise unreadable_file("FLOWPORT_BACKUP_PASSPHRASE_FILE", settings.backup_passphrase_file, error) from error
     elif not named:
         return ""
     hide_in_logs(named)

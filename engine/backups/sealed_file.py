@@ -110,7 +110,8 @@ def unseal(
 ) -> Iterator[bytes]:
     """Yields the pieces that were given to `seal`.
 
-    Raises PassphraseWrong before the first piece, and BackupUnreadable where the file is truncated or modified.
+    Raises PassphraseWrong, or for another key BackupUnreadable, before the first piece, and BackupUnreadable where the file is
+    truncated or modified.
     """
     how = json.loads(head.line)
     try:
@@ -119,11 +120,11 @@ def unseal(
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged() from error
     if not hmac.compare_digest(check, expected):
-        raise PassphraseWrong(
-            "" if head.sealed_with == "passphrase" else "This key is not the one of the server that wrote the backup",
-            remedy=None
-            if head.sealed_with == "passphrase"
-            else "Name the `secret.key` of that server with --key FILE.",
+        if head.sealed_with == "passphrase":
+            raise PassphraseWrong
+        raise BackupUnreadable(
+            "The key is not the one of the server that wrote it",
+            remedy="Name the `secret.key` of that server with --key FILE. Nothing was changed.",
         )
     cipher = AESGCM(key)
     number = 0

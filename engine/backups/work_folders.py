@@ -19,6 +19,7 @@ from engine.core.clock import DAY
 from engine.core.errors import FolderNotEmpty, StorageUnavailable
 from engine.secrets.sealing import KEY_FILE
 from storage.backup import DATABASE
+from storage.database_note import NOTE
 from storage.file_bytes import FILES_FOLDER
 from storage.file_modes import DISK_ROOT, make_private
 
@@ -89,7 +90,7 @@ def filled_folder(data: Path) -> Iterator[Path]:
     Raises FolderNotEmpty.
     """
     _remove_left_over(data)
-    if data.exists() and any(path.name not in DISK_ROOT for path in data.iterdir()):
+    if data.exists() and any(path.name not in {*DISK_ROOT, NOTE} for path in data.iterdir()):
         raise _not_empty(data)
     was_there = data.exists()
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -104,6 +105,7 @@ def filled_folder(data: Path) -> Iterator[Path]:
                 (work / name).rename(data / name)
         _to_disk(work / DATABASE)
         (work / DATABASE).rename(data / DATABASE)  # from here on the folder is not empty any more
+        (data / NOTE).unlink(missing_ok=True)
         _to_disk(data)
     except BaseException:
         _remove_filled(data)

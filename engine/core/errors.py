@@ -30,8 +30,8 @@ Refusal
 ├── SignInFailed                a wrong e-mail address or password: always the same answer
 ├── LinkNotValid                a set-up or reset link that is used up, too old or unknown
 ├── SecretUnreadable            a sealed value and the server's key do not belong together
-├── BackupUnreadable            a backup that is cut off, damaged, or no backup at all
-├── PassphraseWrong             a backup and the passphrase (or key) given for it do not belong together
+├── BackupUnreadable            a backup that is cut off, damaged, of another key, or no backup at all
+├── PassphraseWrong             a backup and the passphrase given for it do not belong together
 ├── FolderNotEmpty              only an empty data folder takes a backup, or what is moved
 ├── DatabaseNotEmpty            the same for a PostgreSQL database
 ├── InUse                       a server or worker uses what is to be moved

@@ -110,6 +110,19 @@ def misspelt_variables(env: Mapping[str, str]) -> list[tuple[str, str]]:
     return [(name, next(iter(get_close_matches(name, known, n=1)), "")) for name in unknown]
 
 
+def unreadable_file(variable: str, path: Path, error: OSError | UnicodeDecodeError) -> BadSetting:
+    """Returns the refusal for a file that a setting names and that cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return BadSetting(f"There is no file {path}, which {variable} names. Name the right one, or make it.")
+    if isinstance(error, PermissionError):
+        return BadSetting(
+            f"The file {path}, which {variable} names, cannot be read by the user who runs this (number {os.geteuid()}). Give it "
+            f"to that user: `sudo chown {os.geteuid()} {path}`."
+        )
+    why = error.strerror if isinstance(error, OSError) else "it is no text"
+    return BadSetting(f"The file {path}, which {variable} names, cannot be read: {why}. Name a file of text.")
+
+
 def require_utf8(folder: Path) -> None:
     """Raises BadSetting when the path of a data folder is not UTF-8: the address of its database, and what processes tell
     each other, is text.

@@ -10,6 +10,9 @@ from msgspec import Struct
 from engine.core.settings import LOOPBACK, Settings
 from engine.diagnostics.findings import Line
 
+#: What the ASGI scope has of a request with X-Forwarded-For from somebody who is no trusted proxy.
+FROM_UNTRUSTED = "flowport.forwarded_by_untrusted"
+
 
 class Opened(Struct, frozen=True):
     """How a page was opened.
@@ -21,6 +24,8 @@ class Opened(Struct, frozen=True):
     host: str
     client: str
     headers: Mapping[str, str]
+    #: Whether `X-Forwarded-For`, where there is one, came from a trusted proxy.
+    trusted: bool = True
     #: The origin that the browser reports, like `https://flows.example.com`; "" when it is unknown.
     origin: str = ""
 
@@ -75,7 +80,7 @@ def _proxy(settings: Settings, opened: Opened) -> Line:
         )
     if not behind:
         return Line("Proxy headers", "ok", f"No proxy is in between; you come from {opened.client}.")
-    if forwarded and opened.client not in _addresses(forwarded):
+    if forwarded and not opened.trusted:
         return Line(
             "Proxy headers",
             "warn",
@@ -83,16 +88,3 @@ def _proxy(settings: Settings, opened: Opened) -> Line:
             f"Put {opened.client} (or `private`) into FLOWPORT_TRUSTED_PROXIES and start again.",
         )
     return Line("Proxy headers", "ok", f"The proxy is trusted; you come from {opened.client}.")
-
-
-def _addresses(forwarded: str) -> set[str]:
-    """Returns the addresses in an `X-Forwarded-For` header, without the ports that some proxies add."""
-    entries = (entry.strip() for entry in forwarded.split(","))
-    return {
-        entry[1:].partition("]")[0]
-        if entry.startswith("[")
-        else entry.partition(":")[0]
-        if entry.count(":") == 1
-        else entry
-        for entry in entries
-    }

@@ -5,14 +5,16 @@ They take about a second and block: run them in a thread.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.backups.backups import is_ahead, list_backups
+from engine.backups.backups import is_ahead, list_backups, new_name
 from engine.backups.passphrase import find_passphrase
 from engine.backups.work_folders import FOLDER
 from engine.core.clock import DAY, HOUR, MINUTE, SECOND
@@ -23,17 +25,19 @@ from engine.diagnostics.findings import Line, State, megabytes
 from engine.diagnostics.waiting_jobs import check_waiting_jobs
 from engine.jobs.server.retention import read_rules
 from engine.jobs.worker_locks import SERVE, run_folder
-from engine.secrets.sealing import Vault
-from engine.secrets.shared_key import require_own_key
+from engine.secrets.sealing import KEY_FILE, Vault, open_vault
+from engine.secrets.shared_key import require_own_key, require_shared_key
 from storage.backup import DATABASE, find_fault, schema_of
 from storage.database import Database
+from storage.database_note import unused_file
 from storage.files import list_hashes
 from storage.jobs import first_job_at, last_enqueued_at
 from storage.migrations.schema import newest_schema
 from storage.retention import read_room
 from storage.server_figures import server_figures
-from storage.settings import NIGHTLY_AT, find_setting
+from storage.settings import NIGHTLY_AT, NIGHTLY_PLACE, find_setting
 from storage.settings import SERVER as SERVER_SETTINGS
+from storage.workers import is_serving_on
 
 #: Seconds that writing one page to disk may take: above the first the disk is slow, above the second jobs wait for it.
 SLOW_SYNC, TOO_SLOW_SYNC = 0.02, 0.2
@@ -58,15 +62,19 @@ def check_folder_and_database(
         yield check_disk(data)
         yield check_clock(database)
         yield from check_postgres(database, running=running)
+        if said := unused_file(data):
+            yield Line(
+                "Old database", "note", said, "If its data were moved, keep a copy elsewhere and remove it here."
+            )
     else:
         yield check_folder(data, holds_database=True)
         yield check_disk(data)
         yield _size(data, database)
         yield check_clock(database)
         yield _database(data)
-        yield from _key(settings)
         yield _files(database)
         yield _worker(data, database, running=running)
+    yield _key(settings, database)
     yield from _backups(settings, database, vault)
 
 
@@ -98,12 +106,7 @@ def check_folder(data: Path, *, holds_database: bool) -> Line:
     try:
         took = _sync_seconds(data)
     except OSError as error:
-        return Line(
-            "Data folder",
-            "bad",
-            f"{data.resolve()} cannot be written: {error.strerror or error}.",
-            f"Give it to the user Flowport runs as (number {os.getuid()}), and mount its disk for writing.",
-        )
+        return not_writable(data, error)
     if not holds_database:
         return Line("Data folder", "ok", f"{data.resolve()} can be written; it holds this server's backups.")
     found = f"{data.resolve()} can be written; a sync takes {took * 1000:.1f} ms."
@@ -114,6 +117,14 @@ def check_folder(data: Path, *, holds_database: bool) -> Line:
             "Data folder", "warn", found, "Every accepted request waits for one sync. A local SSD takes 1 ms or less."
         )
     return Line("Data folder", "ok", found)
+
+
+def not_writable(data: Path, error: OSError) -> Line:
+    """Says why a data folder cannot be written."""
+    fix = f"Give it to the user Flowport runs as (number {os.getuid()}), and mount its disk for writing."
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        fix = "Free some disk space, or make the disk larger."
+    return Line("Data folder", "bad", f"{data.resolve()} cannot be written: {error.strerror or error}.", fix)
 
 
 def check_disk(data: Path) -> Line:
@@ -184,13 +195,21 @@ def _database(data: Path) -> Line:
     return Line("Database", "ok", f"No fault was found; schema {schema}.")
 
 
-def _key(settings: Settings) -> Iterator[Line]:
-    """Yields a line when the key in the folder is not the one that the database, and a server that runs, has."""
+def _key(settings: Settings, database: Database) -> Line:
+    """Compares the key in the folder, or in the file that the settings name, with the one that the database, and a server
+    that runs, has.
+    """
+    path = settings.secret_key_file or settings.data / KEY_FILE
     try:
         if settings.secret_key_file is None:
             require_own_key(settings.data)
+        vault = open_vault(settings.data, settings.secret_key_file)
+        require_shared_key(database, vault, path, named=settings.secret_key_file is not None)
     except BadSetting as error:
-        yield Line("Key", "bad", str(error), "No backup is made until the key is there, and no server starts.")
+        return Line("Key", "bad", str(error), "No backup is made until the key is there, and no server starts.")
+    return Line(
+        "Key", "ok", f"{path.absolute()} is the key of this database; its fingerprint is {vault.fingerprint()}."
+    )
 
 
 def _files(database: Database) -> Line:
@@ -237,12 +256,12 @@ def _backups(settings: Settings, database: Database, vault: Vault) -> Iterator[L
         yield Line("Backup", "bad", f"{refusal.detail}.", refusal.remedy or "")
         return
     found = [one for one in listed if not is_ahead(one.at, at)]
-    begun = database.read_now(first_job_at)
     last = found[0].at if found else None
     made = database.read_now(find_setting, SERVER_SETTINGS, NIGHTLY_AT) if database.is_postgres else None
-    if isinstance(made, int) and not is_ahead(made, at):
-        last = max(last or 0, made)  # another server may have made the last one
-    if last is None:
+    if isinstance(made, int) and not is_ahead(made, at) and made >= (last or 0) + SECOND:  # a name has no milliseconds
+        yield _backup_elsewhere(settings, database, made, last)
+    elif last is None:
+        begun = database.read_now(first_job_at)
         if begun is None or at - begun < 2 * DAY:
             yield Line("Backup", "note", "There is none yet; one is made every night once jobs have run.")
         else:
@@ -253,18 +272,8 @@ def _backups(settings: Settings, database: Database, vault: Vault) -> Iterator[L
                 "Make one under Settings, Data, or with `app.py backup FILE`; the log says why the nightly one failed.",
             )
     else:
-        age = max(0, at - last)
-        old = f"{age // HOUR} hours old" if age >= 2 * HOUR else "fresh"
-        mine = bool(found) and last - found[0].at < SECOND  # its name has no milliseconds
-        size = f" and has {megabytes(found[0].size)}" if mine else ""
-        place = f"; it is in {settings.data.resolve() / FOLDER}" if size else ", made by another server"
-        age_and_size = f"The last one is {old}{size}{place if database.is_postgres else ''}."
-        if age > 3 * DAY:
-            yield Line("Backup", "bad", age_and_size, "The nightly backup fails: the server's log says why.")
-        elif age > 36 * HOUR:
-            yield Line("Backup", "warn", age_and_size, "The server must run at night for the nightly backup.")
-        else:
-            yield Line("Backup", "ok", age_and_size)
+        place = f"; it is in {settings.data.resolve() / FOLDER}" if database.is_postgres else ""
+        yield _by_age(at - last, f"The last one is {_old(at - last)} and has {megabytes(found[0].size)}{place}.")
     try:
         passphrase = database.read_now(find_passphrase, settings, vault)
     except BadSetting as error:
@@ -292,6 +301,45 @@ def _backups(settings: Settings, database: Database, vault: Vault) -> Iterator[L
             else "Nightly backups open only with this folder's own key, so they are lost with the disk.",
             "Set a passphrase under Settings, Data, and copy backups to another machine.",
         )
+
+
+def _backup_elsewhere(settings: Settings, database: Database, made: int, own: int | None) -> Line:
+    """Tells of the last backup, which another server made at `made`, or this one in another folder. `own`: the time of the
+    newest one in this folder.
+    """
+    age = database.clock.now() - made
+    told = f"The last one is {_old(age)} ({time.strftime('%Y-%m-%d %H:%M', time.gmtime(made / 1000))} UTC), made"
+    host, path = database.read_now(find_setting, SERVER_SETTINGS, NIGHTLY_PLACE) or ("", "")
+    if Path(path).name != new_name("nightly", made):  # an earlier release made the last one, and noted no place
+        return _by_age(age, f"{told} by another server.")
+    told = f"{told} on the machine {host}: {path}"
+    if host == socket.gethostname():
+        gone = "" if os.path.exists(path) else "It is not there any more, or this user may not read it"  # noqa: PTH110 - takes a missing right for missing
+    else:
+        gone = "" if database.read_now(is_serving_on, host) else "No server runs on that machine now"
+    if not gone:
+        return _by_age(age, f"{told}.")
+    here = settings.data.resolve() / FOLDER
+    mine = f"there is none in {here}" if own is None else f"the newest one in {here} is {_old(age + made - own)}"
+    return Line(
+        "Backup",
+        "bad" if age > 3 * DAY else "warn",
+        f"{told}. {gone}, and {mine}.",
+        "If that machine or its folder is lost, make a backup at once: under Settings, Data, or with `app.py backup FILE`.",
+    )
+
+
+def _by_age(age: int, found: str) -> Line:
+    """Tells of the last backup by its age in milliseconds."""
+    if age > 3 * DAY:
+        return Line("Backup", "bad", found, "The nightly backup fails: the server's log says why.")
+    if age > 36 * HOUR:
+        return Line("Backup", "warn", found, "The server must run at night for the nightly backup.")
+    return Line("Backup", "ok", found)
+
+
+def _old(age: int) -> str:
+    return f"{age // HOUR} hours old" if age >= 2 * HOUR else "fresh"
 
 
 def _sync_seconds(data: Path) -> float:

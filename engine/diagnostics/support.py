@@ -61,6 +61,7 @@ async def write_support_file(settings: Settings, database: Database, vault: Vaul
         "now": {
             "queued": figures.queued,
             "processing": figures.processing,
+            "waiting_for_a_person": figures.waiting,
             "oldest_queued_seconds": figures.oldest_queued_seconds,
             "workers": figures.workers,
             "jobs_of_the_last_hour": figures.last_hour,

@@ -12,6 +12,8 @@ _WAITING_SECONDS = 60
 def check_waiting_jobs(figures: ServerFigures, living: str) -> Line:
     """`living` says who lives: `2 workers live`."""
     waiting = f"{figures.queued} jobs wait, {figures.processing} run"
+    if figures.waiting:
+        waiting += f", {figures.waiting} {'waits' if figures.waiting == 1 else 'wait'} for a person"
     if figures.oldest_queued_seconds > _WAITING_SECONDS:
         return Line(
             "Worker",

@@ -167,8 +167,8 @@ def _remove_empty(folder: Path) -> None:
 
 def _prepare(connection: Opened, url: str) -> None:
     """Creates the tables in an empty database. Raises BadSetting and DatabaseNotEmpty."""
-    from storage.migrations.postgres import create_tables
-    from storage.postgres.all_rows import forget_points, list_tables
+    from storage.migrations.postgres import create_tables, list_tables
+    from storage.postgres.all_rows import forget_points
 
     _require_empty(connection, url)
     if list_tables(connection):

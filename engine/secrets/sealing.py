@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from engine.core.errors import SecretUnreadable
 from engine.core.logging_setup import hide_in_logs
 from engine.core.settings import BadSetting
+from storage.file_modes import user_name
 
 KEY_FILE = "secret.key"
 _KEY_BYTES = 32
@@ -81,8 +82,13 @@ def open_vault(data: Path, key_file: Path | None = None) -> Vault:
         text = path.read_text().strip() if key_file else key_text(path)
     except FileNotFoundError as error:
         raise BadSetting(
-            f"There is no key file {path}. {_HOW} It opens nothing that was sealed before: bring the file back where "
-            "Flowport has run already, or see `app.py new-key --help` when it is lost."
+            f"There is no key file {path}. {_HOW} When it is lost everywhere, see `app.py new-key --help`."
+        ) from error
+    except PermissionError as error:
+        user = user_name(os.geteuid())
+        raise BadSetting(
+            f"The key file {path} cannot be read by the user {user}, who runs this. It must be the file of the user who runs the "
+            f"servers: `sudo chown {user} {path}` gives it to {user}. Make no other key: it would open nothing that is stored."
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise BadSetting(f"The key file {path} cannot be read ({error}). {_HOW}") from error
@@ -96,7 +102,11 @@ def key_text(path: Path) -> str:
     return path.read_text().strip()
 
 
-_HOW = "It must hold 32 random bytes in base64; `openssl rand -base64 32` makes such a text."
+_HOW = (
+    "It must hold the key of the database, which is 32 random bytes in base64: when the database has data, copy the key file "
+    "of the other machines or of the old folder (`secret.key`), as no other key opens what is stored. Only for a new "
+    "database, make one with `openssl rand -base64 32 > FILE`."
+)
 
 
 def _make_key(path: Path) -> None:

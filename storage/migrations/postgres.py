@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
+from typing import Final
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from engine.core.errors import DatabaseNotEmpty
 from storage.migrations.postgres_only import TABLES
 from storage.migrations.schema import KeepOut, newest_schema, note_newest, refuse_newer, run_migrations
 from storage.postgres.connections import MIGRATE_LOCK, make_migration_engine
@@ -19,6 +21,13 @@ from storage.postgres.unusable import database_in_words, not_usable, require_usa
 from storage.postgres.vector_search import prepare_meaning
 from storage.tables import Base
 
+#: Tables of the schema that are no part of an extension.
+_TABLES: Final = """
+    select c.relname from pg_class c
+     where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p')
+       and not exists (select 1 from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+     order by c.relname
+"""
 #: A key may have 4,000 bytes, an address more, and an entry of an ordered index has at most 2,704.
 _INDEXES = (
     "drop index ix_dataset_rows_key",
@@ -58,6 +67,16 @@ def read_schema(connection: Connection) -> str:
     return connection.scalar(text("select version_num from alembic_version")) or ""
 
 
+def list_tables(connection: Connection) -> list[str]:
+    """Returns the tables in the schema that Flowport would use."""
+    return [row[0] for row in connection.exec_driver_sql(_TABLES)]
+
+
+def others_told(names: list[str]) -> str:
+    """Names tables that are not Flowport's, for a refusal."""
+    return f"tables of something else ({', '.join(names[:5])}{' ...' if len(names) > 5 else ''})"
+
+
 @contextlib.contextmanager
 def _opened(url: str) -> Generator[Engine]:
     """An engine for the tables. Raises BadSetting when the server cannot be reached or used."""
@@ -83,8 +102,19 @@ def _upgrade(engine: Engine, url: str, keep_out: KeepOut) -> bool:
                 run_migrations(connection)
                 _compare_bytes(connection)
         else:
+            _require_no_others(connection, url)
             create_tables(connection)
         return True
+
+
+def _require_no_others(connection: Connection, url: str) -> None:
+    """Raises DatabaseNotEmpty when a database without tables of Flowport has those of something else."""
+    if found := list_tables(connection):
+        where = database_in_words(url)
+        raise DatabaseNotEmpty(
+            f"{where[:1].upper()}{where[1:]} holds {others_told(found)}",
+            remedy="Name a database of its own in FLOWPORT_DATABASE_URL (`createdb NAME` makes an empty one). Nothing was changed.",
+        )
 
 
 def create_tables(connection: Connection) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from engine.core.clock import Millis
 from storage.engines import driver_of
 from storage.file_bytes import BytesGone
-from storage.migrations.postgres import read_schema
+from storage.migrations.postgres import list_tables, others_told, read_schema
 from storage.migrations.schema import newest_schema
 from storage.postgres.connections import WRITE_LOCK, make_migration_engine
 from storage.postgres.file_bytes import PIECE_BYTES
@@ -29,13 +29,6 @@ _TYPES: Final[dict[Kind, str]] = {"int": "int8", "bool": "bool", "json": "text",
 _LIVING: Final = """
     select kind, host, pid from workers
      where beat_at > cast(extract(epoch from clock_timestamp()) * 1000 as bigint) - %s order by kind, host, pid
-"""
-#: Tables of the schema that are no part of an extension.
-_TABLES: Final = """
-    select c.relname from pg_class c
-     where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p')
-       and not exists (select 1 from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
-     order by c.relname
 """
 _USERS: Final = """
     select coalesce(application_name, ''), coalesce(host(client_addr), 'the same machine'), count(*)
@@ -169,18 +162,13 @@ def session_in(connection: Connection, at: Millis) -> Generator[Session]:
         session.commit()
 
 
-def list_tables(connection: Connection) -> list[str]:
-    """Returns the tables in the schema that Flowport would use."""
-    return [row[0] for row in connection.exec_driver_sql(_TABLES)]
-
-
 def what_it_holds(connection: Connection) -> str:
     """Says what is in a database that should be empty; "" when there is nothing, or only Flowport's empty tables."""
     found = list_tables(connection)
     own = {table.name for table in moved_tables()}
     known = own | _OTHERS | {"workers", "write_marks", "alembic_version"}
     if others := [name for name in found if name not in known]:
-        return f"tables of something else ({', '.join(others[:5])}{' ...' if len(others) > 5 else ''})"
+        return others_told(others)
     if found and not own <= set(found):
         return "the tables of another version of Flowport"
     filled = [name for name in found if name in own | _OTHERS and _has_rows(connection, name)]

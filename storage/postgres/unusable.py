@@ -37,7 +37,9 @@ def not_usable(error: DBAPIError, url: str) -> BadSetting | None:
     if state == _LACKS_RIGHTS:
         user = make_url(url).username or "its user"
         return BadSetting(
-            f"The user {user} lacks rights in {database_in_words(url)}: {said}. Make the database its own, which is best "
+            f"The user {user} lacks rights in {database_in_words(url)}: {said}. Where another user owns the "
+            "database, run `app.py migrate` with the address of that owner in FLOWPORT_DATABASE_URL, before the first start and "
+            f"at every upgrade, and start with {user} then. Where {user} is to be the only user, make the database its own "
             f"(`alter database ... owner to {user}`), or give it the right to make tables "
             f"(`grant usage, create on schema public to {user}`) and to change the tables that are there."
         )

@@ -414,8 +414,11 @@ def test_a_check_says_what_to_do_and_ends_with_1_when_something_is_wrong(
     fine = command("check", "--json", **CLOSED)
     assert fine.code == 0, fine
     lines = {line["name"]: line for line in fine.json}
-    assert {"Data folder", "Disk", "Size", "Clock", "Database", "Worker", "Backup", "Backup passphrase", "Foreign files", "Files", "Public address", "Outbound", "Browser", "Models"} == set(lines)  # fmt: skip
+    assert {"Data folder", "Disk", "Size", "Clock", "Database", "Worker", "Key", "Backup", "Backup passphrase", "Foreign files", "Files", "Public address", "Outbound", "Browser", "Models"} == set(lines)  # fmt: skip
     assert lines["Outbound"]["state"] == "warn"
+    assert lines["Key"]["found"] == (
+        f"{data / 'secret.key'} is the key of this database; its fingerprint is {open_vault(data).fingerprint()}."
+    )
     assert all(line["fix"] for line in fine.json if line["state"] in {"warn", "bad"})
 
     file = backups_folder(data) / new_name("nightly", 4_000_000_000_000)

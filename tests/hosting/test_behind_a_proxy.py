@@ -14,6 +14,7 @@ import pytest
 from api.connection_limits import limits_for
 from api.http_server import http_server
 from engine.core.settings import Settings
+from engine.diagnostics.browser_access import FROM_UNTRUSTED
 from tests.hosting.nginx import recipe
 
 CALLER, PROXY, SECOND = "203.0.113.9", "10.0.0.7", "127.0.0.1"
@@ -85,6 +86,22 @@ async def test_on_an_ipv6_socket_a_proxy_with_an_ipv4_address_is_known(trusted: 
 
 async def test_a_proxy_that_nobody_named_is_not_believed():
     assert await told(Settings(), PROXY, X_Forwarded_For=CALLER, X_Forwarded_Proto="https") == ("http", PROXY)
+
+
+async def test_a_proxy_that_nobody_named_is_logged_once(caplog: pytest.LogCaptureFixture):
+    seen: list[bool] = []
+
+    async def front(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(FROM_UNTRUSTED in scope)
+
+    server = http_server(Settings(trusted_proxies=("10.0.0.5",)), front, limits_for(1024), ready=lambda: None)
+    headers = [(b"x-forwarded-for", b"127.0.0.1")]
+    for peer, sent in (("10.0.0.5", headers), (SECOND, []), (SECOND, headers), (SECOND, headers)):
+        await server.config.app({"type": "http", "client": (peer, 1), "headers": sent}, None, None)  # type: ignore[operator, arg-type]
+    assert seen == [False, False, True, True]
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line.startswith("127.0.0.1 sends X-Forwarded-For")
+    assert "FLOWPORT_TRUSTED_PROXIES" in line
 
 
 def test_the_recipe_tells_the_server_what_it_reads():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
@@ -12,7 +13,7 @@ from starlette.requests import Request
 
 from engine.actions.server import set_known_names, set_outbound_allow, set_public_url, set_webhook_allow
 from engine.core.errors import Refusal
-from engine.diagnostics.browser_access import Opened
+from engine.diagnostics.browser_access import FROM_UNTRUSTED, Opened
 from engine.diagnostics.findings import Line, State
 from engine.diagnostics.server import check_server
 from storage.settings import (
@@ -90,7 +91,13 @@ class ServerPage:
         self.settings = page_session.app.settings
         self.reader = times_of(page_session).reader
         client = request.client.host if request.client else ""
-        self.opened = Opened(request.url.scheme, request.headers.get("host", ""), client, dict(request.headers))
+        self.opened = Opened(
+            request.url.scheme,
+            request.headers.get("host", ""),
+            client,
+            dict(request.headers),
+            trusted=FROM_UNTRUSTED not in request.scope,
+        )
 
     async def build(self) -> None:
         """Draws the page."""
@@ -151,8 +158,7 @@ class ServerPage:
             origin: Any = await ui.run_javascript("window.location.origin", timeout=3.0)
         except TimeoutError:
             origin = ""
-        one = self.opened
-        return Opened(one.scheme, one.host, one.client, one.headers, origin if isinstance(origin, str) else "")
+        return msgspec.structs.replace(self.opened, origin=origin if isinstance(origin, str) else "")
 
     # Settings of the owner.
 

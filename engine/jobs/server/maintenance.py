@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import logging
 import math
+import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy.orm import Session
 
 from engine.backups.backups import (
     is_ahead,
@@ -32,7 +36,7 @@ from engine.secrets.sealing import Vault
 from storage.backup import DATABASE, damage_told, find_fault
 from storage.database import Database
 from storage.jobs import has_jobs
-from storage.settings import NIGHTLY_AT, SERVER, find_setting, put_setting
+from storage.settings import NIGHTLY_AT, NIGHTLY_PLACE, SERVER, find_setting, put_setting
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +146,7 @@ class Maintenance:
         write_backup(data, target, at=at, passphrase=passphrase, key_file=key_file, url=url)
         remove_old_nightly(data, at)
         if self._database.is_postgres:
-            self._database.write_now(put_setting, SERVER, NIGHTLY_AT, at)
+            self._database.write_now(_note_nightly, at, target)
         log.info("The nightly backup is made: %s", target.name)
 
     def is_sound(self) -> bool:
@@ -204,3 +208,8 @@ class Maintenance:
         while not self._stop.is_set():
             self._guarded(self.pass_over, "Background tasks were not looked at")
             self._stop.wait(BEHIND_SECONDS if self._behind else LOOK_SECONDS)
+
+
+def _note_nightly(session: Session, at: int, file: Path) -> None:
+    put_setting(session, SERVER, NIGHTLY_AT, at)
+    put_setting(session, SERVER, NIGHTLY_PLACE, [socket.gethostname(), str(file.resolve())])

@@ -73,6 +73,7 @@ from engine.sandbox.pool import Sandbox
 from engine.secrets.opening import open_all, open_for_step, open_vault_of
 from engine.tool_servers.saved_servers import open_tool_server
 from storage.database import Database
+from storage.database_note import put_note
 from storage.idempotency import remove_old_answers
 from storage.job_changes import Claimed, Lease, held_jobs
 from storage.opening import open_database
@@ -171,6 +172,8 @@ def run_worker(settings: Settings, options: WorkerOptions | None = None) -> int:
         durable=False,
         keep_out=lambda: ready_for_upgrade(settings),
     )
+    if settings.database_url is not None:
+        put_note(settings.data, settings.database_url)
     boot_id, lock = new_boot(settings.data)
     try:
         worker = _Worker(settings, options, database, boot_id, lock, notices)

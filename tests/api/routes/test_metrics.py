@@ -90,6 +90,7 @@ async def test_calls_and_jobs_are_counted(house: House, client: httpx.AsyncClien
     assert found["flowport_api_calls_total", ("?", "404")] == 1
     assert found["flowport_api_call_seconds_count", (route,)] == 3
     assert found["flowport_jobs", ("queued",)] == 1
+    assert (found["flowport_jobs", ("processing",)], found["flowport_jobs", ("waiting",)]) == (0, 0)
     assert found["flowport_jobs_last_hour", ("completed",)] == 1
     assert found["flowport_jobs_last_hour_steps_failed", ()] == 1, "the other one has not ended"
     assert found["flowport_database_bytes", ()] > 100_000

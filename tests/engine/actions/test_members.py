@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from engine.actions import server_start
 from engine.actions.members import (
     Browser,
     change_name,
@@ -23,6 +24,7 @@ from engine.actions.team import disable_person, invite
 from engine.actions.workspaces import create_workspace
 from engine.core.clock import DAY, HOUR, MINUTE
 from engine.core.errors import Conflict, Invalid, LinkNotValid, NotFound, RateLimited, SignInFailed
+from engine.core.settings import Settings
 from storage.audit import list_entries
 from storage.members import has_owner, list_people
 from storage.sessions import find_signed_in, note_seen
@@ -61,6 +63,12 @@ async def test_the_owner_of_another_workspace_names_no_host_of_the_server(databa
     assert await database.read(find_setting, SERVER, KNOWN_HOST) == "flows.lan:8080"
 
 
+def set_up_twice(database) -> list[str]:
+    """Starts two servers; returns the tokens of their set-up links."""
+    links = [server_start.set_up(database, Settings()) for _ in range(2)]
+    return [link.removeprefix("/setup/") for link in links if link]
+
+
 async def test_a_set_up_link_works_once(database, workspace):
     token = database.write_now(new_setup_token, workspace)
     await set_up_owner(database, token, "Ada", EMAIL, PASSWORD)
@@ -82,6 +90,20 @@ def test_a_new_set_up_link_voids_the_one_before(database, workspace):
     with pytest.raises(LinkNotValid):
         database.read_now(get_link, first)
     assert database.read_now(get_link, second)
+
+
+@pytest.mark.sqlite("one server, whose later start ends the link of the earlier one")
+def test_the_next_start_voids_the_set_up_link_of_the_one_before(database, workspace):
+    first, second = set_up_twice(database)
+    with pytest.raises(LinkNotValid):
+        database.read_now(get_link, first)
+    assert database.read_now(get_link, second)
+
+
+@pytest.mark.postgres
+def test_the_set_up_links_of_several_servers_hold(database, workspace):
+    for token in set_up_twice(database):
+        assert database.read_now(get_link, token)
 
 
 def test_a_visit_renews_the_set_up_link_once_a_minute(database, workspace, clock):

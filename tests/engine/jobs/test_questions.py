@@ -11,6 +11,7 @@ import pytest
 
 from engine.core.clock import HOUR, MovedClock
 from engine.core.errors import QuestionClosed
+from engine.diagnostics.waiting_jobs import check_waiting_jobs
 from engine.flow.document import Document
 from engine.flow.node_context import PersonQuestion
 from engine.jobs.job_views import job_view
@@ -21,6 +22,7 @@ from storage.events import list_events
 from storage.job_changes import Claimed, Lease
 from storage.jobs import JobRow, find_value
 from storage.questions import QuestionRow, find_question, has_due_question, list_questions_of_job
+from storage.server_figures import server_figures
 from storage.steps import list_steps
 from storage.usage import reconcile_usage
 from tests.engine.jobs.world import World, count_open, document_of, open_world
@@ -90,6 +92,11 @@ async def test_a_job_waits_without_worker_and_slot_and_goes_on_after_the_answer(
     job = await run_until_waiting(world, job_id)
     view = job_view(job, None)
     assert (view["status"], view["waiting_for"], view["ends_by"], view["attempts"]) == ("processing", "person", None, 1)
+    figures = world.database.read_now(server_figures)
+    assert (figures.queued, figures.processing, figures.waiting) == (0, 0, 1)
+    assert check_waiting_jobs(figures, "1 worker lives").found == (
+        "1 worker lives; 0 jobs wait, 0 run, 1 waits for a person."
+    )
     assert view["progress"]["steps_done"] == 2
     assert world.active() == world.read(count_open, world.workspace_id) == 0
     assert events(world, job_id)[-1] == "step.waiting"

@@ -28,12 +28,16 @@ def replay(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Replay]:
 
 def test_the_services_do_a_job_together_and_end_in_order(replay: Replay):
     assert replay.run("migrate") == replay.run("migrate"), "once more it does nothing"
+    old = replay.folder / "data" / "flowport.db"
+    old.touch()  # as a move leaves it
     for name in ("pages-1", "api-1"):
         replay.start(name)
     replay.start("worker")
     pages, api = (f"http://127.0.0.1:{replay.ports[name]}" for name in ("pages-1", "api-1"))
     assert f"Set-up link: http://127.0.0.1:{replay.port}/setup/" in replay.log("pages-1")
     assert "Set-up link" not in replay.log("api-1")
+    assert f"{old} is not used, as FLOWPORT_DATABASE_URL is set" in replay.log("pages-1")
+    assert "the database t_" in (replay.folder / "data" / "database.txt").read_text()
 
     flow_id = replay.run("pages-1", "flows", "import", "-", stdin=json.dumps(greeting()).encode())
     replay.run("pages-1", "flows", "deploy", flow_id)

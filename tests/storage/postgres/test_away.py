@@ -235,7 +235,10 @@ def test_a_user_without_rights_is_told_which(tmp_path: Path, new_database) -> No
         connection.execute("revoke create on schema public from public")
     weak = make_url(url).set(username="flowport_weak").render_as_string(hide_password=False)
     try:
-        with pytest.raises(BadSetting, match="lacks rights"):
+        with pytest.raises(
+            BadSetting,
+            match=r"lacks rights.* run `app.py migrate` with the address of that owner in FLOWPORT_DATABASE_URL",
+        ):
             open_database(tmp_path / "data", url=weak)
         open_database(tmp_path / "data", url=url).close()
         with pytest.raises(BadSetting, match="may not change the tables"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,13 @@ from engine.jobs.server.maintenance import Maintenance
 from engine.moving.move import move_to_postgres
 from engine.secrets.sealing import open_vault
 from storage.database import Database
+from storage.database_note import put_note
 from storage.files import count_files, list_hashes
 from storage.opening import open_database
+from storage.postgres.unusable import database_in_words
 from storage.secrets import list_sealed
-from storage.workers import insert_worker
+from storage.settings import NIGHTLY_PLACE, SERVER, put_setting
+from storage.workers import beat, insert_worker
 from tests.commands.conftest import Said
 from tests.one_command import clean_environment, run_here
 from tests.storage.postgres.test_knowledge import QUESTIONS, Filled, filled
@@ -85,6 +89,16 @@ def test_files_and_knowledge_go_along_into_postgresql_a_backup_and_back(
     assert moved.code == 0, moved
     assert "and 1 stored files (1.5 MB)" in moved.err
     assert f"FLOWPORT_SECRET_KEY_FILE to {key}" in moved.err
+    told = (tmp_path / "old" / "database.txt").read_text()
+    assert told == f"Everything of this folder is in PostgreSQL: {database_in_words(url)}.\n"
+    before = (tmp_path / "old" / "flowport.db").read_bytes()
+    for words in (("keys", "list"), ("check",), ("migrate",), ("serve",), ("worker",), ("restore", "old/flowport.db")):
+        refused = command(tmp_path, *words, "--data", "old")
+        assert refused.code == 1, words
+        assert f"{told.strip()} FLOWPORT_DATABASE_URL is not set here. Set it" in refused.err, refused
+    again = command(tmp_path, "move", "--data", "old", "--to", restored_url)
+    assert "Move from there: `--from ADDRESS`" in again.err
+    assert (tmp_path / "old" / "flowport.db").read_bytes() == before
     at_postgres: dict[str, object] = {"FLOWPORT_DATABASE_URL": url, "FLOWPORT_SECRET_KEY_FILE": key, **PASSPHRASE}
     database = open_database(tmp_path / "any", url=url)
     try:
@@ -95,6 +109,8 @@ def test_files_and_knowledge_go_along_into_postgresql_a_backup_and_back(
     finally:
         database.close()
     assert list((tmp_path / "srv" / "backups").iterdir()) == [], "nothing half made is left"
+    lines = command(tmp_path, "check", "--offline", "--data", "old", **at_postgres).out
+    assert f"Old database   {tmp_path / 'old' / 'flowport.db'} is not used" in lines
 
     into_folder = command(tmp_path, "restore", "all.fpbackup", "--data", "folder", **PASSPHRASE)
     assert "Restored into folder" in into_folder.err
@@ -115,11 +131,15 @@ def test_files_and_knowledge_go_along_into_postgresql_a_backup_and_back(
     assert not new_key.exists()
     into_postgres = command(tmp_path, "restore", "all.fpbackup", "--data", "srv", **there)
     assert "read back and the same" in into_postgres.err
+    assert "FLOWPORT_DATABASE_URL is not set here" in command(tmp_path, "keys", "list", "--data", "srv").err
     assert new_key.read_text().strip() == key.read_text().strip()
     assert "The database is not empty" in command(tmp_path, "restore", "all.fpbackup", "--data", "srv", **there).err
 
+    (tmp_path / "back").mkdir()
+    put_note(tmp_path / "back", restored_url)
     back = command(tmp_path, "move", "--to", "back", **there)
     assert back.code == 0, back
+    assert not (tmp_path / "back" / "database.txt").exists()
     for data, where in ((tmp_path / "folder", None), (tmp_path / "any", restored_url), (tmp_path / "back", None)):
         database = open_database(data, url=where)
         assert seen(database, of) == expected, data
@@ -137,7 +157,7 @@ def test_a_check_tells_what_postgresql_lacks(new_database: Callable[[], str], tm
     lines = {
         one["name"]: one for one in command(tmp_path, "check", "--offline", "--json", "--data", "srv", **given).json
     }
-    assert {"Data folder", "Disk", "Clock", "Database", "Connections", "Clocks", "Size", "Files", "Worker", "Backup", "Backup passphrase", "Foreign files"} == set(lines)  # fmt: skip
+    assert {"Data folder", "Disk", "Clock", "Database", "Connections", "Clocks", "Size", "Files", "Worker", "Key", "Backup", "Backup passphrase", "Foreign files"} == set(lines)  # fmt: skip
     assert "fsync is off" in lines["Database"]["found"], "as the PostgreSQL of the tests has it"
     assert "FLOWPORT_SECRET_KEY_FILE" in lines["Backup passphrase"]["found"]
     assert "No server and no worker uses this database now" in lines["Worker"]["found"]
@@ -170,40 +190,65 @@ def test_of_several_servers_one_makes_the_nightly_backup(new_database: Callable[
         database.close()
 
 
-def test_another_key_is_taken_while_nobody_uses_the_database(new_database: Callable[[], str], tmp_path: Path) -> None:
-    url, key = new_database(), tmp_path / "secret.key"
-    key.write_text(KEY)
-    given: dict[str, object] = {"FLOWPORT_DATABASE_URL": url, "FLOWPORT_SECRET_KEY_FILE": key}
+
+        (line,) = (one for one in lines if one["name"] == "Backup")
+        lines = command(tmp_path, "check", "--offline", "--json", "--data", "srv", **given).json
+        return line
+    (made,) = (tmp_path / "one" / "backups").glob("nightly-*")
+    Maintenance(database, settings, open_vault(tmp_path / "one", key)).back_up()
     add = ("models", "add", "oa", "--provider", "openai", "--key-env", "MY_KEY", "--data", "srv")
+    asked = command(tmp_path, *new_key, **given)
+    assert "If it is lost on all of them and in every backup" in refused.err
+    assert "No server runs on that machine now" in backup_line()["found"]
+    assert "Stop all servers and workers first: secrets are sealed with the old key until then" in refused.err
+    assert "a worker on machine-2 (process 4711)" in refused.err
+    assert "app.py new-key" in refused.err
+    assert "enter secrets and keys of connections again" in lost.err
+    assert "make a backup at once" in lost["fix"]
+    assert (asked.code, "If another machine or a backup has the old key" in asked.err) == (1, True)
+    assert (lives["state"], "UTC), made on the machine machine2" in lives["found"]) == ("ok", True), lives
+    assert (refused.code, refused.out) == (1, "")
+    assert (there["state"], f"on the machine {socket.gethostname()}: {made}." in there["found"]) == ("ok", True), there
+    assert command(tmp_path, "backup", "one.fpbackup", "--data", "srv", **given, **PASSPHRASE).code == 0
     assert command(tmp_path, *add, **given, MY_KEY="sk-canary-0123456789abcdef").code == 0
+    assert f"Copy {key} to every other machine" in kept.err
+    assert f"Copy {key} to every other machine" in lost.err
+    assert f"It is not there any more, or this user may not read it, and there is none in {tmp_path}" in lost["found"]
+    assert key.read_text() != old.read_text()
+    assert len(kept.value) == 16
+    assert lost.value != kept.value
+    assert lost["state"] == "warn"
+    assert not key.exists()
+    assert opened == ["sk-canary-0123456789abcdef"]
+    database = open_database(tmp_path / "any", url=url)
+    database = open_database(tmp_path / "one", url=url)
+    database.close()
+    database.write_now(beat, "server_2", "machine2", 1, kind="server")
+    database.write_now(ensure_workspace, "free")
+    database.write_now(put_setting, SERVER, NIGHTLY_PLACE, ["machine2", f"/var/lib/flowport/backups/{made.name}"])
+    def backup_line() -> dict[str, str]:
+    given: dict[str, object] = {"FLOWPORT_DATABASE_URL": url, "FLOWPORT_SECRET_KEY_FILE": key, **PASSPHRASE}
+    given: dict[str, object] = {"FLOWPORT_DATABASE_URL": url, "FLOWPORT_SECRET_KEY_FILE": key}
+    kept = command(tmp_path, *new_key, "--old-key", old, **given)
+    key.write_text(KEY)
+    lives = backup_line()
+    lost = backup_line()
+    lost = command(tmp_path, *new_key, "--yes", **given)
+    made.unlink()
+    new_database: Callable[[], str], tmp_path: Path
     new_key = ("new-key", "--data", "srv")
     old = key.rename(tmp_path / "old.key")
-    server = open_database(tmp_path / "any", url=url)
-    server.write_now(insert_worker, "boot_1", "machine-2", 4711)
-    refused = command(tmp_path, *new_key, "--yes", **given)
-    assert (refused.code, refused.out) == (1, "")
-    assert "a worker on machine-2 (process 4711)" in refused.err
-    assert "Stop all servers and workers first: secrets are sealed with the old key until then" in refused.err
-    server.close()
-    asked = command(tmp_path, *new_key, **given)
-    assert (asked.code, "If another machine or a backup has the old key" in asked.err) == (1, True)
-    assert not key.exists()
-
-    kept = command(tmp_path, *new_key, "--old-key", old, **given)
-    assert len(kept.value) == 16
-    assert f"Copy {key} to every other machine" in kept.err
-    assert key.read_text() != old.read_text()
-    database = open_database(tmp_path / "any", url=url)
     opened = [open_vault(tmp_path, key).open(*one) for one in database.read_now(list_sealed)]
-    database.close()
-    assert opened == ["sk-canary-0123456789abcdef"]
-
-    key.write_text(KEY)
     refused = command(tmp_path, "check", "--offline", "--data", "srv", **given)
-    assert "If it is lost on all of them and in every backup" in refused.err
-    assert "app.py new-key" in refused.err
-    lost = command(tmp_path, *new_key, "--yes", **given)
-    assert lost.value != kept.value
-    assert "enter secrets and keys of connections again" in lost.err
-    assert f"Copy {key} to every other machine" in lost.err
-    assert command(tmp_path, "backup", "one.fpbackup", "--data", "srv", **given, **PASSPHRASE).code == 0
+    refused = command(tmp_path, *new_key, "--yes", **given)
+    server = open_database(tmp_path / "any", url=url)
+    server.close()
+    server.write_now(insert_worker, "boot_1", "machine-2", 4711)
+    settings = Settings(data=tmp_path / "one", database_url=url, secret_key_file=key, backup_passphrase="correct horse")
+    there = backup_line()
+    url, key = new_database(), tmp_path / "key"
+    url, key = new_database(), tmp_path / "secret.key"
+) -> None:
+def test_a_check_names_the_machine_with_the_last_backup_and_warns_when_it_is_gone(
+def test_another_key_is_taken_while_nobody_uses_the_database(new_database: Callable[[], str], tmp_path: Path) -> None:
+from storage.workers import beat, insert_worker

@@ -226,6 +226,12 @@ def test_only_an_empty_target_is_filled(release: Path, new_database: NewDatabase
         connection.execute("create table customers (id int)")
     with pytest.raises(DatabaseNotEmpty, match=r"tables of something else \(customers\)"):
         move_to_postgres(release, foreign, tell=nobody)
+    with pytest.raises(DatabaseNotEmpty, match=r"tables of something else \(customers\).* Name a database of its own"):
+        open_database(tmp_path / "any", url=foreign)  # as `app.py migrate` and every start
+    assert tables_of(foreign) == ["customers"]
+    with psycopg.connect(empty) as connection:
+        connection.execute("create table customers (id int)")
+    open_database(tmp_path / "any", url=empty).close()  # Flowport was there first
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "file").touch()
     with pytest.raises(FolderNotEmpty, match="holds files already"):
