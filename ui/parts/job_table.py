@@ -11,7 +11,16 @@ from ui.kit.parts import Column, badge, environment_badge, link, sentence, statu
 from ui.kit.text import _
 from ui.kit.times import Times
 from ui.parts.answer_words import NOBODY_ANSWERED
-from ui.parts.job_words import job_took, row_of_batch, short_reason, state_words, trigger_badge, was_tried, why_failed
+from ui.parts.job_words import (
+    job_took,
+    row_of_batch,
+    short_reason,
+    state_words,
+    trigger_badge,
+    version_that_ran,
+    was_tried,
+    why_failed,
+)
 
 
 def job_table(
@@ -51,7 +60,8 @@ def job_table(
                 if titles is not None:
                     words(titles.get(job.flow_id) or _("Deleted flow"), "fp-b")
                     words(" ")
-                words(f"v{job.flow_version}" if job.flow_version is not None else _("draft"), "fp-t3")
+                number = version_that_ran(job)
+                words(f"v{number}" if number is not None else _("draft"), "fp-t3")
                 if row := row_of_batch(job):
                     words(row, "fp-job-why fp-s12 fp-t2", tag="div").props["title"] = row
                 if job.status == "failed" and (why := why_failed(job)):
