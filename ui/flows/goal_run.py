@@ -174,6 +174,7 @@ class GoalRun:
                     if look is not None and look.job.ended:
                         await self._show_end(look)
                         return
+                    self.asks.tell_times()
                     if look is not None:
                         running.tell(look.job)
                         if look.job.questions:

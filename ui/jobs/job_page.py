@@ -235,6 +235,7 @@ class JobDetailPage:
                 self.timer.deactivate()
         else:
             self._draw_sub()
+            self.asks.tell_times()
             self.lines = step_lines(self.document, self.seen.look, self.times, self.inner)
             self.steps.grow(self.lines)
 
@@ -432,7 +433,7 @@ class JobDetailPage:
                     with rows.cell():
                         status_line(*outcome_words(one))
                     rows.cell(one.answered_by or _("nobody"))
-                    rows.cell(self.times.ago(one.closed_at or one.asked_at))
+                    rows.cell(self.times.moment(one.closed_at or one.asked_at))
                     rows.cell(one.note)
 
     def _value(self, stored: StoredValue, label: str) -> None:

@@ -3,6 +3,7 @@ panel.
 
     cards = QuestionCards(page_session, times, on_answered=look, with_job=True)
     cards.show(questions)        adds and removes cards; one in which somebody types stays as it is
+    cards.tell_times()           goes on with “asked 5 s ago”
 """
 
 from __future__ import annotations
@@ -111,6 +112,11 @@ class QuestionCards:
                     card = self._cards[question_id] = _Card(self, one)
             if self.box.default_slot.children.index(card.box) != place:
                 card.box.move(self.box, place)
+        self.tell_times()
+
+    def tell_times(self) -> None:
+        """Says how long ago the questions were asked; called again and again while the page is open."""
+        for card in self._cards.values():
             card.tell_time()
 
     def forget_answer(self) -> None:
