@@ -24,7 +24,7 @@ from ui.parts.job_words import (
 )
 
 #: The largest input in bytes of which the beginning is shown, and how many characters of it.
-LARGEST_INPUT, _LONGEST_INPUT = 8_000, 90
+LARGEST_INPUT, _LONGEST_INPUT = 8_000, 60
 
 
 def job_table(
