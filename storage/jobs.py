@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -39,6 +39,8 @@ Json = Any
 
 #: The environments of the public API; an API key never sees Playground runs.
 PUBLIC = ("live", "test", "dev")
+#: The characters of an input that are its beginning.
+_BEGINNING = 500
 #: The largest result in bytes that is read on the event loop.
 SMALL_RESULT = 64 * 1024
 
@@ -375,6 +377,21 @@ def find_value(session: Session, job_id: str, name: str, node_id: str = "", inde
         return None
     # A job goes on with its outputs after a pause, so they are stored with everything in them that is no known secret.
     return as_value(name, without_keys(row.data) if name == "output" else row.data, row.size)
+
+
+def list_beginnings(session: Session, jobs: Iterable[JobRow], largest: int | None = None) -> dict[str, str]:
+    """Returns the first characters of the inputs of these jobs as JSON text, by the ids of the jobs; nothing of inputs that
+    are not kept, and of those of more than `largest` bytes, since the database reads all of a value for its beginning.
+    """
+    inputs = select(Value.job_id, func.substr(Value.data, 1, _BEGINNING)).where(
+        Value.job_id.in_([job.id for job in jobs]),
+        Value.node_id == "",
+        Value.index_path == "",
+        Value.name == "payload",
+    )
+    if largest is not None:
+        inputs = inputs.where(Value.size <= largest)
+    return {row[0]: row[1] for row in session.execute(inputs)}
 
 
 def when_values_went(session: Session, job_id: str) -> int | None:

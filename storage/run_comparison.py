@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
-from sqlalchemy import func, or_, select, tuple_
+from sqlalchemy import or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from storage.jobs import JobRow, as_job, get_job, select_jobs
+from storage.jobs import JobRow, as_job, get_job, list_beginnings, select_jobs
 from storage.table_base import belongs_to
 from storage.tables import Job, Value
 
@@ -16,8 +16,6 @@ from storage.tables import Job, Value
 MOST_RUNS = 40
 #: How many outputs of a run are compared. Each is read in full.
 MOST_OUTPUTS = 5_000
-#: The characters of a run's input that are read.
-_BEGINNING = 500
 
 
 class RecentRun(Struct, frozen=True):
@@ -51,15 +49,7 @@ def list_recent_runs(session: Session, workspace_id: str, flow_id: str) -> list[
         .limit(MOST_RUNS)
     )
     jobs = [as_job(row) for row in rows]
-    beginnings = session.execute(
-        select(Value.job_id, func.substr(Value.data, 1, _BEGINNING)).where(
-            Value.job_id.in_([job.id for job in jobs]),
-            Value.node_id == "",
-            Value.index_path == "",
-            Value.name == "payload",
-        )
-    )
-    payloads = {row[0]: row[1] for row in beginnings}
+    payloads = list_beginnings(session, jobs)
     return [RecentRun(job, payloads.get(job.id, "")) for job in jobs]
 
 

@@ -32,7 +32,8 @@ from ui.kit.field_titles import field_title
 from ui.kit.plain_pages import alert, card, document, error_page
 from ui.kit.text import Reader, _, size
 from ui.kit.times import Times
-from ui.parts.answer_words import MADE_UP, THEN, may_have_lines, until_words
+from ui.parts.answer_words import MADE_UP, SAME_TEXTS_ASKED, THEN, may_have_lines, until_words
+from ui.parts.same_texts import is_warned
 from ui.parts.value_shapes import in_words, is_small_picture
 from ui.sign_in import FormRefused, SignInPages, browser_of, html_answer, refused_form, too_often
 
@@ -56,6 +57,7 @@ class AnswerPages(SignInPages):
             times,
             theme=theme_of(request),
             files=await self.app.database.read(_files_of, question),
+            warned=await self.app.database.read(is_warned, question),
         )
         return _page(request, page)
 
@@ -96,7 +98,16 @@ class AnswerPages(SignInPages):
             else:
                 return _page(request, _thanks(question, approved=approved, theme=theme_of(request)))
         files = await self.app.database.read(_files_of, question)
-        page = question_page(token, question, times, form=form, errors=wrong, theme=theme_of(request), files=files)
+        page = question_page(
+            token,
+            question,
+            times,
+            form=form,
+            errors=wrong,
+            theme=theme_of(request),
+            files=files,
+            warned=await self.app.database.read(is_warned, question),
+        )
         return _page(request, page, 422)
 
     async def _unanswered(self, request: Request) -> QuestionRow | Response:
@@ -127,15 +138,19 @@ def question_page(
     errors: Mapping[str, str] | None = None,
     theme: str = "",
     files: Collection[str] = (),
+    warned: bool = False,
 ) -> str:
     """Writes the page of an open question. `form`: what was sent before; `errors`: name of a value, or "" -> sentence;
-    `files`: the ids of the files that can be downloaded.
+    `files`: the ids of the files that can be downloaded; `warned`: whether its values are one and the same text.
     """
     sent, wrong = form or {}, errors or {}
     fixed = {name: value for name, value in question.values.items() if not _may_change(question, name)}
     body = alert(wrong.get("", ""))
     if question.simulated:
         body += f'<p class="fp-hint">{escape(MADE_UP)}</p>'
+    if warned:
+        strong, todo = SAME_TEXTS_ASKED
+        body += f'<p class="fp-warn"><b>{escape(strong)}</b> {escape(todo)}</p>'
     if fixed:
         body += _value(fixed, 0, _FileLinks(f"/answer/{token}/files/", files))
     if elsewhere := _changed_elsewhere(question):

@@ -69,22 +69,26 @@ class RunOptions(Struct, frozen=True):
     """Which part of a flow a Playground run executes.
 
     `until`: only this node and the nodes it depends on. `start` and `reuse`: from node `start` on, with the other
-    outputs taken from job `reuse`. `again`: the job that this run repeats, stored as a link for people.
+    outputs taken from job `reuse`. `again`: the job that this run repeats, stored as a link for people. `version`: the
+    number of the version that it runs, and `now`: whether it runs what is on the canvas; both are for people too.
     """
 
     until: str | None = None
     start: str | None = None
     reuse: str | None = None
     again: str | None = None
+    version: int | None = None
+    now: bool = False
 
     @property
     def repeats(self) -> bool:
         """Whether the run has the input of an earlier job."""
         return bool(self.reuse or self.again)
 
-    def as_json(self) -> dict[str, str] | None:
+    def as_json(self) -> dict[str, Any] | None:
         """Returns the options as stored with the job; None when none is set."""
-        options = {"until": self.until, "from": self.start, "reuse": self.reuse, "again": self.again}
+        options: dict[str, Any] = {"until": self.until, "from": self.start, "reuse": self.reuse, "again": self.again}
+        options |= {"version": self.version, "now": self.now}
         return {name: value for name, value in options.items() if value} or None
 
 

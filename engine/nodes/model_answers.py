@@ -17,7 +17,7 @@ SIMULATED = "simulated"
 SAME_TEXTS = (
     "All fields of the answer are the same text: look whether the model understood the task, or choose a stronger one."
 )
-#: The fewest fields that are compared, and the characters from which on two that agree are told.
+#: The fewest fields that are compared, and the characters from which on so few that agree are told.
 _FEWEST, _LONG = 2, 20
 
 
@@ -107,9 +107,14 @@ def same_texts_warning(value: JsonValue, fields: Sequence[AnswerField], model: s
         and isinstance(text := value.get(one.name), str)
         and text != one.default
     ]
-    if len(texts) < _FEWEST or not texts[0] or any(text != texts[0] for text in texts):
+    if not texts or not texts[0] or any(text != texts[0] for text in texts):
         return ""
-    return SAME_TEXTS if len(texts) > _FEWEST or len(texts[0]) >= _LONG else ""
+    return SAME_TEXTS if is_repeated(texts[0], len(texts)) else ""
+
+
+def is_repeated(text: str, count: int) -> bool:
+    """Whether so many fields with this text are more than a coincidence."""
+    return count > _FEWEST or (count == _FEWEST and len(text) >= _LONG)
 
 
 def is_model(model: Any) -> bool:

@@ -237,7 +237,7 @@ def new_edge(source: str, target: str, port: str = "out") -> dict:
 
 
 @ui.page("/flow/{name}", language="en-US", reconnect_timeout=20)
-def flow_page(name: str, dark: bool = False, readonly: bool = False) -> None:
+def flow_page(name: str, dark: bool = False, readonly: bool = False, picture: bool = False) -> None:
     ui.add_head_html('<link rel="stylesheet" href="/look/theme.css">')
     ui.add_css(".stage{display:grid;grid-template-columns:160px minmax(0,1fr);height:100vh;width:100%}")
     ui.dark_mode(dark)
@@ -250,7 +250,9 @@ def flow_page(name: str, dark: bool = False, readonly: bool = False) -> None:
                     sanitize=False,
                 )
         with ui.element("div").style("min-width:0"):
-            Watched(flows[name], name, readonly=readonly)
+            Watched(flows[name], name, readonly=readonly or picture).canvas.props["picture"] = picture
+    if picture:
+        ui.element("div").style("height:100vh")  # below it: the page scrolls
 
 
 ui.run_with(app, title="Canvas", storage_secret="only for the test page", show_welcome_message=False, tailwind=False)

@@ -577,6 +577,25 @@ def test_a_reader_can_look_and_select_but_not_edit(tab):
     assert len(canvas.document()["edges"]) == 2
 
 
+def test_over_a_picture_the_wheel_scrolls_the_page_and_with_control_it_zooms_no_further_than_the_whole_flow(tab):
+    canvas = tab(CHAIN, query="?picture=true")
+    page = canvas.page
+    zoom = page.get_by_test_id("tool-zoom")
+    page.mouse.move(*middle(canvas.node("prompt")))
+    page.mouse.wheel(0, 300)
+    page.wait_for_function("scrollY > 200")
+    expect(zoom).to_have_text("100 %")
+    page.evaluate("scrollTo(0, 0)")
+    for turn, words in ((-200, "132 %"), (5000, "100 %")):
+        page.keyboard.down("Control")
+        page.mouse.wheel(0, turn)
+        page.keyboard.up("Control")
+        expect(zoom).to_have_text(words)
+    for _ in range(3):
+        page.get_by_role("button", name="Zoom out").click()
+    expect(zoom).to_have_text("100 %")
+
+
 def test_zoom_fit_grid_and_dark(tab):
     canvas = tab(CHAIN, query="?dark=true")
     page = canvas.page

@@ -46,6 +46,7 @@ class FlowCanvas(Element, component=BUNDLE):
         self.props["client-id"] = ""
         self.props["node-types"] = dict(node_types)
         self.props["readonly"] = readonly
+        self.props["picture"] = True
         self.props["traffic"] = False
         #: Counts the calls that change the selection; see `_demand`.
         self._demands = 0

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from engine.flow.document import Document, load_document
 from storage.flows import DeploymentRow, FlowRow, VersionLine, get_draft, get_version, list_deployments, list_versions
 from storage.job_documents import list_key_labels
-from storage.jobs import JobFilters, JobPage, list_jobs
+from storage.jobs import JobFilters, JobPage, list_beginnings, list_jobs
 from storage.questions import list_refusers
 from storage.schedules import list_started_by_hand
 from storage.triggers import list_trigger_titles
@@ -27,7 +27,7 @@ from ui.kit.text import _
 from ui.monitoring.page import flow_monitoring
 from ui.page_session import PageSession
 from ui.page_shell import times_of
-from ui.parts.job_table import job_table
+from ui.parts.job_table import LARGEST_INPUT, job_table
 from ui.parts.open_drafts import drafts_of
 
 SHOWN_JOBS = 20
@@ -222,7 +222,7 @@ class FlowTabs:
     async def _jobs(self) -> None:
         flow = self.flow()
         place = ui.context.slot.parent
-        jobs, labels, by_hand, refusers = await self.page_session.query(_load_jobs, flow.id)
+        jobs, labels, by_hand, refusers, inputs = await self.page_session.query(_load_jobs, flow.id)
         if place.is_deleted:
             return
         if not jobs.jobs:
@@ -244,6 +244,7 @@ class FlowTabs:
                 keys=labels,
                 by_hand=by_hand,
                 refusers=refusers,
+                inputs=inputs,
                 label=_("Newest jobs of this flow"),
             )
 
@@ -263,8 +264,9 @@ def _load_documents(session: Session, workspace_id: str, flow_id: str, number: i
 
 def _load_jobs(
     session: Session, workspace_id: str, flow_id: str
-) -> tuple[JobPage, dict[str, str], frozenset[str], dict[str, str]]:
+) -> tuple[JobPage, dict[str, str], frozenset[str], dict[str, str], dict[str, str]]:
     jobs = list_jobs(session, workspace_id, JobFilters(flow_id=flow_id), limit=SHOWN_JOBS)
     labels = {**list_key_labels(session, workspace_id), **list_trigger_titles(session, workspace_id)}
     by_hand = list_started_by_hand(session, workspace_id, jobs.jobs)
-    return jobs, labels, by_hand, list_refusers(session, workspace_id, jobs.jobs)
+    refusers = list_refusers(session, workspace_id, jobs.jobs)
+    return jobs, labels, by_hand, refusers, list_beginnings(session, jobs.jobs, LARGEST_INPUT)

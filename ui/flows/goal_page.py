@@ -12,11 +12,13 @@ from engine.flow.goal_search import find_goals
 from engine.flow.goals import Goal, all_goals
 from engine.flow.times_asked import time_asked
 from storage.flows import FlowRow
+from ui.flows.flow_states import draft_differs
 from ui.flows.goal_box import goal_path, left_note, times_note
 from ui.flows.goal_flow import FilledIn, GoalBlanks, GoalChoices, GoalFlow, Made, is_as_made
 from ui.flows.goal_questions import GoalQuestions
 from ui.flows.goal_run import GoalRun
 from ui.flows.templates import all_templates, find_template, template_sketch
+from ui.kit import feedback
 from ui.kit.parts import button, icon, link, link_button, note, words
 from ui.kit.text import _
 from ui.page_session import PageSession
@@ -34,7 +36,7 @@ async def way_to_answers(page_session: PageSession, flow: FlowRow) -> str:
     goal = await run.io_bound(_find_goal, str(flow.settings[GOAL])) if GOAL in flow.settings else None
     if goal is None or not await page_session.query(is_as_made, blanks_of(goal), flow.id):
         return ""
-    return f"{goal_path(goal)}&flow={quote(flow.id)}"
+    return f"{goal_path(goal)}&flow={quote(flow.id)}&change=1"
 
 
 def _find_goal(name: str) -> Goal | None:
@@ -43,8 +45,12 @@ def _find_goal(name: str) -> Goal | None:
     return all_goals().find(name)
 
 
-def draw_goal(page_session: PageSession, blanks: GoalBlanks, choices: GoalChoices, *, asked: str) -> None:
-    """Draws the page of a goal into the current container. `asked`: the wish that led here."""
+def draw_goal(
+    page_session: PageSession, blanks: GoalBlanks, choices: GoalChoices, *, asked: str, change: bool = False
+) -> None:
+    """Draws the page of a goal into the current container. `asked`: the wish that led here; `change`: the person came to
+    change the answers, not to look at the result.
+    """
     goal = blanks.goal
     with ui.element("div").classes("fp-first fp-goal-page"):
         with link("", f"/start?asked={quote(asked)}" if asked else "/start", "fp-b fp-row"):
@@ -53,7 +59,7 @@ def draw_goal(page_session: PageSession, blanks: GoalBlanks, choices: GoalChoice
         words(goal.title, "fp-headline", tag="h1")
         words(goal.says, "fp-lead", tag="p")
         if page_session.may("edit flows"):
-            GoalPage(page_session, blanks, choices, asked=asked)
+            GoalPage(page_session, blanks, choices, asked=asked, change=change)
         else:
             note(_("Editors and owners can make this flow. Your role may look at flows."), icon="visibility")
 
@@ -61,7 +67,9 @@ def draw_goal(page_session: PageSession, blanks: GoalBlanks, choices: GoalChoice
 class GoalPage:
     """What somebody who may make flows does on the page of a goal."""
 
-    def __init__(self, page_session: PageSession, blanks: GoalBlanks, choices: GoalChoices, *, asked: str) -> None:
+    def __init__(
+        self, page_session: PageSession, blanks: GoalBlanks, choices: GoalChoices, *, asked: str, change: bool
+    ) -> None:
         self.asked = asked
         time, made = time_asked(asked)[0], choices.made
         #: Pressing the button again changes the draft of this flow.
@@ -79,10 +87,14 @@ class GoalPage:
             with ui.element("div").classes("fp-row fp-goal-go"):
                 verb = _("Make it and run it") if made is None else _("Run it again")
                 self.go = button(verb, self._make, icon="play_arrow", kind="main", big=True)
+                self.keep = button(_("Save without a run"), self._save, icon="save", big=True)
+                self.keep.visible = made is not None
                 words(_("You can change every step later."), "fp-t2 fp-s13")
         self.run = GoalRun(page_session, self.flow, times, self.questions.documents.use_mine)
         if made is not None and (job_id := made.job_id) is not None:
-            ui.timer(0.01, lambda: self.run.resume(job_id), once=True)
+            ui.timer(0.01, lambda: self.run.resume(job_id, in_view=not change), once=True)
+        if change and made is not None:
+            ui.timer(0.01, self.questions.focus_first, once=True)
 
     def _mark_old(self) -> None:
         self.run.mark_old()
@@ -92,7 +104,7 @@ class GoalPage:
         filled_in = self.questions.read()
         if filled_in is None or not self.run.take_typed():
             return
-        self.go.disable()
+        self._set_enabled(enabled=False)
         self.run.begin()
         try:
             made = await self._store(filled_in)
@@ -100,9 +112,36 @@ class GoalPage:
             self.run.refuse(refusal)
             return
         finally:
-            self.go.enable()
+            self._set_enabled(enabled=True)
         self.go.text = _("Run it again")
+        self.keep.visible = True
         await self.run.run(made)
+
+    async def _save(self) -> None:
+        """Changes the flow and runs nothing."""
+        filled_in = self.questions.read()
+        if filled_in is None:
+            return
+        self._set_enabled(enabled=False)
+        try:
+            with feedback.refusals_told():
+                made = await self._store(filled_in)
+                self.run.draw_acts_again()
+                live = made.flow.live_version is not None and draft_differs(made.flow)
+                said = _("Callers get it once you press Update API on its page.") if live else _("Nothing was run.")
+                feedback.told(
+                    _("Saved."),
+                    said,
+                    action=_("Open the flow's page"),
+                    on_action=lambda: ui.navigate.to(f"/flows/{made.flow_id}"),
+                )
+        finally:
+            self._set_enabled(enabled=True)
+
+    def _set_enabled(self, *, enabled: bool) -> None:
+        """While one of the two buttons works, neither can be pressed."""
+        self.go.set_enabled(enabled)
+        self.keep.set_enabled(enabled)
 
     async def _store(self, filled_in: FilledIn) -> Made:
         """Makes the flow at the first time; later it changes the draft.

@@ -82,6 +82,10 @@ class GoalQuestions:
             return None
         return FilledIn(found, str(typed.get(_MODEL) or SIMULATED), self.documents.chosen)
 
+    def focus_first(self) -> None:
+        """Moves the keyboard focus into the first question."""
+        self.form.focus(f"/{self.goal.questions[0].name}")
+
     def _schema(self, models: dict[str, str]) -> dict[str, Any]:
         fields = {one.name: _schema_of(one) for one in self.goal.questions}
         if models:

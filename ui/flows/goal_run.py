@@ -39,7 +39,7 @@ from ui.page_shell import times_of
 from ui.parts.agent_trace import draw_looked_up
 from ui.parts.kept_files import file_keeper
 from ui.parts.question_cards import Asked, QuestionCards
-from ui.parts.same_texts import same_texts_note, step_with_same_texts
+from ui.parts.same_texts import same_texts_note, step_with_same_texts, texts_differ
 from ui.parts.value_shapes import names_of_groups
 from ui.parts.value_view import readable
 from ui.parts.written_rows import WrittenRows
@@ -93,6 +93,8 @@ class GoalRun:
         self.old.visible = False
         self.place = ui.element("section").classes("fp-goal-result").props("role=status")
         self.place.visible = False
+        #: What can be done with the flow, below its answer.
+        self.acts: ui.element | None = None
         self.asks = QuestionCards(self.page_session, times_of(self.page_session), self._show_questions)
 
     def mark_old(self) -> None:
@@ -124,14 +126,14 @@ class GoalRun:
         """Runs the flow with what was tried last, or with its sample, and shows the run until it ends."""
         await self._run(made, self._payload(made.document) if self.tried is None else self.tried)
 
-    async def resume(self, job_id: JobId) -> None:
-        """Shows the newest run of the flow, when the page is opened again."""
+    async def resume(self, job_id: JobId, *, in_view: bool) -> None:
+        """Shows the newest run of the flow, when the page is opened again. `in_view`: scrolls to it when it has ended."""
         self.job_id = job_id
         look = await self.page_session.query(look_at, job_id)
         if look is not None and look.job.ended:
             if look.job.status == "completed":
                 await self._remember_tried(job_id)
-            await self._show_end(look)
+            await self._show_end(look, in_view=in_view)
             return
         await self._follow(job_id, self._show_running())
 
@@ -174,6 +176,7 @@ class GoalRun:
                     if look is not None and look.job.ended:
                         await self._show_end(look)
                         return
+                    self.asks.tell_times()
                     if look is not None:
                         running.tell(look.job)
                         if look.job.questions:
@@ -218,7 +221,7 @@ class GoalRun:
             into_view(self.asks.box)
             into_view(self.place)
 
-    async def _show_end(self, look: Look) -> None:
+    async def _show_end(self, look: Look, *, in_view: bool = True) -> None:
         job_id = JobId(look.job.id)
         agents = [] if self.flow.made is None else [one for one in self.flow.made.document.nodes if one.type == AGENT]
 
@@ -237,7 +240,8 @@ class GoalRun:
                 self._draw_failure(look.job.error or {}, _run_path(self.flow.made, job_id))
                 written = WrittenRows(self.page_session)
         await written.show(look.job)
-        into_view(self.place)
+        if in_view:
+            into_view(self.place)
 
     def _draw_result(
         self,
@@ -255,7 +259,7 @@ class GoalRun:
                 words(_("This is what your flow answers"), "fp-grow", tag="h2")
                 status_badge("simulated" if simulated else "completed")
             reader, heads = times_of(self.page_session).reader, names_of_groups(made.document)
-            if step_with_same_texts(look.steps):
+            if step_with_same_texts(look.steps) and not texts_differ(result):
                 same_texts_note(_("All fields of the answer are the same text:"))
             readable(result, label=_("What your flow answers"), reader=reader, heads=heads)
             written = WrittenRows(self.page_session)
@@ -273,7 +277,8 @@ class GoalRun:
                     strong=_("Answers come from the practice documents."),
                 ).classes("fp-note--act"):
                     button(_("Use my documents"), self.use_my_documents, icon="upload_file", kind="main", small=True)
-            self._draw_acts(ui.element("div").classes("fp-goal-acts"), made, look.job.id)
+            self.acts = ui.element("div").classes("fp-goal-acts")
+            self._draw_acts(self.acts, made, look.job.id)
             words(
                 _(
                     "Not quite right? Change what you filled in and run it again, or change the steps in the Playground."
@@ -343,6 +348,16 @@ class GoalRun:
                     verb = _("Update API") if live else _("Deploy API")
                     kind = "normal" if self.flow.blanks.searched.practice_in(made.document) else "main"
                     button(verb, lambda: self._deploy(place, made, job_id), icon="rocket_launch", kind=kind)
+
+    def draw_acts_again(self) -> None:
+        """Draws what can be done with the flow after it was changed without a run."""
+        if (
+            self.acts is not None
+            and not self.acts.is_deleted
+            and self.flow.made is not None
+            and self.job_id is not None
+        ):
+            self._draw_acts(self.acts, self.flow.made, self.job_id)
 
     def _draw_failure(self, error: Mapping[str, Any], path: str) -> None:
         todo = str(error.get("remedy") or _("Change what you filled in above and run it again."))

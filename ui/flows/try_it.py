@@ -319,6 +319,7 @@ class TryItNow:
         """Says whether the job runs or waits for a person, with what it asks."""
         job_id, asks = str(job.get("job_id")), job.get("waiting_for") == "person"
         self._tell_running(asks=asks)
+        self.asks.tell_times()
         if asks and job_id not in self._asking:
             self._asking.append(job_id)
         if self._asking:

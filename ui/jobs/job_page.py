@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, field
@@ -26,7 +26,10 @@ from engine.flow.document import Document, Node, load_document, with_huge_intege
 from engine.flow.node_places import with_places
 from engine.flow.validation import marks
 from engine.jobs.server.erasing import WAIT_SECONDS, finish_erasing_soon
+from engine.knowledge.known import known_collections
 from engine.nodes import CATALOG
+from engine.nodes.known_collections import KnownCollection, with_collections
+from engine.nodes.known_datasets import KnownDataset, with_datasets
 from storage.dataset_changes import RECEIPT_MS
 from storage.job_documents import JobFlow, get_job_flow
 from storage.jobs import JobRow, StoredValue, find_value, get_job, when_values_went
@@ -40,8 +43,10 @@ from ui.flow_view.list_frames import frames_of
 from ui.flow_view.node_views import NODE_VIEWS
 from ui.jobs.erase_dialog import sure_to_erase
 from ui.jobs.job_failure import draw_failure, draw_went_on
+from ui.jobs.run_again import choose_way, load_ways
 from ui.jobs.step_drawer import StepDrawer
 from ui.jobs.step_list import FailedStep, StepLine, StepList, failed_steps, step_lines
+from ui.kit.feedback import refusals_told
 from ui.kit.parts import (
     button,
     card,
@@ -60,10 +65,18 @@ from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, not_twice, nothing_here, opened, times_of
 from ui.parts.answer_words import refused_words
 from ui.parts.ask_owners import asking
-from ui.parts.job_words import environment_word, job_badge, job_state, job_took, trigger_badge, version_words
+from ui.parts.job_words import (
+    environment_word,
+    job_badge,
+    job_state,
+    job_took,
+    trigger_badge,
+    version_that_ran,
+    version_words,
+)
 from ui.parts.question_cards import Asked, QuestionCards, outcome_words
 from ui.parts.value_view import answer_view
-from ui.parts.written_rows import WrittenRows, tables_of
+from ui.parts.written_rows import WrittenRows, does_before_a_run, tables_of
 from ui.pulse import RepeatedCall
 
 LOOK_SECONDS = 0.5
@@ -108,6 +121,22 @@ def load_job(session: Session, workspace_id: str, job_id: str) -> JobContents:
     )
 
 
+def load_names(
+    session: Session, workspace_id: str, document: Document
+) -> tuple[dict[str, Node], tuple[KnownDataset, ...], tuple[KnownCollection, ...]]:
+    """Reads what the nodes of a flow name by an id: nodes of called flows by their steps, datasets and collections."""
+    inner = read_inner(session, workspace_id, document)
+    return inner, known_datasets(session, workspace_id), known_collections(session, workspace_id)
+
+
+def marks_of(
+    document: Document, tables: Sequence[KnownDataset], collections: Sequence[KnownCollection]
+) -> dict[str, Marks]:
+    """Returns what the picture shows at each node, by node id: datasets and collections by their names, no problems."""
+    catalog = with_collections(with_datasets(CATALOG, tables), collections)
+    return {node_id: Marks(**{**asdict(mark), "problems": 0}) for node_id, mark in marks(document, catalog).items()}
+
+
 def register(app: App) -> None:
     """Registers `/jobs/{job_id}`."""
 
@@ -135,6 +164,9 @@ class JobDetailPage:
         self.lines: list[StepLine] = []
         #: Nodes of called flows, by the names of their steps.
         self.inner: dict[str, Node] = {}
+        #: What the nodes name by an id.
+        self.tables: tuple[KnownDataset, ...] = ()
+        self.collections: tuple[KnownCollection, ...] = ()
         #: Looks at the job while it runs; None for one that had ended when the page was opened.
         self.timer: RepeatedCall | None = None
         self.run_again = not_twice(self._run_again)
@@ -152,7 +184,7 @@ class JobDetailPage:
     async def build(self, step: str, item: str = "") -> None:
         """Draws the page; `step` opens that node's step, of the item with the index path `item`."""
         title = self.seen.flow.title or _("Deleted flow")
-        self.inner = await self.page_session.query(read_inner, self.document)
+        self.inner, self.tables, self.collections = await self.page_session.query(load_names, self.document)
         with opened(self.page_session, title, active="jobs", crumbs=((_("Jobs"), "/jobs"),)) as self.page:
             self.sub = ui.element("div").classes("fp-job-sub fp-s13 fp-t2 fp-num")
             self.grid = ui.element("div").classes("fp-job")
@@ -203,6 +235,7 @@ class JobDetailPage:
                 self.timer.deactivate()
         else:
             self._draw_sub()
+            self.asks.tell_times()
             self.lines = step_lines(self.document, self.seen.look, self.times, self.inner)
             self.steps.grow(self.lines)
 
@@ -240,9 +273,17 @@ class JobDetailPage:
                 again = button(_("Run again"), self.run_again, icon="replay")
                 with again:
                     ui.tooltip(
-                        _(
-                            "A run in the Playground with {version} and this input. It does not count toward your plan."
-                        ).format(version=self._version())
+                        " ".join(
+                            filter(
+                                None,
+                                [
+                                    _(
+                                        "A run in the Playground with {version} and this input. It does not count toward your plan."
+                                    ).format(version=self._version()),
+                                    does_before_a_run(self.document, self.inner, self.tables),
+                                ],
+                            )
+                        )
                     )
             if not flow.deleted and kept:
                 link_button(
@@ -259,7 +300,7 @@ class JobDetailPage:
         return self._has_values and not self.seen.flow.deleted and self.document.node(node_id) is not None
 
     def _version(self) -> str:
-        number = self.job.flow_version
+        number = version_that_ran(self.job)
         return _("version {number}").format(number=number) if number is not None else _("the same canvas")
 
     def _curl(self) -> str | None:
@@ -376,8 +417,7 @@ class JobDetailPage:
     async def _show_written(self) -> None:
         """Shows which tables the job wrote into; of an old one, into which its flow saves rows."""
         old = self.job.created_at < self.times.clock.now() - RECEIPT_MS
-        known = await self.page_session.query(known_datasets) if old else ()
-        await self.written.show(self.job, tables_of(self.document, known))
+        await self.written.show(self.job, tables_of(self.document, self.tables) if old else ())
 
     def _draw_answers(self) -> None:
         """Draws who answered what the job asked."""
@@ -393,7 +433,7 @@ class JobDetailPage:
                     with rows.cell():
                         status_line(*outcome_words(one))
                     rows.cell(one.answered_by or _("nobody"))
-                    rows.cell(self.times.ago(one.closed_at or one.asked_at))
+                    rows.cell(self.times.moment(one.closed_at or one.asked_at))
                     rows.cell(one.note)
 
     def _value(self, stored: StoredValue, label: str) -> None:
@@ -424,10 +464,7 @@ class JobDetailPage:
     def _canvas_ready(self, _message: dict[str, Any]) -> None:
         assert self.canvas is not None
         self.canvas.load_graph({**with_places(with_huge_integers_as_text(self.document), CATALOG).as_json(), "rev": 1})
-        summaries = marks(self.document, CATALOG)
-        self.canvas.set_marks(
-            {node_id: Marks(**{**asdict(mark), "problems": 0}) for node_id, mark in summaries.items()}
-        )
+        self.canvas.set_marks(marks_of(self.document, self.tables, self.collections))
         self.canvas.set_scopes(frames_of(self.document))
         self.canvas_status()
 
@@ -483,12 +520,21 @@ class JobDetailPage:
             ui.navigate.to(f"/jobs/{self.job.id}")
 
     async def _run_again(self, start: str | None = None) -> bool:
-        payload = self.seen.payload.value if self.seen.payload is not None else {}
-        options = RunOptions(start=start, reuse=self.job.id if start else None, again=self.job.id)
-        checked = await self.page_session.checked(self.document, payload, kept=options.repeats)
-        job_id = await self.page_session.try_execute(
-            run_in_playground, FlowId(self.job.flow_id), self.document, payload, options, checked
-        )
-        if job_id is not None:
+        """Runs the flow with the input of the job: from the node `start` on as it ran then, otherwise in the way that the
+        person chooses where the flow was changed since. Returns whether the page is left.
+        """
+        with refusals_told():
+            ways = await self.page_session.query(load_ways, self.job, self.document)
+            way = await choose_way(ways) if start is None and len(ways) > 1 else ways[0]
+            if way is None:
+                return False
+            payload = self.seen.payload.value if self.seen.payload is not None else {}
+            reuse = self.job.id if start else None
+            options = RunOptions(start=start, reuse=reuse, again=self.job.id, version=way.version, now=way.now)
+            checked = await self.page_session.checked(way.document, payload, kept=options.repeats)
+            job_id = await self.page_session.execute(
+                run_in_playground, FlowId(self.job.flow_id), way.document, payload, options, checked
+            )
             ui.navigate.to(f"/jobs/{job_id}")
-        return job_id is not None
+            return True
+        return False

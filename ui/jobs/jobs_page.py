@@ -14,7 +14,7 @@ from starlette.requests import Request
 from engine.core.errors import ParameterInvalid
 from engine.core.job_status import STATUSES
 from storage.job_documents import list_flow_titles, list_key_labels
-from storage.jobs import ANY_TRIGGER, JobFilters, JobPage, list_jobs
+from storage.jobs import ANY_TRIGGER, JobFilters, JobPage, list_beginnings, list_jobs
 from storage.questions import list_refusers
 from storage.refusals import RefusalFilters, count_refused_calls
 from storage.schedules import list_started_by_hand
@@ -30,7 +30,7 @@ from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, opened, times_of
 from ui.parts.failure_words import failure_word
 from ui.parts.filter_choice import filter_choice
-from ui.parts.job_table import job_table
+from ui.parts.job_table import LARGEST_INPUT, job_table
 from ui.parts.job_words import trigger_word
 from ui.parts.quota import quota_note
 from ui.parts.time_range import Span, span_choice
@@ -54,6 +54,8 @@ class JobListContents(Struct, frozen=True):
     by_hand: frozenset[str]
     #: Who refused what these jobs asked, by the ids of the jobs.
     refusers: Mapping[str, str]
+    #: The beginnings of their inputs as JSON text, by the ids of the jobs.
+    inputs: Mapping[str, str]
 
 
 def load_jobs(session: Session, workspace_id: str, filters: JobFilters, cursor: str) -> JobListContents:
@@ -71,6 +73,7 @@ def load_jobs(session: Session, workspace_id: str, filters: JobFilters, cursor: 
         list_trigger_titles(session, workspace_id),
         list_started_by_hand(session, workspace_id, page.jobs),
         list_refusers(session, workspace_id, page.jobs),
+        list_beginnings(session, page.jobs, LARGEST_INPUT),
     )
 
 
@@ -271,6 +274,7 @@ class JobsList:
                         keys=names,
                         by_hand=self.seen.by_hand,
                         refusers=self.seen.refusers,
+                        inputs=self.seen.inputs,
                         label=_("Jobs"),
                     )
                 else:
@@ -311,7 +315,7 @@ class JobsList:
 
 def _refused_word(count: int, reader: Reader) -> str:
     """The label of the tab with its number."""
-    return _("Refused {count}").format(count=count_words(count, reader)) if count else _("Refused")
+    return _("Refused calls {count}").format(count=count_words(count, reader)) if count else _("Refused calls")
 
 
 def by_word(options: Mapping[str, str]) -> dict[str, str]:

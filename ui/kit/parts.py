@@ -488,7 +488,7 @@ class TableElement(ui.element):
                 row.classes("fp-open").on("click", on_open, [], js_handler=_UNLESS_ON_A_LINK)
             yield row
 
-    def cell(self, text: str = "", classes: str = "") -> ui.element:
+    def cell(self, text: str = "", classes: str = "") -> Words:
         """Adds the next cell to the row; enter it to add more content."""
         column = self._columns[self._at] if self._at < len(self._columns) else Column("")
         self._at += 1

@@ -17,6 +17,11 @@ THEN = {
     "fail": _("After that the step fails."),
 }
 #: Stands at a question of a job in which the Simulated model answered.
+#: At a question whose values are one and the same text, before and behind the colon.
+SAME_TEXTS_ASKED = (
+    _("A model gave the same text for all fields:"),
+    _("look whether they are right before you approve."),
+)
 MADE_UP = _("The Simulated model answered in this job. What it wrote is made up.")
 
 NOBODY_ANSWERED = _("Refused: nobody answered in time")

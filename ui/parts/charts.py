@@ -113,8 +113,10 @@ class Rank(Struct, frozen=True):
 
 
 def chart(figure: dict[str, Any], label: str, on_pick: Callable[[int], Any] | None = None) -> ui.plotly:
-    """Draws a figure. `on_pick(number)` is called when one of its bars is clicked."""
-    element = ui.plotly(figure).classes("fp-chart")
+    """Draws a figure, which has its height before the browser has drawn it. `on_pick(number)` is called when one of its
+    bars is clicked.
+    """
+    element = ui.plotly(figure).classes("fp-chart").style(f"min-height: {figure['layout']['height']}px")
     element.props("role=img")
     element.props["aria-label"] = label
     if on_pick is not None:

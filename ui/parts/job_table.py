@@ -10,8 +10,21 @@ from storage.jobs import JobRow
 from ui.kit.parts import Column, badge, environment_badge, link, sentence, status_badge, status_line, table, words
 from ui.kit.text import _
 from ui.kit.times import Times
+from ui.kit.value_words import in_short_of_json
 from ui.parts.answer_words import NOBODY_ANSWERED
-from ui.parts.job_words import job_took, row_of_batch, short_reason, state_words, trigger_badge, was_tried, why_failed
+from ui.parts.job_words import (
+    job_took,
+    row_of_batch,
+    short_reason,
+    state_words,
+    trigger_badge,
+    version_that_ran,
+    was_tried,
+    why_failed,
+)
+
+#: The largest input in bytes of which the beginning is shown, and how many characters of it.
+LARGEST_INPUT, _LONGEST_INPUT = 8_000, 60
 
 
 def job_table(
@@ -22,11 +35,13 @@ def job_table(
     keys: Mapping[str, str],
     by_hand: Collection[str],
     refusers: Mapping[str, str],
+    inputs: Mapping[str, str],
     label: str,
 ) -> None:
     """Draws rows of jobs. Without `titles` the column of the flow is left out. `keys`: labels of keys, and titles of
     schedules and webhooks by what jobs name as their trigger. `by_hand`: ids of jobs that a person started with a
-    schedule. `refusers`: who refused what a job asked, "" for nobody, by the ids of jobs.
+    schedule. `refusers`: who refused what a job asked, "" for nobody, by the ids of jobs. `inputs`: the beginnings
+    of inputs as JSON text, by the ids of jobs.
     """
     columns = [
         Column(_("Status"), width="132px"),
@@ -51,7 +66,10 @@ def job_table(
                 if titles is not None:
                     words(titles.get(job.flow_id) or _("Deleted flow"), "fp-b")
                     words(" ")
-                words(f"v{job.flow_version}" if job.flow_version is not None else _("draft"), "fp-t3")
+                number = version_that_ran(job)
+                words(f"v{number}" if number is not None else _("draft"), "fp-t3")
+                if said := in_short_of_json(inputs.get(job.id, ""), _LONGEST_INPUT):
+                    words(said, "fp-job-why fp-s12 fp-t3", tag="div").props["title"] = said
                 if row := row_of_batch(job):
                     words(row, "fp-job-why fp-s12 fp-t2", tag="div").props["title"] = row
                 if job.status == "failed" and (why := why_failed(job)):

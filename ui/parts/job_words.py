@@ -119,13 +119,19 @@ def trigger_badge(job: JobRow, titles: Mapping[str, str], by_hand: Collection[st
     return made
 
 
+def version_that_ran(job: JobRow) -> int | None:
+    """The number of the version that a job ran, also of a Playground run that repeats one; None for a canvas."""
+    return job.flow_version if job.flow_version is not None else (job.run_options or {}).get("version")
+
+
 def version_words(job: JobRow) -> str:
     """`Version 4`, or a description of what a Playground run ran."""
-    return (
-        _("Version {flow_version}").format(flow_version=job.flow_version)
-        if job.flow_version is not None
-        else _("What was on the canvas")
-    )
+    if (number := version_that_ran(job)) is not None:
+        return _("Version {flow_version}").format(flow_version=number)
+    options = job.run_options or {}
+    if "again" in options and not options.get("now"):
+        return _("What was on the canvas of an earlier run")
+    return _("What was on the canvas")
 
 
 def environment_word(environment: str) -> str:

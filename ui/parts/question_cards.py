@@ -3,6 +3,7 @@ panel.
 
     cards = QuestionCards(page_session, times, on_answered=look, with_job=True)
     cards.show(questions)        adds and removes cards; one in which somebody types stays as it is
+    cards.tell_times()           goes on with “asked 5 s ago”
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ from ui.kit.times import Times
 from ui.kit.value_words import in_short, shortened
 from ui.page_session import PageSession
 from ui.page_shell import base_address
-from ui.parts.answer_words import MADE_UP, THEN, may_have_lines, now_words, until_words
+from ui.parts.answer_words import MADE_UP, SAME_TEXTS_ASKED, THEN, may_have_lines, now_words, until_words
 from ui.parts.ask_owners import asking
+from ui.parts.same_texts import is_warned
 from ui.parts.value_view import readable
 
 _TYPES = {"text": "string", "number": "number", "flag": "boolean", "list": "array", "group": "object"}
@@ -97,7 +99,7 @@ class QuestionCards:
         wanted = {one.question.id: one for one in asked}
         if wanted.keys() != self._cards.keys():
             with self.box:
-                ui.timer(0, self._tell_number, once=True)
+                ui.timer(0, self._tell_more, once=True)
         for question_id in [known for known in self._cards if known not in wanted]:
             gone = self._cards.pop(question_id)
             self.boxes -= gone.boxes
@@ -111,6 +113,11 @@ class QuestionCards:
                     card = self._cards[question_id] = _Card(self, one)
             if self.box.default_slot.children.index(card.box) != place:
                 card.box.move(self.box, place)
+        self.tell_times()
+
+    def tell_times(self) -> None:
+        """Says how long ago the questions were asked; called again and again while the page is open."""
+        for card in self._cards.values():
             card.tell_time()
 
     def forget_answer(self) -> None:
@@ -118,12 +125,20 @@ class QuestionCards:
         if self.said is not None and not self.said.is_deleted:
             self.said.delete()
 
-    async def _tell_number(self) -> None:
-        """Says beside Waiting how many questions there are now."""
-        waiting = await self.page_session.query(count_open_questions)
+    async def _tell_more(self) -> None:
+        """Says beside Waiting how many questions there are now, and at a question that its values are the same text."""
+        asked = [card.question for card in self._cards.values()]
+
+        def read(session: Session, workspace_id: str) -> tuple[int, set[str]]:
+            warned = {one.id for one in asked if is_warned(session, one)}
+            return count_open_questions(session, workspace_id), warned
+
+        waiting, warned = await self.page_session.query(read)
         if not self.box.is_deleted:
             with self.box:
                 show_waiting(waiting)
+            for question_id, card in self._cards.items():
+                card.warned.visible = question_id in warned
 
 
 class _Card:
@@ -155,6 +170,9 @@ class _Card:
             with ui.element("div").classes("fp-cb-body fp-col"):
                 if question.simulated:
                     words(MADE_UP, "fp-hint", tag="p")
+                strong, todo = SAME_TEXTS_ASKED
+                self.warned = note(todo, kind="warn", icon="warning", strong=strong)
+                self.warned.visible = False
                 self.values = ui.element("div").classes("fp-col")
                 self._draw_values()
                 self._draw_answer()

@@ -157,6 +157,12 @@ def calls_before_a_run(document: Document, inner: Mapping[str, Node]) -> str:
     return " ".join(filter(None, said))
 
 
+def does_before_a_run(document: Document, inner: Mapping[str, Node], known: Sequence[Named]) -> str:
+    """Says both: what a run of this flow would write and which addresses it would call."""
+    said = writes_before_a_run(document, inner, known), calls_before_a_run(document, inner)
+    return " ".join(filter(None, said))
+
+
 def _listed(addresses: Iterable[str]) -> str:
     return ", ".join([*addresses][:_MOST_TABLES])
 

@@ -13,7 +13,7 @@ from storage.job_documents import list_flow_titles
 from storage.questions import QuestionRow, count_open_questions, list_answered_questions, list_open_questions
 from ui.kit import feedback
 from ui.kit.frame import show_waiting
-from ui.kit.parts import Column, card, link, link_button, note, status_line, table, words
+from ui.kit.parts import Column, Words, card, link, link_button, note, status_line, table, words
 from ui.kit.text import _, number, plural
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, opened, times_of
@@ -60,6 +60,8 @@ class WaitingPage:
         self.page_session = page_session
         self.seen = seen
         self.times = times_of(page_session)
+        #: The cells that say how long ago an answer was given, and when that was.
+        self.agos: list[tuple[Words, int]] = []
 
     def build(self) -> None:
         """Draws the page."""
@@ -78,6 +80,9 @@ class WaitingPage:
         if fresh != self.seen:
             self.seen = fresh
             self._draw()
+        else:
+            self.cards.tell_times()
+            self._tell_times()
 
     def _draw(self) -> None:
         seen = self.seen
@@ -107,6 +112,7 @@ class WaitingPage:
         return self.seen.titles.get(question.flow_id, _("Deleted flow"))
 
     def _draw_answered(self) -> None:
+        self.agos = []
         columns = [_("Question"), _("Answer"), _("By"), _("When"), _("Note"), Column(_("Job"), right=True, hidden=True)]
         with card(_("Answered"), _("the last ones"), padded=False):
             rows = table(columns, label=_("Answered questions"), stacks=True)
@@ -120,7 +126,13 @@ class WaitingPage:
                     with rows.cell():
                         status_line(*outcome_words(one))
                     rows.cell(one.answered_by or _("nobody"))
-                    rows.cell(self.times.ago(one.closed_at or one.asked_at))
+                    self.agos.append((rows.cell(), one.closed_at or one.asked_at))
                     rows.cell(one.note, "fp-wrap-text")
                     with rows.cell():
                         link(_("See the job"), f"/jobs/{one.job_id}")
+        self._tell_times()
+
+    def _tell_times(self) -> None:
+        """Says how long ago the answers were given."""
+        for cell, at in self.agos:
+            cell.text = self.times.ago(at)

@@ -6,6 +6,7 @@ const PADDING = 0.12;
 const SMALL = [0.55, 0.6]; // the name of a step is drawn larger, in place of what sums it up
 const FAR = [0.3, 0.36], FARTHER = [0.15, 0.18]; // text is under 4 or 2 px: what nobody can read is not painted
 const NEAREST = 1; // fitting never magnifies
+export const FARTHEST = 0.02;
 const PLUS_ROOM = 70; // right of a node, up to the + of a named port
 const LOW = 360; // up to here there is no minimap, and a flow that would get too small takes the room of the tools too
 const TOOLS = 64, READ_AT = 0.45; // height of the tools with the gap under them; zoom at which the names of nodes are still read
@@ -13,7 +14,8 @@ const ROOM = 32; // between what is shown and the border of the view
 const MAP_WIDTH = 142 + 16 + 8, MAP_HEIGHT = 88 + 14 + 8; // the minimap in its corner, with a gap around it
 const FEW = 6, MANY = 40; // a flow of fewer nodes needs no minimap; in one of more the map may lie on a node
 
-export function viewing(flow, root) {
+/** `picture()`: the flow is shown within a page, and never smaller than it takes to see all of it. */
+export function viewing(flow, root, picture) {
   const { viewport, dimensions } = flow;
   let fitted = null;
   const scopes = shallowRef([]); // frames: [{ id, nodes, label }]
@@ -59,13 +61,14 @@ export function viewing(flow, root) {
       const right = Math.max(...nodes.map((n) => n.position.x + n.dimensions.width)), bottom = Math.max(...nodes.map((n) => n.position.y + n.dimensions.height));
       return { left, top, right, bottom };
     };
-    const nearest = ({ left, top, right, bottom }, tools) => Math.max(0.02, Math.min(NEAREST, (width - 2 * side) / (right - left), (height - tools - 2 * edge) / (bottom - top)));
+    const nearest = ({ left, top, right, bottom }, tools) => Math.max(FARTHEST, Math.min(NEAREST, (width - 2 * side) / (right - left), (height - tools - 2 * edge) / (bottom - top)));
     let seen = about(every);
     if (low.value && steps.length && nearest(seen, TOOLS) < READ_AT) seen = about(steps);
     const tools = low.value && nearest(seen, TOOLS) < READ_AT && nearest(seen, TOOLS) < nearest(seen, 0) ? 0 : TOOLS;
     const zoom = nearest(seen, tools), { left, top, right, bottom } = seen;
     const x = (width - (right - left) * zoom) / 2 - left * zoom, y = (height - tools - (bottom - top) * zoom) / 2 - top * zoom;
     fitted = { x, y, zoom };
+    if (picture()) flow.setMinZoom(zoom);
     await flow.setViewport(fitted, { duration: duration(ms) });
   }
   /** Nobody has moved the view since all of it was fitted. */
@@ -82,7 +85,7 @@ export function viewing(flow, root) {
     if (!nodes.length) return;
     const left = Math.min(...nodes.map((n) => n.position.x)), top = Math.min(...nodes.map((n) => n.position.y));
     const right = Math.max(...nodes.map((n) => n.position.x + n.dimensions.width)), bottom = Math.max(...nodes.map((n) => n.position.y + n.dimensions.height));
-    const { width, height } = dimensions.value, zoom = Math.max(0.02, Math.min(1.2, (width * 0.8) / (right - left), (height * 0.7) / (bottom - top)));
+    const { width, height } = dimensions.value, zoom = Math.max(FARTHEST, Math.min(1.2, (width * 0.8) / (right - left), (height * 0.7) / (bottom - top)));
     await flow.setViewport({ x: width / 2 - ((left + right) / 2) * zoom, y: height / 2 - ((top + bottom) / 2) * zoom, zoom }, { duration: duration(200) });
   }
 

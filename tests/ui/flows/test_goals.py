@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from engine.actions.connections import add_connection
 from engine.actions.datasets import add_column, add_dataset, rename_dataset
-from engine.actions.flows import save_draft
+from engine.actions.deployments import deploy
+from engine.actions.flows import save_as, save_draft
 from engine.actions.knowledge import add_collection, add_text
 from engine.flow.contract import samples_of
 from engine.flow.document import Document
@@ -141,6 +142,28 @@ async def test_running_it_again_with_other_answers_changes_the_same_flow(site: S
     assert flow.description.startswith("You send a list"), "other answers do not make it false"
 
 
+async def test_other_answers_are_saved_without_a_run(site: Site, user: User) -> None:
+    await user.open("/start?goal=filter-lines")
+    await user.should_not_see("Save without a run")  # there is no flow yet
+    async with working(site):
+        press(user, "Make it and run it")
+        await user.should_see("This is what your flow answers")
+    (flow,) = site.database.read_now(list_flows, site.workspace_id)
+    site.database.write_now(save_as, site.owner, flow.id, flow.title)
+    site.database.write_now(deploy, site.owner, flow.id)
+    await user.open(f"/start?goal=filter-lines&flow={flow.id}&change=1")
+    await user.should_see("Version 1 is live.")
+
+    type_into(user, "Which word must be in a line?", "burnt")
+    press(user, "Save without a run")
+    await user.should_see("Callers get it once you press Update API on its page.")
+
+    assert "burnt" in draft(site, flow.id).dumps()
+    assert len(_runs(site)) == 1
+    assert "Version 1 is live, with what you filled in before." in page_text(user)
+    assert "This is from what you filled in before." in page_text(user)
+
+
 async def test_other_answers_to_a_goal_are_shown_by_a_playground_that_is_open(site: Site, user: User) -> None:
     await user.open("/start?goal=filter-lines")
     async with working(site):
@@ -163,7 +186,7 @@ async def test_the_page_of_a_flow_leads_back_to_the_answers_that_made_it(site: S
     press(user, "Make it and run it")
     await until(lambda: len(_runs(site)) == 1)
     (flow,) = site.database.read_now(list_flows, site.workspace_id)
-    answers = f"/start?goal=filter-lines&flow={flow.id}"
+    answers = f"/start?goal=filter-lines&flow={flow.id}&change=1"
     await user.open(f"/flows/{flow.id}")
     assert answers in hrefs(user)
 

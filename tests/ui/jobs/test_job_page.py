@@ -14,10 +14,11 @@ from sqlalchemy.orm import Session
 
 from engine.actions.flows import delete_flow
 from engine.actions.workspaces import create_workspace
+from engine.nodes.known_datasets import KnownDataset
 from storage.jobs import find_job, list_jobs
 from storage.retention import remove_values
 from storage.tables import Job, Step
-from tests.factories import greeting
+from tests.factories import document, greeting
 from tests.logical_time import pass_time
 from tests.stored import failing
 from tests.ui.arrange import (
@@ -37,6 +38,7 @@ from tests.ui.arrange import (
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import Did, playground_run
 from tests.ui.playground.test_run_panel import push
+from ui.jobs.job_page import marks_of
 
 
 async def test_a_failed_job_says_what_happened_why_and_what_to_do(site: Site, user: User) -> None:
@@ -86,7 +88,8 @@ async def test_running_again_names_the_version_and_makes_a_playground_run(site: 
 
     press(user, "Run again")
     press(user, "Run again")  # a double click
-    await user.should_see("What was on the canvas", retries=100)
+    await user.should_see("Version 1, as it ran", retries=100)
+    await user.should_see("Run again of", retries=100)
 
     newest, first = site.database.read_now(list_jobs, site.workspace_id).jobs
     assert first.id == job_id
@@ -292,3 +295,12 @@ async def test_a_step_that_was_left_before_it_was_read_is_not_shown_under_anothe
     said = [getattr(one, "text", "") for one in drawer.descendants()]
     assert "Ada" in said
     assert "Hello Ada" not in said
+
+
+def test_the_picture_shows_a_dataset_by_its_name() -> None:
+    rows = {"id": "rows", "type": "dataset_source", "config": {"dataset": "dataset_cfRKYaSJRE"}}
+    flow = document({**greeting(), "nodes": [*greeting()["nodes"], rows]})
+
+    shown = marks_of(flow, [KnownDataset("dataset_cfRKYaSJRE", "Orders", {})], [])
+
+    assert shown["rows"].get("summary") == "Orders"

@@ -17,6 +17,7 @@ from nicegui.testing import User
 from sqlalchemy import insert, update
 from sqlalchemy.orm import Session
 
+from engine.actions.erasing import erase_data
 from engine.actions.jobs import run_in_playground
 from engine.actions.keys import create_key
 from engine.actions.workspaces import create_workspace
@@ -24,7 +25,7 @@ from engine.core.clock import HOUR, month_of
 from engine.core.ids import FlowId
 from storage.jobs import count_failed_runs
 from storage.members import list_people
-from storage.tables import Job, Usage, Workspace
+from storage.tables import Job, Usage, Value, Workspace
 from storage.usage import usage_subject
 from tests.ui.arrange import (
     FAILED,
@@ -469,3 +470,17 @@ async def test_a_list_of_jobs_says_why_one_failed(site: Site, user: User) -> Non
     ended(site, site.flow("Greeting", live=True), "failed")
     await user.open("/jobs")
     assert {"Greet: ", "https://example.com", " answered 500."} <= set(texts(user))
+
+
+async def test_the_list_shows_how_the_inputs_begin(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    ended(site, flow_id)
+    large = ended(site, flow_id)
+    erased = ended(site, flow_id)
+    site.database.write_now(erase_data, site.owner, erased)
+    site.database.write_now(lambda session: setattr(session.get_one(Value, (large, "", "", "payload")), "size", 9_000))
+
+    for page in ("/jobs", f"/flows/{flow_id}?tab=jobs"):
+        await user.open(page)
+        await user.should_see("name: Ada")
+        assert page_text(user).count("name: Ada") == 1, "none of a large or an erased input"

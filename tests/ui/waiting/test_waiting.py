@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from typing import Any
 
 import pytest
@@ -507,3 +508,21 @@ async def test_another_method_is_refused_at_every_link_alike(site: Site, behind:
     assert [(one.status_code, one.headers["allow"], one.text) for one in answers] == [
         (405, allowed, f"This address takes {allowed}, and not PUT.\n")
     ] * 2
+
+
+@pytest.mark.parametrize("page", ["/waiting", "/jobs/{job}"])
+async def test_how_long_ago_it_was_asked_goes_on_while_the_page_is_open(site: Site, user: User, page: str) -> None:
+    question = waiting(site)
+    await user.open(page.format(job=question.job_id))
+    assert "asked just now" in page_text(user)
+    await pass_time(12)
+    assert re.search(r"asked 1\d s ago", page_text(user))
+
+
+async def test_how_long_ago_it_was_answered_goes_on_too(site: Site, user: User) -> None:
+    question = waiting(site)
+    site.database.write_now(answer_question, site.owner, question.id, Answer(approved=True))
+    await user.open("/waiting")
+    assert "just now" in page_text(user)
+    await pass_time(12)
+    assert re.search(r"\n1\d s ago\n", page_text(user))

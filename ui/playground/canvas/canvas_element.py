@@ -74,6 +74,7 @@ class EditableCanvas(FlowCanvas):
             on_open=on_open,
         )
         self.props["client-id"] = client_id
+        self.props["picture"] = False
         self.props["traffic"] = on_traffic_request is not None
         self.listen(
             {

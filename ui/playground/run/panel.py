@@ -363,6 +363,7 @@ class RunPanel:
         if self.look is not None:
             self.controls.show(self.look.job, stopping=self._stopping)
             self.steps.tick()
+            self.asks.tell_times()
 
     def _show(self, look: Look) -> None:
         fresh_run, was_running = self.look is None, self.running

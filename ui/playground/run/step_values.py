@@ -12,6 +12,7 @@ from engine.flow.called_flows import AGENT
 from engine.flow.document import Node
 from engine.flow.edits import Op
 from engine.flow.flow_warnings import FlowWarning
+from engine.flow.node_context import Json
 from engine.run.steps import INNER
 from storage.jobs import StoredValue, find_value
 from storage.questions import list_questions_of_job
@@ -24,7 +25,7 @@ from ui.page_session import PageSession
 from ui.parts.agent_trace import AgentTrace, draw_looked_up
 from ui.parts.answer_words import refused_words
 from ui.parts.open_drafts import OpenDraft
-from ui.parts.same_texts import same_texts_note, step_with_same_texts
+from ui.parts.same_texts import same_texts_note, step_with_same_texts, texts_differ
 from ui.parts.value_view import answer_view
 from ui.parts.written_rows import WrittenRows
 from ui.playground.run.failure import Fix, RunFrom, failure_card
@@ -159,7 +160,7 @@ class StepValuesPanel:
             elif values[0] is not None:
                 download = downloading(values[0].value, f"result-{job.id}")
                 words(_("Result"), tag="h3")
-                self._draw_same_texts(look)
+                self._draw_same_texts(look, values[0].value)
                 if job.simulated:
                     self._offer_model()
                 if refused := refused_words(asked):
@@ -171,10 +172,12 @@ class StepValuesPanel:
         if job.status == "completed" and values[0] is not None and not written.box.is_deleted:
             await self._draw_looked_up(look)
 
-    def _draw_same_texts(self, look: Look) -> None:
-        """Says at the result that a model gave the same text for all fields, with the way to the first such step."""
+    def _draw_same_texts(self, look: Look, result: Json) -> None:
+        """Says at the result that a model gave the same text for all fields, with the way to the first such step; not once
+        somebody corrected them.
+        """
         told = step_with_same_texts(look.steps)
-        if told is None:
+        if told is None or texts_differ(result):
             return
         with same_texts_note(
             _("All fields of the answer of “{step}” are the same text:").format(step=self._title(told))
