@@ -190,65 +190,73 @@ def test_of_several_servers_one_makes_the_nightly_backup(new_database: Callable[
         database.close()
 
 
-
-        (line,) = (one for one in lines if one["name"] == "Backup")
-        lines = command(tmp_path, "check", "--offline", "--json", "--data", "srv", **given).json
-        return line
-    (made,) = (tmp_path / "one" / "backups").glob("nightly-*")
-    Maintenance(database, settings, open_vault(tmp_path / "one", key)).back_up()
-    add = ("models", "add", "oa", "--provider", "openai", "--key-env", "MY_KEY", "--data", "srv")
-    asked = command(tmp_path, *new_key, **given)
-    assert "If it is lost on all of them and in every backup" in refused.err
-    assert "No server runs on that machine now" in backup_line()["found"]
-    assert "Stop all servers and workers first: secrets are sealed with the old key until then" in refused.err
-    assert "a worker on machine-2 (process 4711)" in refused.err
-    assert "app.py new-key" in refused.err
-    assert "enter secrets and keys of connections again" in lost.err
-    assert "make a backup at once" in lost["fix"]
-    assert (asked.code, "If another machine or a backup has the old key" in asked.err) == (1, True)
-    assert (lives["state"], "UTC), made on the machine machine2" in lives["found"]) == ("ok", True), lives
-    assert (refused.code, refused.out) == (1, "")
-    assert (there["state"], f"on the machine {socket.gethostname()}: {made}." in there["found"]) == ("ok", True), there
-    assert command(tmp_path, "backup", "one.fpbackup", "--data", "srv", **given, **PASSPHRASE).code == 0
-    assert command(tmp_path, *add, **given, MY_KEY="sk-canary-0123456789abcdef").code == 0
-    assert f"Copy {key} to every other machine" in kept.err
-    assert f"Copy {key} to every other machine" in lost.err
-    assert f"It is not there any more, or this user may not read it, and there is none in {tmp_path}" in lost["found"]
-    assert key.read_text() != old.read_text()
-    assert len(kept.value) == 16
-    assert lost.value != kept.value
-    assert lost["state"] == "warn"
-    assert not key.exists()
-    assert opened == ["sk-canary-0123456789abcdef"]
-    database = open_database(tmp_path / "any", url=url)
-    database = open_database(tmp_path / "one", url=url)
-    database.close()
-    database.write_now(beat, "server_2", "machine2", 1, kind="server")
-    database.write_now(ensure_workspace, "free")
-    database.write_now(put_setting, SERVER, NIGHTLY_PLACE, ["machine2", f"/var/lib/flowport/backups/{made.name}"])
-    def backup_line() -> dict[str, str]:
-    given: dict[str, object] = {"FLOWPORT_DATABASE_URL": url, "FLOWPORT_SECRET_KEY_FILE": key, **PASSPHRASE}
-    given: dict[str, object] = {"FLOWPORT_DATABASE_URL": url, "FLOWPORT_SECRET_KEY_FILE": key}
-    kept = command(tmp_path, *new_key, "--old-key", old, **given)
+def test_another_key_is_taken_while_nobody_uses_the_database(new_database: Callable[[], str], tmp_path: Path) -> None:
+    url, key = new_database(), tmp_path / "secret.key"
     key.write_text(KEY)
-    lives = backup_line()
-    lost = backup_line()
-    lost = command(tmp_path, *new_key, "--yes", **given)
-    made.unlink()
-    new_database: Callable[[], str], tmp_path: Path
+    given: dict[str, object] = {"FLOWPORT_DATABASE_URL": url, "FLOWPORT_SECRET_KEY_FILE": key}
+    add = ("models", "add", "oa", "--provider", "openai", "--key-env", "MY_KEY", "--data", "srv")
+    assert command(tmp_path, *add, **given, MY_KEY="sk-canary-0123456789abcdef").code == 0
     new_key = ("new-key", "--data", "srv")
     old = key.rename(tmp_path / "old.key")
-    opened = [open_vault(tmp_path, key).open(*one) for one in database.read_now(list_sealed)]
-    refused = command(tmp_path, "check", "--offline", "--data", "srv", **given)
-    refused = command(tmp_path, *new_key, "--yes", **given)
     server = open_database(tmp_path / "any", url=url)
-    server.close()
     server.write_now(insert_worker, "boot_1", "machine-2", 4711)
-    settings = Settings(data=tmp_path / "one", database_url=url, secret_key_file=key, backup_passphrase="correct horse")
-    there = backup_line()
-    url, key = new_database(), tmp_path / "key"
-    url, key = new_database(), tmp_path / "secret.key"
-) -> None:
+    refused = command(tmp_path, *new_key, "--yes", **given)
+    assert (refused.code, refused.out) == (1, "")
+    assert "a worker on machine-2 (process 4711)" in refused.err
+    assert "Stop all servers and workers first: secrets are sealed with the old key until then" in refused.err
+    server.close()
+    asked = command(tmp_path, *new_key, **given)
+    assert (asked.code, "If another machine or a backup has the old key" in asked.err) == (1, True)
+    assert not key.exists()
+
+    kept = command(tmp_path, *new_key, "--old-key", old, **given)
+    assert len(kept.value) == 16
+    assert f"Copy {key} to every other machine" in kept.err
+    assert key.read_text() != old.read_text()
+    database = open_database(tmp_path / "any", url=url)
+    opened = [open_vault(tmp_path, key).open(*one) for one in database.read_now(list_sealed)]
+    database.close()
+    assert opened == ["sk-canary-0123456789abcdef"]
+
+    key.write_text(KEY)
+    refused = command(tmp_path, "check", "--offline", "--data", "srv", **given)
+    assert "If it is lost on all of them and in every backup" in refused.err
+    assert "app.py new-key" in refused.err
+    lost = command(tmp_path, *new_key, "--yes", **given)
+    assert lost.value != kept.value
+    assert "enter secrets and keys of connections again" in lost.err
+    assert f"Copy {key} to every other machine" in lost.err
+    assert command(tmp_path, "backup", "one.fpbackup", "--data", "srv", **given, **PASSPHRASE).code == 0
+
+
 def test_a_check_names_the_machine_with_the_last_backup_and_warns_when_it_is_gone(
-def test_another_key_is_taken_while_nobody_uses_the_database(new_database: Callable[[], str], tmp_path: Path) -> None:
-from storage.workers import beat, insert_worker
+    new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    url, key = new_database(), tmp_path / "key"
+    key.write_text(KEY)
+    given: dict[str, object] = {"FLOWPORT_DATABASE_URL": url, "FLOWPORT_SECRET_KEY_FILE": key, **PASSPHRASE}
+
+    def backup_line() -> dict[str, str]:
+        lines = command(tmp_path, "check", "--offline", "--json", "--data", "srv", **given).json
+        (line,) = (one for one in lines if one["name"] == "Backup")
+        return line
+
+    database = open_database(tmp_path / "one", url=url)
+    settings = Settings(data=tmp_path / "one", database_url=url, secret_key_file=key, backup_passphrase="correct horse")
+    database.write_now(ensure_workspace, "free")
+    Maintenance(database, settings, open_vault(tmp_path / "one", key)).back_up()
+    (made,) = (tmp_path / "one" / "backups").glob("nightly-*")
+    there = backup_line()
+    assert (there["state"], f"on the machine {socket.gethostname()}: {made}." in there["found"]) == ("ok", True), there
+    made.unlink()
+    lost = backup_line()
+    assert lost["state"] == "warn"
+    assert f"It is not there any more, or this user may not read it, and there is none in {tmp_path}" in lost["found"]
+    assert "make a backup at once" in lost["fix"]
+
+    database.write_now(put_setting, SERVER, NIGHTLY_PLACE, ["machine2", f"/var/lib/flowport/backups/{made.name}"])
+    assert "No server runs on that machine now" in backup_line()["found"]
+    database.write_now(beat, "server_2", "machine2", 1, kind="server")
+    lives = backup_line()
+    assert (lives["state"], "UTC), made on the machine machine2" in lives["found"]) == ("ok", True), lives
+    database.close()
