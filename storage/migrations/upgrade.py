@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import shutil
 import sqlite3
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -24,6 +26,7 @@ COPIES_KEPT = 3
 #: are in.
 KeepOut: TypeAlias = Callable[[], AbstractContextManager[object]]
 _LOCK = "migrate.lock"
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def upgrade(url: str, data: Path, *, keep_out: KeepOut = contextlib.nullcontext) -> bool:
@@ -68,15 +71,22 @@ def wait_for_upgrade(data: Path) -> None:
 
 
 def require_driver() -> None:
-    """Raises BadSetting when the driver of PostgreSQL is not installed."""
+    """Raises BadSetting when the driver of PostgreSQL is not installed. It says what installs it here."""
     from importlib.util import find_spec
 
     from engine.core.settings import BadSetting
 
     if find_spec("psycopg") is None:
+        uv = shutil.which("uv") or shutil.which(_ROOT / ".uv" / "bin" / "uv")
+        lock = f"--require-hashes -r {_ROOT / 'requirements-postgres.lock'}"
+        remedy = (
+            f"Install it as the user whose folder {_ROOT} is: `{uv} pip install --python {sys.executable} {lock}`."
+            if uv
+            else "In a container, build the image with `--build-arg WITH=postgres`; elsewhere give `make setup` in "
+            f"{_ROOT} and then `.uv/bin/uv pip install --python .venv/bin/python --require-hashes -r requirements-postgres.lock`."
+        )
         raise BadSetting(
-            "FLOWPORT_DATABASE_URL names a PostgreSQL database, and its driver is not installed. Install the extra: "
-            '`uv pip install "psycopg[binary]>=3.2"` (or `uv sync --extra postgres`). Without this setting everything is '
+            f"PostgreSQL needs a driver, which is not installed here. {remedy} Without FLOWPORT_DATABASE_URL everything is "
             "kept in SQLite, in the data folder."
         )
 
