@@ -19,6 +19,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -157,7 +158,7 @@ def _serve_with_processes(settings: Settings, options: ServeOptions) -> int:
     """Runs several processes that answer at one port, of which the first has the worker; returns the exit code."""
     from api.connection_limits import limits_for
     from api.listen_socket import listen
-    from api.server_processes import ServerProcesses
+    from api.server_processes import FIGURES, ServerProcesses
     from engine.core.file_descriptors import raise_limit
 
     if settings.database_url is None:
@@ -176,8 +177,11 @@ def _serve_with_processes(settings: Settings, options: ServeOptions) -> int:
         address = ["--host", settings.host, "--port", str(settings.port)]  # which is told, and not listened on again
         return [*_command("serve", settings), *address, "--no-pages", *([] if has_worker else ["--no-worker"])]
 
-    with contextlib.closing(listen(settings, limits_for(raise_limit()).backlog)) as listener:
-        environment = {**os.environ, _LISTENER: str(listener.fileno())}
+    with (
+        contextlib.closing(listen(settings, limits_for(raise_limit()).backlog)) as listener,
+        tempfile.TemporaryDirectory(prefix="flowport-figures-", ignore_cleanup_errors=True) as figures,
+    ):
+        environment = {**os.environ, _LISTENER: str(listener.fileno()), FIGURES: figures}
         return ServerProcesses(command_of, environment, listener, options.processes, _note).run()
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.backups.backups import is_ahead, list_backups
+from engine.backups.backups import is_ahead, list_backups, newest_backup_at
 from engine.backups.passphrase import has_passphrase, named_passphrase
 from engine.backups.work_folders import FOLDER
 from engine.core.clock import DAY, HOUR, MINUTE, SECOND
@@ -31,8 +31,6 @@ from storage.jobs import first_job_at, last_enqueued_at
 from storage.migrations.schema import newest_schema
 from storage.retention import read_room
 from storage.server_figures import server_figures
-from storage.settings import NIGHTLY_AT, find_setting
-from storage.settings import SERVER as SERVER_SETTINGS
 
 #: Seconds that writing one page to disk may take: above the first the disk is slow, above the second jobs wait for it.
 SLOW_SYNC, TOO_SLOW_SYNC = 0.02, 0.2
@@ -235,10 +233,7 @@ def _backups(settings: Settings, database: Database) -> Iterator[Line]:
         return
     found = [one for one in listed if not is_ahead(one.at, at)]
     begun = database.read_now(first_job_at)
-    last = found[0].at if found else None
-    made = database.read_now(find_setting, SERVER_SETTINGS, NIGHTLY_AT) if database.is_postgres else None
-    if isinstance(made, int) and not is_ahead(made, at):
-        last = max(last or 0, made)  # another server may have made the last one
+    last = database.read_now(newest_backup_at, settings.data)
     if last is None:
         if begun is None or at - begun < 2 * DAY:
             yield Line("Backup", "note", "There is none yet; one is made every night once jobs have run.")
