@@ -1,7 +1,7 @@
 """Counts the calls of the public API for `/metrics`.
 
-With `serve --processes` any process answers a scrape, so all of them count in files of one folder, which the variable FIGURES
-names: the parent sets it, and prometheus_client reads it when it is imported.
+With `serve --processes` any process answers a scrape, so all of them count in files of one folder, which
+`api.server_processes.FIGURES` names: the parent sets it, and prometheus_client reads it when it is imported.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, Pro
 from prometheus_client.exposition import generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
-
-from api.server_processes import FIGURES
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
 
@@ -34,11 +32,12 @@ class CallFigures:
             buckets=_SECONDS,
             registry=counted,
         )
-        if FIGURES in os.environ:
-            counted = CollectorRegistry()
-            MultiProcessCollector(counted)
-            counted.register(_Processes())
-        else:
+        shared = CollectorRegistry()
+        try:
+            MultiProcessCollector(shared)
+            shared.register(_Processes())
+            counted = shared
+        except ValueError:  # the variable is not set
             ProcessCollector(registry=counted)
         self._shown = counted
         #: The series that were counted before: finding one by its labels takes a lock and a comparison of texts.

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from api.http.context import Context
 from api.http.problem_json import NoSuchAddress
 from api.http.route_classes import FromApp, PublicRoute
 from engine.backups.backups import newest_backup_at
@@ -54,7 +55,7 @@ async def metrics(context: FromApp, request: Request) -> Response:
     ]
     figures = backup_at = None
     with contextlib.suppress(StorageUnavailable):  # which flowport_database_up tells
-        figures, backup_at = await context.database.read(_read, context.settings.data)
+        figures, backup_at = await context.database.read(_read, context)
     families.append(_gauge("flowport_database_up", "1 when the database answers, else 0.", int(figures is not None)))
     if figures is not None:
         families += _of_database(figures)
@@ -67,10 +68,10 @@ async def metrics(context: FromApp, request: Request) -> Response:
     return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"})
 
 
-def _read(session: Session, data: Path) -> tuple[ServerFigures, int | None]:
+def _read(session: Session, context: Context) -> tuple[ServerFigures, int | None]:
     figures = server_figures(session)
     try:
-        return figures, newest_backup_at(session, data)
+        return figures, newest_backup_at(session, context.settings.data, shared=context.database.is_postgres)
     except StorageUnavailable:  # the folder cannot be read
         return figures, None
 

@@ -42,7 +42,6 @@ from storage.backup import DATABASE, copy_database, read_pieces, schema_of
 from storage.database import now
 from storage.migrations.schema import refuse_newer
 from storage.settings import NIGHTLY_AT, SERVER, find_setting
-from storage.statements import is_sqlite
 
 NIGHTLY_KEPT = 7
 MIN_PASSPHRASE = 8
@@ -202,13 +201,13 @@ def list_nightly(data: Path, at: int) -> list[BackupFile]:
     return [one for one in list_backups(data) if one.kind == "nightly" and not is_ahead(one.at, at)]
 
 
-def newest_backup_at(session: Session, data: Path) -> int | None:
-    """Returns the time of the newest backup in the folder; with PostgreSQL also of the nightly one that another server made
-    into its own. None when there is none. Raises StorageUnavailable.
+def newest_backup_at(session: Session, data: Path, *, shared: bool) -> int | None:
+    """Returns the time of the newest backup in the folder, None when there is none. `shared`: the database is one of several
+    servers, so the nightly backup that another one made into its own folder counts, too. Raises StorageUnavailable.
     """
     at = now(session)
     times = [one.at for one in list_backups(data)]
-    if not is_sqlite(session):
+    if shared:
         times.append(find_setting(session, SERVER, NIGHTLY_AT) or 0)
     return max((one for one in times if one and not is_ahead(one, at)), default=None)
 

@@ -233,7 +233,7 @@ def _backups(settings: Settings, database: Database) -> Iterator[Line]:
         return
     found = [one for one in listed if not is_ahead(one.at, at)]
     begun = database.read_now(first_job_at)
-    last = database.read_now(newest_backup_at, settings.data)
+    last = database.read_now(newest_backup_at, settings.data, shared=database.is_postgres)
     if last is None:
         if begun is None or at - begun < 2 * DAY:
             yield Line("Backup", "note", "There is none yet; one is made every night once jobs have run.")
