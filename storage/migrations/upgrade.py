@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import shlex
 import shutil
 import sqlite3
 import sys
@@ -77,10 +78,10 @@ def require_driver() -> None:
     from engine.core.settings import BadSetting
 
     if find_spec("psycopg") is None:
-        uv = shutil.which("uv") or shutil.which(_ROOT / ".uv" / "bin" / "uv")
-        lock = f"--require-hashes -r {_ROOT / 'requirements-postgres.lock'}"
+        uv = shutil.which("uv") or shutil.which(str(_ROOT / ".uv" / "bin" / "uv"))
+        lock = ("--require-hashes", "-r", str(_ROOT / "requirements-postgres.lock"))
         remedy = (
-            f"Install it as the user whose folder {_ROOT} is: `{uv} pip install --python {sys.executable} {lock}`."
+            f"Install it as the user whose folder {_ROOT} is: `{shlex.join([uv, 'pip', 'install', '--python', sys.executable, *lock])}`."
             if uv
             else "In a container, build the image with `--build-arg WITH=postgres`; elsewhere give `make setup` in "
             f"{_ROOT} and then `.uv/bin/uv pip install --python .venv/bin/python --require-hashes -r requirements-postgres.lock`."
