@@ -55,9 +55,12 @@ POSTGRES := FLOWPORT_TEST_POSTGRES=1 $(PYTEST) $(addprefix tests/,$(if $(CORE),$
 .uv/bin/uv: scripts/uv.lock.txt
 	@./scripts/get-uv
 
-.venv/run.stamp: requirements.lock $(filter .uv/%,$(UV))
+# The driver of PostgreSQL stays, in the version of its lock, where somebody has installed it.
+DRIVER = $(if $(wildcard .venv/lib/python*/site-packages/psycopg),requirements-postgres.lock)
+
+.venv/run.stamp: requirements.lock requirements-postgres.lock $(filter .uv/%,$(UV))
 	@echo "Setting up Flowport (once, and after an upgrade) ..."
-	@$(UV) venv -q --allow-existing $$(./scripts/find-python --flag) .venv && $(UV) pip sync -q --require-hashes requirements.lock && touch $@
+	@$(UV) venv -q --allow-existing $$(./scripts/find-python --flag) .venv && $(UV) pip sync -q --require-hashes requirements.lock $(DRIVER) && touch $@
 
 .venv/dev.stamp: requirements-dev.lock $(filter .uv/%,$(UV))
 	@echo "Setting up Flowport with its test tools ..."

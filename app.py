@@ -19,17 +19,24 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from api.commands.parser import ServeOptions, main
-from engine.core.garbage import collect_garbage_seldom
-from engine.core.hidden_modules import hidden
-from engine.core.malloc import share_among_threads
-from engine.core.settings import BadSetting, Settings, misspelt_variables
-from engine.core.standard_streams import open_standard_streams
-from engine.diagnostics.start import require_usable
+try:
+    from api.commands.parser import ServeOptions, main
+    from engine.core.garbage import collect_garbage_seldom
+    from engine.core.hidden_modules import hidden
+    from engine.core.malloc import share_among_threads
+    from engine.core.settings import BadSetting, Settings, misspelt_variables
+    from engine.core.standard_streams import open_standard_streams
+    from engine.diagnostics.start import require_usable
+except ModuleNotFoundError as missing:
+    sys.exit(
+        f"Flowport is not set up completely: the package {missing.name} is missing. Run `make setup` in "
+        f"{Path(__file__).resolve().parent}, and start with `.venv/bin/python app.py` there."
+    )
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -84,8 +91,7 @@ def serve(settings: Settings, options: ServeOptions = ServeOptions()) -> int:
     try:
         lock = _lock_folder(settings)
     except AlreadyServing as error:
-        print(error, file=sys.stderr)
-        return 1
+        raise BadSetting(str(error)) from error
     from engine.actions.server_start import set_up
 
     limits = limits_for(raise_limit())
@@ -101,6 +107,7 @@ def serve(settings: Settings, options: ServeOptions = ServeOptions()) -> int:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             fell = runner.run(_run(settings, options, database, vault, listener, limits, lock, first_worker))
     lock.release()
+    _note(settings, "Flowport has stopped.")
     return int(lock.damaged or fell)
 
 
@@ -166,7 +173,7 @@ def _serve_with_processes(settings: Settings, options: ServeOptions) -> int:
     """Runs several processes that answer at one port, of which the first has the worker; returns the exit code."""
     from api.connection_limits import limits_for
     from api.listen_socket import listen
-    from api.server_processes import ServerProcesses
+    from api.server_processes import FIGURES, ServerProcesses
     from engine.core.file_descriptors import raise_limit
 
     if settings.database_url is None:
@@ -185,9 +192,14 @@ def _serve_with_processes(settings: Settings, options: ServeOptions) -> int:
         address = ["--host", settings.host, "--port", str(settings.port)]  # which is told, and not listened on again
         return [*_command("serve", settings), *address, "--no-pages", *([] if has_worker else ["--no-worker"])]
 
-    with contextlib.closing(listen(settings, limits_for(raise_limit()).backlog)) as listener:
-        environment = {**os.environ, _LISTENER: str(listener.fileno())}
-        return ServerProcesses(command_of, environment, listener, options.processes, _note).run()
+    with (
+        contextlib.closing(listen(settings, limits_for(raise_limit()).backlog)) as listener,
+        tempfile.TemporaryDirectory(prefix="flowport-figures-", ignore_cleanup_errors=True) as figures,
+    ):
+        environment = {**os.environ, _LISTENER: str(listener.fileno()), FIGURES: figures}
+        return ServerProcesses(
+            command_of, environment, listener, options.processes, functools.partial(_note, settings)
+        ).run()
 
 
 def _inherited_listener() -> socket.socket | None:
@@ -196,8 +208,11 @@ def _inherited_listener() -> socket.socket | None:
     return socket.socket(fileno=int(said)) if said else None
 
 
-def _note(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+def _note(settings: Settings, line: str) -> None:
+    """Writes a line to stderr, in the form of the log."""
+    from engine.core.logging_setup import line_of, write_to_stderr
+
+    write_to_stderr(line_of(line, settings.log))
 
 
 def worker(settings: Settings) -> int:
@@ -217,7 +232,7 @@ def worker(settings: Settings) -> int:
     beside = None if any(flags.values()) else functools.partial(_beside_worker, settings)
     slots = slots_within(limit)
     if slots < SLOTS:
-        _note(f"This worker may have {limit} open files, and takes {slots} jobs at a time.")
+        _note(settings, f"This worker may have {limit} open files, and takes {slots} jobs at a time.")
     options = WorkerOptions(pipes=flags[PIPES], alone=flags[ALONE], beside=beside, slots=slots, environment=os.environ)
     return run_worker(settings, options)
 
@@ -314,7 +329,7 @@ async def _run(
             public_api, pages = _api_face(settings, database, waiters, vault, threads)
         public_api.holds(limits.most)
         server = _server(settings, _front(settings, database, public_api, pages), limits, ready=is_ready.set)
-        stopping, on_damage = _stop_on_signals(server, public_api, maintenance, supervisor, lock)
+        stopping, on_damage = _stop_on_signals(settings, server, public_api, maintenance, supervisor, lock)
         maintenance.start(on_damage=on_damage)
         scheduler.start()
         collect_garbage_seldom()
@@ -335,7 +350,12 @@ async def _run(
 
 
 def _stop_on_signals(
-    server: Server, public_api: PublicApi, maintenance: Maintenance, supervisor: Supervisor, lock: ServeLock | NoLock
+    settings: Settings,
+    server: Server,
+    public_api: PublicApi,
+    maintenance: Maintenance,
+    supervisor: Supervisor,
+    lock: ServeLock | NoLock,
 ) -> tuple[list[asyncio.Task[None]], Callable[[], object]]:
     """Stops the server on SIGTERM, on Ctrl+C, when it cannot keep a worker any more and, when it is one of several
     processes, at the end of their parent.
@@ -351,6 +371,7 @@ def _stop_on_signals(
             supervisor.terminate()  # a second signal: jobs get no more time to end
             return
         server.should_exit = True
+        _note(settings, "Flowport stops, and takes no new calls.")
         public_api.stop()
         maintenance.end()
         stopping.append(asyncio.create_task(asyncio.to_thread(supervisor.stop)))

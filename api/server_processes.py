@@ -19,6 +19,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+#: Environment variable of each process: the folder in which all count their calls, for `/metrics`. The name is
+#: prometheus_client's.
+FIGURES = "PROMETHEUS_MULTIPROC_DIR"
 _READY = b"ready\n"
 #: Seconds before another start, by the number of processes in a row that ended within LIVED_SECONDS.
 PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0)

@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from logging import ERROR
 from pathlib import Path
 
 from msgspec import Struct
@@ -31,7 +32,7 @@ from api.commands import (
 from api.commands.faults import database_error_told, system_error_told
 from api.commands.terminal import Commands, open_terminal
 from engine.core.errors import Invalid, Refusal
-from engine.core.logging_setup import in_one_line
+from engine.core.logging_setup import in_one_line, line_of
 from engine.core.settings import BadSetting, Settings, from_environment
 
 DONE, REFUSED, USED_WRONGLY = 0, 1, 2
@@ -56,8 +57,10 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], *, serve: Ser
     """Runs one command and returns its exit code."""
     parser = build_parser()
     known = parser.parse_args(list(arguments) if arguments and _names_command(arguments[0]) else ["serve", *arguments])
+    style = "text"
     try:
         if known.command in {"serve", "worker"}:
+            style = environment.get("FLOWPORT_LOG", "").strip().lower()  # also for a refusal of another setting
             settings = from_environment(environment, data=known.data, host=known.host, port=known.port)
             if known.command == "worker":
                 return worker(settings)
@@ -65,19 +68,19 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], *, serve: Ser
         with open_terminal(known, environment) as terminal:
             return known.run(known, terminal, environment) or DONE
     except (Refusal, BadSetting) as error:
-        return _refused(str(error).removeprefix(f"{Invalid().title}. "))  # to a command nothing was sent
+        return _refused(str(error).removeprefix(f"{Invalid().title}. "), style)  # to a command nothing was sent
     except BrokenPipeError:  # the reader of a pipe, such as `head`, closed it early
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return REFUSED
     except OSError as error:
-        return _refused(system_error_told(error, _data(known, environment)))
+        return _refused(system_error_told(error, _data(known, environment)), style)
     except KeyboardInterrupt:
         return 130
     except Exception as error:
         message = database_error_told(error, _data(known, environment))
         if message is None:
             raise
-        return _refused(message)
+        return _refused(message, style)
 
 
 def _data(known: argparse.Namespace, environment: Mapping[str, str]) -> Path:
@@ -165,7 +168,10 @@ def _names_command(first: str) -> bool:
     return not first.startswith("-") or first in {"-h", "--help"}
 
 
-def _refused(text: str) -> int:
-    """Prints a refusal. Only a line feed ends a line of it, as in a message of PostgreSQL."""
-    print("\n".join(map(in_one_line, text.split("\n"))), file=sys.stderr)
+def _refused(text: str, style: str) -> int:
+    """Prints a refusal, in the style `json` as a line of the log. Only a line feed ends a line of it, as in a message of
+    PostgreSQL.
+    """
+    told = line_of(text, "json", ERROR) if style == "json" else "\n".join(map(in_one_line, text.split("\n")))
+    print(told, file=sys.stderr)
     return REFUSED

@@ -1,28 +1,45 @@
-"""Counts the calls of the public API for `/metrics`."""
+"""Counts the calls of the public API for `/metrics`.
+
+With `serve --processes` any process answers a scrape, so all of them count in files of one folder, which
+`api.server_processes.FIGURES` names: the parent sets it, and prometheus_client reads it when it is imported.
+"""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+import contextlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, ProcessCollector
+from prometheus_client.exposition import generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
 
 
 class CallFigures:
-    """Prometheus counters of the calls since this process started."""
+    """Prometheus counters of the calls since this process, or the parent of several, started."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self._calls = Counter(
-            "flowport_api_calls", "Calls of the public API.", ["route", "status"], registry=self.registry
-        )
+        counted = CollectorRegistry()
+        self._calls = Counter("flowport_api_calls", "Calls of the public API.", ["route", "status"], registry=counted)
         self._seconds = Histogram(
             "flowport_api_call_seconds",
             "From the first byte to the end of the answer.",
             ["route"],
             buckets=_SECONDS,
-            registry=self.registry,
+            registry=counted,
         )
-        ProcessCollector(registry=self.registry)
+        shared = CollectorRegistry()
+        try:
+            MultiProcessCollector(shared)
+            shared.register(_Processes())
+            counted = shared
+        except ValueError:  # the variable is not set
+            ProcessCollector(registry=counted)
+        self._shown = counted
         #: The series that were counted before: finding one by its labels takes a lock and a comparison of texts.
         self._known: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
@@ -34,3 +51,24 @@ class CallFigures:
         calls, durations = known
         calls.inc()
         durations.observe(seconds)
+
+    def text(self) -> bytes:
+        """Returns the counters and the figures of the process, or of all processes, in the text format of Prometheus."""
+        return generate_latest(self._shown)
+
+
+class _Processes(Collector):
+    """The figures of ProcessCollector for each process that the parent of this one has started."""
+
+    def collect(self) -> Iterable[Metric]:
+        parent = os.getppid()
+        pids = [str(os.getpid())]
+        with contextlib.suppress(OSError):  # a kernel without this file
+            pids = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        families: dict[str, Metric] = {}
+        for pid in pids:
+            for found in ProcessCollector(pid=lambda pid=pid: pid, registry=None).collect():
+                family = families.setdefault(found.name, Metric(found.name, found.documentation, found.type))
+                for sample in found.samples:
+                    family.add_sample(sample.name, {"process": pid}, sample.value)
+        return families.values()

@@ -6,19 +6,26 @@ Labels contain only fixed names and routes, never titles of flows, keys, address
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import shutil
 from pathlib import Path
 
 from fastapi import APIRouter
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from api.http.context import Context
 from api.http.problem_json import NoSuchAddress
 from api.http.route_classes import FromApp, PublicRoute
-from engine.core.errors import Unauthorized
+from engine.backups.backups import newest_backup_at
+from engine.core.clock import SECOND
+from engine.core.errors import StorageUnavailable, Unauthorized
 from engine.core.job_status import STATUSES
 from storage.server_figures import ServerFigures, server_figures
 
@@ -27,8 +34,8 @@ router = APIRouter(route_class=PublicRoute, include_in_schema=False)
 
 @router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(context: FromApp, request: Request) -> Response:
-    """Answers 200 in the text format of Prometheus. Raises Unauthorized, and NoSuchAddress while no token is
-    configured.
+    """Answers 200 in the text format of Prometheus, without the figures of the database while it is away. Raises
+    Unauthorized, and NoSuchAddress while no token is configured.
     """
     token = _token(context.settings.metrics_token_file)
     if not token:
@@ -39,10 +46,34 @@ async def metrics(context: FromApp, request: Request) -> Response:
             "The metrics token is missing or wrong",
             remedy="Send it as `Authorization: Bearer TOKEN`: it stands in the file FLOWPORT_METRICS_TOKEN_FILE names.",
         )
-    figures = await context.database.read(server_figures)
-    now = _gauges(figures, shutil.disk_usage(context.settings.data).free)
-    text = generate_latest(context.calls.registry) + generate_latest(now)
+    families = [
+        _gauge(
+            "flowport_disk_free_bytes",
+            "Free space where the data folder is.",
+            shutil.disk_usage(context.settings.data).free,
+        )
+    ]
+    figures = backup_at = None
+    with contextlib.suppress(StorageUnavailable):  # which flowport_database_up tells
+        figures, backup_at = await context.database.read(_read, context)
+    families.append(_gauge("flowport_database_up", "1 when the database answers, else 0.", int(figures is not None)))
+    if figures is not None:
+        families += _of_database(figures)
+        if backup_at is not None:
+            age = max(0, context.database.clock.now() - backup_at) / SECOND
+            families.append(_gauge("flowport_backup_age_seconds", "Age of the newest backup.", age))
+    registry = CollectorRegistry()
+    registry.register(_Families(families))
+    text = context.calls.text() + generate_latest(registry)
     return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"})
+
+
+def _read(session: Session, context: Context) -> tuple[ServerFigures, int | None]:
+    figures = server_figures(session)
+    try:
+        return figures, newest_backup_at(session, context.settings.data, shared=context.database.is_postgres)
+    except StorageUnavailable:  # the folder cannot be read
+        return figures, None
 
 
 def _token(path: Path | None) -> str:
@@ -55,35 +86,54 @@ def _token(path: Path | None) -> str:
         return ""
 
 
-def _gauges(figures: ServerFigures, free_bytes: int) -> CollectorRegistry:
-    registry = CollectorRegistry()
-    jobs = Gauge(
-        "flowport_jobs",
-        "Jobs that have not ended. Those that wait for a person are waiting.",
-        ["status"],
-        registry=registry,
-    )
-    jobs.labels("queued").set(figures.queued)
-    jobs.labels("processing").set(figures.processing)
-    jobs.labels("waiting").set(figures.waiting)
-    hour = Gauge("flowport_jobs_last_hour", "Jobs that came in within the last hour.", ["status"], registry=registry)
-    for status in STATUSES:
-        hour.labels(status).set(figures.last_hour.get(status, 0))
-    for name, text, value in (
-        (
-            "flowport_oldest_queued_seconds",
-            "How long the oldest waiting job has been waiting.",
-            figures.oldest_queued_seconds,
+def _of_database(figures: ServerFigures) -> list[Metric]:
+    """Returns what every server of a database tells alike."""
+    open_jobs = {"queued": figures.queued, "processing": figures.processing, "waiting": figures.waiting}
+    hour = {status: figures.last_hour.get(status, 0) for status in STATUSES}
+    return [
+        _by_status("flowport_jobs", "Jobs that have not ended. Those that wait for a person are waiting.", open_jobs),
+        _by_status("flowport_jobs_last_hour", "Jobs that came in within the last hour.", hour),
+        *(
+            _gauge(name, text, value)
+            for name, text, value in (
+                (
+                    "flowport_oldest_queued_seconds",
+                    "How long the oldest waiting job has been waiting.",
+                    figures.oldest_queued_seconds,
+                ),
+                (
+                    "flowport_jobs_last_hour_steps_failed",
+                    "Completed jobs of the last hour in which steps failed.",
+                    figures.last_hour_went_on,
+                ),
+                ("flowport_workers", "Worker processes that live.", figures.workers),
+                (
+                    "flowport_model_dollars_last_hour",
+                    "What model calls of the last hour cost.",
+                    figures.last_hour_nanos / 1e9,
+                ),
+                ("flowport_database_bytes", "Size of the database.", figures.database_bytes),
+            )
         ),
-        (
-            "flowport_jobs_last_hour_steps_failed",
-            "Completed jobs of the last hour in which steps failed.",
-            figures.last_hour_went_on,
-        ),
-        ("flowport_workers", "Worker processes that live.", figures.workers),
-        ("flowport_model_dollars_last_hour", "What model calls of the last hour cost.", figures.last_hour_nanos / 1e9),
-        ("flowport_database_bytes", "Size of the database.", figures.database_bytes),
-        ("flowport_disk_free_bytes", "Free space where the data folder is.", free_bytes),
-    ):
-        Gauge(name, text, registry=registry).set(value)
-    return registry
+    ]
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value)
+
+
+def _by_status(name: str, text: str, counts: dict[str, int]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=["status"])
+    for status, count in counts.items():
+        family.add_metric([status], count)
+    return family
+
+
+class _Families(Collector):
+    """Families with values. A Gauge would be kept in the files of several processes (`api.http.call_figures`)."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> list[Metric]:
+        return self._families

@@ -123,9 +123,10 @@ def as_json(line: str, process: str) -> str:
     return _json_line({**_fields(line, "worker"), "process": process})
 
 
-def line_of(message: str, style: LogStyle) -> str:
-    """Returns what a server prints beside its log, in the form of a line of it: as it is, or as a JSON line."""
-    return _json_line(_fields(message, "server")) if style == "json" else message
+def line_of(message: str, style: LogStyle, level: int = logging.INFO) -> str:
+    """Returns what a server prints beside its log, in the form of a line of it."""
+    lines = _JsonLines() if style == "json" else _Lines()
+    return lines.format(logging.LogRecord("server", level, "", 0, message, None, None))
 
 
 def _fields(message: str, logger: str) -> dict[str, Any]:

@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import shlex
+import shutil
 import sqlite3
+import sys
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -18,6 +21,7 @@ from storage.migrations.schema import KeepOut, newest_schema, refuse_newer, run_
 #: How many copies from before migrations are kept.
 COPIES_KEPT = 3
 _LOCK = "migrate.lock"
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def upgrade(url: str, data: Path, *, keep_out: KeepOut = contextlib.nullcontext) -> bool:
@@ -61,15 +65,22 @@ def wait_for_upgrade(data: Path) -> None:
 
 
 def require_driver() -> None:
-    """Raises BadSetting when the driver of PostgreSQL is not installed."""
+    """Raises BadSetting when the driver of PostgreSQL is not installed. It says what installs it here."""
     from importlib.util import find_spec
 
     from engine.core.settings import BadSetting
 
     if find_spec("psycopg") is None:
+        uv = shutil.which("uv") or shutil.which(str(_ROOT / ".uv" / "bin" / "uv"))
+        lock = ("--require-hashes", "-r", str(_ROOT / "requirements-postgres.lock"))
+        remedy = (
+            f"Install it as the user whose folder {_ROOT} is: `{shlex.join([uv, 'pip', 'install', '--python', sys.executable, *lock])}`."
+            if uv
+            else "In a container, build the image with `--build-arg WITH=postgres`; elsewhere give `make setup` in "
+            f"{_ROOT} and then `.uv/bin/uv pip install --python .venv/bin/python --require-hashes -r requirements-postgres.lock`."
+        )
         raise BadSetting(
-            "FLOWPORT_DATABASE_URL names a PostgreSQL database, and its driver is not installed. Install the extra: "
-            '`uv pip install "psycopg[binary]>=3.2"` (or `uv sync --extra postgres`). Without this setting everything is '
+            f"PostgreSQL needs a driver, which is not installed here. {remedy} Without FLOWPORT_DATABASE_URL everything is "
             "kept in SQLite, in the data folder."
         )
 

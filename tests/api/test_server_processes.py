@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from api.server_processes import FIGURES
 from tests.running_processes import is_running
 
 pytestmark = pytest.mark.process
@@ -161,3 +163,40 @@ def test_what_keeps_a_process_from_starting_ends_all_with_its_exit_code():
         _, said = one.parent.communicate(timeout=30)
         assert one.parent.returncode == 3
         assert said == ""
+
+
+#: A process that counts as many calls as it is told, says so, and answers a scrape once it is told to.
+COUNTER = """
+import os, sys
+from api.http.call_figures import CallFigures
+figures = CallFigures()
+for _ in range(int(sys.argv[1])): figures.count("/public/v1/jobs", 200, 0.01)
+print(os.getpid(), flush=True)
+if sys.stdin.read(): print(figures.text().decode())
+"""
+
+
+def test_any_process_tells_the_calls_of_all_and_the_memory_of_each(tmp_path: Path):
+    def counting(calls: int) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", COUNTER, str(calls)],
+            cwd=ROOT,
+            env={**os.environ, FIGURES: str(tmp_path)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    gone, asked, other = counting(1), counting(2), counting(3)
+    pids = []
+    for one in (gone, asked, other):
+        assert one.stdout is not None
+        pids.append(one.stdout.readline().strip())
+    gone.communicate()
+    said, _ = asked.communicate("scrape")
+    other.communicate()
+
+    assert 'flowport_api_calls_total{route="/public/v1/jobs",status="200"} 6.0' in said, "one that ended counts, too"
+    assert 'flowport_api_call_seconds_count{route="/public/v1/jobs"} 6.0' in said
+    told = set(re.findall(r'process_resident_memory_bytes\{process="(\d+)"\}', said))
+    assert (told & set(pids)) == set(pids[1:])

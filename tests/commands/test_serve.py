@@ -132,6 +132,13 @@ def test_keys_of_the_folder_are_for_its_owner_only(server):
         assert stat.S_IMODE((server.data / name).stat().st_mode) == 0o600
 
 
+def test_in_a_folder_that_is_not_set_up_the_command_for_it_is_told():
+    said = subprocess.run([sys.executable, "-S", str(APP), "serve"], capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stdout) == (1, "")
+    assert f"Run `make setup` in {APP.parent}" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
 def test_a_page_carries_its_security_headers_and_the_api_sets_no_cookie(server):
     page = httpx.get(f"{server.url}/sign-in")
     assert httpx.get(f"{server.url}/answer/none").headers.get_list("referrer-policy") == ["same-origin"]
@@ -268,6 +275,11 @@ def ends_well(server: LiveServer, meanwhile: Callable[[], object]) -> int:
         more.terminate()
         more.communicate(timeout=120)
     return more.returncode
+
+
+def test_the_log_says_when_a_server_was_ready_and_when_it_stopped(life):
+    for said in ("is ready on http://localhost:PORT", "stops, and takes no new calls.", "has stopped."):
+        assert len(re.findall(rf"^\d{{4}}-[\d: ,-]+ INFO server: Flowport {said}$", life.log, re.MULTILINE)) == 2, said
 
 
 def test_a_flow_made_before_the_server_ever_ran_is_live_when_it_starts(life):

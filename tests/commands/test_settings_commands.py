@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import stat
 import subprocess
@@ -324,3 +325,15 @@ def test_help_names_every_command(command):
     assert said.code == 0
     for word in ("serve", "worker", "flows", "keys", "models", "plan", "people", "setup-link", "workspaces"):
         assert word in said.out
+
+
+@pytest.mark.parametrize("start", ["serve", "worker"])
+def test_with_json_lines_a_refusal_at_the_start_is_one_and_that_of_a_command_is_text(command, start):
+    said = command(start, FLOWPORT_LOG="json", FLOWPORT_PORT="many")
+    line = json.loads(said.err)
+    assert (said.code, line["level"]) == (1, "ERROR")
+    assert line["message"].startswith("FLOWPORT_PORT is 'many'.")
+
+    assert command("flows", "list", FLOWPORT_LOG="json", FLOWPORT_PORT="many").err.startswith(
+        "FLOWPORT_PORT is 'many'."
+    )

@@ -74,6 +74,31 @@ def test_pages_stay_with_a_server_and_calls_go_to_any(
             assert asked("/public/v1/flows", browser) == {"api-2"}
 
 
+@pytest.mark.parametrize("start", PROXIES)
+def test_servers_that_are_restarted_one_after_the_other_leave_no_caller_without_an_answer(
+    replay: tuple[Replay, dict[str, NamingServer]], start: Callable[[Replay], None]
+):
+    one, servers = replay
+    start(one)
+    base = f"http://127.0.0.1:{one.port}"
+
+    def answers(path: str) -> set[tuple[int, str]]:
+        said = set()
+        for number in range(8):
+            with httpx.Client(cookies={"flowport_session": f"session-{number}"}, timeout=20) as caller:
+                response = caller.post(f"{base}{path}")
+                said.add((response.status_code, response.text))
+        return said
+
+    for path, names in (("/public/v1/flows", sorted(API)), ("/flows", sorted(PAGES))):
+        first, second = names
+        servers[first].stop()
+        assert answers(path) == {(200, second)}
+        servers[first] = NamingServer(first, one.ports[first]).start()
+        servers[second].stop()
+        assert answers(path) == {(200, first)}
+
+
 def test_every_service_is_the_image_with_postgres_and_none_has_more_than_it_needs():
     given = services({"POSTGRES_PASSWORD": "x"})
     version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)

@@ -14,6 +14,7 @@ class NamingServer(LocalServer):
         super().__init__()
         self._name = name
         self._place = socket.socket()
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # after another one that was stopped
         self._place.bind(("127.0.0.1", port))
 
     def reply(self, seen: Seen) -> Reply:

@@ -194,9 +194,9 @@ def draw_restore(*, into_database: bool) -> None:
             tag="p",
         )
         steps = (
-            "createdb NEW_DATABASE\nexport FLOWPORT_DATABASE_URL=postgresql://USER@HOST/NEW_DATABASE\napp.py restore FILE"
+            "createdb NEW_DATABASE\nexport FLOWPORT_DATABASE_URL=postgresql://USER@HOST/NEW_DATABASE\n.venv/bin/python app.py restore FILE"
             if into_database
-            else "app.py restore FILE --data NEW_FOLDER\napp.py serve --data NEW_FOLDER"
+            else ".venv/bin/python app.py restore FILE --data NEW_FOLDER\n.venv/bin/python app.py serve --data NEW_FOLDER"
         )
         code(steps, name=_("Restore"))
         words(

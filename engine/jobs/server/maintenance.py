@@ -24,7 +24,7 @@ from engine.backups.backups import (
     remove_old_nightly,
     write_backup,
 )
-from engine.backups.passphrase import find_passphrase
+from engine.backups.passphrase import find_passphrase, has_passphrase
 from engine.backups.work_folders import backups_folder, remove_unfinished
 from engine.core.clock import HOUR, SECOND
 from engine.core.errors import Refusal
@@ -181,13 +181,17 @@ class Maintenance:
 
     def _backup_is_due(self) -> bool:
         at = self._database.clock.now()
-        times = [one.at for one in list_nightly(self._settings.data, at)]
+        nights = list_nightly(self._settings.data, at)
+        times = [one.at for one in nights]
         if self._database.is_postgres:  # another server may have made the last one, in its own folder
             made = self._database.read_now(find_setting, SERVER, NIGHTLY_AT)
             times += [made] if made and not is_ahead(made, at) else []
         if not times:
             return self._database.read_now(has_jobs)  # a folder in which nothing has run yet needs no backup
         age = at - max(times)
+        mine = bool(nights) and max(times) - nights[0].at < SECOND  # a name has no milliseconds
+        if mine and not nights[0].has_passphrase and self._database.read_now(has_passphrase, self._settings):
+            return True  # the passphrase was set since, and the last one opens with this folder's key only
         return age >= LATE_AGE or (age >= BACKUP_AGE and time.localtime(at / SECOND).tm_hour == NIGHT_HOUR)
 
     def _remove_unfinished(self) -> None:

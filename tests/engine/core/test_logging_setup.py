@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -121,7 +122,9 @@ def test_a_json_line_holds_no_line_end_of_any_kind(capsys: pytest.CaptureFixture
 
 
 def test_a_line_beside_the_log_has_its_form():
-    assert line_of("It is ready", "text") == "It is ready"
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO server: It is ready", line_of("It is ready", "text")
+    )
     line = json.loads(line_of("It is ready", "json"))
     assert (line["level"], line["message"]) == ("INFO", "It is ready")
 

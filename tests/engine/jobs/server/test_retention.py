@@ -12,6 +12,7 @@ from sqlalchemy import text, update
 
 from engine.actions.flows import change_flow_settings, delete_flow, save_draft, save_version
 from engine.backups.backups import list_backups
+from engine.backups.passphrase import seal_passphrase
 from engine.core.clock import DAY, HOUR, MINUTE, MovedClock
 from engine.core.settings import Settings
 from engine.jobs.server.maintenance import LATE_AGE, NIGHT_HOUR, Maintenance
@@ -22,7 +23,7 @@ from storage.audit import add_entry
 from storage.flows import EMPTY_DRAFT
 from storage.job_changes import Lease
 from storage.retention import read_room
-from storage.settings import SERVER, put_setting
+from storage.settings import BACKUP_PASSPHRASE, SERVER, put_setting
 from storage.tables import Flow, Job
 from tests.engine.jobs.stored_jobs import add_ended_jobs
 from tests.engine.jobs.world import World
@@ -247,6 +248,25 @@ def test_a_backup_is_made_every_night_and_seven_are_kept(
 @pytest.mark.parametrize("begun_at", range(24))
 def test_a_backup_is_made_every_night_at_whatever_hour_it_began(world: World, clock: MovedClock, begun_at: int) -> None:
     back_up_for(8, world, clock, begun_at)
+
+
+def test_once_a_passphrase_is_set_a_backup_is_made_again_with_it(world: World, clock: MovedClock) -> None:
+    vault, monotonic = open_vault(world.data), [0.0]
+    settings = Settings(data=world.data, backup_passphrase="")
+    maintenance = Maintenance(world.database, settings, vault, monotonic=lambda: monotonic[0])
+    add(world, world.add_flow(), 1, days_ago=0)
+
+    def look_after(time: int) -> list[bool]:
+        clock.offset += time
+        monotonic[0] += 3_601
+        maintenance.pass_over()
+        return [one.has_passphrase for one in list_backups(world.data)]
+
+    assert look_after(0) == [False]
+    assert look_after(10 * MINUTE) == [False]
+    world.write(put_setting, SERVER, BACKUP_PASSPHRASE, seal_passphrase(vault, "four words or more"))
+    assert look_after(10 * MINUTE) == [True, False]
+    assert look_after(10 * MINUTE) == [True, False]
 
 
 def test_a_clock_that_was_ahead_once_costs_no_nights(world: World, clock: MovedClock) -> None:
