@@ -53,6 +53,12 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
     "answer-by-word": lambda sent, got: (
         got["mentioned"] is ("refund" in sent["text"].lower()) and ("refund" in got["answer"]) is got["mentioned"]
     ),
+    "add-up-rows": lambda _sent, got: (
+        (got["sum"], got["rows"]) == (2316.9, 4)
+        and got["answer"].startswith(
+            "Sum 2316.90, 4 rows\nMill & Sons: 740.50, 2 rows\nNorthfield Ovens Ltd: 1480, 1 row\n"
+        )
+    ),
     "answer-from-your-text": lambda _sent, got: bool(got["answer"]) and isinstance(got["known"], bool),
     "answer-from-documents": lambda _sent, got: (
         got["answer"].startswith("[1] ")

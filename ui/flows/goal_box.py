@@ -79,13 +79,16 @@ class GoalBox:
                 self._draw_nothing_fits(found)
             if found.time:
                 times_note(found.time)
+            if not found.fits:
+                words(_("These three come nearest:"), "fp-t2", tag="p")
             with ui.element("ul").classes("fp-goals-list"):
                 for goal in found.goals:
                     _goal_entry(goal, asked, found.parts.get(goal.name, ""))
             if not found.fits:
                 with ui.element("p").classes("fp-t2"):
                     words(_("Or build it step by step:") + " ")
-                    link(_("begin with an empty flow"), "/playground/new", "fp-b")
+                    path = f"/playground/new?asked={quote(asked)}" if found.time else "/playground/new"
+                    link(_("begin with an empty flow"), path, "fp-b")
                     words(" " + _("and add a step with +."))
 
     def _draw_examples(self) -> None:
@@ -106,7 +109,6 @@ class GoalBox:
         with note(instead, icon="info", strong=strong):
             if missing:
                 link(_("Show me how"), missing.path, "fp-b fp-nw")
-        words(_("These three come nearest:"), "fp-t2", tag="p")
 
     def _open_first(self, typed: object) -> None:
         asked = typed.strip()[:_LONGEST] if isinstance(typed, str) else self._asked
