@@ -34,14 +34,16 @@ def register(app: App) -> None:
     """Registers `/start`."""
 
     @page_at("/start")
-    async def open_start(request: Request, goal: str = "", asked: str = "", flow: str = "") -> None:
+    async def open_start(
+        request: Request, goal: str = "", asked: str = "", flow: str = "", collection: str = ""
+    ) -> None:
         page_session = await open_page_session(app, request)
         if (wanted := all_goals().find(goal)) is not None:
             blanks = blanks_of(wanted)
             mine = flow if page_session.may("edit flows") else ""
             choices = await page_session.query(load_choices, blanks, mine)
             with opened(page_session, wanted.title, active="start", h1=False):
-                draw_goal(page_session, blanks, choices, asked=asked)
+                draw_goal(page_session, blanks, choices, asked=asked, collection=collection)
             return
         steps = await page_session.query(read_first_steps)
         flows = await page_session.query(list_flows, MOST_OWN)

@@ -43,8 +43,12 @@ def _find_goal(name: str) -> Goal | None:
     return all_goals().find(name)
 
 
-def draw_goal(page_session: PageSession, blanks: GoalBlanks, choices: GoalChoices, *, asked: str) -> None:
-    """Draws the page of a goal into the current container. `asked`: the wish that led here."""
+def draw_goal(
+    page_session: PageSession, blanks: GoalBlanks, choices: GoalChoices, *, asked: str, collection: str = ""
+) -> None:
+    """Draws the page of a goal into the current container. `asked`: the wish that led here; `collection`: the id of the
+    documents that are chosen at first, "" for those of the template.
+    """
     goal = blanks.goal
     with ui.element("div").classes("fp-first fp-goal-page"):
         with link("", f"/start?asked={quote(asked)}" if asked else "/start", "fp-b fp-row"):
@@ -53,7 +57,7 @@ def draw_goal(page_session: PageSession, blanks: GoalBlanks, choices: GoalChoice
         words(goal.title, "fp-headline", tag="h1")
         words(goal.says, "fp-lead", tag="p")
         if page_session.may("edit flows"):
-            GoalPage(page_session, blanks, choices, asked=asked)
+            GoalPage(page_session, blanks, choices, asked=asked, collection=collection)
         else:
             note(_("Editors and owners can make this flow. Your role may look at flows."), icon="visibility")
 
@@ -61,7 +65,9 @@ def draw_goal(page_session: PageSession, blanks: GoalBlanks, choices: GoalChoice
 class GoalPage:
     """What somebody who may make flows does on the page of a goal."""
 
-    def __init__(self, page_session: PageSession, blanks: GoalBlanks, choices: GoalChoices, *, asked: str) -> None:
+    def __init__(
+        self, page_session: PageSession, blanks: GoalBlanks, choices: GoalChoices, *, asked: str, collection: str
+    ) -> None:
         self.asked = asked
         time, made = time_asked(asked)[0], choices.made
         #: Pressing the button again changes the draft of this flow.
@@ -69,7 +75,9 @@ class GoalPage:
         times: ui.element | None = None
         with ui.element("section").classes("fp-card fp-goal-card"):
             template_sketch(find_template(blanks.goal.template))
-            self.questions = GoalQuestions(page_session, blanks, choices, asked=asked, on_change=self._mark_old)
+            self.questions = GoalQuestions(
+                page_session, blanks, choices, asked=asked, collection=collection, on_change=self._mark_old
+            )
             if time or blanks.goal.timed:
                 times = times_note(time)
                 times.visible = made is None or made.flow.live_version is None

@@ -32,8 +32,8 @@ _MODEL = "fp_model"
 class GoalQuestions:
     """The questions, drawn into the current container.
 
-    `asked`: the person's wish. What it says is filled in at first, or what the flow holds once one was made. `on_change()`
-    is called when an answer changes.
+    `asked`: the person's wish. What it says is filled in at first, or what the flow holds once one was made.
+    `collection`: the id of the documents that are chosen until then. `on_change()` is called when an answer changes.
     """
 
     def __init__(
@@ -43,13 +43,17 @@ class GoalQuestions:
         choices: GoalChoices,
         *,
         asked: str,
+        collection: str,
         on_change: Callable[[], None],
     ) -> None:
         self.goal, self.template = blanks.goal, blanks.template
         self.on_change = on_change
         asks_model = find_template(self.goal.template).simulated
         models = _models(choices) if asks_model else {}
-        collection = "" if choices.made is None else blanks.searched.that_of(choices.made.document)
+        if choices.made is not None:
+            collection = blanks.searched.that_of(choices.made.document)
+        elif all(one.id != collection for one in choices.collections):
+            collection = ""
         self.documents = DocumentsChoice(page_session, blanks.searched, choices.collections, collection, self._changed)
         self.tables = TableChoice(page_session, self.template, choices.datasets)
         self.form = Form(
@@ -101,6 +105,8 @@ class GoalQuestions:
             if choices.made is not None
             else first_answers(self.goal, self.template) | answers_asked(self.goal, asked)
         )
+        if choices.made is None and self.documents.chosen:
+            answers |= {one.name: "" for one in self.goal.questions if one.about_sample}
         tables = {one.name for one in self.goal.questions if one.kind == "table"}
         answers |= {name: self.tables.chosen(answers[name]) for name in tables}
         if not models:
