@@ -161,7 +161,7 @@ class ApiTab:
 
     def _draw_who_uses_it(self) -> None:
         """Says above the code how somebody uses the flow who writes no program."""
-        said = _("You and whoever signs in here put something in by hand. Programs use the address below.")
+        said = _("Whoever signs in here, by hand; programs, at the address below.")
         with note(said, icon="group", strong=_("Who uses it?")).classes("fp-note--act"):
             button(_("Try it here"), lambda: into_view(self.try_place), icon="play_arrow", small=True)
 

@@ -13,7 +13,7 @@ from engine.flow.goals import all_goals
 from storage.first_steps import FirstSteps, read_first_steps
 from storage.flows import FlowRow, list_flows
 from ui.flows.flow_states import state_lines
-from ui.flows.goal_box import GoalBox
+from ui.flows.goal_box import GoalBox, new_flow_path
 from ui.flows.goal_flow import load_choices
 from ui.flows.goal_page import blanks_of, draw_goal
 from ui.flows.import_file import import_button
@@ -90,7 +90,7 @@ def cards(
                 "fp-lead",
                 tag="p",
             )
-            GoalBox(heading=below, asked=asked)
+            wish = GoalBox(heading=below, asked=asked).box
         if flows:
             _own_flows(flows, heading=below)
         if may_edit:
@@ -108,7 +108,8 @@ def cards(
         if may_edit:
             with ui.element("div").classes("fp-row fp-or"):
                 words(_("Or"), "fp-t2")
-                link_button(_("start with an empty canvas"), "/playground/new", icon="add", kind="link")
+                empty = link_button(_("start with an empty canvas"), new_flow_path(asked), icon="add", kind="link")
+                wish.on_value_change(lambda event: empty.props.update(href=new_flow_path(str(event.value or ""))))
                 import_button(page_session, quiet=True)
                 link_button(_("see all templates"), "/templates", icon="dashboard", kind="link")
         place = ui.element("div").classes("fp-col")
