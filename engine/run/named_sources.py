@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from pydantic import JsonValue
+
 from engine.flow.node_context import Json
 from engine.flow.reference_edits import references_of
 from engine.flow.references import Reference, find_references
@@ -26,7 +28,7 @@ def without_source(
             continue
         asked = [one for _pointer, one in find_references(binding) if isinstance(one, Reference)]
         for search in _searches(plan, asked):
-            out: Json = frame.outputs.get(search)
+            out: JsonValue = frame.outputs.get(search)
             count = out.get("count") if isinstance(out, dict) else None
             if isinstance(count, int) and count > 0:
                 yield name, search, count

@@ -81,6 +81,7 @@ def cards(
         first = _("Make another API in a minute") if steps.deployed else _("Make your first API in a minute")
         headline = first if may_edit else _("What flows can do")
         words(headline, "fp-headline", tag=heading)
+        wish: GoalBox | None = None
         if may_edit:
             words(
                 _(
@@ -90,7 +91,7 @@ def cards(
                 "fp-lead",
                 tag="p",
             )
-            wish = GoalBox(heading=below, asked=asked).box
+            wish = GoalBox(heading=below, asked=asked)
         if flows:
             _own_flows(flows, heading=below)
         if may_edit:
@@ -105,11 +106,11 @@ def cards(
         with ui.element("div").classes("fp-cards"):
             for template in all_templates()[:MOST_CARDS]:
                 template_card(page_session, template, heading="h3" if may_edit else below)
-        if may_edit:
+        if wish is not None:
             with ui.element("div").classes("fp-row fp-or"):
                 words(_("Or"), "fp-t2")
                 empty = link_button(_("start with an empty canvas"), new_flow_path(asked), icon="add", kind="link")
-                wish.on_value_change(lambda event: empty.props.update(href=new_flow_path(str(event.value or ""))))
+                wish.box.on_value_change(lambda event: empty.props.update(href=new_flow_path(str(event.value or ""))))
                 import_button(page_session, quiet=True)
                 link_button(_("see all templates"), "/templates", icon="dashboard", kind="link")
         place = ui.element("div").classes("fp-col")
