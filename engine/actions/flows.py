@@ -23,7 +23,7 @@ from engine.flow.called_flows import call_problems, unpinned
 from engine.flow.document import MAX_BYTES, MAX_NAME, Document, load_document
 from engine.flow.flow_file import FlowFile, parse_flow_file
 from engine.flow.readable_part import readable_part
-from engine.flow.times_asked import times_kept
+from engine.flow.times_asked import times_kept, with_times
 from engine.flow.validation import problems, problems_at_once, without_parked
 from engine.flow.version_comparison import content_hash, content_of, draft_changes
 from engine.jobs.notifier import DRAFT_CHANGED, tell_others
@@ -114,21 +114,23 @@ def create_flow(
 
 
 def begin_flow(
-    session: Session, principal: Principal, shown: Collection[str], *, several_servers: bool = False
+    session: Session, principal: Principal, shown: Collection[str], *, several_servers: bool = False, times: str = ""
 ) -> FlowId:
     """Returns a flow with nothing in it that no tab shows and nobody was given within a minute, in which their page may not
     have opened yet; creates one when there is none.
 
     `shown`: the flows that tabs show. Further new flows that were left untouched for an hour are removed, so that who
     only looked leaves no flow behind. `several_servers`: the tabs of others may show more, so nobody is given a flow that
-    is there, and those that were left untouched for a day are removed.
+    is there, and those that were left untouched for a day are removed. `times`: the times that the flow is wished to start
+    at, which its description keeps until it has a schedule.
     """
     require_may(principal, "edit flows")
     at = now(session)
     left = [] if several_servers else list_empty_flows(session, principal.workspace_id, at - MINUTE)
     free = [one for one in left if one not in shown]
     flow_id = FlowId(free[0]) if free else create_flow(session, principal)
-    hold_flow(session, principal.workspace_id, flow_id).updated_at = at
+    flow = hold_flow(session, principal.workspace_id, flow_id)
+    flow.updated_at, flow.description = at, with_times("", times)
     untouched_since = at - (DAY if several_servers else HOUR)
     remove_untouched_flows(session, principal.workspace_id, untouched_since, {*shown, flow_id})
     return flow_id

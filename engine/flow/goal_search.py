@@ -86,6 +86,11 @@ _IN_LIST: Final = str.maketrans(", ", "\ue000\ue001")
 #: Begin a list of kinds, and any other one.
 _KINDS_MARK, _LIST_MARK = "\ue002", "\ue003"
 _OUT_OF_LIST: Final = str.maketrans("\ue000\ue001", ", ", _KINDS_MARK + _LIST_MARK)
+#: "add up" is a sum, "add" alone is not; what is read is summed up in words.
+_ADD_UP: Final = re.compile(r"\b(?:add(?:s|ed|ing)?|count(?:s|ed|ing)?) up\b")
+_SUM_UP: Final = re.compile(
+    r"\bsum(?:s|med|ming)? up(?= (?:\w+ ){0,3}(?:text|document|page|site|website|article|pdf|file|report|e-?mail|message|chat|meeting|note|review)s?\b)"
+)
 #: The topic of `assets/goals.yaml` about sending.
 _MAIL_TOPIC: Final = "mail"
 #: The question after the kinds, in the goals that sort.
@@ -131,7 +136,7 @@ def find_goals(asked: str, goals: Goals | None = None) -> Found:
     whole = hits[:1] if hits and hits[0] in fitting else []
     at_times = [goal for goal in known.goals if goal.timed] if time else []
     parts = _kinds_first(_parts_of(rest, wanted, index, known), rest, index, known)
-    if by_itself := [goal for goal in at_times if goal in fitting]:
+    if by_itself := [goal for goal in fitting if goal in at_times]:
         whole, parts = by_itself[:1], []
     lead = next((part.goal for part in parts[:1] if part.goal and part.goal.decides), None)
     if whole and lead is None and (index.covered(whole[0], wanted) >= _WHOLE or len(_goals_of(parts)) < _SEVERAL):
@@ -386,8 +391,9 @@ def _index(goals: Goals) -> _Index:
 
 
 def _words(text: str) -> list[str]:
-    """The words of a text in small letters, without accents; `e-mail` and `tl;dr` are one word each."""
-    plain = normalized("NFKD", text.casefold().replace("e-mail", "email").replace("tl;dr", "tldr"))
+    """The words of a text in small letters, without accents; `e-mail` and `tl;dr` are one word each, `add up` is `total`."""
+    said = _ADD_UP.sub("total", _SUM_UP.sub("summarise", text.casefold()))
+    plain = normalized("NFKD", said.replace("e-mail", "email").replace("tl;dr", "tldr"))
     letters = "".join(letter if letter.isalnum() else " " for letter in plain if not unicodedata.combining(letter))
     return letters.split()
 

@@ -33,14 +33,15 @@ _NOT_THERE = (KeyError, IndexError, TypeError, ValueError)
 #: Text with these parts would be read as a reference or a template, not as words.
 _MARKS = ("{{", "}}", "{%", "%}", "{#", "#}")
 
-Kind = Literal["text", "long", "address", "choice", "number", "words", "addresses", "file", "files", "table"]
+Kind = Literal["text", "long", "address", "choice", "number", "words", "addresses", "file", "files", "table", "column"]
 #: Kinds of questions that may stay empty: what the template has in that place is tried then.
 FILES = frozenset({"file", "files"})
 
 
 class Question(Struct, frozen=True):
     """One blank of a goal. `choices`: what is shown -> what is filled in; `takes`, `most_mb`: which files;
-    `about_sample`: its first answer fits the template's own table or documents alone.
+    `about_sample`: its first answer fits the template's own table or documents alone; `least`: 0 for a column that may be
+    empty.
     """
 
     name: str
@@ -54,6 +55,11 @@ class Question(Struct, frozen=True):
     takes: tuple[str, ...] = ()
     most_mb: float | None = None
     about_sample: bool = False
+
+    @property
+    def optional(self) -> bool:
+        """True when no answer is an answer."""
+        return self.kind in FILES or (self.kind == "column" and not self.least)
 
 
 class Goal(Struct, frozen=True):
@@ -175,8 +181,8 @@ def read_answer(question: Question, typed: Json) -> Json:
     if question.kind == "addresses":
         return [_address(one) for one in _words(question, typed)]
     text = _plain(str(typed or "").strip())
-    if not text:
-        raise BadAnswer("Write something here.")
+    if not text and not question.optional:
+        raise BadAnswer("Choose a column." if question.kind == "column" else "Write something here.")
     return _address(text) if question.kind == "address" else text
 
 

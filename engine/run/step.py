@@ -33,6 +33,7 @@ from engine.flow.references import Missing, Scope
 from engine.flow.wrong_values import wrong_value
 from engine.run.calls import CalledPlan, InnerRecorder
 from engine.run.lists import Frame, ItemFailed, Opened, opened
+from engine.run.named_sources import without_source
 from engine.run.plan import PlannedNode
 from engine.run.retry_policy import Tried, attempt
 from engine.run.state import RunState
@@ -191,6 +192,12 @@ class StepRun:
             if missing:
                 self._warn_missing(name, missing)
                 gone[name], missing = missing, []
+        if planned.node.type == "api_output":
+            for name, search, count in without_source(self.run.plan, planned, frame, values):
+                found = f"{self._label(search)} found {count} piece{'s' * (count != 1)}"
+                self.warn(
+                    f"The answer names no source: `{name}` is empty, though {found}. Check it before you rely on it."
+                )
         if planned.takes_source is not None:
             self._take_source(planned.takes_source, values)
         for name in planned.required_inputs:

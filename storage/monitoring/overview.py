@@ -74,14 +74,17 @@ def list_tried(session: Session, workspace_id: str) -> frozenset[str]:
     return frozenset(session.scalars(tried))
 
 
-def count_callers_since(session: Session, workspace_id: str, flow_id: str, since: int) -> int:
-    """Returns how many API keys called a flow since a time (milliseconds)."""
+def count_callers_since(
+    session: Session, workspace_id: str, flow_id: str, since: int, besides: str | None = None
+) -> int:
+    """Returns how many API keys called a flow since a time (milliseconds). `besides`: the id of a key that does not count."""
     return session.scalars(
         select(func.count(func.distinct(Job.key_id))).where(
             Job.workspace_id == workspace_id,
             Job.flow_id == flow_id,
             Job.created_at >= since,
             Job.environment.in_(PUBLIC),
+            Job.key_id.is_distinct_from(besides),
         )
     ).one()
 

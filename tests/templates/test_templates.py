@@ -24,6 +24,7 @@ from engine.outbound.practice_site import PRACTICE_HOST
 from engine.table_files.samples import sample_tables
 from storage.datasets import list_datasets, page_of_rows
 from tests.databases import open_database
+from tests.templates.lines import crossings
 from ui.flow_view.list_frames import frames_of
 from ui.flows.templates import FIRST, all_templates, shelves
 
@@ -52,6 +53,12 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
     ),
     "answer-by-word": lambda sent, got: (
         got["mentioned"] is ("refund" in sent["text"].lower()) and ("refund" in got["answer"]) is got["mentioned"]
+    ),
+    "add-up-rows": lambda _sent, got: (
+        (got["sum"], got["rows"]) == (2316.9, 4)
+        and got["answer"].startswith(
+            "Sum 2316.90, 4 rows\nMill & Sons: 740.50, 2 rows\nNorthfield Ovens Ltd: 1480, 1 row\n"
+        )
     ),
     "answer-from-your-text": lambda _sent, got: bool(got["answer"]) and isinstance(got["known"], bool),
     "answer-from-documents": lambda _sent, got: (
@@ -239,6 +246,11 @@ def test_nodes_and_notes_of_a_template_do_not_lie_on_each_other(path: Path) -> N
         apart = left[0] + left[2] <= right[0] or right[0] + right[2] <= left[0]
         apart = apart or left[1] + left[3] <= right[1] or right[1] + right[3] <= left[1]
         assert apart, f"{left} and {right}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_no_lines_of_a_template_cross(path: Path) -> None:
+    assert [(one.id, other.id) for one, other in crossings(read(path).document)] == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

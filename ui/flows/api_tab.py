@@ -138,11 +138,14 @@ class ApiTab:
                 self._draw_notes(flow)
                 if self.try_first:
                     self._draw_try(flow)
+                else:
+                    self._draw_who_uses_it()
                 self.reveal_place = ui.element("div")
                 self.code_place = ui.element("div")
                 self._draw_code()
                 if not self.try_first:
-                    self._draw_try(flow)
+                    with ui.element("div") as self.try_place:
+                        self._draw_try(flow)
             with ui.element("div").classes("fp-col"):
                 if not self.try_first:
                     FirstCalls(self.page_session, flow)
@@ -155,6 +158,12 @@ class ApiTab:
                     self.page_session, flow, seen.document, self.base, self._endpoint(), self._labels, asks=seen.asks
                 )
                 self._draw_docs()
+
+    def _draw_who_uses_it(self) -> None:
+        """Says above the code how somebody uses the flow who writes no program."""
+        said = _("Whoever signs in here, by hand; programs, at the address below.")
+        with note(said, icon="group", strong=_("Who uses it?")).classes("fp-note--act"):
+            button(_("Try it here"), lambda: into_view(self.try_place), icon="play_arrow", small=True)
 
     def _draw_try(self, flow: FlowRow) -> None:
         host = self.base.split("://", 1)[-1]

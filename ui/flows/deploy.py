@@ -238,12 +238,6 @@ class DeployDialog:
         if self.card.is_deleted:
             return
         with self.body:
-            if was and was != done.version:
-                words(
-                    _("Runs that have begun finish with version {number}.").format(number=was),
-                    "fp-s13 fp-t2 fp-before",
-                    tag="p",
-                )
             with ui.element("div").classes("fp-col"):
                 self.api = api = ApiTab(
                     self.page_session,
@@ -253,6 +247,12 @@ class DeployDialog:
                     try_first=True,
                 )
                 await api.draw(flow)
+            if was and was != done.version:  # below what the person is about to press
+                words(
+                    _("Runs that have begun finish with version {number}.").format(number=was),
+                    "fp-s13 fp-t2 fp-before",
+                    tag="p",
+                )
         with self.acts:
             words(_("It stays open and shows the first calls as they come."), "fp-s13 fp-t2 fp-grow")
             timed = times_of_flow(flow.title, flow.description) is not None
@@ -413,7 +413,10 @@ def _saves_note(checks: Checks) -> None:
     if checks.saves:
         tables = ", ".join(f"“{name}”" for name in checks.saves)
         said = _("A call that only tries it writes like any other.")
-        note(said, icon="table_rows", strong=_("From now on, every call saves rows in {tables}.").format(tables=tables))
+        if checks.asks:
+            said = _("What a person has to approve is saved only after that.") + " " + said
+        strong = _("From now on, calls that get there save rows in {tables}.")
+        note(said, icon="table_rows", strong=strong.format(tables=tables))
 
 
 def _what_changes(checks: Checks) -> None:

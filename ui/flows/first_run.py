@@ -13,7 +13,7 @@ from engine.flow.goals import all_goals
 from storage.first_steps import FirstSteps, read_first_steps
 from storage.flows import FlowRow, list_flows
 from ui.flows.flow_states import state_lines
-from ui.flows.goal_box import GoalBox
+from ui.flows.goal_box import GoalBox, new_flow_path
 from ui.flows.goal_flow import load_choices
 from ui.flows.goal_page import blanks_of, draw_goal
 from ui.flows.import_file import import_button
@@ -34,14 +34,16 @@ def register(app: App) -> None:
     """Registers `/start`."""
 
     @page_at("/start")
-    async def open_start(request: Request, goal: str = "", asked: str = "", flow: str = "", change: str = "") -> None:
+    async def open_start(
+        request: Request, goal: str = "", asked: str = "", flow: str = "", change: str = "", collection: str = ""
+    ) -> None:
         page_session = await open_page_session(app, request)
         if (wanted := all_goals().find(goal)) is not None:
             blanks = blanks_of(wanted)
             mine = flow if page_session.may("edit flows") else ""
             choices = await page_session.query(load_choices, blanks, mine)
             with opened(page_session, wanted.title, active="start", h1=False):
-                draw_goal(page_session, blanks, choices, asked=asked, change=bool(change))
+                draw_goal(page_session, blanks, choices, asked=asked, change=bool(change), collection=collection)
             return
         steps = await page_session.query(read_first_steps)
         flows = await page_session.query(list_flows, MOST_OWN)
@@ -79,6 +81,7 @@ def cards(
         first = _("Make another API in a minute") if steps.deployed else _("Make your first API in a minute")
         headline = first if may_edit else _("What flows can do")
         words(headline, "fp-headline", tag=heading)
+        wish: GoalBox | None = None
         if may_edit:
             words(
                 _(
@@ -88,7 +91,7 @@ def cards(
                 "fp-lead",
                 tag="p",
             )
-            GoalBox(heading=below, asked=asked)
+            wish = GoalBox(heading=below, asked=asked)
         if flows:
             _own_flows(flows, heading=below)
         if may_edit:
@@ -103,10 +106,11 @@ def cards(
         with ui.element("div").classes("fp-cards"):
             for template in all_templates()[:MOST_CARDS]:
                 template_card(page_session, template, heading="h3" if may_edit else below)
-        if may_edit:
+        if wish is not None:
             with ui.element("div").classes("fp-row fp-or"):
                 words(_("Or"), "fp-t2")
-                link_button(_("start with an empty canvas"), "/playground/new", icon="add", kind="link")
+                empty = link_button(_("start with an empty canvas"), new_flow_path(asked), icon="add", kind="link")
+                wish.box.on_value_change(lambda event: empty.props.update(href=new_flow_path(str(event.value or ""))))
                 import_button(page_session, quiet=True)
                 link_button(_("see all templates"), "/templates", icon="dashboard", kind="link")
         place = ui.element("div").classes("fp-col")

@@ -10,9 +10,11 @@ import re
 from typing import Literal
 
 from nicegui import ui
+from sqlalchemy.orm import Session
 
 from engine.actions.deployments import undeploy
 from engine.actions.flows import UNTITLED, delete_flow, duplicate_flow, export_flow
+from engine.actions.keys import find_try_key
 from engine.core.clock import HOUR
 from engine.core.errors import Refusal
 from engine.core.ids import FlowId
@@ -79,7 +81,7 @@ def file_name(title: str, kind: str = "json") -> str:
 
 async def undeploy_flow(page_session: PageSession, flow: FlowRow) -> bool:
     """Asks for confirmation, then stops accepting calls."""
-    callers = await page_session.query(count_callers_since, flow.id, page_session.app.database.clock.now() - HOUR)
+    callers = await page_session.query(_count_callers, flow.id, page_session.app.database.clock.now() - HOUR)
     sure = await feedback.confirm(
         _("Undeploy {title}?").format(title=flow.title),
         _("Calls are refused from now on. Running jobs finish, and the flow stays. You can deploy it again any time."),
@@ -103,6 +105,11 @@ async def undeploy_flow(page_session: PageSession, flow: FlowRow) -> bool:
     return True
 
 
+def _count_callers(session: Session, workspace_id: str, flow_id: str, since: int) -> int:
+    """How many keys called a flow since then, without the one of “Try it now”, whose calls come from these pages."""
+    return count_callers_since(session, workspace_id, flow_id, since, find_try_key(session, workspace_id))
+
+
 async def delete(page_session: PageSession, flow: FlowRow) -> bool:
     """Asks for confirmation, for a flow that is live or that other flows call by typing its title, and deletes the flow.
 
@@ -111,11 +118,11 @@ async def delete(page_session: PageSession, flow: FlowRow) -> bool:
     live = flow.live_version is not None
     lost = (
         _(
-            "Its API is switched off, and the flow is gone for good. Its jobs stay in the list until their time is over; what they need of the flow goes with the last of them."
+            "Its API is switched off, and the flow is gone for good. Its runs stay in Jobs for as long as runs are kept. Tables and collections that it used stay."
         )
         if live
         else _(
-            "The flow is gone for good. Its jobs stay in the list until their time is over; what they need of the flow goes with the last of them."
+            "The flow is gone for good. Its runs stay in Jobs for as long as runs are kept. Tables and collections that it used stay."
         )
     )
     callers = await page_session.query(list_callers, flow.id)

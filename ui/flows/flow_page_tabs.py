@@ -103,7 +103,13 @@ class FlowTabs:
             ):
                 link_button(_("Open in Playground"), f"/playground/{flow.id}", icon="schema")
             return
-        with card(_("Versions"), _("A version never changes. The live one is what callers get."), padded=False):
+        said = _("A version never changes. The live one is what callers get.")
+        if len(versions) > 1 and self.page_session.may("deploy"):
+            said += " " + _(
+                "To go back, press Make live: callers get that version again. Put on the canvas changes nothing for them: "
+                "it brings the version into the Playground, to work on."
+            )
+        with card(_("Versions"), said, padded=False):
             columns = [
                 Column(_("Version")),
                 Column(_("Note")),

@@ -8,6 +8,7 @@ from nicegui import ui
 
 from engine.flow.goal_search import Found, find_goals
 from engine.flow.goals import Goal, all_goals
+from engine.flow.times_asked import time_asked
 from ui.flows.templates import find_template
 from ui.kit.not_yet import missing_topic
 from ui.kit.parts import icon, link, link_button, note, words
@@ -79,13 +80,15 @@ class GoalBox:
                 self._draw_nothing_fits(found)
             if found.time:
                 times_note(found.time)
+            if not found.fits:
+                words(_("These three come nearest:"), "fp-t2", tag="p")
             with ui.element("ul").classes("fp-goals-list"):
                 for goal in found.goals:
                     _goal_entry(goal, asked, found.parts.get(goal.name, ""))
             if not found.fits:
                 with ui.element("p").classes("fp-t2"):
                     words(_("Or build it step by step:") + " ")
-                    link(_("begin with an empty flow"), "/playground/new", "fp-b")
+                    link(_("begin with an empty flow"), new_flow_path(asked), "fp-b")
                     words(" " + _("and add a step with +."))
 
     def _draw_examples(self) -> None:
@@ -106,7 +109,6 @@ class GoalBox:
         with note(instead, icon="info", strong=strong):
             if missing:
                 link(_("Show me how"), missing.path, "fp-b fp-nw")
-        words(_("These three come nearest:"), "fp-t2", tag="p")
 
     def _open_first(self, typed: object) -> None:
         asked = typed.strip()[:_LONGEST] if isinstance(typed, str) else self._asked
@@ -147,6 +149,11 @@ def times_note(time: str, triggers_path: str = "") -> ui.element:
 def goal_path(goal: Goal, asked: str = "") -> str:
     """The address of a goal's questions. `asked` leads back to what was found."""
     return f"/start?goal={quote(goal.name)}" + (f"&asked={quote(asked)}" if asked else "")
+
+
+def new_flow_path(asked: str) -> str:
+    """The address of an empty canvas, whose flow keeps the times of the wish that led there."""
+    return f"/playground/new?asked={quote(asked)}" if time_asked(asked)[0] else "/playground/new"
 
 
 def triggers_path(flow_id: str) -> str:

@@ -46,10 +46,17 @@ def _find_goal(name: str) -> Goal | None:
 
 
 def draw_goal(
-    page_session: PageSession, blanks: GoalBlanks, choices: GoalChoices, *, asked: str, change: bool = False
+    page_session: PageSession,
+    blanks: GoalBlanks,
+    choices: GoalChoices,
+    *,
+    asked: str,
+    change: bool = False,
+    collection: str = "",
 ) -> None:
     """Draws the page of a goal into the current container. `asked`: the wish that led here; `change`: the person came to
-    change the answers, not to look at the result.
+    change the answers, not to look at the result; `collection`: the id of the documents that are chosen at first, "" for
+    those of the template.
     """
     goal = blanks.goal
     with ui.element("div").classes("fp-first fp-goal-page"):
@@ -59,7 +66,7 @@ def draw_goal(
         words(goal.title, "fp-headline", tag="h1")
         words(goal.says, "fp-lead", tag="p")
         if page_session.may("edit flows"):
-            GoalPage(page_session, blanks, choices, asked=asked, change=change)
+            GoalPage(page_session, blanks, choices, asked=asked, change=change, collection=collection)
         else:
             note(_("Editors and owners can make this flow. Your role may look at flows."), icon="visibility")
 
@@ -68,7 +75,14 @@ class GoalPage:
     """What somebody who may make flows does on the page of a goal."""
 
     def __init__(
-        self, page_session: PageSession, blanks: GoalBlanks, choices: GoalChoices, *, asked: str, change: bool
+        self,
+        page_session: PageSession,
+        blanks: GoalBlanks,
+        choices: GoalChoices,
+        *,
+        asked: str,
+        change: bool,
+        collection: str,
     ) -> None:
         self.asked = asked
         time, made = time_asked(asked)[0], choices.made
@@ -77,7 +91,9 @@ class GoalPage:
         times: ui.element | None = None
         with ui.element("section").classes("fp-card fp-goal-card"):
             template_sketch(find_template(blanks.goal.template))
-            self.questions = GoalQuestions(page_session, blanks, choices, asked=asked, on_change=self._mark_old)
+            self.questions = GoalQuestions(
+                page_session, blanks, choices, asked=asked, collection=collection, on_change=self._mark_old
+            )
             if time or blanks.goal.timed:
                 times = times_note(time)
                 times.visible = made is None or made.flow.live_version is None

@@ -8,7 +8,7 @@ from typing import Any
 from nicegui import ui
 
 from engine.flow.file_values import FILE_SCHEMA
-from engine.flow.goals import FILES, LONGEST, BadAnswer, Question, answers_in, first_answers, read_answer
+from engine.flow.goals import LONGEST, BadAnswer, Question, answers_in, first_answers, read_answer
 from engine.flow.node_context import Json
 from engine.flow.wish_answers import answers_asked
 from engine.nodes.model_answers import model_words
@@ -16,7 +16,7 @@ from ui.flows.documents_choice import DocumentsChoice
 from ui.flows.goal_flow import SIMULATED, FilledIn, GoalBlanks, GoalChoices, model_of
 from ui.flows.made_up_note import choices_not_kept, worth_of_answers
 from ui.flows.practice_page import is_practice_page, show_practice_page
-from ui.flows.table_choice import WIDGET, TableChoice
+from ui.flows.table_choice import COLUMN, WIDGET, TableChoice
 from ui.flows.templates import find_template
 from ui.forms.form import Form
 from ui.forms.specs import specs_of_schema
@@ -32,8 +32,8 @@ _MODEL = "fp_model"
 class GoalQuestions:
     """The questions, drawn into the current container.
 
-    `asked`: the person's wish. What it says is filled in at first, or what the flow holds once one was made. `on_change()`
-    is called when an answer changes.
+    `asked`: the person's wish. What it says is filled in at first, or what the flow holds once one was made.
+    `collection`: the id of the documents that are chosen until then. `on_change()` is called when an answer changes.
     """
 
     def __init__(
@@ -43,13 +43,17 @@ class GoalQuestions:
         choices: GoalChoices,
         *,
         asked: str,
+        collection: str,
         on_change: Callable[[], None],
     ) -> None:
         self.goal, self.template = blanks.goal, blanks.template
         self.on_change = on_change
         asks_model = find_template(self.goal.template).simulated
         models = _models(choices) if asks_model else {}
-        collection = "" if choices.made is None else blanks.searched.that_of(choices.made.document)
+        if choices.made is not None:
+            collection = blanks.searched.that_of(choices.made.document)
+        elif all(one.id != collection for one in choices.collections):
+            collection = ""
         self.documents = DocumentsChoice(page_session, blanks.searched, choices.collections, collection, self._changed)
         self.tables = TableChoice(page_session, self.template, choices.datasets)
         self.form = Form(
@@ -57,7 +61,7 @@ class GoalQuestions:
             self._first_answers(choices, asked, models),
             lambda pointer, _value: self._changed(pointer),
             keep_file=file_keeper(page_session),
-            widgets={WIDGET: self.tables.draw},
+            widgets={WIDGET: self.tables.draw, COLUMN: self.tables.draw_column},
         )
         with ui.element("p").classes("fp-row fp-wrap-row fp-s13 fp-t2") as self.practice_row:
             words(_("The practice page is there for flows only."))
@@ -95,7 +99,7 @@ class GoalQuestions:
                 "words": models,
                 "description": _("The Simulated model costs nothing and makes its answers up."),
             }
-        may_be_empty = {one.name for one in self.goal.questions if one.kind in FILES}
+        may_be_empty = {one.name for one in self.goal.questions if one.optional}
         required = [name for name in fields if name not in may_be_empty]
         return {"type": "object", "properties": fields, "required": required}
 
@@ -105,6 +109,8 @@ class GoalQuestions:
             if choices.made is not None
             else first_answers(self.goal, self.template) | answers_asked(self.goal, asked)
         )
+        if choices.made is None and self.documents.chosen:
+            answers |= {one.name: "" for one in self.goal.questions if one.about_sample}
         tables = {one.name for one in self.goal.questions if one.kind == "table"}
         answers |= {name: self.tables.chosen(answers[name]) for name in tables}
         if not models:
@@ -196,6 +202,8 @@ def _schema_of(question: Question) -> dict[str, Any]:
             asked["format"] = "uri"
         case "table":
             asked["widget"] = WIDGET
+        case "column":
+            asked["widget"] = COLUMN
     return asked | {"type": "string"}
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -128,13 +129,17 @@ class FlowsPage:
             return _("Flows you save stand here.")
         if not saved:
             return _("Nothing is saved yet. Save As in the Playground puts a draft here.")
-        return _("{flows}, {live} live. A click opens the page of a flow.").format(
-            flows=plural(len(saved), _("flow"), _("flows")), live=live
-        )
+        flows = plural(len(saved), _("flow"), _("flows"))
+        if drafts := len(self.library.flows) - len(saved):
+            flows = _("{flows} and {drafts}").format(flows=flows, drafts=plural(drafts, _("draft"), _("drafts")))
+        return _("{flows}, {live} live. A click opens the page of a flow.").format(flows=flows, live=live)
 
     @one_at_a_time
     async def _look(self) -> None:
         fresh = await self.page_session.query_again(load_library)
+        # a row that changes keeps its place while the page is open, so that nobody opens the menu of another one
+        place = {flow.id: at for at, flow in enumerate(self.library.flows)}
+        fresh = replace(fresh, flows=tuple(sorted(fresh.flows, key=lambda flow: place.get(flow.id, -1))))
         if fresh != self.library:
             self.library = fresh
             self._draw()

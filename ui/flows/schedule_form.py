@@ -47,6 +47,7 @@ _TYPED = """(event) => {
   if (chosen.endsWith("-1")) emit(event.target.value ?? "");
 }"""
 _WEEKDAYS = [1, 2, 3, 4, 5]
+_UTC = frozenset({"UTC", "Etc/UTC"})
 _OFTEN = {
     "weekdays": _("Every weekday (Monday to Friday)"),
     "daily": _("Every day"),
@@ -118,6 +119,9 @@ class ScheduleForm:
                 self.zones = ui.select(self.zone_choices, value=self.zone, with_input=True)
                 self.zone_field = zone
                 self._connect_zones(zone.control(self.zones.props("outlined dense options-dense").classes("w-full")))
+            self.in_utc = note(
+                _("Is that not your time? Choose your city above."), icon="info", strong=_("Times are in UTC.")
+            )
             switch = ui.switch(_("Write a cron expression instead"), value=self.timing["kind"] == "cron")
             switch.props("dense").on_value_change(lambda event: self._by_cron(bool(event.value)))
             self.next = ui.element("div").props("role=status")
@@ -257,6 +261,7 @@ class ScheduleForm:
     def _tell_next(self) -> None:
         """Says in words when it starts, and the next times."""
         self.next.clear()
+        self.in_utc.visible = self.zone in _UTC
         timing, at = self._timing(), self.page_session.app.database.clock.now()
         with self.next:
             try:

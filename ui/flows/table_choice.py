@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 #: How often the page looks whether an empty table was filled, in seconds.
 _LOOK_SECONDS = 2.0
-#: The name of the form widget.
+#: The names of the form widgets: the table, and one of its columns.
 WIDGET = "table"
+COLUMN = "column"
 
 
 class TableChoice:
@@ -38,6 +39,9 @@ class TableChoice:
         self.brings = sample_tables(template)
         self.known = known
         self._show: Callable[[], None] | None = None
+        #: The table that is chosen on the page, and what draws the columns on offer again.
+        self._on_page = ""
+        self._columns: list[Callable[[], None]] = []
 
     async def load(self) -> None:
         """Reads the datasets again, when the template names any."""
@@ -61,10 +65,13 @@ class TableChoice:
         def draw(chosen: Any) -> None:
             nonlocal shown
             shown = chosen
+            self._on_page = str(self.chosen(chosen) or "")
             place.clear()
             with place:
                 self._draw_choice(str(chosen or ""), spec.title, pick)
             timer.active = self._is_to_be_filled(chosen)
+            for draw_column in self._columns:
+                draw_column()
 
         def pick(chosen: Any) -> None:
             form.change(pointer, chosen)
@@ -82,6 +89,41 @@ class TableChoice:
             timer = every(_LOOK_SECONDS, look_again)  # while people fill the table in another window
         draw(value)
         around.on("fpback", look_again, [])
+
+    def draw_column(self, form: Form, spec: FieldSpec, pointer: str, value: Json) -> None:
+        """Draws the form widget in which a column of the chosen table is chosen. A field that may be empty is last.
+
+        A column that another table does not have is taken back.
+        """
+        place = ui.element("div")
+        chosen = str(value or "")
+
+        def pick(column: Any) -> None:
+            nonlocal chosen
+            chosen = str(column or "")
+            form.change(pointer, chosen)
+
+        def draw(*, again: bool = True) -> None:
+            if place.is_deleted:
+                return
+            columns = self._columns_of(self._on_page)
+            options = {name: name for name in columns} | ({} if spec.required else {"": _("None")})
+            if again and chosen and chosen not in columns:
+                pick("")
+            place.clear()
+            with place:
+                box = ui.select(options, value=chosen if chosen in options else None)
+                box.on_value_change(lambda event: pick(event.value))
+                box.props("outlined dense options-dense").classes("w-full")
+                box.props["aria-label"] = spec.title
+
+        draw(again=False)
+        self._columns.append(draw)
+
+    def _columns_of(self, named: str) -> Sequence[str]:
+        if (found := find_known(self.known, named)) is not None:
+            return tuple(found.columns)
+        return self.brings[named].columns if named in self.brings else ()
 
     def _draw_choice(self, wanted: str, title: str, pick: Callable[[Json], None]) -> None:
         chosen = str(self.chosen(wanted))  # the table of the template may be there by now

@@ -25,6 +25,7 @@ from ui.kit.parts import (
     card,
     icon,
     link,
+    link_button,
     menu_button,
     menu_item,
     meter,
@@ -164,6 +165,13 @@ class CollectionPage:
         with self.used:
             if not self.seen.uses:
                 words(_("No flow uses it yet: choose it in the step “Search Knowledge” of a flow."), "fp-t3")
+                if self.collection.pieces and self.page_session.may("edit flows"):
+                    link_button(
+                        _("Make a flow from this"),
+                        f"/start?goal=answer-from-documents&collection={self.collection.id}",
+                        icon="add",
+                        small=True,
+                    )
                 return
             words(_("Used by"), "fp-t3")
             for use in self.seen.uses[:10]:

@@ -7,6 +7,7 @@ from starlette.responses import RedirectResponse
 
 from engine.actions.flows import begin_flow
 from engine.core.errors import NotFound
+from engine.flow.times_asked import time_asked
 from storage.flows import get_flow, list_flows
 from ui.kit import feedback
 from ui.kit.frame import frame
@@ -39,12 +40,13 @@ def register(app: App) -> None:
         return None
 
     @page_at("/playground/new")
-    async def open_new(request: Request) -> RedirectResponse:
+    async def open_new(request: Request, asked: str = "") -> RedirectResponse:
         page_session = await open_page_session(app, request)
         if not page_session.may("edit flows"):
             return RedirectResponse("/playground")
         several = app.database.is_postgres
-        flow_id = await page_session.execute(begin_flow, drafts.shown, several_servers=several)
+        times = time_asked(asked)[0]
+        flow_id = await page_session.execute(begin_flow, drafts.shown, several_servers=several, times=times)
         return RedirectResponse(f"/playground/{flow_id}")
 
     @page_at("/playground/{flow_id}", reconnect_timeout=RECONNECT_SECONDS)

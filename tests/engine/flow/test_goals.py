@@ -160,6 +160,23 @@ PHRASES = {
     "date": "dates-from-a-text",
     "Daten von einem Dienst holen": "data-from-a-service",
     "turn a PDF invoice into a table row": "sort-invoices",
+    "sum": "add-up-rows",
+    "add up": "add-up-rows",
+    "total of a list": "add-up-rows",
+    "total of a table": "add-up-rows",
+    "weekly sum": "add-up-rows",
+    "how much in all": "add-up-rows",
+    "how much did we spend in all": "add-up-rows",
+    "Add up the totals of a table": "add-up-rows",
+    "Summen einer Tabelle": "add-up-rows",
+    "sum up a document": "summarise-a-text",
+    "sum up a web page": "summarise-a-page",
+    "add invoices to a table": "sort-invoices",
+    "answer questions of tenants from our house rules": "answer-from-documents",
+    "house rules": "answer-from-documents",
+    "questions about our terms": "answer-from-documents",
+    "FAQ": "answer-from-documents",
+    "Fragen zur Hausordnung beantworten": "answer-from-documents",
 }
 #: Wishes that name several things -> the goals that they lead to, the first one first.
 SEVERAL = {
@@ -262,6 +279,8 @@ TIMED = [
     ("at 8:30 every Monday and Thursday, check links", "check-links", "at 8:30 every Monday and Thursday"),
     ("translate a text every 15 minutes", "translate-a-text", "every 15 minutes"),
     ("summarise every page of a list", "summarise-pages", ""),
+    ("Sum up the list of invoices every Monday at 8", "add-up-rows", "every Monday at 8"),
+    ("Add up the totals of a table of invoices every Monday", "add-up-rows", "every Monday"),
 ]
 
 
@@ -514,6 +533,8 @@ def test_a_detail_that_the_template_has_keeps_its_type() -> None:
         (question("choice", choices={"Dates": r"\d+"}), "Dates", r"\d+"),
         (question("file"), {"file_id": "file_a"}, {"file_id": "file_a"}),
         (question("file"), None, None),
+        (question("column", least=0), None, ""),
+        (question("column"), "total", "total"),
         (question("files"), [], None),
         (question("files"), [{"file_id": "file_a"}, None], [{"file_id": "file_a"}]),
     ],
@@ -540,6 +561,7 @@ def test_an_answer_is_read_as_it_is_meant(asked: Question, typed: object, read: 
         (question("choice", choices={"a": "a"}), "b", "Choose one"),
         (question("files", most=1), ["https://a.example/1.png", "https://a.example/2.png"], "more than 1"),
         (question("file"), 7, "Choose a file"),
+        (question("column"), "", "Choose a column"),
     ],
 )
 def test_an_answer_that_cannot_be_used_says_why(asked: Question, typed: object, said: str) -> None:

@@ -13,7 +13,7 @@ from nicegui.testing.user_interaction import UserInteraction
 from api.app import create_api
 from engine.actions.deployments import deploy
 from engine.actions.flows import create_flow, save_draft
-from engine.actions.keys import create_key, revoke_key
+from engine.actions.keys import create_key, revoke_key, try_key
 from engine.core.api_key_format import parse_key
 from engine.core.clock import DAY
 from engine.core.environments import Environment
@@ -143,6 +143,22 @@ async def test_a_required_field_that_callers_do_not_send_is_made_optional_in_the
 
     assert "Make it optional" not in buttons(user)
     assert input_fields(draft(site, flow_id))[1]["required"] is False
+
+
+async def test_undeploying_names_the_keys_of_others_that_called(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    own = site.database.write_now(try_key, site.owner, None)
+    accepted(site, flow_id, "dev", key_id=own.id)
+    await user.open(f"/flows/{flow_id}")
+    press(user, "Undeploy API")
+    await user.should_see("Undeploy Greeting?")
+    assert "called it in the last hour" not in page_text(user), "it was the person's own try"
+
+    shop = site.database.write_now(create_key, site.owner, "Shop", Environment.LIVE)
+    accepted(site, flow_id, key_id=shop.id)
+    await user.open(f"/flows/{flow_id}")
+    press(user, "Undeploy API")
+    await user.should_see("1 key called it in the last hour.")
 
 
 async def test_undeploying_asks_first_and_keeps_the_flow(site: Site, user: User) -> None:

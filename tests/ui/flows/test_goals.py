@@ -21,7 +21,7 @@ from engine.flow.edits import apply_ops, update_node
 from engine.secrets.sealing import open_vault
 from storage.datasets import list_datasets
 from storage.first_steps import read_first_steps
-from storage.flows import FlowRow, list_flows
+from storage.flows import FlowRow, get_flow, list_flows
 from storage.jobs import JobFilters, JobRow, list_jobs
 from storage.knowledge import list_collections
 from storage.questions import find_question
@@ -74,12 +74,23 @@ async def test_a_wish_that_names_two_things_shows_which_goal_does_which(user: Us
     assert "Nothing does exactly this yet" not in page_text(user)
 
 
-async def test_what_no_goal_does_is_told_with_the_nearest_three_and_the_way_to_an_empty_flow(user: User) -> None:
+async def test_what_no_goal_does_is_told_with_the_nearest_three_and_the_way_to_an_empty_flow(
+    site: Site, user: User
+) -> None:
     await user.open("/start?asked=book+a+flight")
 
     assert "Nothing does exactly this yet." in page_text(user)
     assert len(goal_links(user)) == 3
     assert "/playground/new" in hrefs(user)
+
+    type_into(user, "What should your API do?", "book a flight every Monday at 8")
+    said = page_text(user)
+    assert said.index("The form there begins with these times.") < said.index("These three come nearest:")
+    path = "/playground/new?asked=book%20a%20flight%20every%20Monday%20at%208"
+    assert hrefs(user).count(path) == 2  # also where an empty canvas is offered further down
+    flow_id = (await user.http_client.get(path)).headers["location"].removeprefix("/playground/")
+    flow = site.database.read_now(get_flow, site.workspace_id, flow_id)
+    assert flow.description == "Asked for: every Monday at 8."
 
     type_into(user, "What should your API do?", "send an email to a customer")
     assert "No step sends or reads e-mail yet." in page_text(user)
@@ -720,6 +731,36 @@ async def test_a_table_that_was_filled_elsewhere_is_not_called_empty(site: Site,
     site.database.write_now(add_column, site.owner, mine, "name", "string")
     await user.should_see("Open it", retries=100)
     await user.should_not_see("Nothing is in it yet: fill it")
+
+
+async def test_a_column_of_the_chosen_table_is_added_up(site: Site, user: User) -> None:
+    mine = site.database.write_now(add_dataset, site.owner, "Our hours")
+    site.database.write_now(add_column, site.owner, mine, "person", "string")
+    site.database.write_now(add_column, site.owner, mine, "hours", "number")
+    await user.open("/start?goal=add-up-rows&asked=sum+every+Monday+at+8")
+
+    def column(label: str) -> ui.select:
+        found = [one for one in user.find(kind=ui.select).elements if one.props.get("aria-label") == label]
+        return found[-1]  # type: ignore[return-value]
+
+    assert column("Which column has the numbers?").value == "total"
+    assert column("By which column should it group them?").value == "sender"
+    table_choice(user).set_value(mine)
+    assert list(column("Which column has the numbers?").options) == ["person", "hours"]
+    press(user, "Make it and run it")
+    await user.should_see("Choose a column.")
+    column("Which column has the numbers?").set_value("hours")
+    press(user, "Make it and run it")
+    await until(lambda: _runs(site))
+
+    (flow,) = list_of_flows(site)
+    assert flow.description.endswith("Asked for: every Monday at 8.")
+    added = draft(site, flow.id).node("group_count")
+    assert added is not None
+    assert (added.config["by"], added.config["measures"][0]["field"]) == ("", "hours")
+    await user.open(f"/start?goal=add-up-rows&flow={flow.id}")
+    assert column("Which column has the numbers?").value == "hours"
+    assert column("By which column should it group them?").value == ""
 
 
 def table_choice(user: User) -> ui.select:

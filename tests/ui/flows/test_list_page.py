@@ -7,13 +7,15 @@ from typing import Any
 
 from nicegui import ui
 from nicegui.testing import User
+from sqlalchemy.orm import Session
 
 from engine.actions.deployments import deploy, undeploy
 from engine.actions.flows import export_flow, restore_version, save_draft
 from engine.flow.yaml_files import as_yaml
 from storage.flows import list_flows
+from storage.tables import Flow
 from tests.factories import as_bytes, document, greeting
-from tests.ui.arrange import choose, ended, newest_button, page_text, press, texts, until
+from tests.ui.arrange import choose, ended, hrefs, newest_button, page_text, press, texts, until
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import playground_run
 from ui.flows.list_page import AT_FIRST
@@ -35,9 +37,27 @@ async def test_each_flow_stands_there_with_its_state_in_words(site: Site, user: 
     for state in ("Not saved yet", "Not deployed", "Live v1", "Draft differs", "Undeployed"):
         assert state in said
     assert "Draft, kept by itself" in said, "a flow without a version is not lost"
-    assert "4 flows, 2 live. A click opens the page of a flow." in said
+    assert "4 flows and 1 draft, 2 live. A click opens the page of a flow." in said
     assert any(text.startswith("Failed, ") for text in said)
     assert "100 %" in said
+
+
+async def test_a_row_that_changes_keeps_its_place_while_the_page_is_open(site: Site, user: User) -> None:
+    first, second, third = (site.flow(title, live=True) for title in ("First", "Second", "Third"))
+    site.database.write_now(_changed_at, {first: 3, second: 2, third: 1})
+    await user.open("/flows")
+    before = [path for path in hrefs(user) if path in {f"/flows/{one}" for one in (first, second, third)}]
+    assert before[0] == f"/flows/{first}"
+
+    site.database.write_now(undeploy, site.owner, third)
+    await until(lambda: "Undeployed" in texts(user))
+
+    assert [path for path in hrefs(user) if path in before] == before
+
+
+def _changed_at(session: Session, at: dict[str, int]) -> None:
+    for flow_id, moment in at.items():
+        session.get_one(Flow, flow_id).updated_at = moment
 
 
 async def test_a_flow_that_was_rolled_back_has_no_newer_draft_to_deploy(site: Site, user: User) -> None:

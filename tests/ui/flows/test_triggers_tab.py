@@ -60,9 +60,11 @@ async def test_a_schedule_is_added_in_words_and_says_when_it_starts_next(site: S
     assert "No schedule yet" in page_text(user)
     press(user, "Add a schedule")
     await user.should_see("Every Monday at 09:00, UTC")
+    await user.should_see("Times are in UTC.")
     select(user, "How often").value = "weekdays"
     await user.should_see("Every weekday at 09:00, UTC")
     select(user, "Time zone").value = "Australia/Lord_Howe"
+    await user.should_not_see("Times are in UTC.")
     box(user, "At").value = "07:30"
     await user.should_see("Every weekday at 07:30, Australia/Lord_Howe")
     box(user, "Name").value = "Mornings"

@@ -43,6 +43,19 @@ def flow(site: Site, source: dict[str, Any], sink: dict[str, Any] | None = None)
     return site.flow("Rows", file={"format": 1, "title": "Rows", "nodes": nodes, "edges": edges})
 
 
+async def test_how_many_rows_is_asked_only_where_not_all_are_taken(site: Site, user: User) -> None:
+    flow_id = flow(site, {"dataset": add(site)})
+    await open_node(user, flow_id, "rows", "Take a row when these are true")
+    await user.should_not_see("How many")
+
+    (take,) = (one for one in user.find(kind=ui.select).elements if "The first rows" in list(one.options))
+    take.value = "The first rows"
+    await user.should_see("How many")
+    await until(lambda: config_of(site, flow_id, "rows").get("take") == "first")
+    take.value = "All rows"
+    await user.should_not_see("How many")
+
+
 def with_input(document: Document, node_id: str, inputs: dict[str, Any]) -> Document:
     node = document.node(node_id)
     assert node is not None

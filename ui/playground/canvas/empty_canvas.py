@@ -31,7 +31,10 @@ class Blank:
                 return
             words(_("Start with the input"), tag="h2")
             words(
-                _("First say what goes in: a web address, a text, a list. Whoever calls the flow sends it."),
+                _(
+                    "First say what goes in: a web address, a text, a list. Whoever calls the flow sends it. When nothing is "
+                    "sent, as for a report every Monday, it stays without fields."
+                ),
                 "fp-t2",
                 tag="p",
             ).style("margin: 6px 0 12px")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -223,6 +223,7 @@ class SetUpTab:
         config = self._held.put_in(node.config) if self._held is not None else node.config
         # a field that is now at another place in the list stays under the keyboard until its name is typed
         moved = self._held is not None and get_at(config, self._held.pointer) != self._held.new
+        self._fit_count(config)
         for form in self.forms:
             if moved and self._held is not None and _has(form, self._held.pointer):
                 continue
@@ -277,11 +278,26 @@ class SetUpTab:
     async def _specs(self) -> list[FieldSpec]:
         """The fields of the settings, with the model as a choice among the workspace's models."""
         specs = self._with_sample_fields(list(specs_of_model(self.kind.config)))
+        specs = self._with_count(specs, self.node.config if self.node else {})
         if any(spec.widget == "secrets" for spec in specs) or self.kind.type == AGENT:
             await self.secrets.load()
         if any(spec.widget == "model" for spec in specs):
             await self.models.load()
         return await self.called.offered(specs)
+
+    def _with_count(self, specs: Sequence[FieldSpec], config: Mapping[str, Any]) -> list[FieldSpec]:
+        """The settings without how many rows are taken, where Read rows takes all of them."""
+        takes_all = self.kind.type == "dataset_source" and config.get("take", "all") == "all"
+        return [one for one in specs if not (takes_all and one.name == "count")]
+
+    def _fit_count(self, config: Mapping[str, Any]) -> None:
+        """Shows how many rows are taken where it counts."""
+        for form in self.forms:
+            if self.kind.type == "dataset_source" and any(one.name == "take" for one in form.specs):
+                every = [one for one in specs_of_model(self.kind.config) if one.name not in _FIRST]
+                specs = self._with_count(every, config)
+                if len(specs) != len(form.specs):
+                    form.reshape(specs, {**config, **form.value})
 
     def _with_sample_fields(self, specs: Sequence[FieldSpec]) -> list[FieldSpec]:
         """The settings of an API Input, with a box for each of its fields in a sample."""
@@ -325,6 +341,8 @@ class SetUpTab:
         if node is None or form is None:
             return
         value = form.value.get(name, ABSENT)
+        if name == "take":
+            self._fit_count({**node.config, "take": value})
         held = self._held
         if held is not None and pointer == held.pointer:
             self._held = NewName(pointer, held.old, new)  # also the old name: it may be asked about another one

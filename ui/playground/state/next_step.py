@@ -121,9 +121,12 @@ def _to_build(progress: Progress) -> NextStep | None:
     nodes = progress.document.nodes
     sources = [node for node in nodes if node.type in SOURCES]
     if not sources:
-        return NextStep("add_input", _("Begin with what callers send."), _("Add an API Input"), "input")
+        said = _("Begin with what callers send.")
+        if nodes:
+            said = _("Begin with an API Input. When callers send nothing, it stays without fields.")
+        return NextStep("add_input", said, _("Add an API Input"), "input")
     if len(nodes) == len(sources):
-        return _behind_the_input(sources[0])
+        return _behind_the_input(next((one for one in sources if one.type != "api_input"), sources[0]))
     parked = Graph(progress.document).parked
     loose = next((node for node in nodes if node.id in parked), None)
     if loose is not None:
@@ -164,7 +167,7 @@ def _behind_the_input(source: Node) -> NextStep:
     if source.type == "api_input" and not source.config.get("fields"):
         return NextStep(
             "describe_input",
-            _("Say what callers send: add a field, like “text”."),
+            _("Say what callers send: add a field, like “text”. When they send nothing, add the next step at once."),
             _("Open API Input"),
             "edit",
             source.id,

@@ -36,6 +36,12 @@ STEPS = [
     (flow({"id": "api_input", "type": "api_input"}), "describe_input", "Open API Input", "api_input"),
     (flow(INPUT), "add_step", "Choose a step", "api_input"),
     (flow({"id": "rows", "type": "dataset_source"}), "add_step", "Choose a step", "rows"),
+    (
+        flow({"id": "api_input", "type": "api_input"}, {"id": "rows", "type": "dataset_source"}),
+        "add_step",
+        "Choose a step",
+        "rows",
+    ),
     (flow(INPUT, PROMPT), "connect", "Show it", "prompt"),
     (replace(DRAWN, problem=PROBLEM), "mend", "Show me", "prompt"),
     (DRAWN, "run", "Run", ""),
