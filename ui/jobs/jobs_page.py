@@ -315,7 +315,7 @@ class JobsList:
 
 def _refused_word(count: int, reader: Reader) -> str:
     """The label of the tab with its number."""
-    return _("Refused calls {count}").format(count=count_words(count, reader)) if count else _("Refused calls")
+    return _("Refused {count}").format(count=count_words(count, reader)) if count else _("Refused")
 
 
 def by_word(options: Mapping[str, str]) -> dict[str, str]:

@@ -164,7 +164,8 @@ class RefusedCalls:
         words(
             _(
                 "Refused calls did not run: they cost nothing and do not count. What they sent is not kept. The newest "
-                "{most} are listed, as far back as values are kept; Monitoring counts all."
+                "{most} are listed, as far back as values are kept; Monitoring counts all. A job in which a person refused "
+                "something stands under All jobs."
             ).format(most=number(KEPT_CALLS, self.times.reader)),
             "fp-s13 fp-t2 fp-before",
             tag="p",

@@ -182,12 +182,12 @@ async def test_refused_calls_are_counted_at_their_tab_and_hinted_at_beside_the_j
     refused(site, flow_id, times=3)
     await user.open("/jobs")
     assert "3 calls were refused and did not become jobs. " in texts(user)
-    assert _tab_labels(user) == ["All jobs", "Refused calls 3"]
+    assert _tab_labels(user) == ["All jobs", "Refused 3"]
     refused(site, flow_id)
-    await until(lambda: _tab_labels(user) == ["All jobs", "Refused calls 4"])
+    await until(lambda: _tab_labels(user) == ["All jobs", "Refused 4"])
 
     await user.open(f"/jobs?flow={other}")
-    assert _tab_labels(user) == ["All jobs", "Refused calls"]
+    assert _tab_labels(user) == ["All jobs", "Refused"]
     assert "refused and did not become" not in page_text(user)
 
 
@@ -195,7 +195,7 @@ async def test_of_more_refused_calls_than_are_kept_the_number_says_so(site: Site
     refused(site, site.flow("Greeting", live=True), times=KEPT_CALLS + 200)
     await user.open("/jobs")
     assert "1,000 or more calls were refused and did not become jobs. " in texts(user)
-    assert _tab_labels(user) == ["All jobs", "Refused calls 1,000 or more"]
+    assert _tab_labels(user) == ["All jobs", "Refused 1,000 or more"]
     press(user, "Show refused calls")
     await user.should_see("The newest 1,000 are listed")
 
