@@ -138,7 +138,7 @@ class ApiTab:
                 self._draw_notes(flow)
                 if self.try_first:
                     self._draw_try(flow)
-                else:
+                elif self.page_session.may("manage keys"):  # others cannot try it
                     self._draw_who_uses_it()
                 self.reveal_place = ui.element("div")
                 self.code_place = ui.element("div")
