@@ -33,6 +33,8 @@ from engine.code_samples import (
 from tests.stand_ins.public_api import BATCH_TOTAL, PAYLOAD, Endpoint
 
 KEY = "fp_live_ExampleExampleExampleExampleEx123456"
+#: What the program says on stderr, in its folder.
+ERRORS = "stderr.txt"
 
 
 @pytest.fixture
@@ -51,9 +53,19 @@ def endpoint() -> Iterator[Endpoint]:
 def run(command: list[str], folder: Path, key: str | None = KEY) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONUTF8": "1"}
     environment |= {} if key is None else {"FLOWPORT_API_KEY": key}
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
-    )
+    said = folder / ERRORS
+    with said.open("w", encoding="utf-8") as errors:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout, said.read_text(encoding="utf-8"))
 
 
 def run_example(language: str, endpoint: Endpoint, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -92,14 +104,18 @@ def test_an_example_waits_for_a_server_that_is_restarting(language: str, tmp_pat
     endpoint = Endpoint()
     endpoint.submits.append({})
     endpoint.polls = 1
+    said, over = tmp_path / ERRORS, threading.Event()
 
     def be_there() -> None:
+        while not (said.exists() and said.stat().st_size) and not over.wait(0.02):
+            pass  # the program has not been refused yet
         endpoint.server_activate()
         endpoint.serve_forever()
 
-    later = threading.Timer(0.7, be_there)
+    later = threading.Thread(target=be_there)
     later.start()
     done = run_example(language, endpoint, tmp_path)
+    over.set()
     endpoint.shutdown()
     later.join()
     endpoint.server_close()
