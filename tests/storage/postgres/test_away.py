@@ -259,5 +259,5 @@ def test_a_database_of_a_newer_program_is_left_alone(tmp_path: Path, new_databas
 
 def test_a_missing_driver_is_told_with_the_command_that_installs_it(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(BadSetting, match=r"uv sync --extra postgres"):
+    with pytest.raises(BadSetting, match=r"requirements-postgres\.lock"):
         upgrading.upgrade("postgresql://db.example.com/flowport", tmp_path)
