@@ -13,6 +13,7 @@ from tests.live_server import LiveServer
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.costly("a whole flow is built, run and deployed, key by key")
 def test_with_the_keyboard_alone_built_run_looked_into_and_deployed(page: Page, server: LiveServer) -> None:
     keys = Keyboard(opened(page))
     build(keys)
