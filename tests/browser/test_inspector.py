@@ -136,6 +136,7 @@ def test_data_is_dragged_completed_mapped_and_returned(page: Page, terminal: Ter
     expect(instead).to_contain_text("Summarise needs “gone › x” of a step that was deleted.")
     instead.get_by_role("menuitem", name="API Input › site").click()
     expect(chips).to_have_text(["Read the page › text", "API Input › site", "API Input › site"])
+    expect(instead).to_have_count(0)  # a menu that closes gives the keyboard back to what had it
     prompt.click()
     page.keyboard.press("Control+End")
     page.keyboard.press("Backspace")  # a chip is deleted as one character
