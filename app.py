@@ -327,7 +327,7 @@ async def _run(
             public_api, pages = _faces(settings, database, waiters, vault, batches, local_servers)
         else:
             public_api, pages = _api_face(settings, database, waiters, vault, threads)
-        public_api.holds(limits.most)
+        public_api.set_connections(limits.most)
         server = _server(settings, _front(settings, database, public_api, pages), limits, ready=is_ready.set)
         stopping, on_damage = _stop_on_signals(settings, server, public_api, maintenance, supervisor, lock)
         maintenance.start(on_damage=on_damage)

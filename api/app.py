@@ -75,8 +75,8 @@ class PublicApi(FastAPI):
         """Returns the shared document of `api_document`, which callers must not change."""
         return api_document()
 
-    def holds(self, connections: int) -> None:
-        """Sets how many connections the server takes, of which calls that wait may hold a part (`HeldCalls`)."""
+    def set_connections(self, connections: int) -> None:
+        """Sets how many connections the server takes. Calls that wait may hold a part of them (`HeldCalls`)."""
         self._context.held.connections = connections
 
     def stop(self) -> None:

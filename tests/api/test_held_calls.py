@@ -19,7 +19,7 @@ ONE = 4
 
 @pytest.fixture
 def held(house: House) -> HeldCalls:
-    house.api.holds(2 * ONE)
+    house.api.set_connections(2 * ONE)
     return house.api.state.context.held
 
 
@@ -55,7 +55,7 @@ async def test_a_workspace_whose_calls_hold_half_of_all_connections_is_refused_u
         for tool, arguments in (("summarise_a_page", {"url": "https://a.example"}), ("get_job", {"job_id": job_id})):
             told = await client.call_tool(tool, arguments)
             assert told.is_error
-            assert f"{ONE} calls of this workspace wait" in told.content[0].text  # type: ignore[union-attr]
+            assert f"{ONE} calls of this workspace wait" in str(told.content[0])
     assert jobs_of(house) == before
     for path in (f"/jobs/{job_id}", "/jobs?limit=1", f"/batches/{batch_id}"):
         assert (await house.get(path)).status_code == 200
