@@ -16,12 +16,12 @@ THEN = {
     "approve": _("After that it counts as approved."),
     "fail": _("After that the step fails."),
 }
-#: Stands at a question of a job in which the Simulated model answered.
-#: At a question whose values are one and the same text, before and behind the colon.
+#: Stands at a question whose values are one and the same text: what stands before the colon, and after it.
 SAME_TEXTS_ASKED = (
     _("A model gave the same text for all fields:"),
     _("look whether they are right before you approve."),
 )
+#: Stands at a question of a job in which the Simulated model answered.
 MADE_UP = _("The Simulated model answered in this job. What it wrote is made up.")
 
 NOBODY_ANSWERED = _("Refused: nobody answered in time")
