@@ -2,8 +2,7 @@
 
 A token has 256 random bits, is stored as SHA-256 and works once. Links printed at the server's terminal are valid for
 15 minutes and invalidate earlier ones, except those that a visit or the start of one of several servers has printed
-(S19); a reset link created by an owner is
-valid for one day, an invitation for seven.
+(S19); a reset link created by an owner is valid for one day, an invitation for seven.
 """
 
 from __future__ import annotations

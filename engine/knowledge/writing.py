@@ -63,9 +63,8 @@ def write_document(
     vectors: Sequence[bytes] = (),
     kept: str | None = None,
 ) -> None:
-    """Stores a document in one transaction, so it has at most SLICE pieces. `known_id`: the
-    stored document that it replaces. `vectors`: one of `model` for each piece. `kept`: its text, when it cannot be
-    read again.
+    """Stores a document in one transaction, so it has at most SLICE pieces. `known_id`: the stored document that it
+    replaces. `vectors`: one of `model` for each piece. `kept`: its text, when it cannot be read again.
     """
     while known_id is not None and not clear_some(session, source_id, owner, known_id):
         pass
