@@ -18,7 +18,7 @@ def system_error_told(error: OSError, data: Path) -> str:
             f"{where}There is no space left to write on a disk, most likely that of the data folder ({data}). Free some space "
             "there, then give the command again."
         )
-    if where and Path(os.path.abspath(os.fsdecode(error.filename))).is_relative_to(data.absolute()):  # noqa: PTH100 - without links
+    if where and Path(str(error.filename)).absolute().is_relative_to(data.absolute()):
         return f"The data folder {data} cannot be used: {where}{error.strerror}. {_what_to_do(error, data)}"
     return f"{where}{error.strerror}." if where else f"{error}."
 

@@ -33,8 +33,10 @@ async def check_server(
     `opened` is how the requesting page was opened, None outside the browser. `running` as in
     `check_folder_and_database`. `outside` False leaves out the checks that send requests.
     """
-    of_machine = lambda: list(check_folder_and_database(settings, database, vault, running=running))  # noqa: E731
-    for line in await asyncio.to_thread(of_machine):
+    of_machine = await asyncio.to_thread(
+        lambda: list(check_folder_and_database(settings, database, vault, running=running))
+    )
+    for line in of_machine:
         yield line
     yield await asyncio.to_thread(_foreign_files)
     for line in check_way_in(settings, opened) if opened is not None else ():
