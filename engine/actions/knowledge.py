@@ -54,6 +54,8 @@ from storage.knowledge_uses import list_knowledge_uses
 from storage.tables_knowledge import KnowledgeCollection, KnowledgeSource
 
 MAX_SOURCE_NAME = 300
+#: The longest address of a website, in characters.
+MAX_URL = 2_000
 #: The longest text, in characters, that is indexed in the write that adds it.
 AT_ONCE_CHARS = 200_000
 _WHAT = {"text": "text", "file": "file", "site": "website", "dataset": "rows", "flow": "texts of flows"}
@@ -206,11 +208,11 @@ def add_site(
     if "://" not in url and url:
         url = f"https://{url}"
     try:
-        parts = urlsplit(url[:2_001])
+        parts = urlsplit(url[: MAX_URL + 1])
         host = parts.hostname
     except ValueError:
         parts, host = None, None
-    if parts is None or parts.scheme not in {"http", "https"} or not host or "@" in parts.netloc or len(url) > 2_000:
+    if parts is None or parts.scheme not in {"http", "https"} or not host or "@" in parts.netloc or len(url) > MAX_URL:
         raise _invalid("/url", "This is no address of a website", "Write it like https://example.com/.")
     given = dict(options or {})
     pages, depth = int(given.get("max_pages", 100)), int(given.get("max_depth", 2))
