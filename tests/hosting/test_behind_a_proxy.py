@@ -95,9 +95,10 @@ async def test_a_proxy_that_nobody_named_is_logged_once(caplog: pytest.LogCaptur
         seen.append(FROM_UNTRUSTED in scope)
 
     server = http_server(Settings(trusted_proxies=("10.0.0.5",)), front, limits_for(1024), ready=lambda: None)
+    app: Any = server.config.app
     headers = [(b"x-forwarded-for", b"127.0.0.1")]
     for peer, sent in (("10.0.0.5", headers), (SECOND, []), (SECOND, headers), (SECOND, headers)):
-        await server.config.app({"type": "http", "client": (peer, 1), "headers": sent}, None, None)  # type: ignore[operator, arg-type]
+        await app({"type": "http", "client": (peer, 1), "headers": sent}, None, None)
     assert seen == [False, False, True, True]
     (line,) = (record.getMessage() for record in caplog.records)
     assert line.startswith("127.0.0.1 sends X-Forwarded-For")

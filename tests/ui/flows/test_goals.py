@@ -741,7 +741,7 @@ async def test_a_column_of_the_chosen_table_is_added_up(site: Site, user: User) 
 
     def column(label: str) -> ui.select:
         found = [one for one in user.find(kind=ui.select).elements if one.props.get("aria-label") == label]
-        return found[-1]  # type: ignore[return-value]
+        return found[-1]
 
     assert column("Which column has the numbers?").value == "total"
     assert column("By which column should it group them?").value == "sender"
