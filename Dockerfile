@@ -7,16 +7,21 @@ COPY scripts scripts
 RUN ./scripts/get-uv
 COPY requirements.lock .
 COPY requirements-postgres.lock .
+COPY requirements-otel.lock .
+COPY requirements-browser.lock .
 RUN .uv/bin/uv venv -q $(./scripts/find-python --flag) .venv
 RUN .uv/bin/uv pip sync -q --require-hashes --compile-bytecode requirements.lock
-# `--build-arg WITH=postgres`: with the driver of PostgreSQL, as compose.scale.yaml and deploy/kubernetes need it.
+# `--build-arg WITH="postgres otel browser"`, or some of them: with these extras (docs: hosting guide).
 ARG WITH=
-RUN [ "$WITH" != postgres ] || .uv/bin/uv pip install -q --require-hashes --compile-bytecode -r requirements-postgres.lock
+RUN for extra in $WITH; do .uv/bin/uv pip install -q --require-hashes --compile-bytecode -r requirements-$extra.lock || exit 1; done
 COPY . .
 RUN .venv/bin/python -m compileall -q app.py api engine storage ui
 RUN rm -rf .uv .venv/.lock scripts
 
 FROM python:3.13.9-slim-bookworm
+# The Chromium of the extra `browser`, a package that Debian has signed.
+ARG WITH=
+RUN case " $WITH " in *" browser "*) apt-get update && apt-get install -y --no-install-recommends chromium && rm -rf /var/lib/apt/lists/* ;; esac
 WORKDIR /
 COPY --from=build /app /app
 RUN install -d -m 0700 -o 10001 -g 10001 data

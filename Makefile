@@ -55,12 +55,14 @@ POSTGRES := FLOWPORT_TEST_POSTGRES=1 $(PYTEST) $(addprefix tests/,$(if $(CORE),$
 .uv/bin/uv: scripts/uv.lock.txt
 	@./scripts/get-uv
 
-# The driver of PostgreSQL stays, in the version of its lock, where somebody has installed it.
-DRIVER = $(if $(wildcard .venv/lib/python*/site-packages/psycopg),requirements-postgres.lock)
+# An extra stays, in the version of its lock, where somebody has installed it.
+HAS = $(wildcard .venv/lib/python*/site-packages/$(1))
+EXTRAS = $(if $(call HAS,psycopg),requirements-postgres.lock) $(if $(call HAS,opentelemetry/sdk),requirements-otel.lock) \
+	$(if $(call HAS,playwright),requirements-browser.lock)
 
-.venv/run.stamp: requirements.lock requirements-postgres.lock $(filter .uv/%,$(UV))
+.venv/run.stamp: requirements.lock requirements-postgres.lock requirements-otel.lock requirements-browser.lock $(filter .uv/%,$(UV))
 	@echo "Setting up Flowport (once, and after an upgrade) ..."
-	@$(UV) venv -q --allow-existing $$(./scripts/find-python --flag) .venv && $(UV) pip sync -q --require-hashes requirements.lock $(DRIVER) && touch $@
+	@$(UV) venv -q --allow-existing $$(./scripts/find-python --flag) .venv && $(UV) pip sync -q --require-hashes requirements.lock $(EXTRAS) && touch $@
 
 .venv/dev.stamp: requirements-dev.lock $(filter .uv/%,$(UV))
 	@echo "Setting up Flowport with its test tools ..."
@@ -177,10 +179,13 @@ demo: .venv/dev.stamp
 
 # Pin every dependency with its hash. No host of a registry is written. LOCKS is the folder the locks are written to.
 LOCKS := .
+LOCK_EXTRA := $(UV) pip compile - -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header -c $(LOCKS)/requirements-dev.lock
 lock: $(filter .uv/%,$(UV))
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o $(LOCKS)/requirements.lock
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml -o $(LOCKS)/requirements-dev.lock
-	printf 'psycopg[binary]\n' | $(UV) pip compile - -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header -c $(LOCKS)/requirements-dev.lock -o $(LOCKS)/requirements-postgres.lock
+	printf 'psycopg[binary]\n' | $(LOCK_EXTRA) -o $(LOCKS)/requirements-postgres.lock
+	printf 'opentelemetry-exporter-otlp-proto-http\nopentelemetry-sdk\n' | $(LOCK_EXTRA) -o $(LOCKS)/requirements-otel.lock
+	printf 'playwright\n' | $(LOCK_EXTRA) -o $(LOCKS)/requirements-browser.lock
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --group pyproject.toml:uv -o $(LOCKS)/scripts/uv.lock.txt
 
 # The digest of the base image into the Dockerfile, before a release (needs Docker).

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-postgres.lock", "scripts/uv.lock.txt")
+EXTRA_LOCKS = tuple(f"requirements-{extra}.lock" for extra in ("postgres", "otel", "browser"))
+LOCKS = ("requirements.lock", "requirements-dev.lock", *EXTRA_LOCKS, "scripts/uv.lock.txt")
 RELEASES = "tests/storage/releases"
 _HEADING = re.compile(r"^## \[?([^\]\s]+)\]?(?: - (.+))?$", re.MULTILINE)
 UNRELEASED = "Unreleased"

@@ -72,9 +72,9 @@ def no_browser(what: str) -> NodeFailed:
         "The page was not opened in a browser: this server has none.",
         code=JobErrorCode.PAGE_NEEDS_BROWSER,
         why=f"Drawing pages needs Playwright and a Chromium, and {what}.",
-        remedy="The owner of the server can add both: `uv pip install --python .venv/bin/python playwright`, then the system's "
-        "package `chromium` (or `.venv/bin/python -m playwright install chromium`), then restart. "
-        "Or switch off “Open in a browser”.",
+        remedy="The owner of the server can add both: in a container, build the image with `--build-arg WITH=browser`; elsewhere "
+        "`uv pip install --python .venv/bin/python --require-hashes -r requirements-browser.lock`, then the system's package "
+        "`chromium` (or `.venv/bin/python -m playwright install chromium`), then restart. Or switch off “Open in a browser”.",
     )
 
 

@@ -45,7 +45,8 @@ def open_tracer_provider(environment: Mapping[str, str]) -> TracerProvider | Non
     if not _installed():
         log.warning(
             "No traces are sent: %s is set, but OpenTelemetry is not installed. "
-            "Install opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http (the extra `otel`), or unset the variable.",
+            "Install it with `uv pip install --python .venv/bin/python --require-hashes -r requirements-otel.lock`, in a container "
+            "build the image with `--build-arg WITH=otel`, or unset the variable.",
             next(name for name in ENDPOINTS if environment.get(name, "").strip()),
         )
         return None

@@ -21,6 +21,7 @@ import httpx
 import pytest
 import yaml
 
+from scripts.release_check import EXTRA_LOCKS
 from tests.factories import as_bytes
 from tests.hosting.base_image import base_image
 from tests.hosting.dockerfile_steps import Stage, built, context_files, steps
@@ -174,7 +175,7 @@ def test_jobs_survive_a_container_that_is_replaced_by_another(image: Stage, fold
 def test_the_image_holds_the_program_and_nothing_for_developers(image: Stage):
     app = image.root / "app"
     assert {path.name for path in app.iterdir() if path.name != "__pycache__"} == {
-        ".venv", "app.py", "api", "assets", "engine", "storage", "ui", "requirements.lock", "requirements-postgres.lock", "LICENSE", "README.md", "pyproject.toml",
+        ".venv", "app.py", "api", "assets", "engine", "storage", "ui", "requirements.lock", *EXTRA_LOCKS, "LICENSE", "README.md", "pyproject.toml",
     }  # fmt: skip
     installed = {path.name.lower() for path in (app / ".venv").glob("lib/python3.*/site-packages/*")}
     assert "fastapi" in installed
@@ -189,18 +190,64 @@ def test_what_is_copied_is_the_program_and_nothing_for_developers():
     """Checks the list of copied files only; `make slow` builds the image itself."""
     rest = [line for instruction, line in steps(DOCKERFILE.read_text()) if instruction in {"COPY", "RUN"}]
     copied = {path.split("/", 1)[0] for path in context_files(ROOT)}
-    assert rest[-3:] == ["rm -rf .uv .venv/.lock scripts", "--from=build /app /app", rest[-1]]
+    assert rest[-4:] == ["rm -rf .uv .venv/.lock scripts", rest[-3], "--from=build /app /app", rest[-1]]
     assert rest[-1].startswith("install -d -m 0700 -o 10001")
     assert copied - {"scripts"} == {
-        "app.py", "api", "assets", "engine", "storage", "ui", "requirements.lock", "requirements-postgres.lock", "LICENSE", "README.md", "pyproject.toml",
+        "app.py", "api", "assets", "engine", "storage", "ui", "requirements.lock", *EXTRA_LOCKS, "LICENSE", "README.md", "pyproject.toml",
     }  # fmt: skip
-    assert [line for line in rest if "pip" in line] == [
-        ".uv/bin/uv pip sync -q --require-hashes --compile-bytecode requirements.lock",
-        '[ "$WITH" != postgres ] || .uv/bin/uv pip install -q --require-hashes --compile-bytecode -r requirements-postgres.lock',
+    assert [line for line in rest if "pip" in line and "$WITH" not in line] == [
+        ".uv/bin/uv pip sync -q --require-hashes --compile-bytecode requirements.lock"
     ]
     locked = {line.split("==")[0] for line in (ROOT / "requirements.lock").read_text().splitlines() if "==" in line}
     assert "fastapi" in locked
     assert not {"pytest", "playwright", "ruff", "basedpyright", "hypothesis"} & locked
+
+
+@pytest.mark.parametrize(
+    ("asked", "given", "chromium"),
+    [("", [], False), ("postgres ", ["postgres"], False), ("otel browser", ["otel", "browser"], True)],
+)
+def test_the_image_gets_the_extras_that_are_asked_for_with_their_hashes(
+    tmp_path: Path, asked: str, given: list[str], chromium: bool
+):
+    assert run_with(tmp_path, asked).returncode == 0
+    said = (tmp_path / "said").read_text().splitlines() if given else []
+    installed = [line for line in said if line.startswith("pip")]
+    assert installed == [
+        f"pip install -q --require-hashes --compile-bytecode -r requirements-{one}.lock" for one in given
+    ]
+    assert ("install -y --no-install-recommends chromium" in said) == chromium
+
+
+def test_an_extra_that_there_is_not_ends_the_build(tmp_path: Path):
+    assert run_with(tmp_path, "otel fast browser").returncode != 0
+    assert "browser" not in (tmp_path / "said").read_text()
+
+
+def run_with(folder: Path, asked: str) -> subprocess.CompletedProcess[bytes]:
+    """Runs the steps that look at the argument WITH. What installs writes its words into the file `said` and, as uv does,
+    fails without the file with the lock.
+    """
+    (folder / ".uv" / "bin").mkdir(parents=True)
+    for name in ("apt-get", ".uv/bin/uv"):
+        (folder / name).write_text(f'#!/bin/sh\ncd {folder}\necho "$@" >> said\n[ "$1" != pip ] || [ -f "$7" ]\n')
+        (folder / name).chmod(0o755)
+    for name in EXTRA_LOCKS:
+        shutil.copy(ROOT / name, folder)
+    found = [line for name, line in steps(DOCKERFILE.read_text()) if name == "RUN" and "$WITH" in line]
+    # the folder of lists is that of the image
+    script = "\n".join(found).replace("/var/lib/apt", f"{folder}/apt")
+    environment = {"WITH": asked, "PATH": f"{folder}:{os.environ['PATH']}"}
+    return subprocess.run(["/bin/sh", "-ec", script], cwd=folder, env=environment, check=False, timeout=30)
+
+
+@pytest.mark.parametrize("name", EXTRA_LOCKS)
+def test_an_extra_takes_nothing_that_the_program_has_in_another_version(name: str):
+    """It is installed beside the program and would replace it."""
+    own, added = (dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / one).read_text(), re.MULTILINE)) for one in ("requirements.lock", name))  # fmt: skip
+    assert {package: own[package] for package in added if package in own} == {
+        package: version for package, version in added.items() if package in own
+    }
 
 
 def test_the_health_check_of_the_image_asks_the_server(shared_server: LiveServer):

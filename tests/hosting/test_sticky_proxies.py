@@ -107,7 +107,7 @@ def test_every_service_is_the_image_with_postgres_and_none_has_more_than_it_need
     assert set(own) == {"migrate", "worker"} | PAGES | API
     for one in own.values():
         assert one["image"] == f"flowport:{version[1]}-postgres"
-        assert one["build"]["args"] == {"WITH": "postgres"}
+        assert one["build"]["args"]["WITH"].split() == ["postgres"]
         assert (one["cap_drop"], one["read_only"], one["security_opt"]) == (["ALL"], True, ["no-new-privileges:true"])
         assert "ports" not in one
     assert given["worker"]["deploy"] == {"replicas": 4}

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from scripts.release_check import LOCKS
 from tests.sources import ROOT, tracked
 
 README = (ROOT / "README.md").read_text()
@@ -38,7 +39,7 @@ def test_no_file_names_the_host_of_a_registry():
     assert [path.relative_to(ROOT).as_posix() for path in tracked() if REGISTRIES.search(path.read_bytes())] == []
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "assets/canvas/package-lock.json"])
+@pytest.mark.parametrize("name", [*LOCKS, "assets/canvas/package-lock.json"])
 def test_a_lock_file_pins_by_hash_and_names_no_address(name):
     text = (ROOT / name).read_text()
     assert "sha256:" in text or '"integrity": "sha512-' in text

@@ -48,7 +48,7 @@ def test_a_collector_without_the_library_is_told_at_start(
         assert open_tracer_provider({"OTEL_EXPORTER_OTLP_ENDPOINT": COLLECTOR}) is None
     (line,) = caplog.messages
     assert "OTEL_EXPORTER_OTLP_ENDPOINT is set, but OpenTelemetry is not installed" in line
-    assert "opentelemetry-exporter-otlp-proto-http" in line
+    assert "-r requirements-otel.lock`" in line
 
 
 def test_names_of_the_service_are_the_operator_s(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
