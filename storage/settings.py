@@ -31,8 +31,9 @@ BACKUP_PASSPHRASE = "backup_passphrase"  # noqa: S105 - a name
 KEY_FINGERPRINT = "key_fingerprint"
 #: When a server that shares a PostgreSQL made the last nightly backup, in milliseconds since 1970.
 NIGHTLY_AT = "nightly_at"
-#: Where that one is: the host name of the machine, and the path of the file there.
-NIGHTLY_PLACE = "nightly_place"
+#: The last complete backup that was noted: its time in milliseconds since 1970, the host name of the machine, and the path
+#: of the file there. With SQLite nightly backups are not noted.
+BACKUP_MADE = "backup_made"
 #: A workspace's setting: the id of the key "Try it now" and the last four characters of its secret; with PostgreSQL also
 #: the sealed secret, for all servers.
 TRY_KEY = "try_key"

@@ -24,7 +24,7 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
 
 
 def _back_up(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
-    from engine.actions.server import note_backup
+    from engine.actions.server import note_backup, note_backup_made
     from engine.backups.backups import check_passphrase, write_backup
     from engine.backups.sealed_file import is_other_file
     from engine.core.errors import Invalid
@@ -39,15 +39,17 @@ def _back_up(arguments: argparse.Namespace, terminal: Terminal, environment: Map
     passphrase = check_passphrase(read_passphrase(settings, twice=True))
     database = terminal.database
     _ = terminal.vault  # whose key goes into the backup: refused when it is not the database's
+    at = database.clock.now()
     write_backup(
         settings.data,
         arguments.file,
-        at=database.clock.now(),
+        at=at,
         passphrase=passphrase,
         key_file=settings.secret_key_file,
         url=settings.database_url,
     )
     if not terminal.workspace_named:
         terminal.execute(note_backup, "back up", arguments.file.name)
+    terminal.execute(note_backup_made, at, arguments.file)
     terminal.note("Keep the passphrase: without it nobody can open this file.")
     terminal.value(str(arguments.file))

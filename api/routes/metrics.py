@@ -23,7 +23,7 @@ from starlette.responses import PlainTextResponse, Response
 from api.http.context import Context
 from api.http.problem_json import NoSuchAddress
 from api.http.route_classes import FromApp, PublicRoute
-from engine.backups.backups import newest_backup_at
+from engine.backups.last_backup import LastBackup, find_last_backup
 from engine.core.clock import SECOND
 from engine.core.errors import StorageUnavailable, Unauthorized
 from engine.core.job_status import STATUSES
@@ -53,14 +53,14 @@ async def metrics(context: FromApp, request: Request) -> Response:
             shutil.disk_usage(context.settings.data).free,
         )
     ]
-    figures = backup_at = None
+    figures = backup = None
     with contextlib.suppress(StorageUnavailable):  # which flowport_database_up tells
-        figures, backup_at = await context.database.read(_read, context)
+        figures, backup = await context.database.read(_read, context)
     families.append(_gauge("flowport_database_up", "1 when the database answers, else 0.", int(figures is not None)))
     if figures is not None:
         families += _of_database(figures)
-        if backup_at is not None:
-            age = max(0, context.database.clock.now() - backup_at) / SECOND
+        if backup is not None:
+            age = max(0, context.database.clock.now() - backup.at) / SECOND
             families.append(_gauge("flowport_backup_age_seconds", "Age of the newest backup.", age))
     registry = CollectorRegistry()
     registry.register(_Families(families))
@@ -68,10 +68,10 @@ async def metrics(context: FromApp, request: Request) -> Response:
     return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"})
 
 
-def _read(session: Session, context: Context) -> tuple[ServerFigures, int | None]:
+def _read(session: Session, context: Context) -> tuple[ServerFigures, LastBackup | None]:
     figures = server_figures(session)
     try:
-        return figures, newest_backup_at(session, context.settings.data, shared=context.database.is_postgres)
+        return figures, find_last_backup(session, context.settings.data, shared=context.database.is_postgres)
     except StorageUnavailable:  # the folder cannot be read
         return figures, None
 

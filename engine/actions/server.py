@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
 from engine.actions.stale_forms import refuse_stale
 from engine.backups.backups import check_passphrase
+from engine.backups.last_backup import note_made
 from engine.backups.passphrase import seal_passphrase
 from engine.core.errors import FieldError, Invalid, NotAllowed
 from engine.core.settings import bare_address
@@ -187,6 +189,14 @@ def note_backup(session: Session, principal: Principal, verb: str, name: str) ->
     """Records in the audit log that a backup is created, downloaded or deleted. Raises NotAllowed."""
     require_server_owner(session, principal)
     add_entry(session, principal, verb, name)
+
+
+def note_backup_made(session: Session, principal: Principal, at: int, file: Path) -> None:
+    """Stores that a backup of the time `at` (milliseconds since 1970) is complete in `file` of this machine. Raises
+    NotAllowed.
+    """
+    require_server_owner(session, principal)
+    note_made(session, at, file)
 
 
 def note_new_key(session: Session, principal: Principal, fingerprint: str) -> None:

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from msgspec import Struct
-from sqlalchemy.orm import Session
 
 from engine.backups.sealed_file import PIECE, Head, read_head, seal, unseal
 from engine.backups.stored_files import FILES, bytes_in, link_files, packed, packed_size, stored_in, unpack_files
@@ -40,10 +39,8 @@ from engine.core.version import VERSION
 from engine.secrets.sealing import KEY_FILE, key_text, open_vault
 from engine.secrets.shared_key import require_own_key
 from storage.backup import DATABASE, copy_database, read_pieces, schema_of
-from storage.database import now
 from storage.file_modes import user_name
 from storage.migrations.schema import refuse_newer
-from storage.settings import NIGHTLY_AT, SERVER, find_setting
 
 NIGHTLY_KEPT = 7
 MIN_PASSPHRASE = 8
@@ -192,10 +189,15 @@ def new_name(kind: Kind, at: int) -> str:
     return f"{kind}-{datetime.fromtimestamp(at / 1000, tz=UTC):%Y%m%d-%H%M%S}{SUFFIX}"
 
 
+def is_backup_name(name: str) -> bool:
+    """True for the file name of a backup that a server made into its own folder."""
+    return _NAME.match(name) is not None
+
+
 def find_backup(data: Path, name: str) -> Path:
     """Returns the path of a backup in the data folder. Raises NotFound."""
     path = data / FOLDER / name
-    if not _NAME.match(name) or not path.is_file():
+    if not is_backup_name(name) or not path.is_file():
         raise NotFound(f"No backup is called {name!r}")
     return path
 
@@ -208,17 +210,6 @@ def is_ahead(made_at: int, at: int) -> bool:
 def list_nightly(data: Path, at: int) -> list[BackupFile]:
     """Returns the nightly backups, the newest first, without those of a clock that was ahead."""
     return [one for one in list_backups(data) if one.kind == "nightly" and not is_ahead(one.at, at)]
-
-
-def newest_backup_at(session: Session, data: Path, *, shared: bool) -> int | None:
-    """Returns the time of the newest backup in the folder, None when there is none. `shared`: the database is one of several
-    servers, so the nightly backup that another one made into its own folder counts, too. Raises StorageUnavailable.
-    """
-    at = now(session)
-    times = [one.at for one in list_backups(data)]
-    if shared:
-        times.append(find_setting(session, SERVER, NIGHTLY_AT) or 0)
-    return max((one for one in times if one and not is_ahead(one, at)), default=None)
 
 
 def remove_old_nightly(data: Path, at: int, kept: int = NIGHTLY_KEPT) -> None:

@@ -14,10 +14,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.backups.backups import is_ahead, list_backups, new_name
+from engine.backups.backups import is_backup_name, list_backups
+from engine.backups.last_backup import LastBackup, find_last_backup
 from engine.backups.passphrase import find_passphrase
 from engine.backups.work_folders import FOLDER
-from engine.core.clock import DAY, HOUR, MINUTE, SECOND
+from engine.core.clock import DAY, HOUR, MINUTE
 from engine.core.errors import SecretUnreadable, StorageUnavailable
 from engine.core.settings import BadSetting, Settings
 from engine.diagnostics.disk import folder_size, read_disk
@@ -35,8 +36,6 @@ from storage.jobs import first_job_at, last_enqueued_at
 from storage.migrations.schema import newest_schema
 from storage.retention import read_room
 from storage.server_figures import server_figures
-from storage.settings import NIGHTLY_AT, NIGHTLY_PLACE, find_setting
-from storage.settings import SERVER as SERVER_SETTINGS
 from storage.workers import is_serving_on
 
 #: Seconds that writing one page to disk may take: above the first the disk is slow, above the second jobs wait for it.
@@ -251,16 +250,11 @@ def _worker(data: Path, database: Database, *, running: bool | None) -> Line:
 def _backups(settings: Settings, database: Database, vault: Vault) -> Iterator[Line]:
     at = database.clock.now()
     try:
-        listed = list_backups(settings.data)
+        last = database.read_now(find_last_backup, settings.data, shared=database.is_postgres)
     except StorageUnavailable as refusal:
         yield Line("Backup", "bad", f"{refusal.detail}.", refusal.remedy or "")
         return
-    found = [one for one in listed if not is_ahead(one.at, at)]
-    last = found[0].at if found else None
-    made = database.read_now(find_setting, SERVER_SETTINGS, NIGHTLY_AT) if database.is_postgres else None
-    if isinstance(made, int) and not is_ahead(made, at) and made >= (last or 0) + SECOND:  # a name has no milliseconds
-        yield _backup_elsewhere(settings, database, made, last)
-    elif last is None:
+    if last is None:
         begun = database.read_now(first_job_at)
         if begun is None or at - begun < 2 * DAY:
             yield Line("Backup", "note", "There is none yet; one is made every night once jobs have run.")
@@ -271,9 +265,11 @@ def _backups(settings: Settings, database: Database, vault: Vault) -> Iterator[L
                 "There is none.",
                 "Make one under Settings, Data, or with `app.py backup FILE`; the log says why the nightly one failed.",
             )
+    elif last.size is None:
+        yield _backup_elsewhere(settings, database, last)
     else:
         place = f"; it is in {settings.data.resolve() / FOLDER}" if database.is_postgres else ""
-        yield _by_age(at - last, f"The last one is {_old(at - last)} and has {megabytes(found[0].size)}{place}.")
+        yield _by_age(at - last.at, f"The last one is {_old(at - last.at)} and has {megabytes(last.size)}{place}.")
     try:
         passphrase = database.read_now(find_passphrase, settings, vault)
     except BadSetting as error:
@@ -303,16 +299,18 @@ def _backups(settings: Settings, database: Database, vault: Vault) -> Iterator[L
         )
 
 
-def _backup_elsewhere(settings: Settings, database: Database, made: int, own: int | None) -> Line:
-    """Tells of the last backup, which another server made at `made`, or this one in another folder. `own`: the time of the
-    newest one in this folder.
+def _backup_elsewhere(settings: Settings, database: Database, last: LastBackup) -> Line:
+    """Tells of the last backup, which is not in this data folder. Its age counts; one that a server has in its own folder
+    is lost with it, and that is told.
     """
-    age = database.clock.now() - made
-    told = f"The last one is {_old(age)} ({time.strftime('%Y-%m-%d %H:%M', time.gmtime(made / 1000))} UTC), made"
-    host, path = database.read_now(find_setting, SERVER_SETTINGS, NIGHTLY_PLACE) or ("", "")
-    if Path(path).name != new_name("nightly", made):  # an earlier release made the last one, and noted no place
+    host, path = last.host, last.path
+    age = database.clock.now() - last.at
+    told = f"The last one is {_old(age)} ({time.strftime('%Y-%m-%d %H:%M', time.gmtime(last.at / 1000))} UTC), made"
+    if not path:
         return _by_age(age, f"{told} by another server.")
     told = f"{told} on the machine {host}: {path}"
+    if not is_backup_name(Path(path).name):
+        return _by_age(age, f"{told}.")
     if host == socket.gethostname():
         gone = "" if os.path.exists(path) else "It is not there any more, or this user may not read it"  # noqa: PTH110 - takes a missing right for missing
     else:
@@ -320,7 +318,8 @@ def _backup_elsewhere(settings: Settings, database: Database, made: int, own: in
     if not gone:
         return _by_age(age, f"{told}.")
     here = settings.data.resolve() / FOLDER
-    mine = f"there is none in {here}" if own is None else f"the newest one in {here} is {_old(age + made - own)}"
+    own = list_backups(settings.data)
+    mine = f"the newest one in {here} is {_old(age + last.at - own[0].at)}" if own else f"there is none in {here}"
     return Line(
         "Backup",
         "bad" if age > 3 * DAY else "warn",

@@ -7,6 +7,7 @@ import functools
 import gzip
 import hashlib
 import os
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -81,6 +82,15 @@ def test_a_backup_replaces_an_earlier_one_and_other_files_only_when_told_to(comm
     assert command("backup", file, "--overwrite", **GIVEN).code == 0
     assert file.read_bytes()[:4] != b"dear"
     assert command("backup", file, **GIVEN).code == 0
+
+
+def test_a_backup_in_another_place_is_the_last_one_that_a_check_tells(command: Command, tmp_path: Path):
+    file = tmp_path / "one.fpbackup"
+    assert command("backup", file, **GIVEN).code == 0
+    file.rename(tmp_path / "on-another-disk.fpbackup")
+    (line,) = (one for one in command("check", "--json", "--offline").json if one["name"] == "Backup")
+    assert line["state"] == "ok"
+    assert re.fullmatch(rf"The last one is fresh \(.* UTC\), made on the machine .+: {file}\.", line["found"])
 
 
 @pytest.mark.process

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nicegui import ui
 
-from engine.actions.server import note_backup, set_backup_passphrase
+from engine.actions.server import note_backup, note_backup_made, set_backup_passphrase
 from engine.backups.backups import (
     NIGHTLY_KEPT,
     BackupFile,
@@ -17,7 +17,8 @@ from engine.backups.backups import (
     new_name,
     write_backup,
 )
-from engine.backups.work_folders import backups_folder
+from engine.backups.last_backup import LastBackup
+from engine.backups.work_folders import FOLDER, backups_folder
 from engine.core.errors import Refusal
 from ui.forms.form import Field
 from ui.kit import feedback
@@ -38,8 +39,8 @@ class BackupsCard:
         self.changed = changed
         self.place = ui.element("div").classes("fp-col")
 
-    def show(self, backups: Sequence[BackupFile], *, has_passphrase: bool) -> None:
-        """Draws the list again."""
+    def show(self, backups: Sequence[BackupFile], last: LastBackup | None, *, has_passphrase: bool) -> None:
+        """Draws the list again. `last`: the last backup, which may be in another place."""
         reader = self.times.reader
         self.place.clear()
         if not has_passphrase:
@@ -73,13 +74,17 @@ class BackupsCard:
                         "fp-s13 fp-t2",
                         tag="p",
                     )
-            if not backups:
+            if last is not None and last.size is None:
+                with ui.element("div").classes("fp-body"):
+                    words(self._told(last), "fp-s13 fp-t2", tag="p")
+            elif not backups:
                 with ui.element("div").classes("fp-body"):
                     words(
                         _("There is no backup yet. The first one is made in the night after the first job."),
                         "fp-s13 fp-t2",
                         tag="p",
                     )
+            if not backups:
                 return
             columns = [
                 Column(_("Made")),
@@ -110,6 +115,14 @@ class BackupsCard:
                             _("Delete the backup of {when}").format(when=when),
                             lambda name=backup.name: self._delete(name),
                         )
+
+    def _told(self, last: LastBackup) -> str:
+        when = self.times.moment(last.at)
+        if not last.path:
+            return _("Another server made the last one: {when}.").format(when=when)
+        return _("The last one is in another place: {when}, on the machine {host}: {path}").format(
+            when=when, host=last.host, path=last.path
+        )
 
     def _download(self, name: str) -> None:
         ui.navigate.to(f"/settings/data/backups/{name}")
@@ -144,6 +157,7 @@ class BackupsCard:
                 await asyncio.to_thread(self._write, data, name, at, passphrase)
             finally:
                 working.dismiss()
+            await self.page_session.execute(note_backup_made, at, data / FOLDER / name)
         if not outcome.refused:
             await self.changed()
             feedback.told(_("The backup is made."), _("It stands in the list too."))

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from engine.backups.backups import BackupFile, list_backups
+from engine.backups.last_backup import LastBackup, find_last_backup
 from engine.backups.passphrase import has_passphrase
 from engine.backups.work_folders import FOLDER
 from engine.core.settings import Settings
@@ -36,6 +37,7 @@ class SeenData(Struct, frozen=True):
     room: Room
     disk: Disk
     backups: tuple[BackupFile, ...]
+    last_backup: LastBackup | None
     backup_bytes: int
     #: The number and the bytes of this workspace's files.
     files: tuple[int, int]
@@ -53,6 +55,7 @@ def load_data(session: Session, workspace_id: str, settings: Settings) -> SeenDa
         room=read_room(session),
         disk=read_disk(data),
         backups=tuple(list_backups(data)),
+        last_backup=find_last_backup(session, data, shared=settings.database_url is not None),
         backup_bytes=folder_size(data, FOLDER),
         files=count_files(session, workspace_id),
         has_passphrase=has_passphrase(session, settings),
@@ -112,7 +115,7 @@ class DataPage:
             self._show_backups(seen)
 
     def _show_backups(self, seen: SeenData) -> None:
-        self.backups.show(seen.backups, has_passphrase=seen.has_passphrase)
+        self.backups.show(seen.backups, seen.last_backup, has_passphrase=seen.has_passphrase)
 
     def _draw_room(self, seen: SeenData) -> None:
         reader = self.times.reader

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from engine.backups.backups import (
     remove_old_nightly,
     write_backup,
 )
+from engine.backups.last_backup import note_made
 from engine.backups.passphrase import find_passphrase, has_passphrase
 from engine.backups.work_folders import backups_folder, remove_unfinished
 from engine.core.clock import HOUR, SECOND
@@ -36,7 +36,7 @@ from engine.secrets.sealing import Vault
 from storage.backup import DATABASE, damage_told, find_fault
 from storage.database import Database
 from storage.jobs import has_jobs
-from storage.settings import NIGHTLY_AT, NIGHTLY_PLACE, SERVER, find_setting, put_setting
+from storage.settings import NIGHTLY_AT, SERVER, find_setting, put_setting
 
 log = logging.getLogger(__name__)
 
@@ -216,4 +216,4 @@ class Maintenance:
 
 def _note_nightly(session: Session, at: int, file: Path) -> None:
     put_setting(session, SERVER, NIGHTLY_AT, at)
-    put_setting(session, SERVER, NIGHTLY_PLACE, [socket.gethostname(), str(file.resolve())])
+    note_made(session, at, file)

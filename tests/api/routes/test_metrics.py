@@ -14,6 +14,7 @@ from sqlalchemy import update
 
 from api.app import create_api
 from engine.backups.backups import new_name
+from engine.backups.last_backup import note_made
 from engine.backups.work_folders import backups_folder
 from engine.core.clock import HOUR
 from engine.core.settings import Settings
@@ -128,6 +129,9 @@ async def test_the_age_of_the_newest_backup_is_told_once_there_is_one(
         make_backup(tmp_path, at - age * HOUR)
 
     assert (await scrape(client))[name] == pytest.approx(5 * 3_600, abs=60)
+
+    house.database.write_now(note_made, at - HOUR, Path("/mnt/usb/one.fpbackup"))
+    assert (await scrape(client))[name] == pytest.approx(3_600, abs=60)
 
 
 async def test_while_the_database_is_away_the_other_figures_are_told(token_file: Path, tmp_path: Path):

@@ -112,6 +112,7 @@ WHO_MAY = {
     "secrets.replace_secret": OWNERS,
     "secrets.set_secret_hosts": OWNERS,
     "server.note_backup": OWNERS,
+    "server.note_backup_made": OWNERS,
     "server.note_new_key": OWNERS,
     "server.set_backup_passphrase": OWNERS,
     "server.set_known_names": OWNERS,

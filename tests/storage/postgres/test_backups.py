@@ -23,7 +23,7 @@ from storage.files import count_files, list_hashes
 from storage.opening import open_database
 from storage.postgres.unusable import database_in_words
 from storage.secrets import list_sealed
-from storage.settings import NIGHTLY_PLACE, SERVER, put_setting
+from storage.settings import BACKUP_MADE, NIGHTLY_AT, SERVER, find_setting, put_setting
 from storage.workers import beat, insert_worker
 from tests.commands.conftest import Said
 from tests.one_command import clean_environment, run_here
@@ -254,7 +254,8 @@ def test_a_check_names_the_machine_with_the_last_backup_and_warns_when_it_is_gon
     assert f"It is not there any more, or this user may not read it, and there is none in {tmp_path}" in lost["found"]
     assert "make a backup at once" in lost["fix"]
 
-    database.write_now(put_setting, SERVER, NIGHTLY_PLACE, ["machine2", f"/var/lib/flowport/backups/{made.name}"])
+    at = database.read_now(find_setting, SERVER, NIGHTLY_AT)
+    database.write_now(put_setting, SERVER, BACKUP_MADE, [at, "machine2", f"/var/lib/flowport/backups/{made.name}"])
     assert "No server runs on that machine now" in backup_line()["found"]
     database.write_now(beat, "server_2", "machine2", 1, kind="server")
     lives = backup_line()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
+
 import pytest
 from nicegui.testing import User
 
 from engine.actions.server import set_outbound_allow
 from engine.backups.backups import list_backups, new_name, restore_backup, write_backup
+from engine.backups.last_backup import note_made
 from engine.backups.passphrase import find_passphrase
 from engine.backups.work_folders import backups_folder
 from engine.jobs.outbound_rules import outbound_rules
@@ -14,6 +18,7 @@ from engine.jobs.server.retention import Rules, read_rules
 from engine.secrets.sealing import open_vault
 from storage.audit import list_entries
 from storage.settings import (
+    BACKUP_MADE,
     BACKUP_PASSPHRASE,
     OUTBOUND_ALLOW,
     SERVER,
@@ -52,6 +57,15 @@ async def test_back_up_now_makes_a_file_that_its_passphrase_opens(site: Site, us
     assert (made.kind, made.has_passphrase) == ("manual", True)
     restore_backup(site.settings.data / "backups" / made.name, tmp_path / "new", passphrase=PASSPHRASE)
     assert "back up" in verbs(site)
+    assert site.database.read_now(find_setting, SERVER, BACKUP_MADE)[2].endswith(f"/backups/{made.name}")
+
+
+async def test_a_last_backup_in_another_place_is_told(site: Site, user: User) -> None:
+    site.database.write_now(note_made, site.database.clock.now(), Path("/mnt/usb/one.fpbackup"))
+    await user.open("/settings/data")
+    text = page_text(user)
+    assert f"on the machine {socket.gethostname()}: /mnt/usb/one.fpbackup" in text
+    assert "There is no backup yet" not in text
 
 
 async def test_a_backup_is_downloaded_by_the_owner_only(site: Site, user: User) -> None:
