@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,22 @@ def test_servers_that_are_restarted_one_after_the_other_leave_no_caller_without_
         servers[first] = NamingServer(first, one.ports[first]).start()
         servers[second].stop()
         assert answers(path) == {(200, first)}
+
+
+@pytest.mark.skipif(shutil.which("caddy") is None, reason="caddy is not installed")
+def test_caddy_uses_a_server_again_soon_after_its_restart(replay: tuple[Replay, dict[str, NamingServer]]):
+    one, servers = replay
+    one.start_caddy()
+
+    def answers() -> str:
+        return httpx.post(f"http://127.0.0.1:{one.port}/public/v1/flows", timeout=20).text
+
+    servers["api-1"].stop()
+    assert {answers() for _ in range(8)} == {"api-2"}
+    began = time.monotonic()
+    servers["api-1"] = NamingServer("api-1", one.ports["api-1"]).start()
+    while answers() != "api-1":
+        assert time.monotonic() - began < 3, "the guide says a second"
 
 
 def test_every_service_is_the_image_with_postgres_and_none_has_more_than_it_needs():
