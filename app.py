@@ -292,61 +292,61 @@ async def _run(
     from engine.jobs.notifier import NOTIFIER
     from engine.jobs.server.job_waiters import JobWaiters
 
-    waiters = JobWaiters(database)
-    supervisor = database.info[NOTIFIER] = _supervisor(settings, database, waiters, first=first_worker)
-    link = _join_others(settings, database, supervisor, waiters) if database.is_postgres else None
-    if options.worker:
-        supervisor.start()  # the worker process starts in parallel with the imports below
+    async with contextlib.AsyncExitStack() as ends:  # what is made here ends in the reverse order
+        waiters = JobWaiters(database)
+        supervisor = database.info[NOTIFIER] = _supervisor(settings, database, waiters, first=first_worker)
+        link = _join_others(settings, database, supervisor, waiters) if database.is_postgres else None
+        if link is not None:
+            ends.push_async_callback(asyncio.to_thread, link.close)
+        # once, by a signal or at the end: a second stop gives jobs no time to end
+        stop_workers = functools.cache(lambda: asyncio.create_task(asyncio.to_thread(supervisor.stop)))
+        ends.push_async_callback(stop_workers)
+        if options.worker:
+            supervisor.start()  # the worker process starts in parallel with the imports below
 
-    from engine.jobs.server.maintenance import Maintenance
-    from engine.jobs.server.scheduler import Scheduler
-    from engine.jobs.submit.check_threads import CheckThreads
-    from engine.models.local_servers import LocalServers
-    from engine.playground_batches.registry import PlaygroundBatches
-    from storage.checkpoints import Checkpoints
+        from engine.jobs.server.maintenance import Maintenance
+        from engine.jobs.server.scheduler import Scheduler
+        from engine.jobs.submit.check_threads import CheckThreads
+        from engine.models.local_servers import LocalServers
+        from engine.playground_batches.registry import PlaygroundBatches
+        from storage.checkpoints import Checkpoints
 
-    maintenance = Maintenance(
-        database,
-        settings,
-        vault,
-        after_crash=lock.after_crash,
-        leads=(lambda: True) if link is None else (lambda: link.leads),
-    )
-    checkpoints = Checkpoints(database.url)
-    checkpoints.start()
-    stopping: list[asyncio.Task[None]] = []  # the task that stops the worker, once a signal came
-    threads = CheckThreads()  # one for all, so that a workspace has one turn wherever its checks come from
-    batches = PlaygroundBatches(database, waiters, link, threads)
-    scheduler = Scheduler(database, threads)
-    local_servers = LocalServers(settings.local_servers if options.pages else ())  # only pages offer them
-    is_ready = asyncio.Event()
-    looking = asyncio.create_task(_look_for_servers(local_servers, settings, database, is_ready))
-    try:
+        checkpoints = Checkpoints(database.url)
+        ends.push_async_callback(asyncio.to_thread, checkpoints.stop)
+        checkpoints.start()
+        maintenance = Maintenance(
+            database, settings, vault, after_crash=lock.after_crash, leads=lambda: link is None or link.leads
+        )
+        ends.push_async_callback(asyncio.to_thread, maintenance.stop)
+        threads = CheckThreads()  # one for all, so that a workspace has one turn wherever its checks come from
+        batches = PlaygroundBatches(database, waiters, link, threads)
+        ends.push_async_callback(batches.close)
+        scheduler = Scheduler(database, threads)
+        ends.push_async_callback(scheduler.stop)
+        local_servers = LocalServers(settings.local_servers if options.pages else ())  # only pages offer them
+        is_ready = asyncio.Event()
+        looking = _look_for_servers(local_servers, settings, database, is_ready)
+        ends.push_async_callback(_cancel, asyncio.create_task(looking))
+
         if options.pages:
             await batches.resume()
-            public_api, pages = _faces(settings, database, waiters, vault, batches, local_servers)
+            public_api, pages = _faces(settings, database, waiters, vault, limits, batches, local_servers)
         else:
-            public_api, pages = _api_face(settings, database, waiters, vault, threads)
-        public_api.set_connections(limits.most)
+            public_api, pages = _api_face(settings, database, waiters, vault, limits, threads)
         server = _server(settings, _front(settings, database, public_api, pages), limits, ready=is_ready.set)
-        stopping, on_damage = _stop_on_signals(settings, server, public_api, maintenance, supervisor, lock)
+        on_damage = _stop_on_signals(settings, server, public_api, maintenance, supervisor, stop_workers, lock)
         maintenance.start(on_damage=on_damage)
         scheduler.start()
         collect_garbage_seldom()
         async with _known_to_others(database, options, link):
             await server.serve(sockets=[listener])
         await public_api.close()
-    finally:
-        looking.cancel()
-        await scheduler.stop()
-        await batches.close()
-        await asyncio.gather(looking, return_exceptions=True)
-        await asyncio.to_thread(maintenance.stop)
-        await asyncio.to_thread(checkpoints.stop)
-        await (stopping[0] if stopping else asyncio.to_thread(supervisor.stop))
-        if link is not None:
-            await asyncio.to_thread(link.close)
     return supervisor.is_lost
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _stop_on_signals(
@@ -355,14 +355,15 @@ def _stop_on_signals(
     public_api: PublicApi,
     maintenance: Maintenance,
     supervisor: Supervisor,
+    stop_workers: Callable[[], object],
     lock: ServeLock | NoLock,
-) -> tuple[list[asyncio.Task[None]], Callable[[], object]]:
+) -> Callable[[], object]:
     """Stops the server on SIGTERM, on Ctrl+C, when it cannot keep a worker any more and, when it is one of several
     processes, at the end of their parent.
 
-    Returns a list that gets the task which stops the worker, and what any thread calls when the database is damaged.
+    `stop_workers` begins to stop the workers and does not wait for it. Returns what any thread calls when the database is
+    damaged.
     """
-    stopping: list[asyncio.Task[None]] = []
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -374,7 +375,7 @@ def _stop_on_signals(
         _note(settings, "Flowport stops, and takes no new calls.")
         public_api.stop()
         maintenance.end()
-        stopping.append(asyncio.create_task(asyncio.to_thread(supervisor.stop)))
+        stop_workers()
 
     def stop_unless_stopping() -> None:
         if not server.should_exit:
@@ -391,7 +392,7 @@ def _stop_on_signals(
         from api.server_processes import when_parent_ends
 
         when_parent_ends(stop)
-    return stopping, lambda: loop.call_soon_threadsafe(stop_damaged)
+    return lambda: loop.call_soon_threadsafe(stop_damaged)
 
 
 def _join_others(settings: Settings, database: Database, supervisor: Supervisor, waiters: JobWaiters) -> Link:
@@ -438,6 +439,7 @@ def _faces(
     database: Database,
     waiters: JobWaiters,
     vault: Vault,
+    limits: ConnectionLimits,
     batches: PlaygroundBatches,
     local_servers: LocalServers,
 ) -> tuple[PublicApi, FastAPI]:
@@ -445,12 +447,17 @@ def _faces(
     with hidden(*_NOT_USED):
         from api.app import create_api
 
-        public_api = create_api(database, waiters, settings, vault, threads=batches.threads)
+        public_api = create_api(database, waiters, settings, vault, connections=limits.most, threads=batches.threads)
         return public_api, _pages(settings, database, waiters, vault, public_api, batches, local_servers)
 
 
 def _api_face(
-    settings: Settings, database: Database, waiters: JobWaiters, vault: Vault, threads: CheckThreads
+    settings: Settings,
+    database: Database,
+    waiters: JobWaiters,
+    vault: Vault,
+    limits: ConnectionLimits,
+    threads: CheckThreads,
 ) -> tuple[PublicApi, FastAPI]:
     """Builds the public API, and what a server without pages answers at all other addresses. Loads no NiceGUI."""
     with hidden(*_NOT_USED):
@@ -459,7 +466,7 @@ def _api_face(
 
         root = _root(settings, database, threads, with_pages=False)
         register(root, settings.public_url)
-        return create_api(database, waiters, settings, vault, threads=threads), root
+        return create_api(database, waiters, settings, vault, connections=limits.most, threads=threads), root
 
 
 @contextlib.asynccontextmanager

@@ -16,10 +16,12 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
+from api.connection_limits import MOST
 from api.docs.openapi import whole_document
 from api.http.auth import Callers
 from api.http.context import Context
 from api.http.exception_handlers import HANDLERS
+from api.http.held_calls import HeldCalls
 from api.http.json_body import Bodies, BodyLimits
 from api.http.problem_json import NoSuchAddress, problem_response
 from api.http.refused_calls import RefusalRecorder
@@ -74,10 +76,6 @@ class PublicApi(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """Returns the shared document of `api_document`, which callers must not change."""
         return api_document()
-
-    def set_connections(self, connections: int) -> None:
-        """Sets how many connections the server takes. Calls that wait may hold a part of them (`HeldCalls`)."""
-        self._context.held.connections = connections
 
     def stop(self) -> None:
         """Makes submits fail with 503 and ends waiting calls and event streams."""
@@ -160,10 +158,12 @@ def create_api(
     *,
     body_limits: BodyLimits = BodyLimits(),
     uploads: Uploads | None = None,
+    connections: int = MOST,
     threads: CheckThreads | None = None,
 ) -> PublicApi:
     """Creates the public API on this database, whose notifier wakes the workers after each commit.
-    `threads`: those in which the whole server checks bodies.
+    `connections`: those that the server takes in all, of which calls that wait may hold a part. `threads`: those in which
+    the whole server checks bodies.
     """
     return PublicApi(
         Context(
@@ -177,6 +177,7 @@ def create_api(
             uploads=uploads or Uploads(),
             vault=vault,
             checks=BodyChecks(database, threads or CheckThreads()),
+            held=HeldCalls(connections),
         )
     )
 

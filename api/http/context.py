@@ -51,9 +51,9 @@ class Context(Struct, frozen=True):
     uploads: Uploads
     vault: Vault
     checks: BodyChecks
+    held: HeldCalls
     calls: CallFigures = field(default_factory=CallFigures)
     rates: RequestRates = field(default_factory=RequestRates)
-    held: HeldCalls = field(default_factory=HeldCalls)
     readiness: Readiness = field(default_factory=Readiness)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     #: The bodies of incoming webhooks, which have a limit of their own.

@@ -11,7 +11,6 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator
 
-from api.connection_limits import MOST
 from engine.core.errors import RateLimited, TooManyConnections
 from engine.jobs.submit.accept import Caller
 
@@ -21,7 +20,7 @@ RETRY_AFTER_SECONDS = 5
 class HeldCalls:
     """Counts the calls that wait. Only the event loop may use it. `connections`: those that the server takes in all."""
 
-    def __init__(self, connections: int = MOST) -> None:
+    def __init__(self, connections: int) -> None:
         self.connections = connections
         self._of_workspace: Counter[str] = Counter()
         #: How many calls wait.

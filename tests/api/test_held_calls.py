@@ -19,8 +19,9 @@ ONE = 4
 
 @pytest.fixture
 def held(house: House) -> HeldCalls:
-    house.api.set_connections(2 * ONE)
-    return house.api.state.context.held
+    held = house.api.state.context.held
+    held.connections = 2 * ONE
+    return held
 
 
 def jobs_of(house: House) -> int:

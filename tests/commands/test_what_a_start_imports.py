@@ -50,7 +50,7 @@ async def build():
     set_up(database, settings)
     app._supervisor(settings, database, waiters)
     Maintenance(database, settings, vault)
-    public_api, pages = app._faces(settings, database, waiters, vault, PlaygroundBatches(database, waiters), LocalServers(()))
+    public_api, pages = app._faces(settings, database, waiters, vault, limits_for(1000), PlaygroundBatches(database, waiters), LocalServers(()))
     app._server(settings, app._front(settings, database, public_api, pages), limits_for(1000), ready=print)
     database.close()
 
@@ -58,8 +58,8 @@ asyncio.run(build())
 print(json.dumps(sorted(sys.modules)))
 """
 _API_ALONE = _SERVER.replace(
-    "public_api, pages = app._faces(settings, database, waiters, vault, PlaygroundBatches(database, waiters), LocalServers(()))",
-    "public_api, pages = app._api_face(settings, database, waiters, vault, CheckThreads())",
+    "public_api, pages = app._faces(settings, database, waiters, vault, limits_for(1000), PlaygroundBatches(database, waiters), LocalServers(()))",
+    "public_api, pages = app._api_face(settings, database, waiters, vault, limits_for(1000), CheckThreads())",
 )
 _WORKER = "import json, sys, app, engine.jobs.worker.worker; print(json.dumps(sorted(sys.modules)))"
 
