@@ -1,8 +1,9 @@
 """Bounds the length, and the objects and lists, of what an SDK reads at once: the reply of a model or of an MCP server.
 
 The SDKs make an object of each on the event loop, which takes up to 150 microseconds: 2 MB of `{}` would hold up all jobs of
-a worker for half a minute. They look through texts there, too: 9 MB take two seconds; in short lines, 2 MB take most of a minute. A stream is counted event by event,
-since the SDKs read each by itself, and between its events others get a turn on the event loop.
+a worker for half a minute. They look through texts there, too: 9 MB take two seconds; in short lines, 2 MB take most of a
+minute. A stream is counted event by event, since the SDKs read each by itself, and between its events others get a turn on
+the event loop.
 """
 
 from __future__ import annotations
