@@ -33,6 +33,7 @@ from sqlalchemy.orm import Session
 from engine.core.clock import Clock, Millis
 from engine.core.do_first import MOST_WORK, TOO_MUCH_FIRST, DoFirst
 from engine.core.errors import StorageUnavailable, Unavailable
+from engine.core.shared_places import CURRENT_WORKSPACE, SharedPlaces
 from storage.engines import READERS, as_fault, driver_of, is_storage_fault, make_engine, storage_faults
 from storage.file_bytes import FILE_BYTES, FILES_FOLDER, FileBytes
 from storage.log_sync import LogSync
@@ -125,6 +126,7 @@ class Database:
         self._log_sync = LogSync(file_of(url)) if durable and not self.is_postgres else None
         self.write_engine = make_engine(url, immediate=True, durable=durable and self.is_postgres)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self._read_places = SharedPlaces(READERS - 1, of_workspace=1)
         self._looking_up = threading.local()
         #: The items of plural queries that run at the end of this turn of an event loop, and who waits for their answers.
         self._asked: dict[tuple[Any, Any], list[tuple[Any, asyncio.Future[Any]]]] = {}
@@ -143,6 +145,23 @@ class Database:
         """Runs a query in a reader thread."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, lambda: self.read_now(work, *args, **kwargs))
+
+    async def read_in_turn(
+        self, workspace_id: str, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Runs a query that may take seconds, like a search in a million jobs, when its workspace has its turn: such queries
+        leave a reader thread to all others, and those of one workspace leave another to other workspaces.
+
+        Its place is free when it has ended, also when nobody waits for it any more. Only one event loop may call it.
+        """
+        before = CURRENT_WORKSPACE.set(workspace_id)
+        try:
+            await self._read_places.take()
+        finally:
+            CURRENT_WORKSPACE.reset(before)
+        reading = asyncio.ensure_future(self.read(work, *args, **kwargs))
+        reading.add_done_callback(lambda _: self._read_places.give_back(workspace_id))
+        return await asyncio.shield(reading)
 
     def read_now(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a query in the calling thread: for the command line, and for queries by primary key."""

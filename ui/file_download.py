@@ -63,7 +63,7 @@ class Recipient(Struct, frozen=True):
                 raise ShutOut("its reader may not have it any more")
             return work(session, *args, **kwargs)
 
-        return await self.app.database.read(look)
+        return await self.app.database.read_in_turn(self.workspace_id, look)
 
     async def look(self) -> None:
         """Raises ShutOut when the person may not have the file any more."""

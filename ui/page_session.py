@@ -207,7 +207,7 @@ class PageSession:
             self._check(session)
             return query(session, self.person.workspace_id, *args, **kwargs)
 
-        return await self._guarded(lambda: self.app.database.read(work))
+        return await self._guarded(lambda: self.app.database.read_in_turn(self.person.workspace_id, work))
 
     async def query_again(
         self, query: Callable[Concatenate[Session, str, P], T], *args: P.args, **kwargs: P.kwargs

@@ -110,7 +110,9 @@ while `next_cursor` is not null.
     )
     which = "jobs", caller.environment, status, flow_id, created_after, created_before
     place = place_of(cursor, *which)
-    page, next_place = await context.database.read(_read_page, caller, filters, limit, place)
+    page, next_place = await context.database.read_in_turn(
+        caller.workspace_id, _read_page, caller, filters, limit, place
+    )
     content = page + b',"next_cursor":' + dump(cursor_of(next_place, *which)) + b"}"
     return Response(content, headers={"Cache-Control": "no-store"}, media_type="application/json")
 

@@ -17,6 +17,7 @@ from engine.actions.secrets import put_secret
 from engine.actions.stale_forms import refuse_stale
 from engine.core.errors import Conflict, FieldError, Invalid
 from engine.core.same_server import keeps_its_key
+from engine.core.web_addresses import LONGEST_ADDRESS
 from engine.models.price import MOST_PRICE
 from engine.models.provider_catalog import AZURE_API_VERSION, MOST_CONCURRENCY, PROVIDERS
 from engine.secrets.sealing import Vault
@@ -166,6 +167,10 @@ def set_price(
     require_may(principal, "manage connections")
     if min(input_nanos, output_nanos) < 0:
         raise Invalid("A price cannot be below 0", remedy="Set it to 0 for a model that costs nothing.")
+    if len(model) > MAX_MODEL:
+        raise Invalid(
+            f"The name of a model has at most {MAX_MODEL} characters", remedy="Enter the name that the provider uses."
+        )
     if max(input_nanos, output_nanos) > MOST_PRICE:
         raise Invalid(
             f"A price can be ${MOST_PRICE // 10**9:,} for a million tokens at most",
@@ -236,7 +241,7 @@ def _set(connection: Connection, normal: _NormalSettings) -> None:
 
 
 def _listed(models: Iterable[str]) -> list[str]:
-    return sorted(set(models))[:MOST_MODELS]
+    return sorted({model for model in models if len(model) <= MAX_MODEL})[:MOST_MODELS]
 
 
 def _check(name: str, provider: str, normal: _NormalSettings) -> None:
@@ -248,7 +253,11 @@ def _check(name: str, provider: str, normal: _NormalSettings) -> None:
         wrong.append(FieldError("/base_url", "required", f"say where the server is, like {hint}"))
     if normal.base_url is not None and not _is_address(normal.base_url):
         wrong.append(
-            FieldError("/base_url", "format", "the address is like https://host:port/v1, without a name or password")
+            FieldError(
+                "/base_url",
+                "format",
+                f"the address is like https://host:port/v1, without a name or password, and has at most {LONGEST_ADDRESS:,} characters",
+            )
         )
     if len(normal.named_models) > MOST_NAMED or any(len(model) > MAX_MODEL for model in normal.named_models):
         wrong.append(
@@ -282,9 +291,10 @@ def _wrong_version(provider: str, version: str | None) -> FieldError | None:
 
 def _is_address(base_url: str) -> bool:
     try:
-        parts = urlsplit(base_url)
+        parts = urlsplit(base_url[: LONGEST_ADDRESS + 1])
         return (
-            parts.scheme in {"http", "https"}
+            len(base_url) <= LONGEST_ADDRESS
+            and parts.scheme in {"http", "https"}
             and bool(parts.hostname)
             and (parts.port or 1) > 0
             and "@" not in parts.netloc

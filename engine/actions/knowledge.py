@@ -18,6 +18,7 @@ from engine.actions.names import check_name
 from engine.actions.principal import Principal, require_may
 from engine.core.charsets import decode_body
 from engine.core.errors import Conflict, FieldError, Invalid, TooLarge
+from engine.core.web_addresses import LONGEST_ADDRESS
 from engine.files.intake import Incoming, store_file
 from engine.knowledge.chunking import LARGEST_PIECE, PIECE_CHARS, SMALLEST_PIECE
 from engine.knowledge.documents import MAX_DEPTH, MAX_PAGES, MAX_TEXT, Found, can_read
@@ -54,8 +55,6 @@ from storage.knowledge_uses import list_knowledge_uses
 from storage.tables_knowledge import KnowledgeCollection, KnowledgeSource
 
 MAX_SOURCE_NAME = 300
-#: The longest address of a website, in characters.
-MAX_URL = 2_000
 #: The longest text, in characters, that is indexed in the write that adds it.
 AT_ONCE_CHARS = 200_000
 _WHAT = {"text": "text", "file": "file", "site": "website", "dataset": "rows", "flow": "texts of flows"}
@@ -208,11 +207,17 @@ def add_site(
     if "://" not in url and url:
         url = f"https://{url}"
     try:
-        parts = urlsplit(url[: MAX_URL + 1])
+        parts = urlsplit(url[: LONGEST_ADDRESS + 1])
         host = parts.hostname
     except ValueError:
         parts, host = None, None
-    if parts is None or parts.scheme not in {"http", "https"} or not host or "@" in parts.netloc or len(url) > MAX_URL:
+    if (
+        parts is None
+        or parts.scheme not in {"http", "https"}
+        or not host
+        or "@" in parts.netloc
+        or len(url) > LONGEST_ADDRESS
+    ):
         raise _invalid("/url", "This is no address of a website", "Write it like https://example.com/.")
     given = dict(options or {})
     pages, depth = int(given.get("max_pages", 100)), int(given.get("max_depth", 2))

@@ -14,6 +14,7 @@ from engine.actions.secrets import put_secret
 from engine.actions.stale_forms import refuse_stale
 from engine.core.errors import Conflict, FieldError, Invalid, NotFound
 from engine.core.same_server import keeps_its_key
+from engine.core.web_addresses import LONGEST_ADDRESS
 from engine.flow.node_context import ServerTool
 from engine.secrets.sealing import Vault
 from storage.audit import add_entry
@@ -36,7 +37,6 @@ _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 AUTHORIZATION = "Authorization"
 #: Headers that belong to the protocol.
 _RESERVED = frozenset({"host", "content-length", "content-type", "accept", "connection", "transfer-encoding"})
-LONGEST_ADDRESS = 2_000
 
 
 def add_tool_server(

@@ -12,6 +12,7 @@ from engine.actions.principal import Principal, require_may
 from engine.core.clock import HOUR
 from engine.core.environments import ENVIRONMENT_TITLES
 from engine.core.errors import Conflict, FieldError, Invalid
+from engine.core.web_addresses import LONGEST_ADDRESS
 from engine.jobs.submit.accept import WEBHOOK_SETTINGS
 from engine.jobs.webhook_delivery import TEST_EVENT, is_being_sent
 from engine.outbound.practice_site import PRACTICE_HOST
@@ -22,7 +23,6 @@ from storage.database import now
 from storage.flows import hold_flow
 from storage.webhooks import hold_delivery, insert_delivery
 
-MAX_URL = 2_000
 #: Default period after a rotation, in milliseconds, in which deliveries are also signed with the old secret.
 OVERLAP_MS = 24 * HOUR
 
@@ -100,12 +100,12 @@ def _setting(environment: str) -> str:
 
 def _check(url: str) -> None:
     try:
-        parts = urlsplit(url[: MAX_URL + 1])
+        parts = urlsplit(url[: LONGEST_ADDRESS + 1])
         fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.username is None
         _ = parts.port  # raises ValueError for an invalid port
     except ValueError:
         fits = False
-    if not fits or len(url) > MAX_URL or any(ord(letter) <= 32 for letter in url):
+    if not fits or len(url) > LONGEST_ADDRESS or any(ord(letter) <= 32 for letter in url):
         raise Invalid(
             "The webhook's address is not a web address",
             remedy="Enter one like https://example.com/hook, without user or password.",

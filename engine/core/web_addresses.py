@@ -9,6 +9,8 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import SplitResult
 
+#: The characters of an address that somebody saves. Most servers take no longer ones.
+LONGEST_ADDRESS: Final = 2_000
 #: A port from 1 to 65535 as a group.
 PORT: Final = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
 #: What may follow a host where programs read leniently: nothing, a colon, or a port, also with zeros before it.

@@ -12,10 +12,10 @@ from pydantic_ai.models.openai import OpenAIChatModel, OpenAIStreamedResponse
 from pydantic_ai.profiles import DEFAULT_THINKING_TAGS, merge_profile
 from pydantic_ai.profiles.openai import OpenAIModelProfile
 
-from engine.models.errors import MOST_PARTS, too_many_parts
+from engine.models.errors import LONGEST_ARGUMENTS, MOST_PARTS, arguments_too_long, too_many_parts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable
 
     from openai.types.chat import ChatCompletion, ChatCompletionChunk
     from pydantic_ai.messages import BinaryContent
@@ -38,6 +38,8 @@ class ChatModel(OpenAIChatModel):
             for call in getattr(message, "tool_calls", None) or ():
                 if getattr(call, "type", None) is None:
                     call.type = "function"
+        if _argued(choice.message for choice in response.choices or ()) > LONGEST_ARGUMENTS:
+            raise arguments_too_long(self.model_name)
         completion = super()._validate_completion(response)
         begin, _ = self.profile.get("thinking_tags", DEFAULT_THINKING_TAGS)
         if (completion.choices[0].message.content or "").count(begin) > MOST_PARTS:  # each is cut out of what follows
@@ -56,7 +58,11 @@ class _ChatStream(OpenAIStreamedResponse):
         return self._forgetting(super()._validate_response())
 
     async def _forgetting(self, chunks: AsyncIterable[ChatCompletionChunk]) -> AsyncIterator[ChatCompletionChunk]:
+        argued = 0
         async for chunk in chunks:
+            argued += _argued(choice.delta for choice in chunk.choices or ())
+            if argued > LONGEST_ARGUMENTS:
+                raise arguments_too_long(self.model_name)
             self._raw_text_content, self._refusal_text = "", self._refusal_text[:LONGEST_REFUSAL]
             yield chunk
 
@@ -83,6 +89,13 @@ class MistralModel(ChatModel):
         if item.media_type == "application/pdf":
             return {"type": "document_url", "document_url": item.data_uri}
         return await super()._map_binary_content_item(item)
+
+
+def _argued(messages: Iterable[Any]) -> int:
+    """Returns the characters of the arguments in all calls of tools."""
+    calls = (call for message in messages for call in getattr(message, "tool_calls", None) or ())
+    functions = (getattr(call, "function", None) for call in calls)
+    return sum(len(getattr(function, "arguments", None) or "") for function in functions)
 
 
 def _empty_message() -> Any:

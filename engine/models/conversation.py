@@ -41,11 +41,12 @@ from engine.models.price import is_token_count
 from engine.models.price_lookup import Tokens, cost_of
 from engine.models.providers import allowed_for, build_model, prepare
 from engine.models.rate_limits import CallLimiter, PauseTooLong
-from engine.models.reply_size import bound_reply
 from engine.models.request_modes import ModesNotTaken, Way
 from engine.models.structured_output import instructions_for, read_object_beside, repair_for, wire_schema
 from engine.models.usage import ModelAnswer, ModelCall, ModelRequest
 from engine.outbound.client import OutboundClient
+from engine.outbound.errors import ResponseTooLarge
+from engine.outbound.reply_size import MOST_BYTES, bounded_reply
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelResponse
@@ -96,7 +97,7 @@ class Conversation:
             raise key_missing(self.connection)
         trace = CURRENT_TRACE.get().headers()
         async with self.outbound.client(allow_extra=allowed_for(self.connection), headers=trace) as client:
-            client.event_hooks = {"request": [], "response": [bound_reply]}
+            client.event_hooks = {"request": [], "response": [bounded_reply("the model", MOST_BYTES)]}
             await prepare(self.connection, client)
             model = build_model(self.connection, self.request.model_name, client)
             limit = asyncio.timeout(self.request.timeout_seconds)
@@ -254,7 +255,7 @@ class Conversation:
             if len(response.parts) > MOST_PARTS:
                 raise too_many_parts(self.request.model_name)
             return response
-        parts = 0
+        parts = length = 0
         async with model_request_stream(
             model, messages, model_settings=settings, model_request_parameters=parameters, instrument=False
         ) as stream:
@@ -267,6 +268,11 @@ class Conversation:
                         PartStartEvent(part=TextPart(content=text))
                         | PartDeltaEvent(delta=TextPartDelta(content_delta=text))
                     ) if text:
+                        length += len(text)
+                        if length > MOST_BYTES:  # the library looks through the whole text again at the end
+                            raise ResponseTooLarge(
+                                f"The reply of the model has more than {MOST_BYTES:,} characters. Ask for less at once."
+                            )
                         self._stream_text(text)
             return stream.get()
 

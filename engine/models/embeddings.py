@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 from urllib.parse import quote
 
+import msgspec
 from msgspec import Struct
 
 from engine.core.clock import Clock
@@ -47,7 +48,8 @@ BATCH, BATCH_CHARS = 64, 100_000
 #: The numbers of a vector where the model lets the caller choose: enough for search, and a quarter of the space.
 DIMENSIONS = 768
 MAX_DIMENSIONS = 8_192
-_ANSWER_BYTES = 64 << 20
+#: The longest answer with MAX_DIMENSIONS numbers for each of BATCH texts has 10 MB, written on one line.
+_ANSWER_BYTES = 16 << 20
 _WAITS = 4
 _LONGEST_WAIT = 60.0
 
@@ -57,6 +59,27 @@ class Embedded(Struct, frozen=True):
 
     vectors: tuple[tuple[float, ...], ...]
     call: ModelCall
+
+
+class _Vector(Struct):
+    embedding: list[float]
+    index: int = 0
+
+
+class _Answer(Struct):
+    """The answer of OpenAI's protocol. Its types end the reading of anything else at the first value that does not fit."""
+
+    data: list[_Vector]
+    usage: Any = None
+
+
+class _GoogleVector(Struct):
+    values: list[float]
+
+
+class _GoogleAnswer(Struct):
+    embeddings: list[_GoogleVector]
+    usage: Any = None
 
 
 class Embeddings:
@@ -202,19 +225,18 @@ def _request(connection: ModelConnection, model: str, texts: Sequence[str], purp
 def _read(body: bytes, wire: str, count: int) -> tuple[tuple[tuple[float, ...], ...], int | None] | None:
     """Returns the vectors in the order of the texts, and the tokens when the answer tells them; None: it is no answer."""
     try:
-        answer = json.loads(body)
-        if wire == "google":
-            rows = [one["values"] for one in answer["embeddings"]]
-        else:
-            data = answer["data"]
-            rows = [one["embedding"] for one in sorted(data, key=lambda one: one.get("index", 0))]
-        vectors = tuple(tuple(map(float, row)) for row in rows)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        answer = msgspec.json.decode(body, type=_GoogleAnswer if wire == "google" else _Answer)
+    except (ValueError, RecursionError):
         return None
+    if isinstance(answer, _GoogleAnswer):
+        rows = [one.values for one in answer.embeddings]
+    else:
+        rows = [one.embedding for one in sorted(answer.data, key=lambda one: one.index)]
+    vectors = tuple(map(tuple, rows))
     lengths = {len(vector) for vector in vectors}
     if len(vectors) != count or len(lengths) != 1 or not 1 <= lengths.pop() <= MAX_DIMENSIONS:
         return None
-    usage = answer.get("usage") if isinstance(answer, dict) else None
+    usage = answer.usage
     tokens = usage.get("prompt_tokens", usage.get("total_tokens")) if isinstance(usage, dict) else None
     return vectors, tokens if is_token_count(tokens) else None
 

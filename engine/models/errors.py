@@ -26,6 +26,9 @@ _KEY_SHAPED = re.compile(r"\b(?:(?:sk|pk|rk|gsk|xai|key)[-_]|AIza|Bearer )[A-Za-
 
 #: The texts, thoughts and calls of tools that are read of one reply.
 MOST_PARTS = 100
+#: The characters of the arguments of all calls of tools in one reply: the library looks at some of them one by one, which
+#: takes up to 10 microseconds each.
+LONGEST_ARGUMENTS = 200_000
 
 
 class ModelFailed(NodeFailed):
@@ -157,6 +160,17 @@ def too_many_parts(model: str) -> ModelFailed:
         JobErrorCode.OUTPUT_INVALID,
         f"{model} gave a reply of more than {MOST_PARTS} calls of tools and pieces of text.",
         why="So many are not read.",
+        remedy="Ask for fewer things at once, or choose another model.",
+        maybe_billed=True,
+    )
+
+
+def arguments_too_long(model: str) -> ModelFailed:
+    """The calls of tools in the reply have more than LONGEST_ARGUMENTS."""
+    return ModelFailed(
+        JobErrorCode.RESPONSE_TOO_LARGE,
+        f"{model} wrote more than {LONGEST_ARGUMENTS:,} characters into calls of tools in one reply.",
+        why="So much is not read.",
         remedy="Ask for fewer things at once, or choose another model.",
         maybe_billed=True,
     )

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 from engine.core.error_codes import JobErrorCode
 from engine.core.whole_words import beginning
 from engine.flow.node_context import Json, NodeFailed, ServerTool
-from engine.outbound.client import OutboundClient, OutboundFailed, OutboundRefused, outbound_fault
+from engine.outbound.client import MAX_BYTES, OutboundClient, OutboundFailed, OutboundRefused, outbound_fault
+from engine.outbound.reply_size import bounded_reply
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -236,7 +237,8 @@ class ServerSession:
         self._ended = self._taken = False
         # the session keeps limits of its own
         async with self._outbound.client(headers=self._address.headers(), silence_seconds=None) as http:
-            http.event_hooks = {"request": [], "response": [note_status]}
+            bound = bounded_reply(f"“{self.name}”", MAX_BYTES)
+            http.event_hooks = {"request": [], "response": [note_status, bound]}
             transport = streamable_http_client(self._address.url, http_client=http)
             info = Implementation(name="flowport", version=VERSION)
             async with Client(transport, client_info=info, cache=None) as client:

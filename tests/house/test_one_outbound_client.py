@@ -32,7 +32,7 @@ BROWSER_FILES = {f"engine/browser/{name}.py" for name in ("browser", "page", "pr
 #: Builds the model SDKs: may import them and HTTP types, and must give them the outbound client's HTTP client.
 SDK_FOLDER = "engine/models/"
 #: They use types of the HTTP library and open no connections.
-TYPES_ONLY = {"engine/outbound/secret_hosts.py", "engine/outbound/robots.py", "engine/outbound/errors.py"}
+TYPES_ONLY = {f"engine/outbound/{name}.py" for name in ("secret_hosts", "robots", "errors", "reply_size")}
 #: Sends traces to the collector that the operator configures; it handles no requests of flows.
 TRACE_EXPORTER = "engine/outbound/otlp.py"
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 
 from engine.actions.connections import (
+    MAX_MODEL,
     MOST_NAMED,
     add_connection,
     change_connection,
@@ -19,6 +20,7 @@ from engine.actions.deployments import deploy
 from engine.actions.flows import create_flow, delete_flow, import_flow, save_as
 from engine.actions.owner_notes import MOST_OPEN, ask_owner, close_note
 from engine.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from engine.core.web_addresses import LONGEST_ADDRESS
 from engine.models.price import MOST_PRICE
 from engine.models.provider_catalog import PROVIDERS
 from engine.models.saved_connections import open_connection
@@ -93,6 +95,7 @@ def test_another_address_is_another_server_with_other_models(database, ada, vaul
         ("azure_openai", {**AZURE, "api_version": "2024-10-21&x=y"}, ["/api_version"]),
         ("openai", {"api_version": "v1"}, ["/api_version"]),
         ("vllm", {"max_concurrency": 0}, ["/max_concurrency"]),
+        ("vllm", {"base_url": f"http://host/{'a' * LONGEST_ADDRESS}"}, ["/base_url"]),
         ("vllm", {"max_concurrency": 501}, ["/max_concurrency"]),
         ("vllm", {"named_models": ["x" * 201]}, ["/named_models"]),
         ("vllm", {"named_models": [str(n) for n in range(MOST_NAMED + 1)], "base_url": "no"}, ["/base_url", "/named_models"]),
@@ -113,6 +116,15 @@ def test_a_price_is_set_changed_and_taken_away(database, ada, vault):
         database.write_now(remove_price, ada, "oa", "gpt")
     assert database.read_now(list_prices, ada.workspace_id) == []
     assert [row.verb for row in database.read_now(list_entries, ada.workspace_id)].count("remove price") == 1
+
+
+def test_longer_names_of_models_are_not_kept(database, ada, vault):
+    longest = "m" * MAX_MODEL
+    database.write_now(add_connection, ada, vault, "vllm", "vllm", models=[longest, longest + "m"])
+    assert database.read_now(find_connection, ada.workspace_id, "vllm").models == (longest,)
+    database.write_now(set_price, ada, "vllm", longest, 1, 1)
+    with pytest.raises(Invalid, match="at most 200 characters"):
+        database.write_now(set_price, ada, "vllm", longest + "m", 1, 1)
 
 
 def test_a_price_that_no_model_has_is_refused(database, ada, vault):

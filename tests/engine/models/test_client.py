@@ -17,11 +17,11 @@ from engine.core.clock import SystemClock
 from engine.flow.contract import payload_schema
 from engine.flow.node_models import ModelQuestion
 from engine.models.client import ModelCall, ModelConnection, ModelFailed, ModelRequest, Models, Price, split_model
-from engine.models.errors import MOST_PARTS
+from engine.models.errors import LONGEST_ARGUMENTS, MOST_PARTS
 from engine.models.providers import build_model
-from engine.models.reply_size import _Bounded
 from engine.outbound.client import OutboundClient
 from engine.outbound.errors import ResponseTooLarge
+from engine.outbound.reply_size import MOST_BYTES, _Bounded
 from tests.stand_ins.openai_server import OpenAIServer, Said
 
 pytestmark = pytest.mark.process
@@ -518,7 +518,7 @@ def test_objects_are_counted_for_each_event_and_in_whole_json(ends, size):
     few, many = (b'data: {"a":[%s]}' % b",".join([b"{}"] * count) + ends for count in (15_000, 20_000))
 
     def look_at(body: bytes) -> None:
-        bounded = _Bounded(httpx2.ByteStream(b""))
+        bounded = _Bounded(httpx2.ByteStream(b""), "the model", MOST_BYTES)
         for start in range(0, len(body), size):
             bounded._look_at(body[start : start + size])
 
@@ -534,6 +534,69 @@ async def test_a_reply_of_more_objects_than_are_read_is_refused(models, server, 
     server.say(Said(raw=b"data: %s\n\n" % body if streamed else body))
     failed = await failure(models, connect(server), question(on_delta=[].append if streamed else None))
     assert (failed.code, "more than 20,000 objects" in failed.message) == ("response_too_large", True)
+
+
+@pytest.mark.parametrize("size", [1, 50, 10**9])
+@pytest.mark.parametrize("begin", [b"data: ", b'{"a": "'])
+def test_the_bytes_and_lines_of_an_event_and_of_whole_json_are_counted(begin, size):
+    def look_at(*events: bytes) -> None:
+        bounded = _Bounded(httpx2.ByteStream(b""), "the model", 10_000)
+        body = b"\n\n".join(events)
+        for start in range(0, len(body), size):
+            bounded._look_at(body[start : start + size])
+
+    fits = begin + b"a" * (9_990 - len(begin))  # an end of a line counts until the next one is there
+    look_at(fits)
+    with pytest.raises(ResponseTooLarge, match=r"a piece of more than 0\.01 MB"):
+        look_at(fits + b"a" * 20)
+    if begin == b"data: ":
+        look_at(fits, fits, b"a\n" * 1_999, b"\n" * 9_000)
+        with pytest.raises(ResponseTooLarge, match="more than 2,000 lines"):
+            look_at(fits, b"data:\n" * 1_000 + b":\r" * 1_001)
+    else:
+        look_at(b'{"a": [' + b"1,\n" * 2_001)
+        with pytest.raises(ResponseTooLarge):
+            look_at(fits, fits)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_a_long_piece_of_a_reply_is_refused_in_plain_words(models, server, streamed):
+    body = json.dumps({"choices": [{"index": 0, "delta": {"content": "a" * MOST_BYTES}}]}).encode()
+    server.say(Said(raw=b"data: %s\n\n" % body if streamed else body))
+    failed = await failure(models, connect(server), question(on_delta=[].append if streamed else None))
+    said = "The reply of the model has a piece of more than 2 MB, which is not read. Ask for less at once."
+    assert (failed.code, failed.message) == ("response_too_large", said)
+
+
+async def test_a_stream_whose_text_has_no_end_is_refused(models, server):
+    server.say(" ".join(["a" * (MOST_BYTES // 4)] * 4))
+    failed = await failure(models, connect(server), question(on_delta=[].append))
+    assert (failed.code, "more than 2,000,000 characters" in failed.message) == ("response_too_large", True)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_arguments_of_more_characters_than_are_read_are_refused(models, server, streamed):
+    on_delta = [].append if streamed else None
+    half = "a" * (LONGEST_ARGUMENTS // 2)
+    for more, said in (("", "answered with no text"), ("a", "more than 200,000 characters into calls of tools")):
+        server.say(Said(calls=(("look", half), ("look", half + more))))
+        assert said in (await failure(models, connect(server), question(on_delta=on_delta))).message
+
+
+async def test_others_get_their_turns_while_a_large_piece_is_read():
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(take_turns())
+    body = b"data:\n\n" * 100_000
+    assert b"".join([piece async for piece in _Bounded(httpx2.ByteStream(body), "the model", MOST_BYTES)]) == body
+    other.cancel()
+    assert turns >= len(body) // 65_536
 
 
 @pytest.mark.parametrize("kind", ["content", "refusal"])

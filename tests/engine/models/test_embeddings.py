@@ -101,6 +101,12 @@ async def test_an_answer_without_a_vector_for_each_text_is_refused(embeddings, m
             await embeddings.embed(box(model_server), "tiny-embed", ["a"], "document")
 
 
+async def test_an_answer_longer_than_any_model_gives_is_not_read(embeddings, model_server) -> None:
+    model_server.raw = b" " * (17 << 20)
+    with pytest.raises(ModelFailed, match="larger than the 16 MiB that are read"):
+        await embeddings.embed(box(model_server), "tiny-embed", ["a"], "document")
+
+
 def test_texts_are_sent_in_groups() -> None:
     assert [len(one) for one in batches(["a"] * (BATCH + 1))] == [BATCH, 1]
     assert [len(one) for one in batches(["a" * 60_000] * 3)] == [1, 1, 1]

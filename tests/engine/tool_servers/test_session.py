@@ -177,3 +177,25 @@ async def test_no_pattern_of_a_server_is_run_on_what_it_answers() -> None:
             assert [tool.name for tool in await session.list_tools()] == ["look"]
             assert await session.call("look", {}, 60) == {"x": "aaaaaaaa!"}
     await outbound.aclose()
+
+
+class _WithManyParts(_WithSessions):
+    """Its answer has more parts than are read."""
+
+    def reply(self, seen: Seen) -> Reply:
+        if seen.method == "POST" and seen.json.get("method") == "tools/call":
+            return self._said(seen.json, {"result": {"content": [{}] * 20_000}})
+        return super().reply(seen)
+
+
+async def test_an_answer_of_more_objects_than_are_read_is_refused() -> None:
+    """The library makes errors of each, which took minutes for 9 MB."""
+    outbound = OutboundClient(OutboundRules(parse_allow_list("127.0.0.1")))
+    with _WithManyParts(0, in_json=True) as server:
+        async with opened(outbound, ServerAddress("shop", server.origin + "/mcp")) as session:
+            with pytest.raises(
+                NodeFailed, match="The reply of “shop” has more than 20,000 objects and lists"
+            ) as failed:
+                await session.call("note", {"text": "one"}, 60)
+    assert failed.value.code == "response_too_large"
+    await outbound.aclose()
