@@ -18,6 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api.docs.openapi import whole_document
 from api.http.auth import Callers
+from api.http.call_figures import CallFigures
 from api.http.context import Context
 from api.http.exception_handlers import HANDLERS
 from api.http.json_body import Bodies, BodyLimits
@@ -161,9 +162,10 @@ def create_api(
     body_limits: BodyLimits = BodyLimits(),
     uploads: Uploads | None = None,
     threads: CheckThreads | None = None,
+    calls: CallFigures | None = None,
 ) -> PublicApi:
     """Creates the public API on this database, whose notifier wakes the workers after each commit.
-    `threads`: those in which the whole server checks bodies.
+    `threads`: those in which the whole server checks bodies. `calls`: where it counts its calls, if other processes do so, too.
     """
     return PublicApi(
         Context(
@@ -177,6 +179,7 @@ def create_api(
             uploads=uploads or Uploads(),
             vault=vault,
             checks=BodyChecks(database, threads or CheckThreads()),
+            calls=calls or CallFigures(),
         )
     )
 

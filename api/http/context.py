@@ -51,7 +51,7 @@ class Context(Struct, frozen=True):
     uploads: Uploads
     vault: Vault
     checks: BodyChecks
-    calls: CallFigures = field(default_factory=CallFigures)
+    calls: CallFigures
     rates: RequestRates = field(default_factory=RequestRates)
     held: HeldCalls = field(default_factory=HeldCalls)
     readiness: Readiness = field(default_factory=Readiness)
