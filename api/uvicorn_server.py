@@ -25,13 +25,14 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from email.utils import formatdate
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
 import uvicorn
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import Scope
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware, _TrustedHosts
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -39,6 +40,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from api.connection_limits import Connections, Standing
 from api.event_loop import seconds_to_step
 from api.http.addresses import is_public
+from api.http.held_calls import PEER, Peer
 from api.http.parser_words import http_words
 from api.http.problem_json import (
     AddressTooLong,
@@ -309,6 +311,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self._peer = Peer()
         self._standing = self._counted.enter(self, self.client[0] if self.client else "")
         self._deadline = self.loop.time() + HEAD_SECONDS
         if self._standing is Standing.TURNED_AWAY:
@@ -358,6 +361,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._begun = True
         super().on_message_begin()
+        cast("Scope", self.scope)[PEER] = self._peer
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Stores a header; counts and discards a trailer."""
@@ -485,7 +489,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
 
         The base class returns None, which ends the connection. A client that has gone looks the same until something is
         written to it: the wait for the end of a job has at most 60 s, and a stream of events writes every 15 s. So the
-        connection is idle meanwhile, and a new one may get its slot.
+        connection is idle meanwhile, a new one may get its slot, and calls on it that wait have no place of `HeldCalls`.
         """
         self._has_ended = True
         if self._begun and not self._deaf and not self.transport.is_closing():
@@ -495,10 +499,12 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
                 return False
             self.cycle.keep_alive = False
         self._counted.idle(self)
+        self._peer.end(lost=False)
         return not self.transport.is_closing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deaf = True
+        self._peer.end(lost=True)
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:

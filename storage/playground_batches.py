@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from storage.jobs import JobRow, as_job, select_jobs
 from storage.statements import Statement
 from storage.table_base import belongs_to
-from storage.tables import Batch, Job, PlaygroundBatch, PlaygroundBatchRow, Snapshot
+from storage.tables import TRIED, Batch, Job, PlaygroundBatch, PlaygroundBatchRow, Snapshot
 
 BatchState = Literal["running", "paused", "stopping", "stopped", "ended"]
 #: The states of a batch that has rows to run.
@@ -182,13 +182,12 @@ def list_repeats(session: Session, workspace_id: str, batch_id: str) -> dict[str
     jobs = select(Job.id).where(Job.batch_id == batch_id)
     rows = session.execute(
         select_jobs()
-        .join(Batch, Batch.flow_id == Job.flow_id)
         .where(
-            Batch.id == batch_id,
-            Job.created_at >= Batch.created_at,
+            Job.flow_id == select(Batch.flow_id).where(Batch.id == batch_id).scalar_subquery(),
+            Job.created_at >= select(Batch.created_at).where(Batch.id == batch_id).scalar_subquery(),
             belongs_to(Job.workspace_id, workspace_id),
+            text(TRIED),
             Job.environment == "playground",
-            Job.batch_id.is_(None),
             Job.run_options["again"].as_string().in_(jobs),
         )
         .order_by(Job.created_at, Job.id)

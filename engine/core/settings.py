@@ -323,6 +323,7 @@ def _database_url(name: str, raw: str) -> str:
 OTHER_VARIABLES = (
     "FLOWPORT_API_KEY",
     "FLOWPORT_LISTENER",
+    "FLOWPORT_PROCESS",
     "FLOWPORT_WORKER_ALONE",
     "FLOWPORT_WORKER_FAMILY",
     "FLOWPORT_WORKER_PIPES",
