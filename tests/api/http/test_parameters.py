@@ -35,6 +35,8 @@ def request(query: str = "", **headers: str) -> Request:
         ("", 'respond-async, wait="9"', 9),
         ("", "Wait = 9; x=1", 9),
         ("", "wait=999", 60),
+        ("", "wait=" + "9" * 10_000, 60),
+        ("", f'wait="{"0" * 10_000}9"', 9),
         ("", "wait=soon", 0),
         ("", "await=9", 0),
         ("", 'wait="4', 0),
