@@ -93,7 +93,7 @@ class _DatedHeaders(list[tuple[bytes, bytes]]):
 
 
 def _is_host(value: bytes) -> bool:
-    found = _HOST.fullmatch(value.strip(b" \t"))
+    found = _HOST.fullmatch(value)
     if found is None or int(found[2] or 0) > 65_535:
         return False
     if found[1] is None:
@@ -360,9 +360,11 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Stores a header; counts and discards a trailer."""
+        """Stores a header; counts and discards a trailer. Blanks and tabs around a value are no part of it (RFC 9110 5.5), and
+        the parser leaves those at its end.
+        """
         if self._in_head:
-            super().on_header(name, value)
+            super().on_header(name, value.strip(b" \t"))
             return
         if self._trailer_bytes == 0:
             self._trailer_bytes = self._head_bytes()
@@ -398,6 +400,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             if self.cycle is not before:  # a request that becomes a WebSocket has none
                 self.cycle.transport = JoinedWrites(self.transport, self.loop, self._end_connection)
                 if self.parser.get_http_version() == "1.0":
+                    self.cycle.waiting_for_100_continue = False  # 1.0 does not know it (RFC 9110 10.1.1)
                     # uvicorn's cycle has no other place to change an answer
                     self.cycle.send = _send_without_chunks(self.cycle)  # pyright: ignore[reportAttributeAccessIssue]
             self._own_cycle = True
