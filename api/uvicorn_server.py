@@ -74,6 +74,9 @@ MAX_AHEAD = 16
 _HOST = re.compile(rb"(?:(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+|\[([^\[\]]+)\])(?::0*([0-9]{0,5}))?")
 #: A whole address without a path (RFC 9112 3.2.2), which is that of `/`; uvicorn cannot read it.
 _NO_PATH = re.compile(rb"([A-Za-z]+://[^/?]+)((?:\?.*)?)", re.DOTALL)
+#: All that a Content-Length in 64 bits needs. The parser takes any number of zeros in front of it, and Python reads numbers
+#: of up to 4,300 digits.
+_LENGTH_DIGITS = 20
 #: engine.io accepts messages of a million characters, each of which can be four bytes in UTF-8.
 MAX_SOCKET_MESSAGE = 4_000_000
 
@@ -559,7 +562,9 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         return b"\r\n".join([begin, *lines, b"", b""])
 
     def _ambiguous(self) -> str:
-        """Returns why a proxy might parse this request differently, as a text for the client; empty when it cannot."""
+        """Returns why a proxy might parse this request differently, or what of it nobody can read, as a text for the client;
+        empty when there is nothing.
+        """
         hosts = [value for name, value in self.headers if name == b"host"]
         version = self.parser.get_http_version()
         if version not in {"1.0", "1.1"}:
@@ -573,6 +578,8 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
         if codings and (codings != [b"chunked"] or version != "1.1"):
             return "The only Transfer-Encoding that is read is chunked, in HTTP/1.1"
+        if any(len(value) > _LENGTH_DIGITS for name, value in self.headers if name == b"content-length"):
+            return f"Its Content-Length has more than {_LENGTH_DIGITS} digits"
         return ""
 
     def _too_large(self) -> Refusal:

@@ -443,6 +443,7 @@ async def test_a_wish_for_another_protocol_is_answered_as_a_plain_request(site: 
         b"GET /public/v1/a b HTTP/1.1\r\nhost: x\r\n\r\n",
         head(OF_API, "content-length: abc"),
         head(OF_API, "content-length: -1"),
+        head(OF_API, f"content-length: {'0' * 20}2") + b"hi",
         head(OF_API, "content-length: 2", "content-length: 2") + b"hi",
         head(OF_API, "content-length: 2", CHUNKED) + b"2\r\nhi\r\n0\r\n\r\n",
         head(OF_API, CHUNKED, "content-length: 2") + b"2\r\nhi\r\n0\r\n\r\n",
