@@ -287,6 +287,8 @@ async def test_a_service_may_send_what_the_guide_says(
         (b"[]", "application/json", 400, "validation_failed"),
         (b'"text"', "application/json", 400, "validation_failed"),
         (b"", "application/json", 400, "validation_failed"),
+        (b" \t\r\n", "application/json", 400, "validation_failed"),
+        (b"\x0b\x0c", "application/json", 400, "invalid_json"),
         (b'{"page": {"address": 7}}', "application/json", 400, "validation_failed"),
         (b'{"page": {"address": "no address"}}', "application/json", 400, "validation_failed"),
         (b"page=1&page=2", "application/x-www-form-urlencoded", 400, "validation_failed"),
