@@ -62,7 +62,7 @@ async def _receive(request: Request, hook_id: str, in_address: str) -> Response:
     network = network_of(request.client.host if request.client else "")
     unproven = f"hook {hook_id[:64]} from {network}"
     found = await context.database.read(open_hook, context.vault, hook_id)
-    if found is None:
+    if found is None or (in_address and found[0].preset != "link"):
         raise no_such_hook()
     hook, known = found
     proof, call, size = None, None, 0
