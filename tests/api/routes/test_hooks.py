@@ -192,6 +192,10 @@ async def test_github_may_send_a_form(hooks: Hooks) -> None:
     signature = "sha256=" + hmac.new(hook.secret.encode(), content, hashlib.sha256).hexdigest()
     form = {"X-Hub-Signature-256": signature, "Content-Type": "application/x-www-form-urlencoded"}
     assert (await hooks.call(hook_path(hook.id, "github"), content, form)).status_code == 202
+    form["X-Hub-Signature-256"] = "sha256=" + hmac.new(hook.secret.encode(), b"a=1", hashlib.sha256).hexdigest()
+    refused = (await hooks.call(hook_path(hook.id, "github"), b"a=1", form)).json()
+    assert refused["code"] == "invalid_json"
+    assert "no field `payload`" in refused["detail"]
 
 
 async def test_stripe_and_standard_webhooks_are_heard_with_the_secret_of_the_service(hooks: Hooks) -> None:
