@@ -211,7 +211,7 @@ def single_header(request: Request, name: str) -> str | None:
     values = request.headers.getlist(name)
     if len(values) > 1:
         raise invalid(name, "is sent twice")
-    return values[0].strip() if values else None
+    return values[0] if values else None
 
 
 def invalid(name: str, detail: str) -> ParameterInvalid:

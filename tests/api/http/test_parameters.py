@@ -53,6 +53,12 @@ def test_how_long_a_caller_waits(query: str, prefer: str, seconds: int):
     assert parameters.wait_seconds(sent, parameters.query(sent).get("wait")) == seconds
 
 
+def test_a_blank_beyond_ascii_is_part_of_the_value_of_a_header():
+    sent = Request({"type": "http", "headers": [(b"idempotency-key", b"a\xa0")]})
+    with pytest.raises(ParameterInvalid, match="visible ASCII"):
+        parameters.idempotency_key(sent)
+
+
 @pytest.mark.parametrize("query", ["wait=soon", "wait=-1", "wait=1.5", "wait=", "wait=٣", "wait=1&wait=2", "wiat=1"])
 def test_a_wrong_query_parameter_is_refused_by_its_name(query: str):
     sent = request(query)
