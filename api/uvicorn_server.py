@@ -76,6 +76,9 @@ MAX_AHEAD = 16
 _HOST = re.compile(rb"(?:(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+|\[([^\[\]]+)\])(?::0*([0-9]{0,5}))?")
 #: A whole address without a path (RFC 9112 3.2.2), which is that of `/`; uvicorn cannot read it.
 _NO_PATH = re.compile(rb"([A-Za-z]+://[^/?]+)((?:\?.*)?)", re.DOTALL)
+#: All that a Content-Length in 64 bits needs. The parser takes any number of zeros in front of it, and Python reads numbers
+#: of up to 4,300 digits.
+_LENGTH_DIGITS = 20
 #: engine.io accepts messages of a million characters, each of which can be four bytes in UTF-8.
 MAX_SOCKET_MESSAGE = 4_000_000
 
@@ -95,7 +98,7 @@ class _DatedHeaders(list[tuple[bytes, bytes]]):
 
 
 def _is_host(value: bytes) -> bool:
-    found = _HOST.fullmatch(value.strip(b" \t"))
+    found = _HOST.fullmatch(value)
     if found is None or int(found[2] or 0) > 65_535:
         return False
     if found[1] is None:
@@ -364,9 +367,11 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         cast("Scope", self.scope)[PEER] = self._peer
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Stores a header; counts and discards a trailer."""
+        """Stores a header; counts and discards a trailer. Blanks and tabs around a value are no part of it (RFC 9110 5.5), and
+        the parser leaves those at its end.
+        """
         if self._in_head:
-            super().on_header(name, value)
+            super().on_header(name, value.strip(b" \t"))
             return
         if self._trailer_bytes == 0:
             self._trailer_bytes = self._head_bytes()
@@ -402,6 +407,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             if self.cycle is not before:  # a request that becomes a WebSocket has none
                 self.cycle.transport = JoinedWrites(self.transport, self.loop, self._end_connection)
                 if self.parser.get_http_version() == "1.0":
+                    self.cycle.waiting_for_100_continue = False  # 1.0 does not know it (RFC 9110 10.1.1)
                     # uvicorn's cycle has no other place to change an answer
                     self.cycle.send = _send_without_chunks(self.cycle)  # pyright: ignore[reportAttributeAccessIssue]
             self._own_cycle = True
@@ -562,7 +568,9 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         return b"\r\n".join([begin, *lines, b"", b""])
 
     def _ambiguous(self) -> str:
-        """Returns why a proxy might parse this request differently, as a text for the client; empty when it cannot."""
+        """Returns why a proxy might parse this request differently, or what of it nobody can read, as a text for the client;
+        empty when there is nothing.
+        """
         hosts = [value for name, value in self.headers if name == b"host"]
         version = self.parser.get_http_version()
         if version not in {"1.0", "1.1"}:
@@ -576,6 +584,8 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
         if codings and (codings != [b"chunked"] or version != "1.1"):
             return "The only Transfer-Encoding that is read is chunked, in HTTP/1.1"
+        if any(len(value) > _LENGTH_DIGITS for name, value in self.headers if name == b"content-length"):
+            return f"Its Content-Length has more than {_LENGTH_DIGITS} digits"
         return ""
 
     def _too_large(self) -> Refusal:

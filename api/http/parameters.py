@@ -80,7 +80,7 @@ def wait_seconds(request: Request, wait: str | None) -> int:
             # `respond-async; wait=10` is a common way to write the two preferences
             of_it = parameters if named.strip().lower() == "respond-async" else ()
             for name, _, said in (one.partition("=") for one in (named, *of_it)):
-                if name.strip().lower() == "wait" and re.fullmatch(r"\d{1,9}", unquoted(said), re.ASCII):
+                if name.strip().lower() == "wait" and re.fullmatch(r"\d+", unquoted(said), re.ASCII):
                     return _at_most_a_minute(unquoted(said))
     return 0
 
@@ -211,7 +211,7 @@ def single_header(request: Request, name: str) -> str | None:
     values = request.headers.getlist(name)
     if len(values) > 1:
         raise invalid(name, "is sent twice")
-    return values[0].strip() if values else None
+    return values[0] if values else None
 
 
 def invalid(name: str, detail: str) -> ParameterInvalid:

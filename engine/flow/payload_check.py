@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import jsonpointer
 from pydantic import JsonValue
 
+from engine.core.counted import counted
 from engine.core.errors import MOST_ERRORS, FieldError, WrongFields
 from engine.core.json_text import json_bytes
 from engine.core.json_types import json_type
@@ -340,11 +341,11 @@ class PayloadCheck:
 
     def _check_size(self, field: FieldDict, what: Literal["items", "length"], size: int, at: str) -> None:
         fewest, most = field.get(f"min_{what}"), field.get(f"max_{what}")
-        word = "items" if what == "items" else "characters"
+        word = "item" if what == "items" else "character"
         if fewest is not None and size < fewest:
-            self._add(at, f"min_{what}", lambda: f"must have at least {_counted(fewest, word)}, has {size:,}")
+            self._add(at, f"min_{what}", lambda: f"must have at least {counted(fewest, word)}, has {size:,}")
         elif most is not None and size > most:
-            self._add(at, f"max_{what}", lambda: f"must have at most {_counted(most, word)}, has {size:,}")
+            self._add(at, f"max_{what}", lambda: f"must have at most {counted(most, word)}, has {size:,}")
 
 
 def bound_text(bound: float, separator: str = "") -> str:
@@ -466,10 +467,6 @@ def _type_word(value: Json) -> str:
             return "a list"
         case _:
             return "an object"
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count:,} {word.removesuffix('s') if count == 1 else word}"
 
 
 def _format_fault(form: str, value: str) -> str:

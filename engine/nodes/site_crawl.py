@@ -19,6 +19,7 @@ from urllib.parse import urljoin
 from msgspec import Struct
 
 from engine.core.charsets import decode_body
+from engine.core.counted import counted
 from engine.core.error_codes import JobErrorCode
 from engine.flow.node_context import NodeContext, NodeFailed
 from engine.flow.node_http import HttpAnswer, Reach
@@ -407,11 +408,11 @@ class Crawl:
                 )
         if self._out_of_time:
             self.context.warn(
-                f"The time limit ended the search after {len(self.found)} pages. Raise it, or ask for fewer pages."
+                f"The time limit ended the search after {counted(len(self.found), 'page')}. Raise it, or ask for fewer pages."
             )
         elif self._limit_reached:
             self.context.warn(
-                f"The search ended with {len(self.found)} pages. The site has more: raise Most pages to list them."
+                f"The search ended with {counted(len(self.found), 'page')}. The site has more: raise Most pages to list them."
             )
         if not self.found:
             self.context.warn("No page is listed: none matches the patterns under Only and Leave out.")

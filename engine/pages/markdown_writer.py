@@ -41,8 +41,8 @@ LONGEST_BASE = 2_048
 class Writer:
     """Options: `markdown`, or else plain text; `links` keeps the addresses of links; `base` makes them absolute.
 
-    `own_page`: the page is written by Flowport itself, so `<` stays as it is inside code. `first_row_is_head`: the first
-    row of each table names its columns, also when it is not marked as that.
+    `own_page`: the page is written by Flowport itself, so `<` stays as it is inside code, and the class of a `pre` is
+    `language-...`. `first_row_is_head`: the first row of each table names its columns, also when it is not marked as that.
     """
 
     markdown: bool = True
@@ -138,7 +138,8 @@ class Writer:
         if not self.markdown or not text.strip():
             return text
         fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
-        return f"{fence}\n{text}\n{fence}"
+        said = (node.attributes.get("class") or "") if self.own_page else ""
+        return f"{fence}{said.removeprefix('language-')}\n{text}\n{fence}"
 
     def _table(self, node: LexborNode, depth: int) -> Iterator[str]:
         lines = [(row, [*_cells(row)]) for row in _own_rows(node)]
