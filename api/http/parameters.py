@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import partial
 from typing import Annotated, Any, get_args
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from fastapi import Depends, Header, Path, Query
 from pydantic import BeforeValidator, WithJsonSchema
@@ -18,7 +18,7 @@ from engine.core.clock import Millis
 from engine.core.errors import ParameterInvalid
 from engine.core.rfc3339 import NoSuchTime, NotRfc3339, read_time
 from engine.core.trace_context import MAX_BAGGAGE, MAX_TRACESTATE, TraceContext
-from engine.core.web_addresses import IPV6, PORT, has_good_port
+from engine.core.web_addresses import IPV6, PORT, has_good_port, split_url
 from engine.jobs.submit.batches import MAX_ITEMS
 
 MAX_WAIT_SECONDS = 60
@@ -170,7 +170,7 @@ def _fault_of(url: str) -> str:
     if not url.isascii():
         return "has letters beyond ASCII; write the name of the host in its ASCII form (xn--...) and all else as %XX"
     try:
-        parts = urlsplit(url)  # raises when the brackets do not contain an IPv6 address
+        parts = split_url(url)  # raises when the brackets do not contain an IPv6 address
         host = parts.hostname or ""
     except ValueError:
         return _NO_WEB_ADDRESS

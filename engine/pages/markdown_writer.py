@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
 
+from engine.core.web_addresses import join_url
 from engine.pages.table_places import MOST_PADDING, TablePlaces, placed
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def absolute(base: str, href: str | None) -> str | None:
     if not href or href.strip().startswith("#"):
         return None
     try:
-        url = urljoin(base, href.strip())
+        url = join_url(base, href.strip())
     except ValueError:
         return None
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:", url) and not re.match(r"https?://[^/?#]", url, re.IGNORECASE):
