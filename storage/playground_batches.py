@@ -209,6 +209,15 @@ def find_newest_batch(session: Session, workspace_id: str, flow_id: str) -> Stor
     return found[0] if found else None
 
 
+def find_source(session: Session, workspace_id: str, batch_id: str) -> dict[str, Any] | None:
+    """Returns the source of the rows of a batch, as it is stored; None when the batch is forgotten."""
+    return session.scalar(
+        select(PlaygroundBatch.source)
+        .join(Batch, Batch.id == PlaygroundBatch.batch_id)
+        .where(Batch.id == batch_id, Batch.workspace_id == workspace_id)
+    )
+
+
 def find_open_batch(session: Session, workspace_id: str, batch_id: str) -> StoredBatch | None:
     """Returns a batch that has rows to run; None when it has ended."""
     is_open = Batch.id == batch_id, Batch.workspace_id == workspace_id, PlaygroundBatch.state.in_(UNFINISHED)

@@ -33,6 +33,7 @@ from ui.parts.filter_choice import filter_choice
 from ui.parts.job_table import LARGEST_INPUT, job_table
 from ui.parts.job_words import trigger_word
 from ui.parts.quota import quota_note
+from ui.parts.table_downloads import TableDownloads
 from ui.parts.time_range import Span, span_choice
 
 #: Rows per page, so that the page is drawn within half a second.
@@ -118,19 +119,19 @@ def register(app: App) -> None:
                 )
 
             with page.actions:
-                csv = link_button(_("Download CSV"), CSV_PATH + narrowed.query(), icon="download")
-                csv.props("download").classes("" if first == "all" else "fp-unseen")
+                files = TableDownloads(CSV_PATH, narrowed.query())
+                files.box.classes("" if first == "all" else "fp-unseen")
             with ui.tab_panels(tabs, value=first, animated=False):
                 with ui.tab_panel("all"):
-                    listed = JobsList(page_session, narrowed, tabs, jobs, csv, counted)
+                    listed = JobsList(page_session, narrowed, tabs, jobs, files, counted)
                 with ui.tab_panel("refused"):
                     refused = RefusedCalls(page_session, view, tabs, calls, counted)
             quota.watch()
 
         async def opened_tab() -> None:
             on_refused = tabs.value == "refused"
-            # The button keeps its place, so that the tabs do not move.
-            csv.classes(add="fp-unseen" if on_refused else "", remove="" if on_refused else "fp-unseen")
+            # The buttons keep their place, so that the tabs do not move.
+            files.box.classes(add="fp-unseen" if on_refused else "", remove="" if on_refused else "fp-unseen")
             source: Narrowed | RefusedView = listed.narrowed if on_refused else refused.view
             await (refused if on_refused else listed).take(source.flow, source.key, source.environment, source.span)
             ui.navigate.history.replace(refused.view.path() if on_refused else listed.narrowed.path())
@@ -139,7 +140,7 @@ def register(app: App) -> None:
 
 
 class JobsList:
-    """The tab with all jobs; `csv` is the link to the same list as a file.
+    """The tab with all jobs; `files` are the links to the same list as a file.
 
     `counted` is told how many calls were refused whenever that changes.
     """
@@ -150,7 +151,7 @@ class JobsList:
         narrowed: Narrowed,
         tabs: ui.tabs,
         seen: JobListContents,
-        csv: ui.element,
+        files: TableDownloads,
         counted: Callable[[int], None],
     ) -> None:
         self.page_session = page_session
@@ -158,7 +159,7 @@ class JobsList:
         self.tabs = tabs
         self.times = times_of(page_session)
         self.seen = seen
-        self.csv = csv
+        self.files = files
         self.counted = counted
         self.filters = ui.element("div").classes("fp-filters")
         with self.filters:
@@ -224,7 +225,7 @@ class JobsList:
         mine = self.narrowed
         if (flow, key, environment, span) != (mine.flow, mine.key, mine.environment, mine.span):
             self.narrowed = replace(mine, flow=flow, key=key, environment=environment, span=span, cursor="")
-            self.csv.props["href"] = CSV_PATH + self.narrowed.query()
+            self.files.narrow(self.narrowed.query())
             self.filters.clear()
             with self.filters:
                 self._draw_filters()
@@ -232,7 +233,7 @@ class JobsList:
 
     async def _narrow(self, **changes: Any) -> None:
         self.narrowed = replace(self.narrowed, **{"cursor": "", **changes})
-        self.csv.props["href"] = CSV_PATH + self.narrowed.query()
+        self.files.narrow(self.narrowed.query())
         ui.navigate.history.replace(self.narrowed.path())
         await self.look()
 

@@ -42,7 +42,11 @@ def test_an_object_is_found_however_a_model_wraps_it(text):
 
 
 def test_texts_lose_the_blanks_at_their_ends():
-    given = GOOD.replace("Paris", "\\n\\n Paris\\n of France \\n").replace("large", "large ").replace("Louvre", " Louvre\\n")
+    given = (
+        GOOD.replace("Paris", "\\n\\n Paris\\n of France \\n")
+        .replace("large", "large ")
+        .replace("Louvre", " Louvre\\n")
+    )
     value, wrong = read_object(given, SCHEMA)
     assert wrong == []
     assert value == {"city": "Paris\n of France", "people": 2100000, "size": "large", "sights": [{"name": "Louvre"}]}

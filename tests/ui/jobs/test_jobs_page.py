@@ -43,6 +43,7 @@ from tests.ui.arrange import (
 )
 from tests.ui.conftest import Site
 from tests.ui.test_hot_queries import caught
+from tests.workbooks import read_workbook
 from ui.parts.job_words import short_reason
 from ui.parts.time_range import span_of
 
@@ -173,6 +174,10 @@ async def test_the_filtered_jobs_are_a_csv_file_that_no_spreadsheet_runs(site: S
         "'=HYPERLINK(0)",
         "http_status",
     )
+    assert f"/jobs/export.xlsx?status=failed&flow={flow_id}" in hrefs(user)
+    workbook = await user.http_client.get(f"/jobs/export.xlsx?status=failed&flow={flow_id}")
+    ((names, cells),) = read_workbook(workbook.content).values()
+    assert dict(zip(names, cells, strict=True)).items() >= {"flow": "=HYPERLINK(0)", "attempts": 1}.items()
     stranger = await site.browser().get("/jobs/export.csv")
     assert stranger.status_code == 303
 
