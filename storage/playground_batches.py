@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from storage.jobs import JobRow, as_job, select_jobs
@@ -152,6 +152,52 @@ def list_rows_outside_jobs(session: Session, workspace_id: str, batch_id: str) -
         .order_by(PlaygroundBatchRow.row)
     )
     return [RowOutsideJobs(*row) for row in rows]
+
+
+class RefusedRow(Struct, frozen=True):
+    """A row of a batch that was refused before it ran. `at`: when the batch was begun, in milliseconds."""
+
+    batch_id: str
+    flow_id: str
+    at: int
+    row: int
+    text: str
+
+
+def list_refused_rows(
+    session: Session, workspace_id: str, flow_id: str | None, since: int | None, until: int | None, limit: int
+) -> list[RefusedRow]:
+    """Returns rows that were refused and did not run since, those of the newest batch first. `since`, `until`: of the
+    beginnings of the batches, both included; None means open.
+    """
+    conditions = _refused_rows(workspace_id, flow_id, since, until)
+    rows = session.execute(
+        select(Batch.id, Batch.flow_id, Batch.created_at, PlaygroundBatchRow.row, PlaygroundBatchRow.text)
+        .join(Batch, Batch.id == PlaygroundBatchRow.batch_id)
+        .where(*conditions)
+        .order_by(Batch.created_at.desc(), Batch.id, PlaygroundBatchRow.row)
+        .limit(limit)
+    )
+    return [RefusedRow(*row) for row in rows]
+
+
+def count_refused_rows(session: Session, workspace_id: str, flow_id: str | None, since: int, until: int) -> int:
+    """Counts the rows that `list_refused_rows` returns."""
+    counted = select(func.count()).select_from(PlaygroundBatchRow).join(Batch, Batch.id == PlaygroundBatchRow.batch_id)
+    return session.scalar(counted.where(*_refused_rows(workspace_id, flow_id, since, until))) or 0
+
+
+def _refused_rows(
+    workspace_id: str, flow_id: str | None, since: int | None, until: int | None
+) -> list[ColumnElement[bool]]:
+    found = [Batch.workspace_id == workspace_id, PlaygroundBatchRow.state == "refused"]
+    if flow_id is not None:
+        found.append(Batch.flow_id == flow_id)
+    if since is not None:
+        found.append(Batch.created_at >= since)
+    if until is not None:
+        found.append(Batch.created_at <= until)
+    return found
 
 
 def count_jobs(session: Session, batch_id: str) -> int:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from engine.core.errors import ParameterInvalid
 from engine.core.job_status import STATUSES
 from storage.job_documents import list_flow_titles, list_key_labels
-from storage.jobs import ANY_TRIGGER, JobFilters, JobPage, list_beginnings, list_jobs
+from storage.jobs import ANY_TRIGGER, JobFilters, JobPage, count_jobs, list_beginnings, list_jobs
 from storage.questions import list_refusers
 from storage.refusals import RefusalFilters, count_refused_calls
 from storage.schedules import list_started_by_hand
@@ -25,7 +25,7 @@ from ui.jobs.refused_calls import RefusedCalls, RefusedView, count_words, load_r
 from ui.kit import feedback
 from ui.kit.parts import STATES, button, icon, link_button, note, words
 from ui.kit.tab_bar import tab_bar
-from ui.kit.text import Reader, _
+from ui.kit.text import Reader, _, number, plural
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, opened, times_of
 from ui.parts.failure_words import failure_word
@@ -39,6 +39,8 @@ from ui.parts.time_range import Span, span_choice
 #: Rows per page, so that the page is drawn within half a second.
 PAGE_SIZE = 30
 LOOK_SECONDS = 1.0
+#: How many jobs are counted that fit the filters.
+MOST_COUNTED = 1_000
 
 
 class JobListContents(Struct, frozen=True):
@@ -57,6 +59,8 @@ class JobListContents(Struct, frozen=True):
     refusers: Mapping[str, str]
     #: The beginnings of their inputs as JSON text, by the ids of the jobs.
     inputs: Mapping[str, str]
+    #: How many jobs fit the filters, and whether there are no more.
+    count: tuple[int, bool]
 
 
 def load_jobs(session: Session, workspace_id: str, filters: JobFilters, cursor: str) -> JobListContents:
@@ -75,6 +79,7 @@ def load_jobs(session: Session, workspace_id: str, filters: JobFilters, cursor: 
         list_started_by_hand(session, workspace_id, page.jobs),
         list_refusers(session, workspace_id, page.jobs),
         list_beginnings(session, page.jobs, LARGEST_INPUT),
+        count_jobs(session, workspace_id, filters, MOST_COUNTED),
     )
 
 
@@ -265,6 +270,8 @@ class JobsList:
         self.body.clear()
         with self.body:
             self._draw_refused()
+            if page.jobs:
+                words(self._count_words(), "fp-s13 fp-t2", tag="p").props("role=status")
             with ui.element("section").classes("fp-card"):
                 if page.jobs:
                     names = {**self.seen.keys, **self.seen.triggers}
@@ -289,6 +296,12 @@ class JobsList:
                     if page.next_cursor:
                         cursor = page.next_cursor
                         button(_("Older jobs"), lambda: self._narrow(cursor=cursor), icon="chevron_right")
+
+    def _count_words(self) -> str:
+        (count, is_all), reader = self.seen.count, self.times.reader
+        if is_all:
+            return plural(count, _("job"), _("jobs"), reader)
+        return _("{count} or more jobs").format(count=number(max(count, len(self.seen.page.jobs)), reader))
 
     def _draw_refused(self) -> None:
         """Draws how many calls are not in the list because they were refused."""

@@ -393,6 +393,17 @@ async def test_a_row_without_a_required_value_is_refused_and_the_rest_runs(site:
         press(user, "Start 2 runs")
         await user.should_see("2 of 2 rows · 1 completed · 1 failed", retries=250)
     assert "expected a whole number" in page_text(user)
+    await user.open("/monitoring")
+    assert "In the Playground in the same time: 1 run, 0 failed, cost $0.00." in page_text(user)
+    assert "1 row of a batch was refused before it ran." in page_text(user)
+    (path,) = [one.props["href"] for one in user.find("See what was refused").elements]
+    await user.open(path)
+    shown = page_text(user)
+    assert "Nothing was refused" not in shown
+    assert "expected a whole number" in shown.split("Rows of batches in the Playground")[1]
+    for narrowed in ("&environment=live", "&environment=public", "&code=unknown_field"):
+        await user.open(f"/jobs?tab=refused{narrowed}")
+        assert "Rows of batches in the Playground" not in page_text(user)
 
 
 async def test_the_file_tells_whom_to_answer_and_keeps_the_order_of_the_rows(site: Site, user: User) -> None:
