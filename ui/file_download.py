@@ -130,8 +130,11 @@ class _ExcelResponse(Response):
                 await self._write(path)
             except (BrokenOff, OSError) as why:
                 log.info("A file was not written to its end: %s", why)
-                said = _("The file was not made: its data or your access changed meanwhile, or the disk is full.")
-                answer: Response = PlainTextResponse(f"{said} {_('Go back and download it again.')}", 409, NO_STORE)
+                said = _(
+                    "The file was not made: its data or your access changed meanwhile, or the disk is full. Go back and "
+                    "download it again."
+                )
+                answer: Response = PlainTextResponse(said, 409, NO_STORE)
             else:
                 answer = StoredFile(self._recipient, path, headers={**_headers(self._name), "content-type": EXCEL})
             await answer(scope, receive, send)

@@ -33,6 +33,7 @@ from ui.kit.parts import (
     TableElement,
     badge,
     button,
+    card,
     link,
     link_button,
     note,
@@ -287,8 +288,7 @@ class RefusedCalls:
         if not refused:
             return
         columns = [Column(_("Batch")), Column(_("Row"), right=True), Column(_("What was wrong")), Column(_("Begun"))]
-        with ui.element("section").classes("fp-card"):
-            words(_("Rows of batches in the Playground"), tag="h2")
+        with card(_("Rows of batches in the Playground"), padded=False):
             rows = table([*columns, Column(_("File"), hidden=True, right=True)], label=_("Refused rows"), stacks=True)
             for one in refused:
                 with rows.row():

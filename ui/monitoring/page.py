@@ -209,14 +209,16 @@ class Board:
             failed=number(tried.failed, self.reader),
             cost=cost_words(tried.cost, self.reader),
         )
+        if tried.refused:
+            rows = _("{count} rows of batches were refused before they ran.")
+            if tried.refused == 1:
+                rows = _("{count} row of a batch was refused before it ran.")
+            said += " " + rows.format(count=number(tried.refused, self.reader))
         with self.tried:
             words(said + " ")
             link(_("See them in Jobs"), f"/jobs?{filtered}")
             if tried.refused:
-                rows = _("{count} rows of batches were refused before they ran.")
-                if tried.refused == 1:
-                    rows = _("{count} row of a batch was refused before it ran.")
-                words(f" {rows.format(count=number(tried.refused, self.reader))} ")
+                words(" · ")
                 link(_("See what was refused"), f"/jobs?tab=refused&{filtered}")
 
     def _sentence(self) -> str:

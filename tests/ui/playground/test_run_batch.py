@@ -141,10 +141,10 @@ async def test_all_samples_are_run_as_jobs_of_one_batch(site: Site, user: User) 
     open_row(user, 1)
     await user.should_see("Row 2 of the batch (Bob).", retries=100)
     assert field(user, "who").value == "Ann", "the form keeps what it had, until somebody wants the row"
-    assert "Press Run to see what the input in the form gives." in page_text(user)
-    assert "Run again, it is a run of its own: the batch keeps this one, and its row leads there." in page_text(user)
+    assert "The form has another input: “Run” runs that one, not this row." in page_text(user)
+    assert "“Run this row again” runs it once more with the flow as it is now: the result in the batch stays" in page_text(user)  # fmt: skip
     press(user, "Put its input into the form")
-    await user.should_not_see("Press Run to see what the input in the form gives.")
+    await user.should_not_see("The form has another input: “Run” runs that one, not this row.")
     assert field(user, "who").value == "Bob"
     field(user, "who").value = "Cid"
     press(user, "Run this row again")
