@@ -107,6 +107,7 @@ class DatasetDetailPage:
     def _draw_actions(self) -> None:
         with button(_("Export"), icon="download").props("aria-haspopup=menu"), drop_menu(_("Export")):
             menu_item(_("Export as CSV"), lambda: dataset_actions.export(self.dataset, "csv"), icon="download")
+            menu_item(_("Export as Excel"), lambda: dataset_actions.export(self.dataset, "xlsx"), icon="download")
             menu_item(_("Export as JSON"), lambda: dataset_actions.export(self.dataset, "json"), icon="download")
         if self.page_session.may("run flows"):
             button(_("Run a flow over these rows"), self._run_over, icon="play_arrow")

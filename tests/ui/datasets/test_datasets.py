@@ -28,6 +28,7 @@ from storage.datasets import (
 from tests.factories import document, greeting, person
 from tests.ui.arrange import buttons, choose, entries, newest_button, page_text, press, texts, until
 from tests.ui.conftest import Site
+from tests.workbooks import read_workbook
 from ui.datasets.words import cell_text, number_text, shown_numbers, sum_line
 from ui.kit.text import ENGLISH, Reader
 
@@ -494,7 +495,7 @@ def of(site: Site, user: User) -> httpx.AsyncClient:
     return browser
 
 
-async def test_the_rows_are_exported_as_csv_and_json(site: Site, user: User) -> None:
+async def test_the_rows_are_exported_as_csv_excel_and_json(site: Site, user: User) -> None:
     dataset_id = add(site, "Brot & Käse", [*BREAD, {"name": "=SUM(A1)", "price": None}])
     async with of(site, user) as browser:
         answer = await browser.get(f"/datasets/{dataset_id}/export.csv")
@@ -504,6 +505,16 @@ async def test_the_rows_are_exported_as_csv_and_json(site: Site, user: User) -> 
             'Rye,3.2,true,"[""dark""]"',
             "Roll,1,false,[]",
             "'=SUM(A1),,,",
+        ]
+        answer = await browser.get(f"/datasets/{dataset_id}/export.xlsx")
+        assert answer.headers["content-disposition"] == 'attachment; filename="brot-k-se.xlsx"'
+        assert list(read_workbook(answer.content).values()) == [
+            [
+                ["name", "price", "organic", "tags"],
+                ["Rye", 3.2, True, '["dark"]'],
+                ["Roll", 1.0, False, "[]"],
+                ["=SUM(A1)", "", "", ""],
+            ]
         ]
         answer = await browser.get(f"/datasets/{dataset_id}/export.json")
         assert json.loads(answer.text) == [*BREAD, {"name": "=SUM(A1)", "price": None}]
@@ -521,7 +532,7 @@ async def test_export_is_a_button_that_is_seen_also_by_a_viewer(site: Site, user
     assert "Import" not in buttons(viewer)
 
 
-@pytest.mark.parametrize("path", ["", "/export.csv", "/export.json"])
+@pytest.mark.parametrize("path", ["", "/export.csv", "/export.xlsx", "/export.json"])
 async def test_a_strangers_dataset_is_not_there(site: Site, user: User, path: str) -> None:
     other = person(site.database.write_now(create_workspace, "Elsewhere"), name="Mallory")
     theirs = site.database.write_now(add_dataset, other, "Secret")
