@@ -113,6 +113,12 @@ def field(user: User, label: str) -> Any:
     )
 
 
+def toasts(user: User) -> list[ui.element]:
+    """The notices over the page."""
+    assert user.client is not None
+    return [one for one in user.client.elements.values() if "fp-toast" in one.classes]
+
+
 async def test_the_next_visit_begins_with_the_input_that_ran_last(site: Site, user: User, flow_id: str) -> None:
     playground_run(site, flow_id, {"who": "Zoe", "count": 7}, status="failed", error=BROKEN)
     await user.open(f"/playground/{flow_id}")
@@ -289,10 +295,20 @@ async def test_errors_of_the_input_stand_at_their_fields(site: Site, user: User,
     field(user, "count").value = "2"
     field(user, "who").value = ""
     press(user, "Run")
-    await user.should_see("missing")
+    await user.should_see("Fill in “who”. If it may be empty, switch off Required at this field in API Input.")
+    assert not toasts(user), "what stands at its field is not said once more"
     named(user, "Input as").value = "json"
     press(user, "Run")
     await user.should_see("`/who` missing")
+    field(user, "Input as JSON").value = '{"who": "Ann", "old": 1}'
+    named(user, "Input as").value = "form"
+    press(user, "Run")
+    await until(lambda: toasts(user))  # no box of the form shows it
+    named(user, "Input as").value = "json"
+    field(user, "Input as JSON").value = '{"who": "Ann"}'
+    press(user, "Run")
+    await until(lambda: jobs(site))
+    assert not toasts(user), "a notice of a run goes with the next one"
 
 
 async def test_a_failure_leads_to_its_field_and_runs_on_from_there(site: Site, user: User, flow_id: str) -> None:

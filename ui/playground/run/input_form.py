@@ -6,6 +6,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import jsonpointer
 from nicegui import ui
 
 from engine.core.errors import PayloadInvalid
@@ -16,6 +17,7 @@ from ui.forms.amounts import MOST_VALUES, count_values
 from ui.forms.file_box import KeepFile
 from ui.forms.form import Field, Form
 from ui.forms.specs import FieldSpec, specs_of_schema, tell_made_up
+from ui.forms.values import error_words
 from ui.kit.feedback import told
 from ui.kit.parts import Words, segments, words
 from ui.kit.text import _, number
@@ -165,15 +167,23 @@ class InputForm:
             self.form.focus(next(iter(unread)))
         return not unread
 
-    def show_refusal(self, refusal: PayloadInvalid) -> None:
-        """Shows each error at its field."""
+    def show_refusal(self, refusal: PayloadInvalid) -> bool:
+        """Shows each error at its field, or below the JSON. Returns whether each has a place."""
         if self.form is not None:
-            self.form.show_errors({error.pointer: error.detail for error in refusal.errors})
-            if refusal.errors:
-                self.form.focus(refusal.errors[0].pointer)
-        elif self.json_field is not None:
+            said = error_words((error.pointer, error.code, error.detail) for error in refusal.errors)
+            if self.edit is not None:
+                may_be_empty = _("{said} If it may be empty, switch off Required at this field in API Input.")
+                of_fields = {f"/{jsonpointer.escape(name)}" for name in self._names}
+                for error in refusal.errors:
+                    if error.code == "required" and error.pointer in of_fields:
+                        said[error.pointer] = may_be_empty.format(said=said[error.pointer])
+            shown = self.form.show_errors(said)
+            self.form.focus(refusal.errors[0].pointer)
+            return shown
+        if self.json_field is not None:
             self.json_field.error("; ".join(f"`{error.pointer}` {error.detail}" for error in refusal.errors))
             self.json_field.focus()
+        return self.json_field is not None
 
     # Drawing.
 
