@@ -25,8 +25,9 @@ from storage.datasets import (
     list_datasets,
     page_of_rows,
 )
+from storage.jobs import JobFilters, JobRow, list_jobs, read_value
 from tests.factories import document, greeting, person
-from tests.ui.arrange import buttons, choose, entries, newest_button, page_text, press, texts, until
+from tests.ui.arrange import box, buttons, choose, draft, entries, hrefs, newest_button, page_text, press, texts, until
 from tests.ui.conftest import Site
 from ui.datasets.words import cell_text, number_text, shown_numbers, sum_line
 from ui.kit.text import ENGLISH, Reader
@@ -47,6 +48,10 @@ def add(site: Site, name: str = "Bread", rows: list[dict[str, Any]] = BREAD) -> 
 def rows_of(site: Site, dataset_id: str) -> list[dict[str, Any]]:
     page = site.database.read_now(page_of_rows, site.workspace_id, dataset_id, offset=0, limit=100)
     return [row.data for row in page.rows]
+
+
+def jobs_of(site: Site) -> tuple[JobRow, ...]:
+    return site.database.read_now(list_jobs, site.workspace_id, JobFilters(environments=("playground",))).jobs
 
 
 def use(site: Site, dataset_id: str, title: str = "Weekly offers") -> None:
@@ -576,3 +581,29 @@ async def test_without_rows_or_flows_it_is_said_what_to_do_first(site: Site, use
     press(user, "Run a flow over these rows")
     await user.should_see("There are no rows yet. Add a row or import a file", retries=100)
     assert "Open the flow" not in buttons(user)
+
+
+async def test_a_filled_table_leads_to_the_flow_that_answers_from_it(site: Site, user: User) -> None:
+    empty, prices = add(site, "Empty", []), add(site, "Prices", [{"article": "B-100", "price": 649}])
+    await user.open(f"/datasets/{empty}")
+    assert "Make a flow that answers from this table" not in page_text(user)
+    await user.open(f"/datasets/{prices}")
+    path = f"/start?goal=find-one-row&table={prices}"
+    assert path in hrefs(user)
+
+    await user.open(path)
+    chosen = {one.props.get("aria-label"): one for one in user.find(kind=ui.select).elements}
+    assert chosen["In which table should it look?"].value == prices
+    column = chosen["In which column does the value stand that is sent?"]
+    assert (column.value, list(column.options)) == (None, ["article", "price"])
+    press(user, "Make it and run it")
+    await user.should_see("Choose a column.")
+    column.set_value("article")
+    box(user, "What should it look for first?").set_value("b-100")
+    press(user, "Make it and run it")
+    await until(lambda: jobs_of(site))
+    (job,) = jobs_of(site)
+    assert site.database.read_now(read_value, job.id, "payload") == {"look_for": "b-100"}
+    step = draft(site, str(job.flow_id)).node("look_up_row")
+    assert step is not None
+    assert step.config == {"dataset": prices, "column": "article"}
