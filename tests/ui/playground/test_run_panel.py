@@ -280,6 +280,20 @@ async def test_a_box_in_which_somebody_types_stays_when_another_adds_a_field(sit
     assert said.count("An example fills it in at first") == 2, "the new field says it, too"
 
 
+async def test_a_box_that_was_emptied_stays_empty_when_its_field_is_changed(
+    site: Site, user: User, flow_id: str
+) -> None:
+    await opened(user, flow_id)
+    field(user, "who").value = ""
+    node = draft(site, flow_id).node("api_input")
+    assert node is not None
+    more = {"name": "more", "type": "string", "required": True, "example": "Hi"}
+    fields = [{"name": "who", "type": "string"}, FIELDS[1], more]
+    change(user, 1, "undo", [update_node(node, config={**node.config, "fields": fields})])
+    await until(lambda: "more" in texts(user))
+    assert (field(user, "who").value, field(user, "more").value) == ("", "Hi")
+
+
 def press_enter(user: User) -> None:
     """Presses Enter in the form of the input."""
     around = next(one for one in named(user, "Input").descendants() if "fp-form" in one.classes)

@@ -138,15 +138,20 @@ class InputForm:
             self._show_payload()
 
     def _keep_typed(self, fields: Sequence[dict[str, Any]]) -> None:
-        """Takes over what was typed into the fields that are there now, also into one that was renamed."""
-        payload = dict(self.payload)
+        """Takes over what was typed into the fields that are there now, also into one that was renamed. What was emptied stays
+        empty; a field that is new has what the sample has.
+        """
+        payload, known = dict(self.payload), set(self._names)
         now = _names_of(fields, self._names)
         changed = [at for at, (old, new) in enumerate(zip(self._names, now, strict=False)) if old != new]
         if len(now) == len(self._names) and len(changed) == 1:
             old, new = self._names[changed[0]], now[changed[0]]
+            known.add(new)
             if old in payload and new not in payload:
                 payload = {new if name == old else name: value for name, value in payload.items()}
-        self.payload = sample_payload(self.draft.document) | {name: payload[name] for name in now if name in payload}
+        sample = sample_payload(self.draft.document)
+        payload = {name: value for name, value in sample.items() if name not in known} | payload
+        self.payload = {name: payload[name] for name in now if name in payload}
 
     def _show_payload(self) -> None:
         """Shows the fields and the input in the view that is open; fields that stay keep their elements."""
