@@ -275,9 +275,8 @@ class ScheduleForm:
                 words(said, "fp-b", tag="div")
                 words(_("The next starts:"), "fp-t2 fp-s13", tag="div")
                 with ui.element("ol"):
-                    for slot in slots:  # the time that is said above is not said again
-                        told = slot_words(slot, self.zone).removesuffix(f", {timing.get('time')}")
-                        words(told, "fp-num", tag="li")
+                    for slot in slots:
+                        words(slot_words(slot, self.zone), "fp-num", tag="li")
 
     # What it starts with.
 
