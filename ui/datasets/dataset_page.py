@@ -72,6 +72,7 @@ class DatasetDetailPage:
         self.offset = 0
         self.search = ""
         self.chosen: set[int] = set()
+        self.used_shown: object = None  #: of what the line of the flows that use it was drawn
         self.may_edit = page_session.may("edit datasets")
 
     @property
@@ -177,6 +178,11 @@ class DatasetDetailPage:
         self._draw_pages()
 
     def _draw_used(self) -> None:
+        """Draws the flows that use it, when they are others: a link that is pressed stays under the pointer."""
+        shown = (self.seen.uses, bool(self.dataset.rows))
+        if shown == self.used_shown:
+            return
+        self.used_shown = shown
         self.used.clear()
         with self.used:
             if not self.seen.uses:

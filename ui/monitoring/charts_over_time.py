@@ -158,7 +158,12 @@ def _time_layout(axis: TimeAxis, values: Scale) -> dict[str, Any]:
     still = {"fixedrange": True, "zeroline": False, "ticks": "", "tickangle": 0, "tickfont": {"color": TEXT_3}}
     return {
         **plot_layout(height=HEIGHT),
-        "margin": {"l": max(_LEFT, 8 * max(len(text) for _at, text in values.ticks)), "r": _RIGHT, "t": _TOP, "b": _BOTTOM},
+        "margin": {
+            "l": max(_LEFT, 8 * max(len(text) for _at, text in values.ticks)),
+            "r": _RIGHT,
+            "t": _TOP,
+            "b": _BOTTOM,
+        },
         "xaxis": {
             **still,
             "type": "linear",

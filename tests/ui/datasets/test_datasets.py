@@ -261,6 +261,16 @@ async def test_what_is_open_and_typed_stays_when_somebody_else_writes_to_the_tab
     assert [row["name"] for row in rows_of(site, dataset_id)] == ["Rye", "Bap", "by a flow"]
 
 
+async def test_the_link_to_a_flow_stays_when_a_row_is_changed(site: Site, user: User) -> None:
+    dataset_id = add(site)
+    use(site, dataset_id)
+    await user.open(f"/datasets/{dataset_id}")
+    (link,) = (one for one in user.find("Weekly offers").elements if one.tag == "a")
+    site.database.write_now(import_rows, site.owner, dataset_id, checked_rows([{"name": "Bun"}]))
+    await user.should_see("Bun", retries=100)
+    assert not link.is_deleted, "a press on it may have begun"
+
+
 async def test_the_import_that_an_empty_table_offers_stays_when_somebody_else_writes_to_it(
     site: Site, user: User
 ) -> None:
