@@ -318,11 +318,28 @@ async def test_errors_of_the_input_stand_at_their_fields(site: Site, user: User,
     named(user, "Input as").value = "form"
     press(user, "Run")
     await until(lambda: toasts(user))  # no box of the form shows it
+    press(user, "Deploy API")
+    await until(lambda: not toasts(user))
+    press(user, "Run")
+    await until(lambda: toasts(user))
     named(user, "Input as").value = "json"
     field(user, "Input as JSON").value = '{"who": "Ann"}'
     press(user, "Run")
     await until(lambda: jobs(site))
     assert not toasts(user), "a notice of a run goes with the next one"
+
+
+async def test_that_a_flow_cannot_run_yet_is_told_once(site: Site, user: User) -> None:
+    gone = {"id": "text_template", "type": "call_flow", "config": {"flow_id": "flow_2rpTsgUG4YqCwBjqQ3eF2N"}}
+    nodes = [gone if node["id"] == gone["id"] else node for node in FLOW["nodes"]]
+    await opened(user, site.flow("Letter", saved=False, file={**FLOW, "nodes": nodes}))
+    press(user, "Run")
+    await until(lambda: toasts(user))
+    assert "The flow cannot run yet." in page_text(user)
+    (before,) = toasts(user)
+    press(user, "Run")
+    await until(lambda: toasts(user) and toasts(user) != [before])
+    assert len(toasts(user)) == 1
 
 
 async def test_a_failure_leads_to_its_field_and_runs_on_from_there(site: Site, user: User, flow_id: str) -> None:
