@@ -186,14 +186,13 @@ class ConnectionForm:
             told = _("Azure does not list what you deployed: name each deployment, one a line.")
             self._say("named_models", _("Deployments"), "", told)
         else:
-            title, told = _("More models"), _("Models that the provider's list leaves out, one a line.")
+            told = _("Models that the provider's list leaves out, one a line.")
             if kind.name == _ANY_SERVER:
-                title = _("Models")
                 told = _(
                     "The name of the model that you were given, like `{model}`; several are written one a line. Leave it empty "
                     "to take what the server lists."
                 ).format(model=kind.model_hint)
-            self._say("named_models", title, optional, told)
+            self._say("named_models", _("More models"), optional, told)
         self._hint("named_models", kind.model_hint)
         told = _("Further calls wait for their turn. It counts for each worker.")
         self._say("max_concurrency", _("Calls at once"), optional, told)

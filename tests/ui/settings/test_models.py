@@ -116,7 +116,7 @@ async def test_the_form_follows_the_provider(site: Site, user: User, provider: s
     assert seen(user, CHARGES) is known.needs_key
     assert box(user, "Base URL").props["placeholder"] == known.address_hint or known.address
     assert box(user, "Calls at once").value == "7", "what was written stays"
-    named = {"azure": "Deployments", "openai_compatible": "Models"}.get(known.wire, "More models")
+    named = "Deployments" if known.wire == "azure" else "More models"
     assert box(user, named).props["placeholder"] == known.model_hint
 
 
