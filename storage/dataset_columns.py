@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.errors import Conflict, FieldError, Invalid
 from storage.database import now
-from storage.dataset_changes import BY, MAX_COLUMN_NAME, MAX_COLUMNS, json_size
+from storage.dataset_changes import BY, MAX_COLUMN_NAME, MAX_COLUMNS, json_size, note_change
 from storage.dataset_keys import key_text
 from storage.datasets import CHUNK, ColumnType, Row, as_json
 from storage.statements import Statement, is_sqlite
@@ -110,7 +110,7 @@ def _rewrite(session: Session, dataset: Dataset, column: str, change: Callable[[
         if written:
             _put(session, written)
     dataset.byte_count = max(0, dataset.byte_count + grown)
-    dataset.updated_at = now(session)
+    note_change(session, dataset)
     session.flush()
     session.expire_all()
 

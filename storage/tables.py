@@ -750,6 +750,10 @@ class Dataset(Base):
     removed_to: Mapped[int | None]
     #: How many searches in a row were by another column than `key_column`.
     key_misses: Mapped[int] = mapped_column(server_default="0", default=0)
+    #: Grows with each change of rows: who found rows before a transaction sees in it whether they are still the same.
+    revision: Mapped[int] = mapped_column(server_default="0", default=0)
+    #: The last row whose `key` is that of `key_column`; None: all rows have it.
+    keyed_to: Mapped[int | None]
 
 
 class DatasetRow(Base):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -116,7 +116,7 @@ def test_rows_are_found_alike_with_an_index_and_without(world: World, column: st
     def found(value: Any, key_column: str) -> list[int]:
         def find(session: Session) -> list[int]:
             dataset = hold_dataset(session, world.workspace_id, dataset_id)
-            return [row.id for row in find_by_value(session, dataset, column, value)]
+            return list(find_by_value(session, dataset, column, value))
 
         world.write(
             lambda session: find_by_value(session, hold_dataset(session, world.workspace_id, dataset_id), key_column, 1)
@@ -138,7 +138,7 @@ def test_a_column_that_is_compared_beside_the_key_column_does_not_take_its_place
     dataset_id = add(world, [{"a": f"a{number}", "b": f"b{number}"} for number in range(5)])
 
     def look(column: str, times: int) -> None:
-        def found(session: Session) -> list[DatasetRow]:
+        def found(session: Session) -> Sequence[int]:
             return find_by_value(
                 session, hold_dataset(session, world.workspace_id, dataset_id), column, f"{column[0]}3"
             )
