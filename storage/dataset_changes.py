@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, cast
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 from sqlalchemy import Text, delete, func, select
 from sqlalchemy import cast as as_type
@@ -22,8 +22,8 @@ from engine.core.ids import file_ids_in, new_id
 from engine.core.json_types import json_type
 from engine.core.lone_surrogates import without_lone_surrogates
 from storage.database import now
-from storage.dataset_keys import MOST_SAME, TakesLong, Turn, find_by_value, key_text
-from storage.datasets import ColumnType, Row, as_json, hold_dataset
+from storage.dataset_keys import MOST_SAME, PIECE_CHARS, PIECE_ROWS, TakesLong, Turn, find_by_value, is_small, key_text
+from storage.datasets import ColumnType, Row, as_json, hold_dataset, rows_of
 from storage.files import add_uses, drop_uses, find_for_job, note_named_files
 from storage.statements import Statement, Values, is_sqlite
 from storage.tables import Dataset, DatasetRow, DatasetWrite
@@ -78,6 +78,13 @@ class NewRows(Struct, frozen=True):
     columns: Mapping[str, str]
     key_column: str | None = None
     keys: tuple[str | None, ...] = ()
+    #: Tells these rows from others that are imported in pieces.
+    token: str = field(default_factory=lambda: new_id("import"))
+
+    @property
+    def is_small(self) -> bool:
+        """True when a transaction may write all of the rows."""
+        return len(self.texts) <= PIECE_ROWS and self.size <= PIECE_CHARS
 
 
 class Written(Struct, frozen=True):
@@ -177,7 +184,7 @@ def insert_dataset(session: Session, workspace_id: str, name: str) -> Dataset:
 
 
 def remove_dataset(session: Session, dataset: Dataset) -> None:
-    """Removes a dataset with its rows and the receipts of writes to it."""
+    """Removes a small dataset with its rows and the receipts of writes to it."""
     for table in (DatasetRow, DatasetWrite):
         session.execute(
             delete(table).where(table.dataset_id == dataset.id).execution_options(synchronize_session=False)
@@ -186,14 +193,22 @@ def remove_dataset(session: Session, dataset: Dataset) -> None:
     session.delete(dataset)
 
 
-def remove_all_rows(session: Session, dataset: Dataset) -> None:
-    """Removes all rows and columns of a dataset."""
-    if last := session.scalar(select(func.max(DatasetRow.id)).where(DatasetRow.dataset_id == dataset.id)):
-        _note_removed(dataset, last)
-    session.execute(
-        delete(DatasetRow).where(DatasetRow.dataset_id == dataset.id).execution_options(synchronize_session=False)
-    )
-    drop_uses(session, "dataset", dataset.id)
+def remove_all_rows(session: Session, dataset: Dataset, *, keep_files: bool = False) -> None:
+    """Removes all rows and columns of a dataset; many rows are removed later, in pieces, and nobody reads them until
+    then. `keep_files`: rows that were written in pieces name files already.
+    """
+    last = dataset.rows_to
+    if last is None:
+        last = session.scalar(select(func.max(DatasetRow.id)).where(*rows_of(dataset)))
+    if last:
+        note_removed(dataset, last)
+        if is_small(dataset):
+            mine = delete(DatasetRow).where(*rows_of(dataset), DatasetRow.id <= last)
+            session.execute(mine.execution_options(synchronize_session=False))
+        else:
+            dataset.rows_after = last
+    if not keep_files:
+        drop_uses(session, "dataset", dataset.id)
     dataset.columns, dataset.row_count, dataset.byte_count = [], 0, 0
     note_change(session, dataset)
 
@@ -217,36 +232,63 @@ def _note_files(
 
 def find_row(session: Session, dataset: Dataset, row_id: int) -> DatasetRow | None:
     """Returns the ORM row of a dataset's row, for an action to change; None without one."""
-    return session.scalars(
-        select(DatasetRow).where(DatasetRow.dataset_id == dataset.id, DatasetRow.id == row_id)
-    ).one_or_none()
+    return session.scalars(select(DatasetRow).where(*rows_of(dataset), DatasetRow.id == row_id)).one_or_none()
 
 
 def last_row_id(session: Session, dataset: Dataset) -> int:
     """Returns the id of the last row. The dataset must have rows."""
-    return session.scalars(
-        select(DatasetRow.id).where(DatasetRow.dataset_id == dataset.id).order_by(DatasetRow.id.desc()).limit(1)
-    ).one()
+    return session.scalars(select(DatasetRow.id).where(*rows_of(dataset)).order_by(DatasetRow.id.desc()).limit(1)).one()
 
 
 def append_rows(session: Session, dataset: Dataset, new: NewRows, written_by: str | None = None) -> None:
     """Adds rows at the end. Raises TooLarge, Invalid."""
-    _grow(dataset, len(new.rows), new.size)
-    widen(dataset, new.columns)
+    add_to_totals(dataset, new)
     if new.texts:
         keys: Sequence[str | None] = (None,) * len(new.texts)
         if dataset.key_column is not None:
             keys = (new if new.key_column == dataset.key_column else with_keys(new, dataset.key_column)).keys
-        rows = [
-            {"dataset_id": dataset.id, "data": text, "key": key, "written_by": written_by}
-            for key, text in zip(keys, new.texts, strict=True)
-        ]
-        if first_id := _id_behind_removed(session, dataset):
-            _ADD_AS.run(session, {"id": first_id, **rows.pop(0)})
-        if rows:
-            _ADD.run(session, *rows)
+        insert_rows(session, dataset, [(text, key, written_by) for text, key in zip(new.texts, keys, strict=True)])
         _note_files(session, dataset, new.texts, written_by)
     note_change(session, dataset)
+
+
+def add_to_totals(dataset: Dataset, new: NewRows) -> None:
+    """Adds rows to the totals and columns of a dataset. Raises TooLarge, Invalid."""
+    _grow(dataset, len(new.rows), new.size)
+    widen(dataset, new.columns)
+
+
+def insert_rows(session: Session, dataset: Dataset, new: Sequence[tuple[str, str | None, str | None]]) -> None:
+    """Adds rows at the end, each a JSON text, its key and the step that wrote it; totals and columns are not changed."""
+    rows = [
+        {"dataset_id": dataset.id, "data": text, "key": key, "written_by": written_by} for text, key, written_by in new
+    ]
+    if rows and (first_id := _id_behind_removed(session, dataset)):
+        _ADD_AS.run(session, {"id": first_id, **rows.pop(0)})
+    if rows:
+        _ADD.run(session, *rows)
+
+
+def import_piece(
+    session: Session, dataset: Dataset, at: int, *, new: NewRows, key_column: str | None, workspace_id: str
+) -> tuple[int | None, int, int]:
+    """Adds the next of many rows, from a place in them, for `storage.dataset_pieces`. `workspace_id`: the one whose files
+    the rows may name.
+    """
+    end, size = at, 0
+    while end < len(new.texts) and end - at < PIECE_ROWS and size < PIECE_CHARS:
+        size += len(new.texts[end])
+        end += 1
+    texts = new.texts[at:end]
+    keys: Sequence[str | None] = (None,) * len(texts)
+    if key_column is not None and key_column == new.key_column:
+        keys = new.keys[at:end]
+    elif key_column is not None:
+        keys = [key_text(row.get(key_column)) for row in new.rows[at:end]]
+    insert_rows(session, dataset, [(text, key, None) for text, key in zip(texts, keys, strict=True)])
+    if ids := {file_id for text in texts for file_id in file_ids_in(text)}:
+        note_named_files(session, workspace_id, "dataset", dataset.id, ids)
+    return end if end < len(new.texts) else None, len(texts), sum(map(json_size, texts))
 
 
 def _id_behind_removed(session: Session, dataset: Dataset) -> int | None:
@@ -260,7 +302,7 @@ def _id_behind_removed(session: Session, dataset: Dataset) -> int | None:
     return removed_to + 1 if (last or 0) < removed_to else None
 
 
-def _note_removed(dataset: Dataset, row_id: int) -> None:
+def note_removed(dataset: Dataset, row_id: int) -> None:
     """Notes that a row with this id was removed: an open page may still name it, and must not mean another row."""
     dataset.removed_to = max(dataset.removed_to or 0, row_id)
 
@@ -285,13 +327,13 @@ def remove_rows(session: Session, dataset: Dataset, ids: Iterable[int]) -> int:
     """Removes rows; returns how many existed."""
     wanted, removed = list(ids), 0
     for start in range(0, len(wanted), 500):
-        mine = (DatasetRow.dataset_id == dataset.id, DatasetRow.id.in_(wanted[start : start + 500]))
+        mine = (*rows_of(dataset), DatasetRow.id.in_(wanted[start : start + 500]))
         rows = session.execute(select(DatasetRow.id, DatasetRow.data).where(*mine)).all()
         session.execute(delete(DatasetRow).where(*mine).execution_options(synchronize_session=False))
         removed += len(rows)
         _grow(dataset, -len(rows), -sum(json_size(as_json(data)) for _, data in rows))
         if rows:
-            _note_removed(dataset, max(row_id for row_id, _ in rows))
+            note_removed(dataset, max(row_id for row_id, _ in rows))
     note_change(session, dataset)
     return removed
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import re2
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Text, cast, null, or_, select
+from sqlalchemy import ColumnElement, Text, cast, null, or_, select, true
 from sqlalchemy.orm import Session
 
-from storage.datasets import CHUNK, hold_dataset, named, no_dataset
+from storage.datasets import CHUNK, hold_dataset, named, no_dataset, rows_of
 from storage.statements import Statement, is_sqlite
 from storage.tables import Dataset, DatasetRow
 
@@ -102,14 +102,14 @@ def find_by_value(
         return ids
     if dataset.key_misses:
         dataset.key_misses = 0
-    if dataset.key_column is None and _is_small(dataset):
+    if dataset.key_column is None and is_small(dataset):
         _use_key(session, dataset, column)
     if dataset.key_column is None or dataset.keyed_to is not None:
         raise TakesLong(column, value, lacks_keys=True)
     key, cut = key_text(value), _compared(value)[:MAX_KEY]
     rows: Any = session.execute(
         select(DatasetRow.id, DatasetRow.key, DatasetRow.data if len(cut) == MAX_KEY else null())
-        .where(DatasetRow.dataset_id == dataset.id, DatasetRow.key.in_({key, cut}))
+        .where(*rows_of(dataset), DatasetRow.key.in_({key, cut}))
         .limit(MOST_SAME + 1)
     )
     return sorted(row_id for row_id, its, data in rows if len(its or "") < MAX_KEY or key_text(data.get(column)) == key)
@@ -132,25 +132,26 @@ def write_some_keys(session: Session, workspace_id: str, name: str, column: str)
         _use_key(session, dataset, column)
     if dataset.key_column != column or dataset.keyed_to is None:
         return False
-    rows = some_rows(session, dataset.id, dataset.keyed_to)
-    _put_keys(session, [(row_id, json.loads(text)) for row_id, text in rows], column)
+    rows = some_rows(session, dataset, dataset.keyed_to)
+    _put_keys(session, [(row_id, json.loads(text)) for row_id, text, _ in rows], column)
     dataset.keyed_to = rows[-1][0] if rows else None
     return dataset.keyed_to is not None
 
 
-def some_rows(session: Session, dataset_id: str, after: int) -> list[tuple[int, str]]:
-    """Returns ids and JSON texts of the next rows after an id, as many as a transaction may change."""
-    found: list[tuple[int, str]] = []
+def some_rows(session: Session, dataset: Dataset, after: int) -> list[tuple[int, str, str | None]]:
+    """Returns the next rows of the table after an id, as many as a transaction may change: id, JSON text and `written_by`."""
+    found: list[tuple[int, str, str | None]] = []
     size = 0
     rows = session.execute(
-        select(DatasetRow.id, cast(DatasetRow.data, Text))
-        .where(DatasetRow.dataset_id == dataset_id, DatasetRow.id > after)
+        select(DatasetRow.id, cast(DatasetRow.data, Text), DatasetRow.written_by)
+        .where(DatasetRow.dataset_id == dataset.id, DatasetRow.id > max(after, dataset.rows_after))
+        .where(true() if dataset.rows_to is None else DatasetRow.id <= dataset.rows_to)
         .order_by(DatasetRow.id)
         .limit(PIECE_ROWS)
         .execution_options(yield_per=20)
     )
-    for row_id, text in rows:
-        found.append((row_id, text))
+    for row_id, text, written_by in rows:
+        found.append((row_id, text, written_by))
         size += len(text)
         if size >= PIECE_CHARS:
             break
@@ -163,8 +164,8 @@ def _use_key(session: Session, dataset: Dataset, column: str) -> None:
     written by `write_some_keys`, those of a small one at once.
     """
     dataset.key_column, dataset.keyed_to, dataset.key_misses = column, 0, 0
-    if _is_small(dataset):
-        rows = session.execute(select(DatasetRow.id, DatasetRow.data).where(DatasetRow.dataset_id == dataset.id))
+    if is_small(dataset):
+        rows = session.execute(select(DatasetRow.id, DatasetRow.data).where(*rows_of(dataset)))
         _put_keys(session, [(row_id, data) for row_id, data in rows], column)
         dataset.keyed_to = None
 
@@ -177,13 +178,13 @@ def _put_keys(session: Session, rows: Sequence[tuple[int, Any]], column: str) ->
         _KEY_POSTGRES.run(session, {"ids": [one["id"] for one in keys], "keys": [one["key"] for one in keys]})
 
 
-def _is_small(dataset: Dataset) -> bool:
+def is_small(dataset: Dataset) -> bool:
     """True when a transaction may look through all rows."""
     return dataset.row_count <= PIECE_ROWS and dataset.byte_count <= PIECE_CHARS
 
 
 def _found_before(session: Session, dataset: Dataset, column: str, value: Any, turn: Turn | None) -> Sequence[int]:
-    if _is_small(dataset):
+    if is_small(dataset):
         return list(_ids_by_text(session, dataset, column, value))
     if turn is None or turn.revision != dataset.revision:
         raise TakesLong(column, value)
@@ -194,7 +195,7 @@ def _ids_by_text(session: Session, dataset: Dataset, column: str, value: Any) ->
     key, sought = key_text(value), _Sought(column, _compared(value))
     texts = session.execute(
         select(DatasetRow.id, cast(DatasetRow.data, Text))
-        .where(DatasetRow.dataset_id == dataset.id, *sought.conditions())
+        .where(*rows_of(dataset), *sought.conditions())
         .order_by(DatasetRow.id)
         .execution_options(yield_per=CHUNK)
     )

@@ -18,9 +18,11 @@ from engine.flow.node_context import Json, NodeFailed
 from storage.database import Database
 from storage.dataset_changes import Mode, Written, write_from_step
 from storage.dataset_keys import TakesLong, Turn, look_through, write_some_keys
-from storage.datasets import Row, get_dataset, goes_on_after, list_sized_rows
+from storage.datasets import BeingChanged, Row, get_dataset, goes_on_after, list_sized_rows
 from storage.files import add_read, list_shared, names_files
 
+#: How often, and after how many seconds, a step looks whether the dataset is no longer being changed.
+WAITS, WAIT_SECONDS = 600, 0.2
 #: The turns of workspaces, while one of their writes has or awaits it.
 _turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -88,18 +90,31 @@ class WorkspaceDatasets:
         return written.action
 
     async def _write(self, dataset: str, mode: Mode, key_column: str, *row: Any) -> Written:
-        """Writes a row. What takes long is done before its transaction, and for one row of a workspace at a time."""
+        """Writes a row. What takes long is done before its transaction, and for one row of a workspace at a time. While
+        many rows of the dataset are changed, it waits.
+        """
 
         def write(turn: Turn | None = None) -> Awaitable[Written]:
             return self._database.write(write_from_step, self._workspace_id, dataset, mode, key_column, *row, turn=turn)
 
+        waited = 0
+        while True:
+            try:
+                return await self._write_now(write, dataset)
+            except BeingChanged:
+                if waited == WAITS:
+                    raise
+            waited += 1
+            await asyncio.sleep(WAIT_SECONDS)
+
+    async def _write_now(self, write: Callable[..., Awaitable[Written]], dataset: str) -> Written:
         try:
             return await write()
         except TakesLong:
             async with _turns.setdefault(self._workspace_id, asyncio.Lock()):
                 return await self._write_in_turn(write, dataset)
 
-    async def _write_in_turn(self, write: Callable[[Turn], Awaitable[Written]], dataset: str) -> Written:
+    async def _write_in_turn(self, write: Callable[..., Awaitable[Written]], dataset: str) -> Written:
         turn = Turn()
         for _ in range(MOST_WORK):
             try:
@@ -138,5 +153,5 @@ def _failed(refusal: Refusal) -> NodeFailed:
         code="dataset_failed",
         why="" if refusal.detail == "" else f"{refusal.title}.",
         remedy=refusal.remedy,
-        passing=isinstance(refusal, StorageUnavailable),
+        passing=isinstance(refusal, StorageUnavailable | BeingChanged),
     )
