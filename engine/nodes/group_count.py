@@ -189,9 +189,7 @@ def _same(key: Json) -> str:
     return text if text.isascii() else normalized("NFC", text)  # é is one character, or two
 
 
-def _numbers(
-    items: Sequence[Json], measures: Sequence[Measure], readers: Mapping[str, _Reader]
-) -> dict[str, Json]:
+def _numbers(items: Sequence[Json], measures: Sequence[Measure], readers: Mapping[str, _Reader]) -> dict[str, Json]:
     return {name_of(one.operation, one.field, one.name): _worked_out(items, one, readers) for one in measures}
 
 

@@ -294,7 +294,13 @@ def goal_with(*questions: Question, **sets: object) -> Goal:
 
 @pytest.mark.parametrize(
     "asked",
-    ["how much is this product", "sales letter", "list of sales leads", "list the houses for sale", "sum of an invoice"],
+    [
+        "how much is this product",
+        "sales letter",
+        "list of sales leads",
+        "list the houses for sale",
+        "sum of an invoice",
+    ],
 )
 def test_what_is_no_sum_of_rows_does_not_lead_there(asked: str) -> None:
     assert "add-up-rows" not in {goal.name for goal in find_goals(asked).goals}
