@@ -262,7 +262,7 @@ class GoalRun:
                 words(_("This is what your flow answers"), "fp-grow", tag="h2")
                 status_badge("simulated" if simulated else "completed")
             reader, heads = times_of(self.page_session).reader, names_of_groups(made.document)
-            if step_with_same_texts(look.steps) and not texts_differ(result):
+            if step_with_same_texts(look.job, look.steps) and not texts_differ(result):
                 same_texts_note(_("All fields of the answer are the same text:"))
             readable(result, label=_("What your flow answers"), reader=reader, heads=heads)
             written = WrittenRows(self.page_session)
