@@ -189,7 +189,8 @@ def _serve_with_processes(settings: Settings, options: ServeOptions) -> int:
     def command_of(number: int) -> list[str]:
         has_worker = options.worker and number == 0
         address = ["--host", settings.host, "--port", str(settings.port)]  # which is told, and not listened on again
-        return [*_command("serve", settings), *address, "--no-pages", *([] if has_worker else ["--no-worker"])]
+        flags = [*([] if has_worker else ["--no-worker"]), *(["--paused"] if options.paused else [])]
+        return [*_command("serve", settings), *address, "--no-pages", *flags]
 
     say = functools.partial(_note, settings)
     with contextlib.closing(listen(settings, limits_for(raise_limit()).backlog)) as listener:
@@ -223,6 +224,7 @@ def worker(settings: Settings) -> int:
     os.umask(0o077)
     open_standard_streams()
     require_usable(settings, serves=False)
+    _require_started(settings)
     share_among_threads()
     limit = raise_limit()
     log_to_stderr(style=settings.log)
@@ -233,6 +235,15 @@ def worker(settings: Settings) -> int:
         _note(settings, f"This worker may have {limit} open files, and takes {slots} jobs at a time.")
     options = WorkerOptions(pipes=flags[PIPES], alone=flags[ALONE], beside=beside, slots=slots, environment=os.environ)
     return run_worker(settings, options)
+
+
+def _require_started(settings: Settings) -> None:
+    """Raises NotFound when no server has started on the data folder: a worker there would wait for jobs for ever."""
+    from storage.backup import require_database
+
+    if settings.database_url is None:
+        remedy = "Name the server's folder with --data or FLOWPORT_DATA. In a new folder start the server first."
+        require_database(settings.data, remedy=remedy)
 
 
 def _beside_worker(settings: Settings, database: Database) -> Supervisor:
@@ -321,25 +332,36 @@ async def _run(
         ends.push_async_callback(batches.close)
         scheduler = Scheduler(database, threads)
         ends.push_async_callback(scheduler.stop)
-        local_servers = LocalServers(settings.local_servers if options.pages else ())  # only pages offer them
+        local_servers = LocalServers(settings.local_servers if options.pages and not options.paused else ())
         is_ready = asyncio.Event()
         looking = _look_for_servers(local_servers, settings, database, is_ready)
         ends.push_async_callback(_cancel, asyncio.create_task(looking))
 
         if options.pages:
-            await batches.resume()
+            if not options.paused:
+                await batches.resume()
             public_api, pages = _faces(settings, database, waiters, vault, limits, batches, local_servers)
         else:
             public_api, pages = _api_face(settings, database, waiters, vault, limits, threads)
         server = _server(settings, _front(settings, database, public_api, pages), limits, ready=is_ready.set)
         on_damage = _stop_on_signals(settings, server, public_api, maintenance, supervisor, stop_workers, lock)
-        maintenance.start(on_damage=on_damage)
-        scheduler.start()
+        if options.paused:
+            _note_paused(settings, database)
+        else:
+            maintenance.start(on_damage=on_damage)
+            scheduler.start()
         collect_garbage_seldom()
         async with _known_to_others(database, options, link):
             await server.serve(sockets=[listener])
         await public_api.close()
     return supervisor.is_lost
+
+
+def _note_paused(settings: Settings, database: Database) -> None:
+    from engine.jobs.notifier import PAUSED
+
+    database.info[PAUSED] = True
+    _note(settings, "Flowport is paused (--paused): no job, schedule, webhook or nightly work runs by itself.")
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -39,11 +39,14 @@ DONE, REFUSED, USED_WRONGLY = 0, 1, 2
 
 
 class ServeOptions(Struct, frozen=True):
-    """What `serve` runs: `pages` beside the API, a `worker` of its own, and how many `processes` share the port."""
+    """What `serve` runs: `pages` beside the API, a `worker` of its own, and how many `processes` share the port. `paused`:
+    nothing that happens by itself: no worker, schedules, batches, retention and backups.
+    """
 
     pages: bool = True
     worker: bool = True
     processes: int = 1
+    paused: bool = False
 
 
 #: Starts a server or worker, blocks until it is stopped, and returns the exit code.
@@ -64,7 +67,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], *, serve: Ser
             settings = from_environment(environment, data=known.data, host=known.host, port=known.port)
             if known.command == "worker":
                 return worker(settings)
-            return serve(settings, ServeOptions(known.pages, known.worker, known.processes))
+            has_worker = known.worker and not known.paused
+            return serve(settings, ServeOptions(known.pages, has_worker, known.processes, known.paused))
         with open_terminal(known, environment) as terminal:
             return known.run(known, terminal, environment) or DONE
     except (Refusal, BadSetting) as error:
@@ -141,6 +145,11 @@ def _add_serve_options(command: argparse.ArgumentParser) -> None:
         dest="worker",
         action="store_false",
         help="start no worker: others run the jobs (`app.py worker`)",
+    )
+    command.add_argument(
+        "--paused",
+        action="store_true",
+        help="run nothing by itself (no jobs, schedules, webhooks, nightly work), to look at a restored backup",
     )
     command.add_argument(
         "--processes",

@@ -29,7 +29,7 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     command = subcommands.add_parser("invite", parents=[shared], help="print a link to join; it works once, for 7 days")
     command.add_argument("--role", required=True, choices=ROLES, help="what the person may do")
     command.add_argument("--email", default="", metavar="EMAIL", help="only for this e-mail address")
-    command.set_defaults(run=_invite)
+    command.set_defaults(run=_invite, makes_folder=True)
 
     command = subcommands.add_parser("withdraw", parents=[shared], help="make an open invitation useless")
     command.add_argument("invitation", metavar="ID", help="its id, as `people list` shows it")
@@ -57,7 +57,7 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--reset", metavar="EMAIL", help="a link to set a new password for this account; takes its second factor away"
     )
-    command.set_defaults(run=_print_link)
+    command.set_defaults(run=_print_link, makes_folder=True)
 
 
 def _list(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
