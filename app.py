@@ -31,6 +31,8 @@ try:
     from engine.core.settings import BadSetting, Settings, misspelt_variables
     from engine.core.standard_streams import open_standard_streams
     from engine.diagnostics.start import require_usable
+except KeyboardInterrupt:
+    sys.exit(130)
 except ModuleNotFoundError as missing:
     sys.exit(
         f"Flowport is not set up completely: the package {missing.name} is missing. Run `make setup` in "
@@ -98,7 +100,7 @@ def serve(settings: Settings, options: ServeOptions = ServeOptions()) -> int:
     with contextlib.closing(listener), _opened(settings) as (database, vault):
         lock.note_running()
         settings = _with_stored_address(settings, database)
-        _tell_misspelt()
+        _tell_misspelt(settings)
         if settings.database_url is not None:
             _tell_unused_file(settings)
         if link := set_up(database, settings, owns_pages=options.pages):
@@ -110,11 +112,16 @@ def serve(settings: Settings, options: ServeOptions = ServeOptions()) -> int:
     return int(lock.damaged or fell)
 
 
-def _tell_misspelt() -> None:
+def _tell_misspelt(settings: Settings) -> None:
     """Logs the variables that look like settings and are none, as a server that passes over them seems to be set."""
     found = [f"{name} (did you mean {known}?)" if known else name for name, known in misspelt_variables(os.environ)]
     if found and _LISTENER not in os.environ:
         log.warning("Nothing reads these variables: %s. /docs/guides/settings lists those there are.", ", ".join(found))
+    if settings.database_direct_url is not None and settings.database_url is None and _LISTENER not in os.environ:
+        log.warning(
+            "FLOWPORT_DATABASE_DIRECT_URL is not used, as FLOWPORT_DATABASE_URL is not set: everything is kept in SQLite, in %s.",
+            settings.data.resolve(),
+        )
 
 
 def _tell_unused_file(settings: Settings) -> None:
@@ -142,6 +149,7 @@ def _work_as_copy(copy: Copy, settings: Settings) -> int:
     """Runs the worker in a copy of the server's process; returns the exit code."""
     from setproctitle import setproctitle
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the server, too, which stops its worker
     command = _command("worker", settings)
     setproctitle(" ".join(command))
     added = copy.environment()
@@ -222,6 +230,8 @@ def worker(settings: Settings) -> int:
     from engine.jobs.worker.worker import SLOTS, WorkerOptions, run_worker, slots_within
 
     os.umask(0o077)
+    if os.environ.get(PIPES) == "1":
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the server, too, which stops its worker
     open_standard_streams()
     require_usable(settings, serves=False)
     _require_started(settings)
@@ -265,6 +275,7 @@ def _opened(settings: Settings) -> Iterator[tuple[Database, Vault]]:
     from storage.database_note import put_note
     from storage.opening import open_database
 
+    log_to_stderr(style=settings.log)  # an upgrade is told
     keep_out = functools.partial(ready_for_upgrade, settings, serves=True)
     database = open_database(settings.data, url=settings.database_url, keep_out=keep_out)
     try:
