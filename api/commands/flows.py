@@ -166,3 +166,5 @@ def _note_problems(terminal: Terminal, problems: Sequence[Problem]) -> None:
     for problem in problems:
         where = " ".join(part for part in (problem.node_id, problem.pointer) if part)
         terminal.note(f"  {problem.code}{f' at {where}' if where else ''}: {problem.message}")
+    if any("FLOWPORT_OUTBOUND_ALLOW" in problem.message for problem in problems):
+        terminal.note_allowed_here()

@@ -48,7 +48,13 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
 
 def _add(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
     from engine.actions.connections import add_connection
+    from engine.core.errors import Invalid
 
+    if PROVIDERS[arguments.provider].needs_address and not arguments.base_url:
+        raise Invalid(
+            f"{arguments.provider} needs the address of its server",
+            remedy=f"Give it with --base-url, like {PROVIDERS[arguments.provider].address_hint}.",
+        )
     key = _read_key(arguments, environment)
     terminal.execute(
         add_connection,

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeAlias, TypeVar
 
+from engine.core.errors import Invalid
 from engine.core.logging_setup import in_one_line
 from engine.core.settings import Settings, from_environment
 
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class UsedWrongly(Invalid):
+    """What was sent is not valid."""  # the title of Invalid, which a command does not show
 
 
 class Terminal:
@@ -221,10 +226,16 @@ class Terminal:
         """Prints a note for the user to stderr, in one line."""
         print(in_one_line(text), file=sys.stderr)
 
+    def note_allowed_here(self) -> None:
+        """Notes, where an address was refused, that the server's environment may allow it, which a command does not see."""
+        if not self.settings.outbound_allow:
+            self.note(
+                "FLOWPORT_OUTBOUND_ALLOW is not set here. If the server has it (in the unit of systemd or the compose file), "
+                "set it here, too, and give the command again: a command reads only its own environment."
+            )
+
     def is_sure(self, question: str, *, remedy: str) -> bool:
         """Asks the person at the terminal. Raises Invalid with the remedy when there is nobody."""
-        from engine.core.errors import Invalid
-
         if not sys.stdin.isatty():
             raise Invalid("There is nobody at this terminal to ask", remedy=remedy)
         print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)

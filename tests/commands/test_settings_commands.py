@@ -239,6 +239,8 @@ def test_keys_that_somebody_has_seen_are_named_and_revoked_when_they_are_shut_ou
     said = command("people", "disable", "eve@example.com", "--revoke-keys")
     assert "They have seen the key “Laptop”" in said.err
     assert "it is revoked" in said.err
+    assert "1 API key that they have seen is revoked." in said.err
+    assert "They are shut out" in command("people", "role", "eve@example.com", "editor").err
     assert [key["status"] for key in command("keys", "list", "--json").json] == ["revoked"]
     again = command("people", "disable", "eve@example.com", "--revoke-keys")
     assert (again.code, "Laptop" in again.err) == (0, False)
@@ -339,6 +341,18 @@ def test_help_needs_no_heavy_library():
         check=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_help_names_no_option_that_does_nothing(command):
+    for words, unused in ((("worker",), "--port"), (("worker",), "--workspace"), (("check",), "--workspace")):
+        assert unused not in command(*words, "--help", folder=False).out
+    assert command("check", "--offline", "--workspace", "any").code == 0, "scripts may give it"
+
+
+def test_a_model_without_the_address_that_it_needs_names_the_option(command):
+    said = command("models", "add", "azure", "--provider", "azure_openai")
+    assert (said.code, said.out) == (1, "")
+    assert "--base-url" in said.err
 
 
 def test_help_names_every_command(command):
