@@ -172,3 +172,19 @@ async def test_clients_that_do_not_read_share_one_body_and_are_cut_off(
             await asyncio.sleep(0.01)
     for connection in connections:
         connection.close()
+
+
+@pytest.mark.process
+async def test_an_answer_of_a_tool_counts_and_ends_its_connection_when_there_is_no_room(
+    house: House, port: int
+) -> None:
+    job_id = await large_job(house, 100 * 1024)
+    call = {"name": "get_job", "arguments": {"job_id": job_id}}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+    headers = {"Authorization": f"Bearer {house.key}", "Accept": "application/json, text/event-stream"}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
+        assert (await client.post("/mcp", json=message)).json()["result"]["structuredContent"]["job_id"] == job_id
+        bodies_of(house).most = 100 * 1024
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+            await client.post("/mcp", json=message)
+    assert bodies_of(house).taken == 0
