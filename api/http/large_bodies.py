@@ -18,7 +18,6 @@ from starlette.types import Receive, Scope, Send
 
 from api.http.held_calls import Peer, peer_of
 from engine.core.errors import RateLimited, TooManyConnections
-from engine.jobs.submit.accept import Caller
 
 #: Larger bodies are counted.
 LARGE: Final = 64 * 1024
@@ -35,10 +34,10 @@ RETRY_AFTER_SECONDS: Final = 5
 class Body:
     """A body that is being made or sent. `since` is the time of the event loop."""
 
-    __slots__ = ("peers", "since", "size", "task", "workspace_id")
+    __slots__ = ("owner", "peers", "since", "size", "task")
 
-    def __init__(self, workspace_id: str, size: int, since: float) -> None:
-        self.workspace_id = workspace_id
+    def __init__(self, owner: str, size: int, since: float) -> None:
+        self.owner = owner
         self.size = size
         self.since = since
         #: Who reads it.
@@ -61,20 +60,20 @@ class LargeBodies:
         self.most = most
         #: What they have together.
         self.taken = 0
-        self._of_workspace: Counter[str] = Counter()
+        self._of_owner: Counter[str] = Counter()
         #: In the order in which they came.
         self._bodies: dict[Hashable, Body] = {}
 
     @contextlib.contextmanager
-    def body(self, workspace_id: str, size: int, peer: Peer, key: str | None = None) -> Iterator[Body]:
+    def body(self, owner: str, size: int, peer: Peer, key: str | None = None) -> Iterator[Body]:
         """Context manager of one who reads a body of about `size` bytes. Those who read the body of the same key share it.
         Raises RateLimited and TooManyConnections when there is no room for it.
         """
-        name = (workspace_id, key) if key else object()
+        name = (owner, key) if key else object()
         body = self._bodies.get(name)
         if body is None:
-            self._make_room(workspace_id, size)
-            body = self._bodies[name] = Body(workspace_id, size, asyncio.get_running_loop().time())
+            self._make_room(owner, size)
+            body = self._bodies[name] = Body(owner, size, asyncio.get_running_loop().time())
             self._count(body, size)
         body.peers.append(peer)
         try:
@@ -84,20 +83,20 @@ class LargeBodies:
             if not body.peers:
                 self._forget(name, body)
 
-    def _make_room(self, workspace_id: str, size: int) -> None:
+    def _make_room(self, owner: str, size: int) -> None:
         most_of_one = self.most // 2
-        if self._of_workspace[workspace_id] + size > most_of_one:
+        if self._of_owner[owner] + size > most_of_one:
             raise RateLimited(
-                f"Large answers of this workspace that are being read have {most_of_one >> 20} MiB together",
+                f"Your large answers that are still being read have {most_of_one >> 20} MiB together",
                 remedy="Send it again in a few seconds. Read answers to their end, and fewer of them at the same time",
                 retry_after=RETRY_AFTER_SECONDS,
             )
         while self.taken + size > self.most:
-            greatest, taken = self._of_workspace.most_common(1)[0]
-            found = ((name, body) for name, body in self._bodies.items() if body.workspace_id == greatest)
+            greatest, taken = self._of_owner.most_common(1)[0]
+            found = ((name, body) for name, body in self._bodies.items() if body.owner == greatest)
             name, oldest = next(found)
             age = asyncio.get_running_loop().time() - oldest.since
-            if taken <= self._of_workspace[workspace_id] + size or age < KEPT_SECONDS:
+            if taken <= self._of_owner[owner] + size or age < KEPT_SECONDS:
                 raise TooManyConnections(
                     f"Large answers that are being read have {self.most >> 20} MiB together",
                     remedy="Send it again in a few seconds",
@@ -115,13 +114,15 @@ class LargeBodies:
 
     def _count(self, body: Body, size: int) -> None:
         self.taken += size
-        self._of_workspace[body.workspace_id] += size
-        if not self._of_workspace[body.workspace_id]:
-            del self._of_workspace[body.workspace_id]
+        self._of_owner[body.owner] += size
+        if not self._of_owner[body.owner]:
+            del self._of_owner[body.owner]
 
 
-def json_answer(bodies: LargeBodies, caller: Caller, content: bytes) -> Response:
-    """Returns the answer with this JSON, which is not to be kept by caches."""
+def json_answer(bodies: LargeBodies, owner: str, content: bytes) -> Response:
+    """Returns the answer with this JSON, which is not to be kept by caches. `owner`: a workspace, or the network of a caller
+    without a key.
+    """
     headers = {"Cache-Control": "no-store"}
     if len(content) <= LARGE:
         return Response(content, headers=headers, media_type="application/json")
@@ -129,7 +130,7 @@ def json_answer(bodies: LargeBodies, caller: Caller, content: bytes) -> Response
     async def make() -> bytes:
         return content
 
-    return LargeAnswer(bodies, caller, len(content), make, headers)
+    return LargeAnswer(bodies, owner, len(content), make, headers)
 
 
 @contextlib.contextmanager
@@ -152,7 +153,7 @@ class LargeAnswer(Response):
     def __init__(
         self,
         bodies: LargeBodies,
-        caller: Caller,
+        owner: str,
         size: int,
         make: Callable[[], Awaitable[bytes]],
         headers: Mapping[str, str],
@@ -163,7 +164,7 @@ class LargeAnswer(Response):
         super().__init__(headers=headers)
         del self.headers["content-length"]
         self._bodies = bodies
-        self._caller = caller
+        self._owner = owner
         self._size = size
         self._make = make
         self._key = key
@@ -174,7 +175,7 @@ class LargeAnswer(Response):
             await super().__call__(scope, receive, send)
             return
         peer = peer_of(scope)
-        with self._bodies.body(self._caller.workspace_id, self._size, peer, self._key) as body:
+        with self._bodies.body(self._owner, self._size, peer, self._key) as body:
             content = await body.content(self._make)
             before, after = self._around
             length = len(before) + len(content) + len(after)

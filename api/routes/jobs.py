@@ -114,7 +114,7 @@ while `next_cursor` is not null.
         caller.workspace_id, _read_page, caller, filters, limit, place
     )
     content = page + b',"next_cursor":' + dump(cursor_of(next_place, *which)) + b"}"
-    return json_answer(context.large, caller, content)
+    return json_answer(context.large, caller.workspace_id, content)
 
 
 @router.post(
@@ -195,7 +195,9 @@ async def job_answer(
             return await database.read_in_turn(caller.workspace_id, _read_result, job_id)
 
         around = around_result(view)
-        return LargeAnswer(context.large, caller, found.size, make, headers, key=headers["ETag"], around=around), job
+        return LargeAnswer(
+            context.large, caller.workspace_id, found.size, make, headers, key=headers["ETag"], around=around
+        ), job
     return Response(content, headers=headers, media_type="application/json"), job
 
 

@@ -59,7 +59,7 @@ async def list_questions(
     place = place_of(cursor, "questions", job_id)
     view = functools.partial(_view, context, request)
     content = await context.database.read_in_turn(caller.workspace_id, _read_page, caller, job_id, limit, place, view)
-    return json_answer(context.large, caller, content)
+    return json_answer(context.large, caller.workspace_id, content)
 
 
 @raw.post(

@@ -99,7 +99,7 @@ async def test_a_workspace_is_refused_what_would_be_more_than_its_share(house: H
         job_id = await large_job(house)
         refused = await house.get(f"/jobs/{job_id}")
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
-        assert "of this workspace that are being read have 3 MiB together" in refused.json()["detail"]
+        assert "Your large answers that are still being read have 3 MiB together" in refused.json()["detail"]
         others = await large_job(house, key=other_key, flow_id=flow_id)
         assert (await house.get(f"/jobs/{others}", other_key)).status_code == 200
     assert (await house.get(f"/jobs/{job_id}")).status_code == 200
@@ -128,6 +128,13 @@ async def test_the_oldest_body_of_whoever_has_most_gives_way(monkeypatch: pytest
         with pytest.raises(TooManyConnections):  # nobody has more than it would have
             read("ws_d", 4, "d1")
     assert bodies.taken == 0
+
+
+async def test_the_documents_of_the_api_count_for_whoever_reads_them(house: House) -> None:
+    bodies_of(house).most = 128 * 1024
+    of_one = await house.get(f"/openapi/flows/{house.flow_id}.json")
+    of_all = await house.client.get("/public/v1/openapi.json", headers={})
+    assert [(one.status_code, one.json()["code"]) for one in (of_one, of_all)] == [(429, "rate_limited")] * 2
 
 
 @pytest.fixture
