@@ -49,6 +49,8 @@ _ROUTERS = (
 )  # fmt: skip
 #: The routes are given to FastAPI directly, because FastAPI matches each request twice for a router that it includes.
 ROUTES = [route for router in _ROUTERS for route in router.routes]
+#: A larger part of a body is sent in pieces of so many bytes, of which one waits in memory until its client reads it.
+PIECE_BYTES = 32 * 1024
 #: `PublicApi` counts and logs the calls itself.
 _NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False}
 
@@ -186,7 +188,9 @@ def create_api(
 
 
 class _Answer:
-    """Wraps the ASGI `send` of one request: adds the request id to the response and records its status."""
+    """Wraps the ASGI `send` of one request: adds the request id to the response, records its status and sends large bodies
+    in pieces.
+    """
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
@@ -199,6 +203,13 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message = {**message, "headers": [*message.get("headers", []), *self._headers]}
+        elif len(message.get("body", b"")) > PIECE_BYTES:
+            rest = memoryview(message["body"])
+            while len(rest) > PIECE_BYTES:
+                await self._send({**message, "body": rest[:PIECE_BYTES], "more_body": True})
+                rest = rest[PIECE_BYTES:]
+                await asyncio.sleep(0)  # the system may take all of it at once, for each of many clients
+            message = {**message, "body": rest}
         await self._send(message)
 
 

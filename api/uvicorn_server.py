@@ -314,7 +314,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._peer = Peer()
+        self._peer = Peer(self.transport.abort)
         self._standing = self._counted.enter(self, self.client[0] if self.client else "")
         self._deadline = self.loop.time() + HEAD_SECONDS
         if self._standing is Standing.TURNED_AWAY:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, case, select
+from sqlalchemy import LargeBinary, bindparam, case, cast, func, select
 from sqlalchemy.orm import Session
 
 from storage.jobs import Json
+from storage.statements import is_sqlite
 from storage.tables import Job, Value
 
 #: A result above this size (256 KiB) is left out of lists and webhooks.
@@ -18,8 +19,13 @@ LIST_CAP = 256 * 1024
 _RESULT = (Value.node_id == "", Value.index_path == "", Value.name == "result")
 
 
-#: Built once, so that SQLAlchemy finds the compiled form without hashing the statement at each read.
-_TEXTS = select(Value.job_id, Value.data).where(Value.job_id.in_(bindparam("ids", expanding=True)), *_RESULT)
+_OF_JOBS = Value.job_id.in_(bindparam("ids", expanding=True))
+#: Built once, so that SQLAlchemy finds the compiled form without hashing the statement at each read. The database gives
+#: the bytes, since decoding a large text holds up all threads of the process.
+_BYTES_OF_SQLITE = select(Value.job_id, cast(Value.data, LargeBinary).label("data")).where(_OF_JOBS, *_RESULT)
+_BYTES_OF_POSTGRES = select(Value.job_id, func.convert_to(Value.data, "UTF8", type_=LargeBinary).label("data")).where(
+    _OF_JOBS, *_RESULT
+)
 
 
 def result_sizes(session: Session, job_ids: Sequence[str]) -> dict[str, int]:
@@ -28,9 +34,10 @@ def result_sizes(session: Session, job_ids: Sequence[str]) -> dict[str, int]:
     return {row.job_id: row.size for row in rows}
 
 
-def result_texts(session: Session, job_ids: Sequence[str]) -> dict[str, str]:
-    """Returns job id -> its result as JSON text."""
-    return {row.job_id: row.data for row in session.execute(_TEXTS, {"ids": list(job_ids)})}
+def result_bytes(session: Session, job_ids: Sequence[str]) -> dict[str, bytes]:
+    """Returns job id -> its result as JSON in UTF-8."""
+    of_all = _BYTES_OF_SQLITE if is_sqlite(session) else _BYTES_OF_POSTGRES
+    return {row.job_id: row.data for row in session.execute(of_all, {"ids": list(job_ids)})}
 
 
 def small_results(session: Session, workspace_id: str, job_ids: Sequence[str]) -> tuple[dict[str, Json], set[str]]:

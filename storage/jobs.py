@@ -228,7 +228,7 @@ _JSON_COLUMNS = ("error", "run_options")
 _BOOLEAN_COLUMNS = ("counted", "simulated")
 _NAMES = [name for name in JobRow._fields if name != "has_result"]
 _JOB_AND_RESULT = f"""
-    select {", ".join(f"jobs.{name}" for name in _NAMES)}, result.size, case when :most < 0 or result.size <= :most then result.data end
+    select {", ".join(f"jobs.{name}" for name in _NAMES)}, result.size, case when result.size <= :most then result.data end
       from jobs left join job_values result
            on result.job_id = jobs.id and result.node_id = '' and result.index_path = '' and result.name = 'result'
      where jobs.id in
@@ -251,38 +251,37 @@ class WantedJob(NamedTuple):
     scope: KeyScope | None = None
 
 
-#: A job, and its result as JSON text.
-JobAndResult = tuple[JobRow, str | None]
+class JobAndResult(NamedTuple):
+    """A job, and its result as JSON text: None without one, and when its size is more than SMALL_RESULT. `size`: about its
+    bytes.
+    """
+
+    job: JobRow
+    text: str | None
+    size: int
 
 
 def find_jobs_and_small_results(session: Session, asked: Sequence[WantedJob]) -> list[JobAndResult | None]:
-    """Returns for each what `find_job_and_result` returns, with a result of at most SMALL_RESULT bytes: a plural query."""
+    """Returns for each the job, if there is one that may be seen, with a small result: a plural query."""
     ids = list(dict.fromkeys(one.job_id for one in asked))
     found: dict[str, JobAndResult] = {}
     for at in range(0, len(ids), _MOST_JOBS):
-        for one in _jobs_and_results(session, ids[at : at + _MOST_JOBS], SMALL_RESULT):
-            found[one[0].id] = one
+        for one in _jobs_and_results(session, ids[at : at + _MOST_JOBS]):
+            found[one.job.id] = one
     return [_if_seen(found.get(one.job_id), one) for one in asked]
 
 
-def find_job_and_result(session: Session, asked: WantedJob) -> JobAndResult | None:
-    """Returns a job and its result, in one statement; None without such a job. The text is None without a result."""
-    return _if_seen(next(_jobs_and_results(session, [asked.job_id], -1), None), asked)
-
-
 def _if_seen(found: JobAndResult | None, asked: WantedJob) -> JobAndResult | None:
-    if found is None or found[0].workspace_id != asked.workspace_id:
+    if found is None or found.job.workspace_id != asked.workspace_id:
         return None
-    return found if asked.scope is None or asked.scope.covers(found[0]) else None
+    return found if asked.scope is None or asked.scope.covers(found.job) else None
 
 
-def _jobs_and_results(session: Session, ids: Sequence[str], most: int) -> Iterator[JobAndResult]:
-    """Yields what there is of at most _MOST_JOBS jobs. The text is None when a result has more than `most` bytes; -1: of
-    any size.
-    """
+def _jobs_and_results(session: Session, ids: Sequence[str]) -> Iterator[JobAndResult]:
+    """Yields what there is of at most _MOST_JOBS jobs."""
     count = next(count for count in _JOBS_AND_RESULTS if count >= len(ids))
     named = {f"id{at}": ids[min(at, len(ids) - 1)] for at in range(count)}
-    for row in _JOBS_AND_RESULTS[count].rows(session, {**named, "most": most}):
+    for row in _JOBS_AND_RESULTS[count].rows(session, {**named, "most": SMALL_RESULT}):
         yield _job_and_result(row)
 
 
@@ -291,7 +290,7 @@ def _job_and_result(row: Sequence[Any]) -> JobAndResult:
     for at, decode in _DECODE:
         values[at] = decode(values[at])
     *described, size, text = values
-    return JobRow._make([*described, size is not None]), text
+    return JobAndResult(JobRow._make([*described, size is not None]), text, size or 0)
 
 
 _STATUS = Statement("select status, waiting_since from jobs where id = :id and workspace_id = :workspace_id")

@@ -23,14 +23,14 @@ from engine.actions.one_time_links import link_path, renew_setup_token
 from engine.core.clock import MINUTE, Millis
 from engine.core.errors import Unavailable
 from engine.core.web_addresses import split_url
-from storage.members import has_owner
+from storage.members import Person, has_owner
 from storage.sessions import find_signed_in, hash_token, note_seen
 from storage.workspaces import find_first_workspace
 from ui.kit.frame import THEME_COOKIE
 from ui.kit.plain_pages import error_page, open_link_page
 from ui.kit.text import _
 from ui.page_session import COOKIE, App
-from ui.page_sockets import asks_for_too_much
+from ui.page_sockets import MOST_OF_PERSON, MOST_OF_WORKSPACE, PERSON, asks_for_too_much, open_pages
 from ui.uploads import PREFIX as UPLOADS
 from ui.uploads import take_upload
 
@@ -56,16 +56,20 @@ class AccessGuard:
             return
         cookie = HTTPConnection(scope).cookies.get(COOKIE, "")
         try:
-            signed_in = bool(cookie) and await self._flowport.database.read_briefly(find_signed_in, cookie) is not None
+            person = await self._flowport.database.read_briefly(find_signed_in, cookie) if cookie else None
         except Unavailable as refusal:
             await _not_now(scope, receive, send, refusal)
             return
-        if signed_in:
+        if person is not None:
+            scope[PERSON] = person
             if scope["type"] == "http" and not scope["path"].startswith((SOCKET, _SCRIPTS)):
                 with contextlib.suppress(Unavailable):  # it is noted again in a minute
                     await self._note(cookie)
-            if scope["type"] == "http" and not scope["path"].startswith("/_nicegui") and asks_for_too_much(cookie):
+            is_page = scope["type"] == "http" and not scope["path"].startswith("/_nicegui")
+            if is_page and asks_for_too_much(cookie):
                 await _too_many_pages(HTTPConnection(scope))(scope, receive, send)
+            elif is_page and (too_many := _too_many_open(HTTPConnection(scope), person)) is not None:
+                await too_many(scope, receive, send)
             elif scope["type"] == "http" and scope["path"].startswith(UPLOADS):
                 await (await take_upload(scope, receive, cookie))(scope, receive, send)
             else:
@@ -120,6 +124,30 @@ def _too_many_pages(connection: HTTPConnection) -> Response:
         happened=_("More pages were asked for from this browser than were shown."),
         why=_("Each takes memory of the server until it is shown or given up, which takes a minute."),
         todo=_("Wait a minute, then open the page again."),
+        link=False,  # which is a page, too
+        theme=theme_of(connection),
+    )
+    return HTMLResponse(page, 429, headers={**NO_STORE, "retry-after": "60"})
+
+
+def _too_many_open(connection: HTTPConnection, person: Person) -> Response | None:
+    """The answer when this person, or the workspace, has as many pages open as it may; None when it has fewer."""
+    own, of_all = open_pages(person)
+    if own >= MOST_OF_PERSON:
+        happened = _("You have {count} pages of this server open, in all your browsers together.").format(count=own)
+        todo = _("Close tabs that you do not need, wait a minute, then open the page again.")
+    elif of_all >= MOST_OF_WORKSPACE:
+        happened = _("The people of your workspace have {count} pages of this server open.").format(count=of_all)
+        todo = _(
+            "Close tabs that you do not need and ask the others to do so, wait a minute, then open the page again."
+        )
+    else:
+        return None
+    page = error_page(
+        _("Too many pages are open"),
+        happened=happened,
+        why=_("Each takes memory of the server as long as it is open."),
+        todo=todo,
         link=False,  # which is a page, too
         theme=theme_of(connection),
     )

@@ -1,5 +1,6 @@
 """Ties each page to the session that opened it: no other session opens its socket, sends its events or uploads to it.
-It also limits how many pages of a session wait for their browser (MOST_WAITING, which `ui.access_guard` asks for).
+It also limits how many pages of a session wait for their browser, and how many a person and a workspace have open, which
+`ui.access_guard` asks for.
 
 NiceGUI accepts a client's id, which is part of the page's HTML, as the only credential (S18, S22, S29). A different
 session, on another computer or after a new sign-in, gets the response of a page that does not exist.
@@ -17,11 +18,17 @@ from nicegui import Client, core
 from socketio.exceptions import ConnectionRefusedError as Refused
 from starlette.requests import cookie_parser
 
+from storage.members import Person
 from ui.page_session import COOKIE
 
 #: Most pages of one session that wait for their browser. A browser that restores its tabs opens some dozens, and each
 #: connects within seconds.
 MOST_WAITING = 40
+#: Most pages that a person has open, in all browsers, and those of a workspace together. Each takes 1 to 3 MB of memory.
+MOST_OF_PERSON = 50
+MOST_OF_WORKSPACE = 500
+#: The key of the signed-in Person in the scope of the request for a page.
+PERSON = "flowport.person"
 #: NiceGUI's events that name the page they are for. `connect` and `handshake` bind a socket to a page.
 _OF_A_PAGE = ("event", "javascript_response", "ack", "log")
 #: NiceGUI's script reads this message as "the page no longer exists" and reloads it.
@@ -41,6 +48,13 @@ def asks_for_too_much(cookie: str) -> bool:
     """
     waiting = [client for client in Client.instances.values() if not client.has_socket_connection]
     return len(waiting) >= MOST_WAITING and sum(_opened_by(client, cookie) for client in waiting) >= MOST_WAITING
+
+
+def open_pages(person: Person) -> tuple[int, int]:
+    """Returns how many pages with a browser this person has open, and how many the people of the workspace have."""
+    connected = (_person_of(client) for client in Client.instances.values() if client.has_socket_connection)
+    people = [one for one in connected if one is not None]
+    return sum(one.id == person.id for one in people), sum(one.workspace_id == person.workspace_id for one in people)
 
 
 def tie_sockets() -> None:
@@ -92,6 +106,13 @@ def _opened_by(client: Client, cookie: str) -> bool:
     except RuntimeError:  # a page that was not opened by a request
         return False
     return hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), cookie.encode())
+
+
+def _person_of(client: Client) -> Person | None:
+    try:
+        return client.request.scope.get(PERSON)
+    except RuntimeError:  # a page that was not opened by a request
+        return None
 
 
 def _session_of(environ: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from api.http.auth import Callers
 from api.http.call_figures import CallFigures
 from api.http.held_calls import HeldCalls, Peer
 from api.http.json_body import Bodies, BodyLimits
+from api.http.large_bodies import LargeBodies
 from api.http.refused_calls import RefusalRecorder
 from api.http.request_rate import WITHOUT_A_KEY, RequestRates, too_many
 from api.http.upload import Uploads
@@ -54,6 +55,7 @@ class Context(Struct, frozen=True):
     held: HeldCalls
     calls: CallFigures
     rates: RequestRates = field(default_factory=RequestRates)
+    large: LargeBodies = field(default_factory=LargeBodies)
     readiness: Readiness = field(default_factory=Readiness)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     #: The bodies of incoming webhooks, which have a limit of their own.

@@ -8,6 +8,8 @@ calls and pages that are answered at once. A call whose client has gone holds no
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from starlette.requests import Request
 
@@ -22,9 +24,11 @@ PEER = "flowport.peer"
 class Peer:
     """The client's end of one connection. Only the event loop may use it."""
 
-    __slots__ = ("has_ended", "is_lost", "places")
+    __slots__ = ("cut_off", "has_ended", "is_lost", "places")
 
-    def __init__(self) -> None:
+    def __init__(self, cut_off: Callable[[], None] = lambda: None) -> None:
+        #: Ends the connection at once.
+        self.cut_off = cut_off
         #: The client sends nothing more. It has closed its connection, or only reads on, which look the same.
         self.has_ended = False
         #: Nothing reaches the client any more.
@@ -38,6 +42,11 @@ class Peer:
         self.is_lost = self.is_lost or lost
         for place in self.places:
             place.give_back()
+
+
+def peer_of(scope: Mapping[str, Any]) -> Peer:
+    """Returns the client's end of the connection of a request; one of its own when there is no connection."""
+    return scope.get(PEER) or Peer()
 
 
 class Place:
@@ -103,7 +112,7 @@ class HeldCalls:
 
     def counted(self, caller: Caller, request: Request) -> Place:
         """Returns the place of a call that waits, of a caller who was checked."""
-        return Place(self, caller.workspace_id, request.scope.get(PEER) or Peer())
+        return Place(self, caller.workspace_id, peer_of(request.scope))
 
     def place(self, caller: Caller, request: Request) -> Place:
         """Returns the place of a call that waits. Raises RateLimited and TooManyConnections as `check` does."""

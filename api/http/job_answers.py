@@ -21,10 +21,18 @@ def dump(body: Any) -> bytes:
 def with_result(view: bytes, result: bytes) -> bytes:
     """Inserts the stored JSON of the result into a job's JSON whose `result` is null, so that a large result is not
     parsed.
+    """
+    before, after = around_result(view)
+    return b"".join((before, result, after))
+
+
+def around_result(view: bytes) -> tuple[bytes, bytes]:
+    """Returns what stands before and after the stored JSON of the result in a job's JSON whose `result` is null.
 
     Quotes within JSON strings are escaped, so the first `"result":null` is the member of the job.
     """
-    return view.replace(b'"result":null', b'"result":' + result, 1)
+    before, after = view.split(b'"result":null', 1)
+    return before + b'"result":', after
 
 
 def in_lines(stream: bytes) -> bytes:

@@ -13,7 +13,9 @@ from starlette.responses import Response
 from api.http import parameters, schemas
 from api.http.context import Context
 from api.http.cursors import cursor_of, place_of
+from api.http.held_calls import Peer, peer_of
 from api.http.job_answers import dump, in_lines, with_result
+from api.http.large_bodies import in_time
 from api.http.parameters import BatchId, Cursor, Limit
 from api.http.route_classes import BASE, ByKey, FromApp, PublicRoute, Stream, refusals, with_headers
 from api.routes.jobs import ASK_AGAIN_SECONDS, CANCEL_WAIT_SECONDS, PAGE_BYTES
@@ -22,7 +24,7 @@ from engine.core.errors import BatchNotCancellable, NotFound, Unauthorized
 from engine.jobs.job_views import batch_view, item_view
 from engine.jobs.submit.accept import Caller, read_key_again
 from storage.batches import batch_job_ids, find_batch_status, get_batch, list_batches, list_items
-from storage.job_results import result_sizes, result_texts
+from storage.job_results import result_bytes, result_sizes
 
 _PAGE = 100
 _EXAMPLE = {
@@ -127,7 +129,7 @@ and `simulated` as in the job. `result` is null while the item has not ended; `"
 `completed` item whose result is not kept any more. A stream that broke off has fewer lines than the batch has items: go on with `after`.
     """
     await context.database.read(get_batch, caller.workspace_id, batch_id, caller.scope)
-    return JsonLines(request, _lines(context, caller, batch_id, -1 if after is None else after))
+    return JsonLines(request, _lines(context, caller, peer_of(request.scope), batch_id, -1 if after is None else after))
 
 
 def _answer(view: dict[str, Any], waited: int = 0) -> Response:
@@ -145,15 +147,18 @@ def _read_batch(session: Session, caller: Caller, batch_id: str, limit: int, pla
     return {**batch_view(batch), "next_cursor": cursor_of(next_place, "items", batch_id), "job_ids": job_ids}
 
 
-async def _lines(context: Context, caller: Caller, batch_id: str, after: int) -> AsyncIterator[bytes]:
+async def _lines(context: Context, caller: Caller, peer: Peer, batch_id: str, after: int) -> AsyncIterator[bytes]:
     going_on: int | None = after
     while going_on is not None and not context.stopping.is_set():
         try:
-            lines, going_on = await context.database.read(_read_lines, caller, batch_id, going_on)
+            lines, going_on = await context.database.read_in_turn(
+                caller.workspace_id, _read_lines, caller, batch_id, going_on
+            )
         except (Unauthorized, NotFound):
             return  # the key or its access to the batch was revoked, the key expired, or the batch was deleted
         if lines:
-            yield lines
+            with context.large.body(caller.workspace_id, len(lines), peer), in_time(peer, len(lines)):
+                yield lines
 
 
 def _read_lines(session: Session, caller: Caller, batch_id: str, after: int) -> tuple[bytes, int | None]:
@@ -172,7 +177,7 @@ def _read_lines(session: Session, caller: Caller, batch_id: str, after: int) -> 
         gone = item.status == "completed" and item.job_id not in sizes
         line = dump(item_view(item) | ({"result_expired": True} if gone else {}))
         if item.job_id in sizes:
-            line = with_result(line, result_texts(session, [item.job_id])[item.job_id].encode())
+            line = with_result(line, result_bytes(session, [item.job_id])[item.job_id])
         lines.append(line + b"\n")
         total += len(line)
         if total > PAGE_BYTES:

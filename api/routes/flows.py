@@ -10,7 +10,10 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.connection_limits import network_of
 from api.docs.openapi import FlowContract, contract_of, flow_document, served_at
+from api.http.job_answers import dump
+from api.http.large_bodies import json_answer
 from api.http.parameters import FlowId
 from api.http.route_classes import BASE, ByAnybody, ByKey, FromApp, PublicRoute, refusals
 from api.http.schemas import FlowList, FlowSummary
@@ -63,29 +66,34 @@ they are never divided into pages: flows are drawn by people, so there are few.
     "/openapi/flows/{flow_id}.json",
     operation_id="get_flow_openapi",
     summary="OpenAPI of one flow",
+    response_model=dict[str, Any],
     response_description="OpenAPI of one flow",
     responses=refusals(errors.NotAllowed, errors.NotFound, errors.NotDeployed),
     tags=["documents"],
 )
-async def flow_openapi(caller: ByKey, context: FromApp, request: Request, flow_id: FlowId) -> dict[str, Any]:
+async def flow_openapi(caller: ByKey, context: FromApp, request: Request, flow_id: FlowId) -> Response:
     """The document of this flow alone, with its own request and result schema."""
     contract = await context.database.read(read_contract, caller, flow_id)
-    return await asyncio.to_thread(flow_document, request.app.openapi(), contract, context.base_url(request))
+    whole, base_url = request.app.openapi(), context.base_url(request)
+    content = await asyncio.to_thread(lambda: dump(flow_document(whole, contract, base_url)))
+    return json_answer(context.large, caller.workspace_id, content)
 
 
 @router.get(
     "/openapi.json",
     operation_id="get_openapi",
     summary="OpenAPI of the whole public API",
+    response_model=dict[str, Any],
     response_description="OpenAPI of the whole public API",
     dependencies=[ByAnybody],
     responses=refusals(by_key=False),
     tags=["documents"],
     openapi_extra={"security": []},
 )
-async def api_openapi(context: FromApp, request: Request) -> dict[str, Any]:
+async def api_openapi(context: FromApp, request: Request) -> Response:
     """This document: every call, what it takes and what it answers."""
-    return served_at(request.app.openapi(), context.base_url(request))
+    content = dump(served_at(request.app.openapi(), context.base_url(request)))
+    return json_answer(context.large, network_of(request.client.host if request.client else ""), content)
 
 
 def read_contract(session: Session, caller: Caller, flow_id: str) -> FlowContract:

@@ -10,7 +10,8 @@ from starlette.responses import Response
 from api.http import parameters, schemas
 from api.http.context import Context, context_of
 from api.http.cursors import cursor_of, place_of
-from api.http.job_answers import dump, etag_matches, etag_of, with_result
+from api.http.job_answers import around_result, dump, etag_matches, etag_of, with_result
+from api.http.large_bodies import LargeAnswer, json_answer
 from api.http.parameters import IfNoneMatch, JobId
 from api.http.route_classes import BASE, ByKey, FromApp, PublicRoute, RawRoute, refusals, with_headers
 from engine.actions.erasing import erase_job, find_copies
@@ -21,12 +22,11 @@ from engine.jobs.server.erasing import WAIT_SECONDS, finish_erasing_soon
 from engine.jobs.submit.accept import Caller
 from engine.jobs.transitions import require_cancelled
 from storage.cursors import cursor_after
-from storage.job_results import LIST_CAP, result_sizes, result_texts
+from storage.job_results import LIST_CAP, result_bytes, result_sizes
 from storage.jobs import (
     JobFilters,
     JobRow,
     WantedJob,
-    find_job_and_result,
     find_jobs_and_small_results,
     list_jobs,
     no_such_job,
@@ -114,7 +114,7 @@ while `next_cursor` is not null.
         caller.workspace_id, _read_page, caller, filters, limit, place
     )
     content = page + b',"next_cursor":' + dump(cursor_of(next_place, *which)) + b"}"
-    return Response(content, headers={"Cache-Control": "no-store"}, media_type="application/json")
+    return json_answer(context.large, caller.workspace_id, content)
 
 
 @router.post(
@@ -172,30 +172,45 @@ async def job_answer(
         found = await database.find_joined(find_jobs_and_small_results, asked)
     else:
         [found] = await database.find(find_jobs_and_small_results, [asked])
-    if found is not None and found[1] is None and found[0].has_result:  # too large to be read on the event loop
-        found = await database.read(find_job_and_result, asked)
     if found is None:
         raise no_such_job(job_id)
-    job, result = found
-    content = _job_body(job, result)
-    headers = {"ETag": etag_of(content), "Cache-Control": "no-store"}
+    job = found.job
+    view = dump(job_view(job, None))
+    has_result = job.status == "completed" and job.data_erased_at is None
+    if has_result and not job.has_result:
+        raise _expired()
+    is_large = has_result and found.text is None
+    content = with_result(view, found.text.encode()) if has_result and found.text is not None else view
+    # the result of a job stays as it is, so that its size tells a large one
+    headers = {"ETag": etag_of(b"%d %b" % (found.size, view) if is_large else content), "Cache-Control": "no-store"}
     if not job.ended:
         headers["Retry-After"] = str(ASK_AGAIN_SECONDS)
     if request.method in {"GET", "HEAD"}:
         headers["Cache-Control"] = "private, no-cache"
         if etag_matches(headers["ETag"], ",".join(request.headers.getlist("if-none-match"))):
             return Response(status_code=304, headers=headers), job
+    if is_large:
+
+        async def make() -> bytes:
+            return await database.read_in_turn(caller.workspace_id, _read_result, job_id)
+
+        around = around_result(view)
+        return LargeAnswer(
+            context.large, caller.workspace_id, found.size, make, headers, key=headers["ETag"], around=around
+        ), job
     return Response(content, headers=headers, media_type="application/json"), job
 
 
-def _job_body(job: JobRow, result: str | None) -> bytes:
-    """Returns the JSON of a job. Raises Expired when the result of a completed job is not kept any more."""
-    view = dump(job_view(job, None))
-    if job.status != "completed" or job.data_erased_at is not None:
-        return view
-    if result is None:
-        raise Expired("Results are kept for a limited time, and this one's is over")
-    return with_result(view, result.encode())
+def _read_result(session: Session, job_id: str) -> bytes:
+    """Returns the JSON of a result. Raises Expired when it is not kept any more."""
+    found = result_bytes(session, [job_id])
+    if not found:
+        raise _expired()
+    return found[job_id]
+
+
+def _expired() -> Expired:
+    return Expired("Results are kept for a limited time, and this one's is over")
 
 
 def _read_page(
@@ -216,8 +231,8 @@ def _read_page(
         if rows and total > PAGE_BYTES:
             break
         rows.append((job, row))
-    texts = result_texts(session, [job.id for job, _ in rows if 0 < sizes.get(job.id, 0) <= LIST_CAP])
-    data = [with_result(row, texts.pop(job.id, "null").encode()) for job, row in rows]
+    results = result_bytes(session, [job.id for job, _ in rows if 0 < sizes.get(job.id, 0) <= LIST_CAP])
+    data = [with_result(row, results.pop(job.id, b"null")) for job, row in rows]
     next_place = (
         page.next_cursor if len(rows) == len(page.jobs) else cursor_after(rows[-1][0].created_at, rows[-1][0].id)
     )

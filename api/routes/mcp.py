@@ -22,9 +22,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.http import parameters
 from api.http.addresses import MCP_PATH
 from api.http.context import Context
-from api.http.held_calls import Peer
-from api.http.job_answers import in_lines
+from api.http.held_calls import Peer, peer_of
+from api.http.job_answers import in_lines, job_path
 from api.http.json_body import LARGE, check_media_type, weighed_json
+from api.http.large_bodies import in_time
 from api.http.route_classes import RawRoute
 from api.routes.mcp_messages import not_json, refused_message, too_large
 from api.routes.mcp_tools import (
@@ -38,7 +39,7 @@ from api.routes.mcp_tools import (
     list_flow_tools,
 )
 from engine.actions.jobs import SubmitOptions, cancel, submit
-from engine.core.errors import Expired, InvalidJson, Refusal
+from engine.core.errors import Expired, InvalidJson, RateLimited, Refusal, TooManyConnections
 from engine.core.job_status import ENDED
 from engine.core.lone_surrogates import with_whole_texts, without_lone_surrogates
 from engine.core.trace_context import TraceContext
@@ -47,6 +48,7 @@ from engine.jobs.job_views import job_view
 from engine.jobs.server.job_waiters import Look
 from engine.jobs.submit.accept import Caller
 from engine.jobs.transitions import require_cancelled
+from storage.job_results import LIST_CAP, result_sizes
 from storage.jobs import find_status, find_status_or_waiting, get_job, read_value
 
 if TYPE_CHECKING:
@@ -113,7 +115,28 @@ class Mcp:
             await answer(scope, receive, send)
         else:
             manager = self._managers[request.state.tells_progress]
-            await manager.handle_request(_accepting_json(scope), _again(answer, receive), _with_own_headers(send))
+            await manager.handle_request(
+                _accepting_json(scope), _again(answer, receive), self._counted(request, _with_own_headers(send))
+            )
+
+    def _counted(self, request: Request, send: Send) -> Send:
+        """Returns a `send` that counts large bodies while they are sent. When there is no room for one it is too late for a
+        refusal, so the connection ends.
+        """
+        workspace_id, peer = request.state.caller.workspace_id, peer_of(request.scope)
+
+        async def counted(message: Message) -> None:
+            size = len(message.get("body", b""))
+            if size <= LARGE:
+                await send(message)
+                return
+            try:
+                with self._context.large.body(workspace_id, size, peer), in_time(peer, size):
+                    await send(message)
+            except (RateLimited, TooManyConnections):
+                peer.cut_off()
+
+        return counted
 
     async def _read(self, request: Request, workspace_id: str) -> Response | bytes:
         """Reads a message. Returns it without the arguments of a tool, which go to `request.state.arguments`: the library
@@ -387,14 +410,16 @@ def _trace_of(ctx: Any) -> TraceContext:
 
 
 def _read_view(session: Session, caller: Caller, job_id: str) -> dict[str, Any]:
-    """Returns the published job. Raises NotFound, and Expired when its result is not stored any more, though nobody
-    erased it.
+    """Returns the published job, as lists have it: without a result above LIST_CAP, of which the library would hold up the
+    event loop for seconds. Raises NotFound, and Expired when its result is not stored any more, though nobody erased it.
     """
     job = get_job(session, caller.workspace_id, job_id, caller.scope)
     if job.data_erased_at is not None:
         return job_view(job, None)
     if job.status == "completed" and not job.has_result:
         raise Expired("Results are kept for a limited time, and this one's is over")
+    if result_sizes(session, [job_id]).get(job_id, 0) > LIST_CAP:
+        return job_view(job, None) | {"result_truncated": True}
     return job_view(job, read_value(session, job_id, "result") if job.has_result else None)
 
 
@@ -404,6 +429,8 @@ def _outcome(view: Mapping[str, Any]) -> str:
     match view["status"]:
         case "completed" if view["data_erased_at"]:
             return f"The job {job_id} is completed.{_erased(view)}"
+        case "completed" if view.get("result_truncated"):
+            return f"The job {job_id} is completed{_lost(view)}.{_made_up(view)}{_left_out(job_id)}"
         case "completed":
             return json.dumps(view["result"], ensure_ascii=False)
         case "failed":
@@ -428,7 +455,7 @@ def _told(view: Mapping[str, Any]) -> str:
     match view["status"]:
         case "completed" if view["data_erased_at"]:
             return f"The job {view['job_id']} is completed{_lost(view)}.{_erased(view)}"
-        case "completed":
+        case "completed" if not view.get("result_truncated"):
             return f"The job {view['job_id']} is completed{_lost(view)}.{_made_up(view)} Its result:\n{_outcome(view)}"
         case "failed":
             return f"The job {view['job_id']} failed: {view['error']['message']}{_erased(view)}"
@@ -450,6 +477,14 @@ def _erased(view: Mapping[str, Any]) -> str:
     """Returns the sentence that tells a job whose data were erased; an empty string for any other."""
     at = view["data_erased_at"]
     return f" Its data were erased at {at}: its result and its input are not kept." if at else ""
+
+
+def _left_out(job_id: str) -> str:
+    """Returns the sentences about a result that is too large for an answer."""
+    return (
+        " Its result has more than 256 KiB, too much for a tool's answer. Whoever has the key reads it with "
+        f"GET {job_path(job_id)}, and the flow's owner can let the flow return less."
+    )
 
 
 def _as_answer(tool: FlowTool, view: Mapping[str, Any]) -> types.CallToolResult:

@@ -41,7 +41,13 @@ JOB_OUTPUT: JsonSchema = {
             "type": "boolean",
             "description": "True when an answer came from the Simulated model: it is made up.",
         },
-        "result": {"description": "What the flow returned, of a completed job; null when its data were erased."},
+        "result": {
+            "description": "What the flow returned, of a completed job; null when its data were erased, or when it is too large."
+        },
+        "result_truncated": {
+            "type": "boolean",
+            "description": "True when the result has more than 256 KiB and is left out.",
+        },
         "error": {
             "type": "object",
             "description": "Why a failed job failed.",
@@ -98,6 +104,8 @@ def job_content(view: Mapping[str, Any]) -> dict[str, Any]:
         told["waiting_for"] = view["waiting_for"]
     if view["status"] == "completed":
         told |= {"result": view["result"], "steps_failed": view["steps_failed"]}
+    if view.get("result_truncated"):
+        told["result_truncated"] = True
     if view["error"]:
         told["error"] = {name: view["error"][name] for name in ("code", "message")}
     if view["data_erased_at"]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jsonpointer
@@ -14,6 +16,7 @@ from api.http import parameters, schemas
 from api.http.context import Context, context_of
 from api.http.cursors import cursor_of, place_of
 from api.http.job_answers import dump
+from api.http.large_bodies import json_answer
 from api.http.parameters import JobId
 from api.http.problem_json import UnsupportedMediaType
 from api.http.route_classes import BASE, ByKey, FromApp, PublicRoute, RawRoute, refusals
@@ -54,10 +57,9 @@ async def list_questions(
 ) -> Response:
     """A flow may ask a person and wait for the answer. Questions that have an answer are listed too, until the data of the job are erased."""
     place = place_of(cursor, "questions", job_id)
-    questions, next_place = await context.database.read(_read_page, caller, job_id, limit, place)
-    views = [_view(context, request, question) for question in questions]
-    body = {"data": views, "next_cursor": cursor_of(next_place, "questions", job_id)}
-    return Response(dump(body), headers={"Cache-Control": "no-store"}, media_type="application/json")
+    view = functools.partial(_view, context, request)
+    content = await context.database.read_in_turn(caller.workspace_id, _read_page, caller, job_id, limit, place, view)
+    return json_answer(context.large, caller.workspace_id, content)
 
 
 @raw.post(
@@ -117,10 +119,17 @@ def _answer_of(body: dict[str, Any]) -> Answer:
 
 
 def _read_page(
-    session: Session, caller: Caller, job_id: str, limit: int, place: str | None
-) -> tuple[list[QuestionRow], str | None]:
+    session: Session,
+    caller: Caller,
+    job_id: str,
+    limit: int,
+    place: str | None,
+    view: Callable[[QuestionRow], dict[str, Any]],
+) -> bytes:
+    """Returns the page as JSON. A question may have 256 KiB, so it is encoded in a reader thread."""
     get_job(session, caller.workspace_id, job_id, caller.scope)
-    return page_of_questions(session, caller.workspace_id, job_id, limit, place)
+    questions, next_place = page_of_questions(session, caller.workspace_id, job_id, limit, place)
+    return dump({"data": [*map(view, questions)], "next_cursor": cursor_of(next_place, "questions", job_id)})
 
 
 def _view(context: Context, request: Request, question: QuestionRow) -> dict[str, Any]:

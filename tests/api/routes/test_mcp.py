@@ -24,6 +24,7 @@ from engine.core.version import VERSION
 from engine.jobs.notifier import job_changed
 from engine.jobs.transitions import cancel_job
 from storage.job_changes import claim_job
+from storage.job_results import LIST_CAP
 from storage.jobs import JobFilters, list_jobs
 from storage.tables import Job
 from tests.api.arrange import SERVER, House, echo_document
@@ -236,6 +237,24 @@ async def test_the_text_of_a_completed_job_has_its_status_and_its_result(house: 
         answer = await client.call_tool("get_job", {"job_id": job_id})
 
     assert answer.content[0].text == f'The job {job_id} is completed. Its result:\n{{"text": "Read it"}}'
+
+
+async def test_a_result_that_is_too_large_for_an_answer_is_left_out_and_told(house: House):
+    offer(house)
+    text = json.dumps({"text": "x" * LIST_CAP})
+    async with session(house) as client:
+        ending = asyncio.create_task(end_next(house, result=(text, len(text))))
+        of_flow = await client.call_tool("summarise_a_page", {"url": "https://a.example"})
+        await ending
+        job_id = of_flow.structured_content["job_id"]
+        of_job = await client.call_tool("get_job", {"job_id": job_id})
+
+    for answer in (of_flow, of_job):
+        assert not answer.is_error
+        assert answer.structured_content["result"] is None
+        assert answer.structured_content["result_truncated"] is True
+        assert f"The job {job_id} is completed. Its result has more than 256 KiB" in answer.content[0].text
+        assert f"GET /public/v1/jobs/{job_id}" in answer.content[0].text
 
 
 async def test_half_of_a_character_in_a_result_reaches_the_client_as_the_replacement_character(house: House):
