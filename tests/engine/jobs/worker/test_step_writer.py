@@ -14,7 +14,7 @@ import uvloop
 from engine.core.redaction import Redaction
 from engine.jobs.transitions import claim, give_back
 from engine.jobs.worker.step_rows import progress_of
-from engine.jobs.worker.step_writer import JobRecorder, StepsNotStored, StepWriter
+from engine.jobs.worker.step_writer import MOST_TOGETHER, JobRecorder, StepsNotStored, StepWriter
 from engine.run.steps import StepEnded, StepKey, StepPart, StepStarted
 from storage.job_changes import Lease
 from storage.steps import kept_outputs, kept_parts, list_steps
@@ -112,6 +112,38 @@ async def test_a_job_whose_last_report_cannot_be_stored_is_incomplete(world: Wor
     assert await writer.take(recorder) is None
     assert recorder.incomplete
     assert recorder.may_have_running_steps, "the end of one may be among what was lost"
+
+
+async def test_many_reports_are_written_in_parts_between_which_others_write(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list of 20,000 items reported within a quarter of a second what one transaction wrote for a second."""
+    writer = StepWriter(world.database)
+    recorder, seen = recorder_of(world, writer), set[int]()
+
+    async def look() -> None:
+        while recorder.written < recorder.reported:
+            seen.add(recorder.written)
+            await asyncio.sleep(0)
+
+    def report(count: int) -> None:
+        for number in range(recorder.reported, recorder.reported + count):
+            recorder.started(StepStarted(StepKey("item", (number,)), recorder.clock.now(), {}))
+
+    report(2 * MOST_TOGETHER + 1)
+    looking = asyncio.create_task(look())
+    assert await writer.take(recorder) is None, "so many do not go with the end of the job"
+    await looking
+    assert seen == {0, MOST_TOGETHER, 2 * MOST_TOGETHER}
+
+    monkeypatch.setattr("engine.jobs.worker.step_writer.MOST_BEHIND", 20)
+    report(20)
+    await recorder.caught_up()
+    assert recorder.reported - recorder.written == 20, "nothing is hurried"
+    report(1)
+    await recorder.caught_up()
+    assert recorder.reported - recorder.written <= 20
+    assert len(world.read(list_steps, world.workspace_id, recorder.job.id)) == recorder.reported
 
 
 def test_reports_are_stored_when_no_thread_can_be_started(world: World) -> None:
