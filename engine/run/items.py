@@ -8,7 +8,6 @@ items that run at the same time all ask, items that run one after the other ask 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -23,20 +22,20 @@ from engine.run.state import RunState
 from engine.run.step import StepRun
 from engine.run.steps import WAITS, RunError, StepKey, Stop
 
-#: The event loop gets control after this many seconds when items run without ever waiting.
-YIELD_SECONDS = 0.01
+#: The list that more items gave is made in a thread.
+SHORT = 1_000
 
 
 class Items:
     """The lists of one run."""
 
-    __slots__ = ("_last_yield", "kept", "plan", "run")
+    __slots__ = ("kept", "plan", "run", "turns")
 
     def __init__(self, run: RunState) -> None:
         self.run = run
         self.plan = run.plan
         self.kept: Mapping[StepKey, Json] = run.kept
-        self._last_yield = time.monotonic()
+        self.turns = run.services.turns
 
     async def each(self, unit: Unit, planned: PlannedNode, frame: Frame) -> None:
         """Runs a block once for each item of a list."""
@@ -63,7 +62,7 @@ class Items:
         except TimeoutError:
             if not limit.expired():
                 raise
-            self._give_up(unit, planned, frame, through)
+            await self._give_up(unit, planned, frame, through)
 
     async def _run_items(self, unit: Unit, planned: PlannedNode, frame: Frame, through: set[int]) -> None:
         total = len(frame.lists.items[unit.node_id])
@@ -92,6 +91,8 @@ class Items:
         async def work() -> None:
             nonlocal waits
             for position in waiting:
+                if self.turns.is_over:
+                    await self._next_turn()
                 if splitter in full:
                     return
                 item = self._inside(splitter, frame, position)
@@ -101,9 +102,6 @@ class Items:
                     waits = True
                     if at_once == 1:
                         return  # one after the other: the next item begins when this one is through
-                if time.monotonic() - self._last_yield > YIELD_SECONDS:
-                    await asyncio.sleep(0)
-                    self._last_yield = time.monotonic()
 
         if at_once == 1:
             await work()
@@ -112,6 +110,10 @@ class Items:
             for _ in range(min(at_once, len(positions))):
                 group.create_task(work())
         return waits
+
+    async def _next_turn(self) -> None:
+        await self.run.services.caught_up()
+        await self.turns.next(self)
 
     def _wait_for_rest(self, unit: Unit, planned: PlannedNode, frame: Frame) -> None:
         """Makes every Flatten of a list wait, also one that no waiting step leads to: items have not begun."""
@@ -127,13 +129,15 @@ class Items:
         frames = frame.lists.frames.setdefault(splitter, {})
         return frames.get(position) or frames.setdefault(position, frame.inside(splitter, position))
 
-    def _give_up(self, unit: Unit, planned: PlannedNode, frame: Frame, through: set[int]) -> None:
+    async def _give_up(self, unit: Unit, planned: PlannedNode, frame: Frame, through: set[int]) -> None:
         """Fails the items that have not finished when the Splitter's time limit has passed."""
         node = planned.node
         limit = node.policy.timeout_seconds or 0
         for position in range(len(frame.lists.items[unit.node_id])):
             if position in through:
                 continue
+            if self.turns.is_over:
+                await self._next_turn()
             index = (*frame.index, position)
             error = RunError(
                 JobErrorCode.TIMEOUT,
@@ -232,7 +236,10 @@ class Items:
                 return
 
             async def make() -> Json:
-                return collector.result(planned.settings)  # type: ignore[arg-type]
+                config: Any = planned.settings
+                if len(collector.reached) > SHORT:
+                    return await self.run.services.in_thread(collector.result, config)
+                return collector.result(config)
 
             through = frozenset(() if frame.index else self._through(planned))
             await StepRun(self.run, planned, frame, tuple(collector.warnings)).record(make, through=through)

@@ -12,6 +12,7 @@ from engine.core.clock import Millis
 from engine.flow.job_checks import JobChecks
 from engine.flow.node_context import Json
 from engine.flow.node_http import SecretValue
+from engine.run.turns import Turns
 
 #: `waiting`: the step asked a person. It begins again after the answer.
 StepStatus = Literal["completed", "failed", "skipped", "cancelled", "waiting"]
@@ -235,6 +236,10 @@ class Services(Protocol):
         """Waits until everything that was reported is stored."""
         ...
 
+    async def caught_up(self) -> None:
+        """Waits while so much was reported and is not stored yet that it would fill the memory."""
+        ...
+
     async def secret(self, secret_id: str) -> SecretValue: ...
     async def called_flow(self, flow_id: str, version: int | None) -> Any:
         """Returns the plan of a called flow (`engine.run.calls.CalledPlan`). Raises NodeFailed."""
@@ -247,6 +252,11 @@ class Services(Protocol):
     @property
     def checks(self) -> JobChecks:
         """The checks of this job's inner payloads, which share a budget."""
+        ...
+
+    @property
+    def turns(self) -> Turns:
+        """The turns of all lists on this event loop."""
         ...
 
     async def in_thread(self, work: Any, *args: Any) -> Any: ...
