@@ -13,7 +13,8 @@ from typing import Any
 
 from engine.core.clock import seconds_in_words
 from engine.core.error_codes import JobErrorCode
-from engine.flow.node_context import Json
+from engine.flow.data_size import MOST_DATA, data_size, require_moderate_texts, texts_are_short
+from engine.flow.node_context import Json, NodeFailed
 from engine.flow.references import Missing
 from engine.run.blocks import Unit
 from engine.run.lists import Collector, Frame
@@ -196,15 +197,32 @@ class Items:
                 error = error or came
                 if planned.puts_null and not has_value:
                     entries.append(None)
+        if collector.size > MOST_DATA or (has_value and alive and not self._value_is_moderate(planned, frame)):
+            self._take_no_more(planned, closing, frame)
+            collector.size, entries, has_value = MOST_DATA + 1, [], False
         if has_value and alive and error is None:
             missing: list[Missing] = []
             entries.append(planned.renderings["value"](frame, missing))
             self._warn(collector, missing)
+        collector.size += data_size(entries, MOST_DATA) if entries else 0
         collector.add(index, entries, error)
         if error is not None and error is not WAITS and self._ends_the_run(planned):
-            closing.lists.full.add(planned.around[0])
-            if frame.outer is not None:
-                frame.outer.lists.full.add(planned.around[-1])
+            self._take_no_more(planned, closing, frame)
+
+    def _take_no_more(self, planned: PlannedNode, closing: Frame, frame: Frame) -> None:
+        """Has no more items of the list begin, as its Flatten fails."""
+        closing.lists.full.add(planned.around[0])
+        if frame.outer is not None:
+            frame.outer.lists.full.add(planned.around[-1])
+
+    def _value_is_moderate(self, planned: PlannedNode, frame: Frame) -> bool:
+        if texts_are_short(planned.in_texts, frame):
+            return True
+        try:
+            require_moderate_texts(planned.in_texts, frame)
+        except NodeFailed:
+            return False
+        return True
 
     def _ends_the_run(self, planned: PlannedNode) -> bool:
         fails = planned.node.config.get("on_item_error") == "fail" and planned.node.policy.on_error == "fail"

@@ -107,11 +107,12 @@ class Try(Struct, frozen=True):
 
 
 class StepStarted(Struct, frozen=True):
-    """A step starts; `inputs` are its rendered values."""
+    """A step starts; `inputs` are its rendered values. `size`: that of large ones, in bytes."""
 
     key: StepKey
     at: Millis
     inputs: dict[str, Json]
+    size: int = 0
 
 
 class StepEnded(Struct, frozen=True, kw_only=True):
@@ -120,7 +121,7 @@ class StepEnded(Struct, frozen=True, kw_only=True):
 
     `is_repeatable`: the step gives the same when it runs again, which one that failed for want of time may not.
     `items`: the number of items that a Splitter gave. `splitter`: the innermost Splitter around the step. `through`:
-    nodes that ran per item and have now ended for all items.
+    nodes that ran per item and have now ended for all items. `size`: that of a large output, in bytes.
     """
 
     key: StepKey
@@ -140,6 +141,7 @@ class StepEnded(Struct, frozen=True, kw_only=True):
     splitter: str = ""
     through: frozenset[str] = frozenset()
     is_repeatable: bool = False
+    size: int = 0
 
     @property
     def tried(self) -> int:

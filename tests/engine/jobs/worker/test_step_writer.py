@@ -12,8 +12,9 @@ import pytest
 import uvloop
 
 from engine.core.redaction import Redaction
+from engine.flow.data_size import MOST_DATA
 from engine.jobs.transitions import claim, give_back
-from engine.jobs.worker.step_rows import progress_of
+from engine.jobs.worker.step_rows import BEGINNING, progress_of
 from engine.jobs.worker.step_writer import MOST_TOGETHER, JobRecorder, StepsNotStored, StepWriter
 from engine.run.steps import StepEnded, StepKey, StepPart, StepStarted
 from storage.job_changes import Lease
@@ -154,10 +155,10 @@ def test_reports_are_stored_when_no_thread_can_be_started(world: World) -> None:
         full.shutdown()  # refuses new work with a RuntimeError, like a system without another thread
         asyncio.get_running_loop().set_default_executor(full)
         for recorder, inputs in ((large, {"text": "x" * 100_000}), (small, {})):
-            recorder.started(StepStarted(StepKey("first"), recorder.clock.now(), inputs))
+            recorder.started(StepStarted(StepKey("first"), recorder.clock.now(), inputs, 100_000 if inputs else 0))
         async with asyncio.timeout(5):
             await asyncio.gather(large.all_stored(), small.all_stored())
-            large.started(StepStarted(StepKey("second"), large.clock.now(), {"text": "x" * 100_000}))
+            large.started(StepStarted(StepKey("second"), large.clock.now(), {"text": "x" * 100_000}, 100_000))
             assert await writer.take(large) is not None
         for recorder in (large, small):
             assert [step.node_id for step in world.read(list_steps, world.workspace_id, recorder.job.id)] == ["first"]
@@ -179,6 +180,19 @@ async def test_a_large_value_takes_no_longer_for_the_secrets_in_what_is_not_kept
     kept = json.loads(stored.data)
     assert kept.startswith('["xxx')
     assert "204" not in kept
+
+
+async def test_of_a_value_that_is_too_long_only_the_beginning_is_written(world: World) -> None:
+    """As JSON it would have 30 GB: it holds one list ten thousand million times."""
+    value: object = ["x", "x"]
+    for _ in range(10):
+        value = [value] * 10
+    recorder = recorder_of(world, StepWriter(world.database))
+    start = StepStarted(StepKey("get"), recorder.clock.now(), {"value": value}, MOST_DATA + 1)
+    (stored,) = progress_of(recorder.with_counts([start])).values
+    assert stored.size == MOST_DATA + 1
+    assert json.loads(stored.data).startswith('{"value":[[[[[[[[[[["x","x"],["x","x"],')
+    assert len(json.loads(stored.data)) == BEGINNING
 
 
 def test_on_the_loop_of_workers_a_report_may_come_while_a_write_is_due_at_once(world: World) -> None:
