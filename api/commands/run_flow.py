@@ -38,6 +38,7 @@ from engine.run.plan import Plan, compile_plan
 from engine.run.runner import run_flow
 from engine.run.state import RunOptions
 from engine.run.steps import RunOutcome, StepEnded, StepKey, StepPart, StepStarted
+from engine.run.turns import Turns
 from engine.sandbox.pool import Sandbox
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ class _Outside:
         self.files = files
         self._approve = approve
         self.checks = JobChecks(self.in_thread)
+        self.turns = Turns()
         self._terminal = terminal
         self._sandbox = Sandbox()
         self._models = Models(outbound, apart=self._sandbox.read_file)
@@ -219,6 +221,9 @@ class _Outside:
 
     async def settled(self) -> None:
         """Nothing is stored about a run from the command line."""
+
+    async def caught_up(self) -> None:
+        """Nothing waits to be stored either."""
 
     async def secret(self, secret_id: str) -> SecretValue:
         from engine.secrets.opening import open_for_step

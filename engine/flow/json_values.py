@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from decimal import Context, Decimal
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic import JsonValue
 
@@ -20,6 +20,7 @@ SMALL = 10_000
 EXACT: Final = Context(prec=50)
 
 _PART = re.compile(r'\.?([^.\[\]"]+)|\[\s*(\d{1,9})\s*\]|\["((?:[^"\\]|\\.)*)"\]')
+_HOLDERS = (dict, list, tuple)
 _NUMBER = re.compile(r"[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?")
 
 
@@ -111,19 +112,23 @@ def plain_number(number: Decimal) -> int | float | None:
 
 def is_small(value: Json) -> bool:
     """True when processing the whole value is faster than passing it to a thread. It stops counting at SMALL."""
+    if isinstance(value, str):
+        return len(value) + 20 < SMALL
+    if not isinstance(value, _HOLDERS):
+        return True
     left = SMALL
-    waiting: list[JsonValue] = [value]
-    while waiting and left > 0:
+    waiting: list[Any] = [value]
+    while waiting:
         one = waiting.pop()
-        left -= 20
-        if isinstance(one, str):
-            left -= len(one)
-        elif isinstance(one, dict):
-            left -= 20 * len(one)
-            waiting += one.values() if left > 0 else ()
-        elif isinstance(one, list | tuple):
-            left -= 20 * len(one)
-            waiting += one if left > 0 else ()
+        left -= 20 + 40 * len(one)
+        if left <= 0:
+            return False
+        entries = cast("Iterable[Any]", one.values() if isinstance(one, dict) else one)
+        for inside in entries:
+            if isinstance(inside, str):
+                left -= len(inside)
+            elif isinstance(inside, _HOLDERS):
+                waiting.append(inside)
     return left > 0
 
 

@@ -159,6 +159,21 @@ def only_reference(binding: JsonValue) -> Reference | None:
     return pieces[0] if len(pieces) == 1 and isinstance(pieces[0], Reference) else None
 
 
+def references_in_texts(binding: JsonValue) -> Iterator[Reference]:
+    """Yields every reference of a binding whose value becomes a part of a text."""
+    waiting: list[JsonValue] = [binding]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            pieces = list(split_text(value)) if "{{" in value else []
+            if len(pieces) > 1:
+                yield from (piece for piece in pieces if isinstance(piece, Reference))
+        elif isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+
+
 def find_references(binding: JsonValue, pointer: str = "") -> Iterator[tuple[str, Reference | BadReference]]:
     """Yields every reference in a binding, with the JSON pointer of its text. Keys are not searched. Iterative."""
     waiting: list[tuple[str, JsonValue]] = [(pointer, binding)]

@@ -50,8 +50,9 @@ TAKE, LEAST_TAKE = 32, 4
 TURN_SECONDS = 0.008
 #: The number of ends after which the cost of a job is estimated anew.
 _ENDS = 16
-#: No job is taken while the event loop answers later than this, and the longest pause before it is asked again.
-MOST_LAG_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 0.02
+#: No job is taken while the event loop answers later than this, and the longest pause before it is asked again. A few are
+#: taken all the same when none was for so long, so that work which slows the loop keeps nobody waiting for its end.
+MOST_LAG_SECONDS, LONGEST_PAUSE_SECONDS, LONGEST_HOLD_SECONDS = 0.05, 0.02, 0.25
 
 
 def send(session: Session, *jobs: tuple[str, str]) -> None:
@@ -140,7 +141,7 @@ class Dispatch:
     """Takes jobs from the queue while fewer than `slots` run and the event loop answers at once.
 
     A loop with more to do than it can would only make the jobs that it has slower, and keep those of others waiting behind
-    them. `lag` returns after how many seconds the loop answers.
+    them; it gets few at a time, LONGEST_HOLD_SECONDS apart. `lag` returns after how many seconds the loop answers.
 
     `take(most)` is called in the dispatcher's thread. It takes up to `most` messages, tells `begun` how many jobs it begins,
     and returns the number of messages. Whoever runs the jobs calls `ended` on the event loop at the end of each.
@@ -159,6 +160,8 @@ class Dispatch:
         self._lock = threading.Lock()
         self._awake = threading.Event()
         self._stopping = False
+        #: When jobs were last taken, in seconds of `time.monotonic`.
+        self._took_at = 0.0
         self._log_throttle = LogThrottle()
         self._huey: Any = _make_huey()
         self._huey.take_turn = self._take_turn
@@ -212,8 +215,12 @@ class Dispatch:
     def _take_or_wait(self) -> None:
         most = min(self._pace.most if self._busy > TAKE else TAKE, self.slots - self._busy)
         if self._busy > TAKE and (lag := self._lag()) > MOST_LAG_SECONDS:
-            time.sleep(min(lag, LONGEST_PAUSE_SECONDS))
-        elif self._stopping or most <= 0 or self._take(most) < most:  # fewer: no more wait
+            if time.monotonic() - self._took_at < LONGEST_HOLD_SECONDS:
+                time.sleep(min(lag, LONGEST_PAUSE_SECONDS))
+                return
+            most = min(most, LEAST_TAKE)
+        self._took_at = time.monotonic()
+        if self._stopping or most <= 0 or self._take(most) < most:  # fewer: no more wait
             self._awake.wait(self._poll_seconds)
             self._awake.clear()
 

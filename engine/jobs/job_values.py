@@ -9,6 +9,8 @@ from typing import Any, cast
 
 from engine.core.json_text import json_bytes
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
+
 Json = Any
 
 
@@ -23,6 +25,20 @@ def encoded(value: Json) -> tuple[str, int]:
     except (ValueError, TypeError, RecursionError):
         text = json.dumps(_mended(value, 0), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
         return text, len(text)
+
+
+def beginning(value: Json, length: int) -> str:
+    """Returns the first characters of a value as compact JSON text, at least `length`, without writing the rest."""
+    pieces: list[str] = []
+    try:
+        for piece in _ENCODER.iterencode(value):
+            pieces.append(piece)
+            length -= len(piece)
+            if length <= 0:
+                break
+    except (ValueError, TypeError, RecursionError):
+        pieces.append("(nested too deep)")
+    return "".join(pieces)
 
 
 def _mended(value: Json, depth: int) -> Json:

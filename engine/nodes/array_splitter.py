@@ -14,7 +14,7 @@ inside a list makes a list in the list.
 | At the same time | up to *At once* items run together |
 | In groups | *Group size* items run together; the next group begins when the whole group has ended |
 
-With an empty list the nodes between are skipped and “Collect into a list” gives an empty list. When **Items** is no list, the
+With an empty list the nodes between are skipped and “Collect into a list” gives an empty list. A list may have 200,000 items. When **Items** is no list, the
 step fails and says what it is instead; what is known to be none is not deployed. The list stands there alone: with a blank beside it,
 it is text. Its time limit counts for the whole list: items that are not through by then have failed. It does not run while items wait for a
 person.
@@ -27,9 +27,13 @@ from typing import Any, Literal, cast
 
 from pydantic import Field
 
+from engine.core.body_limits import MAX_VALUES
 from engine.flow.lists import SPLITTER, not_a_list
-from engine.flow.node_context import Json, JsonSchema, NodeContext
+from engine.flow.node_context import Json, JsonSchema, NodeContext, NodeFailed
 from engine.flow.node_type import THE_JOBS, NodeConfig, NodeInputs, NodeType
+
+#: A list that a caller sends has no more items than this either.
+MOST_ITEMS = MAX_VALUES
 
 
 class Config(NodeConfig):
@@ -65,7 +69,15 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     """Returns the list; the runner runs the nodes after it once per item. Raises NodeFailed when it is no list."""
     if not isinstance(inputs.items, list):
         raise not_a_list("Items", context.bindings.get("items"), inputs.items)
-    return cast("list[Json]", inputs.items)
+    items = cast("list[Json]", inputs.items)
+    if len(items) > MOST_ITEMS:
+        raise NodeFailed(
+            f"The list has {len(items):,} items; the next steps can run for {MOST_ITEMS:,} at most.",
+            why="Each item is a run of its own, which is kept in memory and stored.",
+            remedy="Take a part of the list, for example with “Sort and Limit”, and send the rest in another call.",
+            pointer="/inputs/items",
+        )
+    return items
 
 
 def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> JsonSchema | None:

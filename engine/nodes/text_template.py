@@ -97,12 +97,8 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
 
 
 def _is_quick(template: str, scope: Scope) -> bool:
-    """True when rendering is faster than passing it to a thread: no filter, or few filters that add little to small
-    data.
-    """
-    if "|" not in template:
-        return True
-    if len(template) > _SHORT or template.count("|") > _FEW or _ADDS_MUCH.search(template):
+    """True when rendering is faster than passing it to a thread: small data, and no filter or few that add little to it."""
+    if "|" in template and (len(template) > _SHORT or template.count("|") > _FEW or _ADDS_MUCH.search(template)):
         return False
     references = [split_filters(inside)[0] for inside in _insides(template)]
     return all(isinstance(one, BadReference) or is_small(scope.find(one)) for one in references)

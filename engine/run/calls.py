@@ -143,7 +143,7 @@ class InnerRecorder:
 
     def started(self, step: StepStarted) -> None:
         """Reports that a step of the called flow starts."""
-        self._outer.started(StepStarted(self._key(step.key), step.at, step.inputs))
+        self._outer.started(StepStarted(self._key(step.key), step.at, step.inputs, step.size))
 
     def ended(self, step: StepEnded) -> None:
         """Reports that a step of the called flow has ended."""

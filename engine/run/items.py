@@ -8,13 +8,13 @@ items that run at the same time all ask, items that run one after the other ask 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from engine.core.clock import seconds_in_words
 from engine.core.error_codes import JobErrorCode
-from engine.flow.node_context import Json
+from engine.flow.data_size import MOST_DATA, data_size, require_moderate_texts, texts_are_short
+from engine.flow.node_context import Json, NodeFailed
 from engine.flow.references import Missing
 from engine.run.blocks import Unit
 from engine.run.lists import Collector, Frame
@@ -23,20 +23,20 @@ from engine.run.state import RunState
 from engine.run.step import StepRun
 from engine.run.steps import WAITS, RunError, StepKey, Stop
 
-#: The event loop gets control after this many seconds when items run without ever waiting.
-YIELD_SECONDS = 0.01
+#: The list that more items gave is made in a thread.
+SHORT = 1_000
 
 
 class Items:
     """The lists of one run."""
 
-    __slots__ = ("_last_yield", "kept", "plan", "run")
+    __slots__ = ("kept", "plan", "run", "turns")
 
     def __init__(self, run: RunState) -> None:
         self.run = run
         self.plan = run.plan
         self.kept: Mapping[StepKey, Json] = run.kept
-        self._last_yield = time.monotonic()
+        self.turns = run.services.turns
 
     async def each(self, unit: Unit, planned: PlannedNode, frame: Frame) -> None:
         """Runs a block once for each item of a list."""
@@ -63,7 +63,7 @@ class Items:
         except TimeoutError:
             if not limit.expired():
                 raise
-            self._give_up(unit, planned, frame, through)
+            await self._give_up(unit, planned, frame, through)
 
     async def _run_items(self, unit: Unit, planned: PlannedNode, frame: Frame, through: set[int]) -> None:
         total = len(frame.lists.items[unit.node_id])
@@ -92,6 +92,8 @@ class Items:
         async def work() -> None:
             nonlocal waits
             for position in waiting:
+                if self.turns.is_over:
+                    await self._next_turn()
                 if splitter in full:
                     return
                 item = self._inside(splitter, frame, position)
@@ -101,9 +103,6 @@ class Items:
                     waits = True
                     if at_once == 1:
                         return  # one after the other: the next item begins when this one is through
-                if time.monotonic() - self._last_yield > YIELD_SECONDS:
-                    await asyncio.sleep(0)
-                    self._last_yield = time.monotonic()
 
         if at_once == 1:
             await work()
@@ -112,6 +111,10 @@ class Items:
             for _ in range(min(at_once, len(positions))):
                 group.create_task(work())
         return waits
+
+    async def _next_turn(self) -> None:
+        await self.run.services.caught_up()
+        await self.turns.next(self)
 
     def _wait_for_rest(self, unit: Unit, planned: PlannedNode, frame: Frame) -> None:
         """Makes every Flatten of a list wait, also one that no waiting step leads to: items have not begun."""
@@ -127,13 +130,15 @@ class Items:
         frames = frame.lists.frames.setdefault(splitter, {})
         return frames.get(position) or frames.setdefault(position, frame.inside(splitter, position))
 
-    def _give_up(self, unit: Unit, planned: PlannedNode, frame: Frame, through: set[int]) -> None:
+    async def _give_up(self, unit: Unit, planned: PlannedNode, frame: Frame, through: set[int]) -> None:
         """Fails the items that have not finished when the Splitter's time limit has passed."""
         node = planned.node
         limit = node.policy.timeout_seconds or 0
         for position in range(len(frame.lists.items[unit.node_id])):
             if position in through:
                 continue
+            if self.turns.is_over:
+                await self._next_turn()
             index = (*frame.index, position)
             error = RunError(
                 JobErrorCode.TIMEOUT,
@@ -192,15 +197,32 @@ class Items:
                 error = error or came
                 if planned.puts_null and not has_value:
                     entries.append(None)
+        if collector.size > MOST_DATA or (has_value and alive and not self._value_is_moderate(planned, frame)):
+            self._take_no_more(planned, closing, frame)
+            collector.size, entries, has_value = MOST_DATA + 1, [], False
         if has_value and alive and error is None:
             missing: list[Missing] = []
             entries.append(planned.renderings["value"](frame, missing))
             self._warn(collector, missing)
+        collector.size += data_size(entries, MOST_DATA) if entries else 0
         collector.add(index, entries, error)
         if error is not None and error is not WAITS and self._ends_the_run(planned):
-            closing.lists.full.add(planned.around[0])
-            if frame.outer is not None:
-                frame.outer.lists.full.add(planned.around[-1])
+            self._take_no_more(planned, closing, frame)
+
+    def _take_no_more(self, planned: PlannedNode, closing: Frame, frame: Frame) -> None:
+        """Has no more items of the list begin, as its Flatten fails."""
+        closing.lists.full.add(planned.around[0])
+        if frame.outer is not None:
+            frame.outer.lists.full.add(planned.around[-1])
+
+    def _value_is_moderate(self, planned: PlannedNode, frame: Frame) -> bool:
+        if texts_are_short(planned.in_texts, frame):
+            return True
+        try:
+            require_moderate_texts(planned.in_texts, frame)
+        except NodeFailed:
+            return False
+        return True
 
     def _ends_the_run(self, planned: PlannedNode) -> bool:
         fails = planned.node.config.get("on_item_error") == "fail" and planned.node.policy.on_error == "fail"
@@ -232,7 +254,10 @@ class Items:
                 return
 
             async def make() -> Json:
-                return collector.result(planned.settings)  # type: ignore[arg-type]
+                config: Any = planned.settings
+                if len(collector.reached) > SHORT:
+                    return await self.run.services.in_thread(collector.result, config)
+                return collector.result(config)
 
             through = frozenset(() if frame.index else self._through(planned))
             await StepRun(self.run, planned, frame, tuple(collector.warnings)).record(make, through=through)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from engine.flow.data_size import MOST_DATA, too_much_data
 from engine.flow.node_context import Json, NodeFailed
 from engine.flow.references import Missing, Reference, Scope
 from engine.flow.ways import NOT_FOUND
@@ -24,14 +25,14 @@ Index = tuple[int, ...]
 
 
 #: Shared empty values for fields that most frames never fill; they are never changed.
-_EMPTY_DICT: dict[str, Any] = {}
+_EMPTY_DICT: dict[Any, Any] = {}
 _EMPTY_SET: set[str] = set()
 
 
 class Frame(Scope):
     """The state of the flow, or of one item of a list. As a Scope it holds the values that references can see."""
 
-    __slots__ = ("_lists", "failed", "index", "keeps", "mark", "ports", "waits")
+    __slots__ = ("_lists", "failed", "index", "keeps", "mark", "ports", "sizes", "waits")
 
     #: The enclosing frame; None for the flow itself.
     outer: Frame | None
@@ -59,6 +60,8 @@ class Frame(Scope):
         self.failed: dict[str, RunError] = _EMPTY_DICT
         #: Node id -> the port that the node chose.
         self.ports: dict[str, str] = _EMPTY_DICT
+        #: Identity -> size, in bytes, of the large lists and objects in the outputs of this frame, which it keeps alive.
+        self.sizes: dict[int, int] = _EMPTY_DICT
         self._lists: OpenLists | None = None
 
     @property
@@ -107,6 +110,19 @@ class Frame(Scope):
         if self.ports is _EMPTY_DICT:
             self.ports = {}
         self.ports[node_id] = port
+
+    def keep_sizes(self, sizes: dict[int, int]) -> None:
+        """Keeps the sizes of large parts of an output, and of parts that this frame or an enclosing one has."""
+        self.sizes = {**self.sizes, **sizes}
+
+    def known_sizes(self) -> dict[int, int]:
+        """Returns the sizes that are known of what references in this frame can name."""
+        known: dict[int, int] = {}
+        frame: Frame | None = self
+        while frame is not None:
+            known |= frame.sizes
+            frame = frame.outer
+        return known
 
     def inside(self, splitter: str, position: int) -> Frame:
         """Returns a new frame for one item of a Splitter's list."""
@@ -190,6 +206,8 @@ class Collector:
     warnings: list[str] = field(default_factory=list)
     #: True when an item waits for a person.
     waits: bool = False
+    #: The size of the entries in bytes.
+    size: int = 0
 
     def add(self, index: Index, entries: list[Json], error: RunError | None) -> None:
         """Records that an item has reached the Flatten."""
@@ -210,6 +228,8 @@ class Collector:
 
     def result(self, config: Config) -> Json:
         """Returns the Flatten's output. Raises ItemFailed as `on_item_error` of its config says."""
+        if self.size > MOST_DATA:
+            raise too_much_data()
         failed = sorted(self.errors)
         total = len(self.reached)
         if failed and config.on_item_error == "fail":

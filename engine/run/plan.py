@@ -5,6 +5,7 @@ nodes.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
@@ -25,7 +26,7 @@ from engine.flow.named_secrets import NamedSecrets, secrets_in
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.output_schemas import OutputSchemas
 from engine.flow.patterns import STEPS_AT_ONCE, PatternBudget
-from engine.flow.references import Rendering, prepare_binding
+from engine.flow.references import Reference, Rendering, prepare_binding, references_in_texts
 from engine.flow.validation import NEVER_A_LIST, TOO_COSTLY, problems, without_parked
 from engine.run.blocks import Block, build_block
 
@@ -83,6 +84,12 @@ class PlannedNode:
     def is_splitter(self) -> bool:
         """True when it starts a run of the following nodes for each item of a list."""
         return self.node.type == SPLITTER
+
+    @cached_property
+    def in_texts(self) -> Mapping[Reference, int]:
+        """The references whose values are written into texts of its inputs, with how often each is."""
+        bound = [self.node.inputs[name] for name in (*self.renderings, *self.entries)]
+        return Counter(one for binding in bound for one in references_in_texts(binding))
 
     @cached_property
     def ends(self) -> int:

@@ -103,7 +103,7 @@ class Run(RunState):
         match unit.kind:
             case "node":
                 if (step := self._step(planned, frame)) is not None:
-                    await step.record(step.call, step.render())
+                    await step.record(step.call, step.render() if step.renders_quickly else await step.render_apart())
                 if planned.node.id == self.shown:
                     self.show(planned.node.id, frame)
             case "each":

@@ -13,7 +13,9 @@ from pydantic import JsonValue, ValidationError
 from engine.core.clock import Millis
 from engine.core.error_codes import JobErrorCode
 from engine.flow.contract import input_fields, payload_schema
+from engine.flow.data_size import MOST_DATA, data_size, require_moderate_texts, texts_are_short, too_much_data
 from engine.flow.job_checks import JobChecks
+from engine.flow.json_values import SMALL, is_small
 from engine.flow.lists import not_a_list
 from engine.flow.node_context import (
     FlowAnswer,
@@ -46,7 +48,19 @@ MOST_WARNINGS = 100
 class StepRun:
     """One step of a run: the node `planned` in the frame `frame`."""
 
-    __slots__ = ("begun", "calls", "frame", "inputs", "key", "lines", "planned", "run", "simulated", "warnings")
+    __slots__ = (
+        "begun",
+        "calls",
+        "frame",
+        "inputs",
+        "key",
+        "lines",
+        "planned",
+        "run",
+        "simulated",
+        "size",
+        "warnings",
+    )
 
     def __init__(self, run: RunState, planned: PlannedNode, frame: Frame, warnings: tuple[str, ...] = ()) -> None:
         self.run = run
@@ -60,6 +74,7 @@ class StepRun:
         self.lines: tuple[str, ...] = ()
         self.calls: tuple[Any, ...] = ()
         self.simulated = False
+        self.size = 0
 
     async def record(
         self,
@@ -74,7 +89,10 @@ class StepRun:
         run, planned = self.run, self.planned
         clock = run.clock
         self.begun = clock.now()
-        run.recorder.started(StepStarted(self.key, self.begun, self.inputs))
+        size = 0 if is_small(self.inputs) else (await self._counted(self.inputs))[0]
+        if size > MOST_DATA:
+            failure = too_much_data()
+        run.recorder.started(StepStarted(self.key, self.begun, self.inputs, size))
         if failure is not None:
             self._fail(Tried(None, failure, ()), through)
             return
@@ -82,6 +100,9 @@ class StepRun:
             tried = await attempt(
                 work, planned.limit, planned.node.policy.retries, clock, run.options.deadline, self.begun
             )
+            output: Json = tried.value.value if isinstance(tried.value, Routed) else tried.value
+            if not is_small(output):
+                tried = await self._with_moderate(tried, output)
         except asyncio.CancelledError:
             self._end("cancelled", None)
             raise
@@ -93,6 +114,19 @@ class StepRun:
             self._fail(tried, through)
         else:
             self._end("completed", self._put(tried.value), None, tried.tries, through)
+
+    async def _with_moderate(self, tried: Tried, output: Json) -> Tried:
+        """Returns the tries of a step with a large output, which has failed when that is more than a step may give."""
+        size, sizes = await self._counted(output)
+        if size > MOST_DATA:
+            return Tried(None, too_much_data(), tried.tries)
+        self.size = size
+        self.frame.keep_sizes(sizes)
+        return tried
+
+    async def _counted(self, value: Json) -> tuple[int, dict[int, int]]:
+        """Returns the size of a large value, and those of the large lists and objects in it by their identity."""
+        return await self.in_thread(_counted, value, self.frame.known_sizes())
 
     def _end(
         self,
@@ -123,6 +157,7 @@ class StepRun:
                 splitter=planned.around[-1] if planned.around else "",
                 through=through,
                 is_repeatable=planned.type.is_repeatable and error is None,
+                size=self.size if status == "completed" else 0,
             )
         )
 
@@ -160,7 +195,9 @@ class StepRun:
                 self._end("skipped", None, error, tried.tries, through)
             case "use_default":
                 self.warnings += (f"It failed, so its default value was used: {failure.message}",)
-                self._end("completed", self._put(self._default()), error, tried.tries, through)
+                default = self._default()
+                self.size = 0 if is_small(node.policy.default) else data_size(node.policy.default)
+                self._end("completed", self._put(default), error, tried.tries, through)
             case _:
                 self._end("failed", None, error, tried.tries, through)
                 self.run.failed(self.planned, self.frame, error)
@@ -176,6 +213,22 @@ class StepRun:
         return default
 
     # Inputs.
+
+    @property
+    def renders_quickly(self) -> bool:
+        """True when `render` takes no time that others would notice."""
+        return texts_are_short(self.planned.in_texts, self.frame)
+
+    async def render_apart(self) -> NodeFailed | None:
+        """Does what `render` does in a thread. Returns a failure, too, when the texts would be too long."""
+        try:
+            return await self.in_thread(self._render_moderate)
+        except NodeFailed as failure:
+            return failure
+
+    def _render_moderate(self) -> NodeFailed | None:
+        require_moderate_texts(self.planned.in_texts, self.frame)
+        return self.render()
 
     def render(self) -> NodeFailed | None:
         """Renders the input values. Returns a failure when a required input has no value."""
@@ -442,6 +495,11 @@ class StepRun:
 
     def log(self, message: str) -> None:
         self.lines += (message,)
+
+
+def _counted(value: Json, known: dict[int, int]) -> tuple[int, dict[int, int]]:
+    size = data_size(value, MOST_DATA, known)
+    return size, {place: one for place, one in known.items() if one > SMALL}
 
 
 def _spent(tries: tuple[Try, ...]) -> Millis:

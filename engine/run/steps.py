@@ -12,6 +12,7 @@ from engine.core.clock import Millis
 from engine.flow.job_checks import JobChecks
 from engine.flow.node_context import Json
 from engine.flow.node_http import SecretValue
+from engine.run.turns import Turns
 
 #: `waiting`: the step asked a person. It begins again after the answer.
 StepStatus = Literal["completed", "failed", "skipped", "cancelled", "waiting"]
@@ -106,11 +107,12 @@ class Try(Struct, frozen=True):
 
 
 class StepStarted(Struct, frozen=True):
-    """A step starts; `inputs` are its rendered values."""
+    """A step starts; `inputs` are its rendered values. `size`: that of large ones, in bytes."""
 
     key: StepKey
     at: Millis
     inputs: dict[str, Json]
+    size: int = 0
 
 
 class StepEnded(Struct, frozen=True, kw_only=True):
@@ -119,7 +121,7 @@ class StepEnded(Struct, frozen=True, kw_only=True):
 
     `is_repeatable`: the step gives the same when it runs again, which one that failed for want of time may not.
     `items`: the number of items that a Splitter gave. `splitter`: the innermost Splitter around the step. `through`:
-    nodes that ran per item and have now ended for all items.
+    nodes that ran per item and have now ended for all items. `size`: that of a large output, in bytes.
     """
 
     key: StepKey
@@ -139,6 +141,7 @@ class StepEnded(Struct, frozen=True, kw_only=True):
     splitter: str = ""
     through: frozenset[str] = frozenset()
     is_repeatable: bool = False
+    size: int = 0
 
     @property
     def tried(self) -> int:
@@ -235,6 +238,10 @@ class Services(Protocol):
         """Waits until everything that was reported is stored."""
         ...
 
+    async def caught_up(self) -> None:
+        """Waits while so much was reported and is not stored yet that it would fill the memory."""
+        ...
+
     async def secret(self, secret_id: str) -> SecretValue: ...
     async def called_flow(self, flow_id: str, version: int | None) -> Any:
         """Returns the plan of a called flow (`engine.run.calls.CalledPlan`). Raises NodeFailed."""
@@ -247,6 +254,11 @@ class Services(Protocol):
     @property
     def checks(self) -> JobChecks:
         """The checks of this job's inner payloads, which share a budget."""
+        ...
+
+    @property
+    def turns(self) -> Turns:
+        """The turns of all lists on this event loop."""
         ...
 
     async def in_thread(self, work: Any, *args: Any) -> Any: ...

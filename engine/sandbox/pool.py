@@ -31,6 +31,7 @@ from typing import Any, Final
 from engine.core.error_codes import JobErrorCode
 from engine.core.paths import PROJECT
 from engine.core.shared_places import SharedPlaces
+from engine.flow.data_size import data_size
 from engine.sandbox.limits import LIMITS, Kind
 
 Json = Any
@@ -241,6 +242,9 @@ class _Evaluator:
 
     def ask(self, request: Mapping[str, Json], content: bytes) -> tuple[dict[str, Json], bytes]:
         """Sends a request and returns the answer. It blocks, so it runs in a thread. Raises _Refused."""
+        most = 8 * self._limits.input  # what is written has most of the bytes that are counted, or a fraction of them
+        if (size := data_size(request, most)) > most:
+            raise _TooLarge(size)
         try:
             frame = json.dumps(request, allow_nan=False).encode("ascii")
         except (ValueError, RecursionError):

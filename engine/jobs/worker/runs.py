@@ -24,6 +24,7 @@ from engine.core.logging_setup import CURRENT_JOB, EACH_JOB, known
 from engine.core.redaction import Redaction
 from engine.core.shared_places import CURRENT_WORKSPACE
 from engine.core.trace_context import CURRENT_TRACE, TraceContext
+from engine.flow.data_size import data_size
 from engine.flow.json_values import is_small
 from engine.flow.named_secrets import NamedSecrets
 from engine.flow.node_context import Json
@@ -46,6 +47,8 @@ T = TypeVar("T")
 
 #: The largest size of a result in bytes.
 MAX_RESULT = 10 << 20
+#: A result of so many bytes as `data_size` counts them is larger also when it has empty lists only.
+SURELY_TOO_LARGE = 24 * MAX_RESULT
 #: The seconds that a cancelled run has to stop.
 STOP_SECONDS = 2.0
 
@@ -404,6 +407,8 @@ def _failed_before(prepared: Prepared) -> int:
 
 
 def _as_result(result: Json, redaction: Redaction) -> tuple[str, int]:
+    if not is_small(result) and (size := data_size(result)) > SURELY_TOO_LARGE:
+        return "", size
     text, size = encoded(result)
     return redaction.known_in_json(text), size
 

@@ -9,9 +9,10 @@ from typing import Any
 from msgspec import Struct
 
 from engine.core.redaction import Redaction
+from engine.flow.data_size import data_size
 from engine.flow.json_values import is_small
 from engine.flow.node_context import Json
-from engine.jobs.job_values import encoded
+from engine.jobs.job_values import beginning, encoded
 from engine.jobs.worker.model_stream import Piece
 from engine.run.steps import INNER, RunError, StepEnded, StepKey, StepPart, StepStarted
 from storage.job_changes import Claimed, Lease
@@ -20,6 +21,8 @@ from storage.value_sizes import VALUE_CAP
 
 #: The number of characters that are kept of a step's value above VALUE_CAP.
 BEGINNING = 20_000
+#: A larger value, in bytes as `data_size` counts them, is not written as JSON to find out how long it is.
+MOST_WRITTEN = 8 << 20
 #: The keys of an error whose texts are sentences for people.
 _WORDS = frozenset({"message", "why", "remedy"})
 
@@ -98,7 +101,7 @@ def progress_of(reported: Reports) -> Progress:
             case StepStarted():
                 if item.key not in have_ended:
                     steps[item.key] = _running(item, lease.attempt)
-                _put_value(values, item.key, "input", item.inputs, redaction, keys=True)
+                _put_value(values, item.key, "input", item.inputs, redaction, keys=True, size=item.size)
                 events.append(("step.started", item.at, _where(item.key)))
             case StepEnded():
                 steps[item.key] = _ended(item, lease.attempt, redaction)
@@ -109,7 +112,14 @@ def progress_of(reported: Reports) -> Progress:
                 calls.append(_call(item))
             case PartReport(key, part, begun_at):
                 stored = {"ended": part.ended, "begun_at": begun_at, "at": part.at, "value": part.value}
-                _put_value(values, key, f"{PART}{part.name}", stored, redaction)
+                _put_value(
+                    values,
+                    key,
+                    f"{PART}{part.name}",
+                    stored,
+                    redaction,
+                    size=0 if is_small(part.value) else data_size(part.value, MOST_WRITTEN),
+                )
                 data = {**_where(key), "part": part.name, "ended": part.ended}
                 events.append(("step.part", part.at, data))
             case ForgetReport(nodes, index):
@@ -135,9 +145,9 @@ def progress_of(reported: Reports) -> Progress:
 def _is_small(item: Report) -> bool:
     match item:
         case StepStarted():
-            return is_small(item.inputs)
+            return not item.size
         case StepEnded():
-            return is_small(item.output) and (not item.tries or is_small([one.message for one in item.tries]))
+            return not item.size and (not item.tries or is_small([one.message for one in item.tries]))
         case PartReport():
             return is_small(item.part.value)
         case _:
@@ -164,7 +174,7 @@ def _without_secrets(said: dict[str, Any], redaction: Redaction) -> dict[str, An
 def _put_values(values: dict[tuple[StepKey, str], NewValue], step: StepEnded, redaction: Redaction) -> None:
     """Puts the output, the tries and the log of a step among the values to store."""
     if step.status == "completed":
-        _put_value(values, step.key, "output", step.output, redaction)
+        _put_value(values, step.key, "output", step.output, redaction, size=step.size)
     if any(one.code for one in step.tries):  # a first try that succeeded has nothing to show
         tries = [_without_secrets(one.as_json(), redaction) for one in step.tries]
         _put_value(values, step.key, "tries", tries, redaction, keys=True)
@@ -180,13 +190,17 @@ def _put_value(
     redaction: Redaction,
     *,
     keys: bool = False,
+    size: int = 0,
 ) -> None:
     """Puts a value of a step among the values to store; above VALUE_CAP bytes, its first characters as one JSON string.
 
-    `keys`: texts that only look like API keys are hidden, too. Outputs and parts keep them, since another attempt goes on
+    `size`: that of a large value, as `data_size` counts it. `keys`: texts that only look like API keys are hidden, too. Outputs and parts keep them, since another attempt goes on
     with these values, and a text may look like a key without being one; they are hidden when an output is shown.
     """
-    text, size = encoded(value)
+    if size > MOST_WRITTEN:
+        text = beginning(value, 4 * BEGINNING)
+    else:
+        text, size = encoded(value)
     if size > VALUE_CAP:
         stored = json.dumps(redaction.beginning(text, BEGINNING, keys=keys))
     else:

@@ -38,6 +38,7 @@ from engine.outbound.client import Answer, OutboundClient
 from engine.outbound.robots import SiteRules
 from engine.run.calls import CalledPlan
 from engine.run.steps import StepKey
+from engine.run.turns import Turns
 from engine.sandbox.pool import Sandbox
 from engine.tool_servers.session import ServerAddress, ServerSession, opened
 from storage.database import Database
@@ -62,6 +63,7 @@ class Outside:
     sandbox: Sandbox = field(default_factory=Sandbox)
     #: Workspace id, name -> an MCP server with its key; a query that also decrypts.
     open_tool_server: Callable[[Session, str, str], ServerAddress | None] = lambda _session, _workspace, _name: None
+    turns: Turns = field(default_factory=Turns)
 
     def services_for(self, job: Claimed, recorder: JobRecorder) -> JobServices:
         """Returns the services of one run."""
@@ -120,6 +122,7 @@ class JobServices:
         self._workspace_id = workspace_id
         self._recorder = recorder
         self.http = _SettledClient(outside.outbound, recorder)
+        self.turns = outside.turns
         self._checks: JobChecks | None = None
 
     @cached_property
@@ -205,6 +208,10 @@ class JobServices:
     async def settled(self) -> None:
         """Waits until everything that was reported is stored."""
         await self._recorder.settled()
+
+    async def caught_up(self) -> None:
+        """Waits while so much was reported and is not stored yet that it would fill the memory."""
+        await self._recorder.caught_up()
 
     @asynccontextmanager
     async def tool_server(self, server: str) -> AsyncGenerator[ServerSession]:

@@ -12,7 +12,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -41,6 +41,11 @@ _log_throttle = LogThrottle()
 GATHER_SECONDS, GATHER_UNWATCHED_SECONDS = 0.02, 0.25
 #: What is due within these seconds is written together.
 TOGETHER_SECONDS = 0.05
+#: The most reports that one transaction writes: others wait for the lock of writers meanwhile. And how many of a run may wait
+#: to be written before its lists pause.
+MOST_TOGETHER, MOST_BEHIND = 250, 5_000
+#: More reports are made ready in a thread, however small they are.
+FEW = 50
 #: For so many seconds after a claim or a write an attempt sends requests without looking whether the job is still its
 #: own. Others take the jobs of a silent worker after 10 s at the earliest (`engine.jobs.shared_reaper`).
 CONFIRMED_SECONDS = 5.0
@@ -252,6 +257,11 @@ class JobRecorder:
     def _is_confirmed(self) -> bool:
         return time.monotonic() - self.confirmed_at <= CONFIRMED_SECONDS
 
+    async def caught_up(self) -> None:
+        """Waits while more than MOST_BEHIND reports are not written yet."""
+        if self.reported - self.written > MOST_BEHIND:
+            await self.step_writer.settled(self, self.reported - MOST_BEHIND)
+
     async def all_stored(self) -> None:
         """Waits until all reports so far are stored. Raises StepsNotStored."""
         await self._stored(self.reported)
@@ -337,8 +347,11 @@ class StepWriter:
         """Returns the reports of an ending job that are not stored yet, for its final write; None when all
         are stored, and when they cannot be, so that the recorder is incomplete.
         """
-        gathered = self._waiting.pop(id(recorder), None) or self._urgent.pop(id(recorder), None)
-        items = [] if gathered is None else gathered.reports
+        gathered = self._waiting.get(id(recorder)) or self._urgent.get(id(recorder))
+        items = [] if gathered is None or len(gathered.reports) > MOST_TOGETHER else gathered.reports
+        if items:
+            self._waiting.pop(id(recorder), None)
+            self._urgent.pop(id(recorder), None)
         await self.settled(recorder, recorder.reported - len(items))
         if not items:
             return None
@@ -394,10 +407,11 @@ class StepWriter:
     async def _write_all(self, batch: list[_Gathered]) -> None:
         try:
             while batch:
-                try:
-                    await self._write([(one.recorder, one.reports) for one in batch])
-                finally:
-                    self._resolve_watchers()
+                for together in _in_parts(batch):
+                    try:
+                        await self._write(together)
+                    finally:
+                        self._resolve_watchers()
                 batch = self._take_due()
         finally:
             self._writing = None
@@ -442,13 +456,30 @@ class StepWriter:
         self._watchers = still
 
 
+def _in_parts(batch: list[_Gathered]) -> Iterator[list[tuple[JobRecorder, list[Report]]]]:
+    """Yields the reports, each recorder's in order, MOST_TOGETHER at a time."""
+    part: list[tuple[JobRecorder, list[Report]]] = []
+    room = MOST_TOGETHER
+    for one in batch:
+        left = one.reports
+        while left:
+            part.append((one.recorder, left[:room]))
+            room, left = room - len(left), left[room:]
+            if room <= 0:
+                yield part
+                part, room = [], MOST_TOGETHER
+    if part:
+        yield part
+
+
 async def _as_progress(batch: list[tuple[JobRecorder, list[Report]]]) -> list[Progress | None]:
     """Turns reports into rows; in a thread when that takes long, as for the HTML of a page. None for a recorder whose
     reports cannot be turned into rows: those of the others are written.
     """
     reported = [recorder.with_counts(reports) for recorder, reports in batch]
     try:
-        if not all(one.are_small for one in reported):
+        few = sum(len(one.reports) for one in reported) <= FEW
+        if not few or not all(one.are_small for one in reported):
             return await asyncio.to_thread(lambda: [_find_progress(one) for one in reported])
     except Exception:
         # As when the system starts no more threads: the event loop stands still for a moment, and nothing is lost.

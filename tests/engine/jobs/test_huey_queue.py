@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from engine.jobs.huey_queue import LEAST_TAKE, TAKE, TURN_SECONDS, Dispatch, Pace
+from engine.jobs.huey_queue import LEAST_TAKE, LONGEST_HOLD_SECONDS, TAKE, TURN_SECONDS, Dispatch, Pace
 
 
 def test_a_turn_that_fails_is_logged_and_the_next_one_takes_jobs(caplog: pytest.LogCaptureFixture) -> None:
@@ -76,3 +76,25 @@ def test_fewer_jobs_begin_together_while_many_are_at_work() -> None:
     assert over.wait(20)
     dispatch.stop()
     assert turns == [TAKE, TAKE, LEAST_TAKE]
+
+
+def test_a_loop_that_answers_late_gets_a_few_jobs_now_and_then() -> None:
+    turns: list[int] = []
+    over = threading.Event()
+
+    def take(most: int) -> int:
+        turns.append(most)
+        dispatch.begun(most)
+        if len(turns) == 4:
+            over.set()
+            return 0
+        return most
+
+    dispatch = Dispatch(take, lambda: 1.0, slots=1_000, poll_seconds=20)
+    dispatch.begun(1)  # more than TAKE are at work after the first turn
+    begun = time.monotonic()
+    dispatch.start()
+    assert over.wait(20)
+    dispatch.stop()
+    assert turns == [TAKE, LEAST_TAKE, LEAST_TAKE, LEAST_TAKE]
+    assert time.monotonic() - begun >= 3 * LONGEST_HOLD_SECONDS

@@ -25,6 +25,7 @@ from engine.run.calls import CalledPlan
 from engine.run.plan import compile_plan
 from engine.run.runner import run_flow
 from engine.run.state import RunOptions
+from engine.run.turns import Turns
 from engine.sandbox.pool import Sandbox
 from tests.engine.documents.made_files import Sent
 from tests.engine.jobs.world import World
@@ -249,6 +250,7 @@ class Services:
         self.datasets = WorkspaceDatasets(world.database, world.workspace_id)
         self.files = _HeldFiles()
         self.checks = JobChecks(self.in_thread)
+        self.turns = Turns()
         self._world = world
         self._models = Models(self.http)
         self._sandbox = Sandbox(1)
@@ -289,6 +291,9 @@ class Services:
             return PersonAnswer(question.on_expiry == "approve", dict(question.values), expired=True)
         changed = {name: str(question.values[name]).upper() for name in question.editable if name in question.values}
         return PersonAnswer(not question.title.startswith("No"), {**question.values, **changed}, "As agreed", "Ada")
+
+    async def caught_up(self) -> None:
+        """Nothing is stored."""
 
     async def in_thread(self, work: Any, *args: Any) -> Any:
         return work(*args)

@@ -14,6 +14,7 @@ from engine.pages.readers import READERS
 from engine.run.plan import compile_plan
 from engine.run.runner import run_flow
 from engine.run.state import RunOptions
+from engine.run.turns import Turns
 from tests.stand_ins.network import Names
 
 
@@ -55,6 +56,10 @@ class Services:
         self.http = outbound or OutboundClient(
             OutboundRules(parse_allow_list("127.0.0.1")), Names(), renderer=browser_of
         )
+        self.turns = Turns()
+
+    async def caught_up(self):
+        """Nothing is stored."""
 
     async def in_thread(self, work, *args):
         return work(*args)

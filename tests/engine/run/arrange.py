@@ -9,6 +9,7 @@ from engine.flow.node_type import FreeInputs, NodeConfig, NodeType
 from engine.nodes import CATALOG
 from engine.run.plan import compile_plan
 from engine.run.runner import run_flow
+from engine.run.turns import Turns
 
 
 @dataclass
@@ -59,9 +60,13 @@ class NoServices:
 
     def __init__(self):
         self.checks = JobChecks(self.in_thread)
+        self.turns = Turns()
 
     async def ask_model(self, question, *, on_call=None, on_text=None):
         raise AssertionError
+
+    async def caught_up(self):
+        pass
 
     async def secret(self, secret_id):
         raise AssertionError

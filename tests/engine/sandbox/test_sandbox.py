@@ -304,6 +304,16 @@ async def test_nothing_is_left_when_the_worker_is_killed():
         assert await is_gone(pid)
 
 
+async def test_data_that_holds_one_list_again_and_again_is_refused_before_it_is_written(sandbox):
+    """As JSON it would have 30 GB."""
+    data = ["x", "x"]
+    for _ in range(10):
+        data = [data] * 10
+    with pytest.raises(RenderFailed, match="too large"):
+        await sandbox.render("{% if a.out %}x{% endif %}", {"a": {"out": data}})
+    assert sandbox.pids == []
+
+
 async def test_data_that_looks_like_a_template_comes_out_as_it_is(sandbox):
     odd = "{{ 7*7 }} {% for x in [1] %}{{ x }}{% endfor %} {# note #}"
     template = "{% for x in a.out %}{{ x }}{{ x | trim }}{% endfor %}"

@@ -12,9 +12,10 @@ import pytest
 import uvloop
 
 from engine.core.redaction import Redaction
+from engine.flow.data_size import MOST_DATA
 from engine.jobs.transitions import claim, give_back
-from engine.jobs.worker.step_rows import progress_of
-from engine.jobs.worker.step_writer import JobRecorder, StepsNotStored, StepWriter
+from engine.jobs.worker.step_rows import BEGINNING, progress_of
+from engine.jobs.worker.step_writer import MOST_TOGETHER, JobRecorder, StepsNotStored, StepWriter
 from engine.run.steps import StepEnded, StepKey, StepPart, StepStarted
 from storage.job_changes import Lease
 from storage.steps import kept_outputs, kept_parts, list_steps
@@ -114,6 +115,38 @@ async def test_a_job_whose_last_report_cannot_be_stored_is_incomplete(world: Wor
     assert recorder.may_have_running_steps, "the end of one may be among what was lost"
 
 
+async def test_many_reports_are_written_in_parts_between_which_others_write(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list of 20,000 items reported within a quarter of a second what one transaction wrote for a second."""
+    writer = StepWriter(world.database)
+    recorder, seen = recorder_of(world, writer), set[int]()
+
+    async def look() -> None:
+        while recorder.written < recorder.reported:
+            seen.add(recorder.written)
+            await asyncio.sleep(0)
+
+    def report(count: int) -> None:
+        for number in range(recorder.reported, recorder.reported + count):
+            recorder.started(StepStarted(StepKey("item", (number,)), recorder.clock.now(), {}))
+
+    report(2 * MOST_TOGETHER + 1)
+    looking = asyncio.create_task(look())
+    assert await writer.take(recorder) is None, "so many do not go with the end of the job"
+    await looking
+    assert seen == {0, MOST_TOGETHER, 2 * MOST_TOGETHER}
+
+    monkeypatch.setattr("engine.jobs.worker.step_writer.MOST_BEHIND", 20)
+    report(20)
+    await recorder.caught_up()
+    assert recorder.reported - recorder.written == 20, "nothing is hurried"
+    report(1)
+    await recorder.caught_up()
+    assert recorder.reported - recorder.written <= 20
+    assert len(world.read(list_steps, world.workspace_id, recorder.job.id)) == recorder.reported
+
+
 def test_reports_are_stored_when_no_thread_can_be_started(world: World) -> None:
     async def report() -> None:
         writer = StepWriter(world.database)
@@ -122,10 +155,10 @@ def test_reports_are_stored_when_no_thread_can_be_started(world: World) -> None:
         full.shutdown()  # refuses new work with a RuntimeError, like a system without another thread
         asyncio.get_running_loop().set_default_executor(full)
         for recorder, inputs in ((large, {"text": "x" * 100_000}), (small, {})):
-            recorder.started(StepStarted(StepKey("first"), recorder.clock.now(), inputs))
+            recorder.started(StepStarted(StepKey("first"), recorder.clock.now(), inputs, 100_000 if inputs else 0))
         async with asyncio.timeout(5):
             await asyncio.gather(large.all_stored(), small.all_stored())
-            large.started(StepStarted(StepKey("second"), large.clock.now(), {"text": "x" * 100_000}))
+            large.started(StepStarted(StepKey("second"), large.clock.now(), {"text": "x" * 100_000}, 100_000))
             assert await writer.take(large) is not None
         for recorder in (large, small):
             assert [step.node_id for step in world.read(list_steps, world.workspace_id, recorder.job.id)] == ["first"]
@@ -147,6 +180,19 @@ async def test_a_large_value_takes_no_longer_for_the_secrets_in_what_is_not_kept
     kept = json.loads(stored.data)
     assert kept.startswith('["xxx')
     assert "204" not in kept
+
+
+async def test_of_a_value_that_is_too_long_only_the_beginning_is_written(world: World) -> None:
+    """As JSON it would have 30 GB: it holds one list ten thousand million times."""
+    value: object = ["x", "x"]
+    for _ in range(10):
+        value = [value] * 10
+    recorder = recorder_of(world, StepWriter(world.database))
+    start = StepStarted(StepKey("get"), recorder.clock.now(), {"value": value}, MOST_DATA + 1)
+    (stored,) = progress_of(recorder.with_counts([start])).values
+    assert stored.size == MOST_DATA + 1
+    assert json.loads(stored.data).startswith('{"value":[[[[[[[[[[["x","x"],["x","x"],')
+    assert len(json.loads(stored.data)) == BEGINNING
 
 
 def test_on_the_loop_of_workers_a_report_may_come_while_a_write_is_due_at_once(world: World) -> None:
