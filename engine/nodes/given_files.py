@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field, JsonValue
 
+from engine.core.redaction import cut
 from engine.flow.file_values import FileContent, is_file_value
 from engine.flow.node_context import Json, NodeContext, NodeFailed
 from engine.models.media import check_count
@@ -38,7 +39,7 @@ async def files_of(value: JsonValue, context: NodeContext) -> tuple[FileContent,
 
 def _in_words(value: Json) -> str:
     if isinstance(value, str):
-        return f"the text “{value[:60]}{'…' if len(value) > 60 else ''}”"
+        return f"the text “{cut(value, 61, mark='…')}”"
     if isinstance(value, bool):
         return "yes or no"
     if isinstance(value, int | float):

@@ -26,6 +26,7 @@ from typing import Any
 
 from pydantic import Field
 
+from engine.core.redaction import CURRENT_REDACTION
 from engine.flow.json_values import STRICT, is_small
 from engine.flow.node_context import Json, NodeContext, NodeFailed
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
@@ -124,7 +125,8 @@ class _Fault:
         line = text.count("\n", 0, self.at) + 1
         begin = text.rfind("\n", 0, self.at) + 1
         column = self.at - begin + 1
-        shown = text[max(begin, self.at - 30) : self.at + 30].partition("\n")[0].strip()
+        near = CURRENT_REDACTION.get().part(text, max(begin, self.at - 30), self.at + 30, keys=True)
+        shown = near.partition("\n")[0].strip()
         place = f" near `{shown}`" if shown else ""
         return NodeFailed(
             f"The text is no valid JSON: line {line}, column {column}{place}.",

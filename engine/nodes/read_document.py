@@ -53,6 +53,7 @@ from typing import Any, Literal, cast
 from pydantic import Field, JsonValue, create_model
 
 from engine.core.errors import Problem
+from engine.core.redaction import cut
 from engine.documents.page_ranges import HOW_TO_WRITE, BadRange, read_ranges
 from engine.documents.reading import read_document
 from engine.flow.document import Document, Node
@@ -122,7 +123,7 @@ def _one_file(value: JsonValue) -> Json:
 def _in_words(value: Json) -> str:
     match value:
         case str():
-            return f"the text “{value[:60]}{'…' if len(value) > 60 else ''}”"
+            return f"the text “{cut(value, 61, mark='…')}”"
         case bool():
             return "yes or no"
         case int() | float():

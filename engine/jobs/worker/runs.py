@@ -21,7 +21,7 @@ from engine.core.error_codes import JobErrorCode
 from engine.core.errors import FlowInvalid, StorageUnavailable
 from engine.core.log_throttle import LogThrottle
 from engine.core.logging_setup import CURRENT_JOB, EACH_JOB, known
-from engine.core.redaction import Redaction
+from engine.core.redaction import CURRENT_REDACTION, Redaction
 from engine.core.shared_places import CURRENT_WORKSPACE
 from engine.core.trace_context import CURRENT_TRACE, TraceContext
 from engine.flow.json_values import is_small
@@ -262,6 +262,7 @@ class Runs:
         context = contextvars.copy_context()
         context.run(CURRENT_JOB.set, job.id)
         context.run(CURRENT_TRACE.set, trace)
+        context.run(CURRENT_REDACTION.set, run.recorder.redaction)
         context.run(CURRENT_WORKSPACE.set, job.workspace_id)
         return asyncio.get_running_loop().create_task(
             run_flow(

@@ -91,6 +91,30 @@ async def test_no_part_of_a_secret_is_in_an_error_of_which_the_words_were_cut(
     assert token[:6] not in str(error)
 
 
+@pytest.mark.parametrize(
+    "sent", ["tok_7Hq2m", '{"a": tok_7Hq2mZx9Lw4Rb8Nc1Vf', '["tok_7Hq2mZx9", "tok_7Hq2mXx9"', "tok_7Hq2mZx9Lw4…"]
+)
+async def test_an_error_does_not_tell_whether_a_secret_begins_like_a_guess(world: World, sent: str) -> None:
+    with OpenAIServer(key="sk-1") as model:
+        kitchen = Kitchen(world, model)
+        token = "tok_7Hq2mZx9Lw4Rb8Nc1Vf6Yj3Kd5Pg0Ts2Ua4"
+        secret = world.write(add_secret, kitchen.owner, kitchen.vault, "Key", token, "example.com")
+        config: dict[str, object] = {"secret_headers": {"X-Key": secret}}
+        document = _chain_of(
+            ("read", "parse_json", {"text": "{{ in.out.rows[0] }}"}, {}),
+            ("get", "http_request", {"url": "https://example.com"}, config),
+        )
+        flow_id = world.add_flow(document)
+        errors = []
+        for text in (sent, sent.replace("tok_7H", "tok_7X")):
+            job_id = world.submit(flow_id, {"rows": [text]}).job_id
+            await kitchen.carry(job_id)
+            errors.append(world.job(job_id).error)
+        await kitchen.outbound.aclose()
+    assert str(errors[0]).replace("tok_7H", "tok_7X") == str(errors[1])
+    assert "tok_7" in str(errors[0])
+
+
 class _Shop(LocalServer):
     """Lists what is to be paid, with the number of the account, and notes the keys of the payments."""
 
@@ -157,7 +181,7 @@ async def test_items_do_not_run_again_when_a_secret_is_deleted_or_known_only_lat
         kitchen = Kitchen(world, model)
         host = f"127.0.0.1:{shop.port}"
         secret = world.write(add_secret, kitchen.owner, kitchen.vault, "Account", ACCOUNT, host)
-        pay = {"url": f"http://{host}/pay", "body": "{{ each.out.n }}"}
+        pay: dict[str, object] = {"url": f"http://{host}/pay", "body": "{{ each.out.n }}"}
         document = _chain_of(
             ("each", "array_splitter", {"items": "{{ in.out.rows }}"}, {}),
             ("pay", "http_request", pay, {"method": "POST"}),
