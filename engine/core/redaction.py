@@ -6,8 +6,9 @@ import heapq
 import json
 import re
 import string
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextvars import ContextVar
+from typing import Any
 
 from engine.core.json_text import json_text
 
@@ -40,17 +41,30 @@ class Redaction:
         self._secrets: frozenset[str] = frozenset()
         #: The same as a JSON text holds them, also one that stands in a JSON text as a text.
         self._sought: frozenset[str] = frozenset()
+        #: What the caller knows.
+        self._known_outside: frozenset[str] = frozenset()
         #: The length of the longest secret that is no word, in whole hundreds of characters.
         self._longest_other = 0
 
     def add(self, secret: str) -> None:
         """Hides this value from now on. Values below 6 characters are not hidden: they occur in ordinary text."""
-        if len(secret) >= 6:
+        if len(secret) >= 6 and secret not in self._known_outside:
             secrets = self._secrets.union(form for form in _written(secret) if len(form) >= 6)
             self._sought = self._sought.union(*map(_written, secrets - self._secrets))
             self._secrets = secrets
             others = max((len(form) for form in secrets if len(form) > KEY_LENGTH or form.strip(_OF_WORDS)), default=0)
             self._longest_other = -(-others // 100) * 100
+
+    def add_unless_in(self, payload: Any, secrets: Collection[str]) -> None:
+        """Hides these values from now on, but for those that stand in what the caller sent, also when they are added later:
+        the caller knows them, and of a list of guesses the one that is hidden would be the right one.
+        """
+        sent = json_text(payload)
+        self._known_outside = frozenset(
+            one for one in secrets if any(form in sent for inner in _written(one) for form in _written(inner))
+        )
+        for secret in secrets:
+            self.add(secret)
 
     def text(self, text: str) -> str:
         """Returns the text without known secrets and without strings that look like keys. JSON may be no JSON afterwards:

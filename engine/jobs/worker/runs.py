@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -55,8 +55,8 @@ Verdict = Literal["", "cancelled", "timeout", "lost", "released", "fault"]
 class AttemptServices(Services, Protocol):
     """The services of one attempt."""
 
-    async def hide_secrets(self, named: NamedSecrets) -> None:
-        """Hides the values of secrets in everything that is stored from now on."""
+    async def hide_secrets(self, named: NamedSecrets, payload: Mapping[str, Json]) -> None:
+        """Hides the values of secrets in everything that is stored from now on, but for those in the payload."""
         ...
 
 
@@ -223,7 +223,7 @@ class Runs:
             return
         services = self.services_for(run.job, run.recorder)
         if prepared.plan.named_secrets:
-            await services.hide_secrets(prepared.plan.named_secrets)
+            await services.hide_secrets(prepared.plan.named_secrets, prepared.payload)
         run.inner = self._start(run, prepared, services)
         if run.verdict:
             run.inner.cancel()

@@ -6,6 +6,7 @@ out, every step that ended is stored: after a crash, at most the call in progres
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from engine.core.errors import Refusal, StorageUnavailable
 from engine.core.trace_context import CURRENT_TRACE
 from engine.flow.called_flows import DEEPEST_CALL
 from engine.flow.job_checks import JobChecks
+from engine.flow.json_values import is_small
 from engine.flow.named_secrets import NamedSecrets
 from engine.flow.node_context import Json, NodeFailed, PersonAnswer, PersonQuestion
 from engine.flow.node_http import DrawnPage, SecretValue
@@ -145,8 +147,9 @@ class JobServices:
     def _questions(self) -> Questions:
         return Questions(self._outside.database, self._recorder)
 
-    async def hide_secrets(self, named: NamedSecrets) -> None:
-        """Hides the values of all secrets that a flow names, and the flows that it calls, in what is stored about the run.
+    async def hide_secrets(self, named: NamedSecrets, payload: Mapping[str, Json]) -> None:
+        """Hides the values of all secrets that a flow names, and the flows that it calls, in what is stored about the run;
+        not those that stand in the payload.
 
         Done before the first step of every attempt: what is stored of a value, and with it the fingerprints of lists and
         questions, is the same whichever steps this attempt has run before. What cannot be opened is left to the step that
@@ -156,8 +159,11 @@ class JobServices:
             values = await self._outside.database.read(self._outside.values_of, self._workspace_id, named)
         except StorageUnavailable:
             return
-        for value in values:
-            self._recorder.redaction.add(value)
+        hide = self._recorder.redaction.add_unless_in
+        if is_small(payload):
+            hide(payload, values)
+        else:
+            await asyncio.to_thread(hide, payload, values)
 
     def knowledge(self, step: str, on_call: Callable[[Any], None], warn: Callable[[str], None]) -> WorkspaceKnowledge:
         """Returns the knowledge of the workspace for one step, which gets the calls of embedding models."""
