@@ -127,12 +127,18 @@ _SHORT_WORDS: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True)
-class FileContent:
-    """A file with its bytes. `size` is their number; `media_type` was found from content and name."""
+class StoredFile:
+    """What is known of a stored file. `size` is in bytes; `media_type` was found from content and name."""
 
     name: str
     media_type: str
     size: int
+
+
+@dataclass(frozen=True)
+class FileContent(StoredFile):
+    """A file with its bytes."""
+
     content: bytes = dataclass_field(repr=False)
 
 

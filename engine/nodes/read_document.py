@@ -92,12 +92,15 @@ class Inputs(NodeInputs):
 
 async def run(config: Any, inputs: Inputs, context: NodeContext) -> Json:
     """Reads the file in a process of its own. Raises NodeFailed for what cannot be read."""
-    content = await context.files.read(_one_file(inputs.file))
+    file = _one_file(inputs.file)
+    stored = await context.files.look_up(file)
     how = getattr(config, "as")
-    read = await read_document(content, pages=config.pages, as_=how, apart=context.read_file_apart)
+    async with context.files.room(stored.size):
+        content = await context.files.read(file)
+        read = await read_document(content, pages=config.pages, as_=how, apart=context.read_file_apart)
     for note in read["notes"]:
         context.warn(note)
-    read["name"] = content.name
+    read["name"] = stored.name
     return {name: read[name] for name in _out({"as": how}, {})["properties"]}
 
 

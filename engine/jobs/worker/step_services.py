@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Refusal, StorageUnavailable
+from engine.core.shared_bytes import SharedBytes
 from engine.core.trace_context import CURRENT_TRACE
 from engine.flow.called_flows import DEEPEST_CALL
 from engine.flow.job_checks import JobChecks
@@ -26,7 +27,7 @@ from engine.flow.node_context import Json, NodeFailed, PersonAnswer, PersonQuest
 from engine.flow.node_http import DrawnPage, SecretValue
 from engine.flow.node_models import ModelQuestion, ModelTurn
 from engine.jobs.worker.dataset_writes import WorkspaceDatasets
-from engine.jobs.worker.job_files import JobFiles
+from engine.jobs.worker.job_files import ROOM, JobFiles
 from engine.jobs.worker.knowledge import WorkspaceKnowledge
 from engine.jobs.worker.person_questions import Questions
 from engine.jobs.worker.step_writer import JobRecorder
@@ -62,6 +63,8 @@ class Outside:
     #: Workspace id, flow id, version -> the plan that a Call Flow runs; a query.
     called_plan: Callable[[Session, str, str, int | None], CalledPlan]
     sandbox: Sandbox = field(default_factory=Sandbox)
+    #: The memory for the files of steps.
+    room: SharedBytes = field(default_factory=lambda: SharedBytes(*ROOM))
     #: Workspace id, name -> an MCP server with its key; a query that also decrypts.
     open_tool_server: Callable[[Session, str, str], ServerAddress | None] = lambda _session, _workspace, _name: None
 
@@ -134,7 +137,7 @@ class JobServices:
     def files(self) -> JobFiles:
         """The files that the job reads and makes."""
         recorder = self._recorder
-        return JobFiles(self._outside.database, recorder.job, recorder.lease, recorder.settled)
+        return JobFiles(self._outside.database, recorder.job, recorder.lease, recorder.settled, self._outside.room)
 
     @property
     def checks(self) -> JobChecks:
