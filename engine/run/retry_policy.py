@@ -65,7 +65,9 @@ async def attempt(
             if others is None:
                 raise SetAside from None
             failure = as_failure(_first_of(others))
-        if failure is None and not tries:
+        if failure is not None:  # its frames hold what the step worked with, like files, and one of them holds it
+            failure.__traceback__ = failure.__context__ = failure.__cause__ = None
+        elif not tries:
             return Tried(value, None, ())
         tries.append(
             Try(
