@@ -19,7 +19,6 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -173,7 +172,7 @@ def _serve_with_processes(settings: Settings, options: ServeOptions) -> int:
     """Runs several processes that answer at one port, of which the first has the worker; returns the exit code."""
     from api.connection_limits import limits_for
     from api.listen_socket import listen
-    from api.server_processes import FIGURES, ServerProcesses
+    from api.server_processes import ServerProcesses, figures_folder
     from engine.core.file_descriptors import raise_limit
 
     if settings.database_url is None:
@@ -192,14 +191,13 @@ def _serve_with_processes(settings: Settings, options: ServeOptions) -> int:
         address = ["--host", settings.host, "--port", str(settings.port)]  # which is told, and not listened on again
         return [*_command("serve", settings), *address, "--no-pages", *([] if has_worker else ["--no-worker"])]
 
-    with (
-        contextlib.closing(listen(settings, limits_for(raise_limit()).backlog)) as listener,
-        tempfile.TemporaryDirectory(prefix="flowport-figures-", ignore_cleanup_errors=True) as figures,
-    ):
-        environment = {**os.environ, _LISTENER: str(listener.fileno()), FIGURES: figures}
-        return ServerProcesses(
-            command_of, environment, listener, options.processes, functools.partial(_note, settings)
-        ).run()
+    say = functools.partial(_note, settings)
+    with contextlib.closing(listen(settings, limits_for(raise_limit()).backlog)) as listener:
+        # nobody else may use a folder of this name: the data folder may be one that several machines share
+        name = "-".join(map(str, ("figures", socket.gethostname(), *listener.getsockname()[:2])))
+        with figures_folder(settings.data / "run" / name, options.processes, say) as figures:
+            environment = {**os.environ, _LISTENER: str(listener.fileno()), **figures}
+            return ServerProcesses(command_of, environment, listener, options.processes, say).run()
 
 
 def _inherited_listener() -> socket.socket | None:
@@ -462,11 +460,18 @@ def _api_face(
     """Builds the public API, and what a server without pages answers at all other addresses. Loads no NiceGUI."""
     with hidden(*_NOT_USED):
         from api.app import create_api
+        from api.http.call_figures import CallFigures
+        from api.server_processes import FIGURES, NUMBER
         from ui.no_pages import register
 
         root = _root(settings, database, threads, with_pages=False)
         register(root, settings.public_url)
-        return create_api(database, waiters, settings, vault, connections=limits.most, threads=threads), root
+        folder, number = os.environ.get(FIGURES), os.environ.get(NUMBER)
+        calls = CallFigures(Path(folder), number) if folder and number else None
+        public_api = create_api(
+            database, waiters, settings, vault, connections=limits.most, threads=threads, calls=calls
+        )
+        return public_api, root
 
 
 @contextlib.asynccontextmanager

@@ -19,6 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 from api.connection_limits import MOST
 from api.docs.openapi import whole_document
 from api.http.auth import Callers
+from api.http.call_figures import CallFigures
 from api.http.context import Context
 from api.http.exception_handlers import HANDLERS
 from api.http.held_calls import HeldCalls
@@ -160,10 +161,11 @@ def create_api(
     uploads: Uploads | None = None,
     connections: int = MOST,
     threads: CheckThreads | None = None,
+    calls: CallFigures | None = None,
 ) -> PublicApi:
     """Creates the public API on this database, whose notifier wakes the workers after each commit.
     `connections`: those that the server takes in all, of which calls that wait may hold a part. `threads`: those in which
-    the whole server checks bodies.
+    the whole server checks bodies. `calls`: where it counts its calls, if other processes do so, too.
     """
     return PublicApi(
         Context(
@@ -178,6 +180,7 @@ def create_api(
             vault=vault,
             checks=BodyChecks(database, threads or CheckThreads()),
             held=HeldCalls(connections),
+            calls=calls or CallFigures(),
         )
     )
 

@@ -12,16 +12,21 @@ import asyncio
 import contextlib
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-#: Environment variable of each process: the folder in which all count their calls, for `/metrics`. The name is
-#: prometheus_client's.
-FIGURES = "PROMETHEUS_MULTIPROC_DIR"
+#: Environment variables of each process: the folder in which all count their calls, for `/metrics`, by prometheus_client's
+#: name, and the number of the process.
+FIGURES, NUMBER = "PROMETHEUS_MULTIPROC_DIR", "FLOWPORT_PROCESS"
+#: The files of the process with a number, by prometheus_client's names, and the bytes of each: there is room for every route
+#: with every status.
+FIGURE_FILES, FIGURE_BYTES = ("counter_{}.db", "histogram_{}.db"), 512 * 1024
 _READY = b"ready\n"
 #: Seconds before another start, by the number of processes in a row that ended within LIVED_SECONDS.
 PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0)
@@ -118,7 +123,7 @@ class ServerProcesses:
             with theirs:
                 place.process = subprocess.Popen(  # noqa: S603 - our own program
                     list(self._command_of(place.number)),
-                    env=self._environment,
+                    env={**self._environment, NUMBER: str(place.number)},
                     stdin=theirs.fileno(),
                     pass_fds=(self._listener.fileno(),),
                     start_new_session=True,  # Ctrl+C reaches the parent alone, which tells the others
@@ -239,6 +244,31 @@ class ServerProcesses:
             signal.set_wakeup_fd(before)
             self._awake.close()
             self._waker.close()
+
+
+@contextlib.contextmanager
+def figures_folder(folder: Path, count: int, say: Callable[[str], None]) -> Iterator[dict[str, str]]:
+    """Yields the environment in which `count` processes count their calls in `folder`, which is removed at the end. One that
+    follows another goes on in its files.
+
+    They map the files into memory. Each file has all its blocks from the beginning: on a full disk, writing to a page
+    without one ends the process (SIGBUS). Where the disk has no room for them, it says so with `say` and yields nothing.
+    """
+    environment = {FIGURES: str(folder)}
+    try:
+        shutil.rmtree(folder, ignore_errors=True)  # a parent that was killed has left it
+        folder.mkdir(mode=0o700, parents=True)
+        for number in range(count):
+            for name in FIGURE_FILES:
+                (folder / name.format(number)).write_bytes(bytes(FIGURE_BYTES))
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        environment = {}
+        say(f"/metrics has the calls of one process at a time: {folder} cannot be written: {error.strerror or error}.")
+    try:
+        yield environment
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def tell_parent_ready() -> None:

@@ -25,13 +25,14 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from email.utils import formatdate
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
 import uvicorn
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import Scope
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware, _TrustedHosts
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -39,6 +40,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from api.connection_limits import Connections, Standing
 from api.event_loop import seconds_to_step
 from api.http.addresses import is_public
+from api.http.held_calls import PEER, Peer
 from api.http.parser_words import http_words
 from api.http.problem_json import (
     AddressTooLong,
@@ -74,6 +76,9 @@ MAX_AHEAD = 16
 _HOST = re.compile(rb"(?:(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+|\[([^\[\]]+)\])(?::0*([0-9]{0,5}))?")
 #: A whole address without a path (RFC 9112 3.2.2), which is that of `/`; uvicorn cannot read it.
 _NO_PATH = re.compile(rb"([A-Za-z]+://[^/?]+)((?:\?.*)?)", re.DOTALL)
+#: All that a Content-Length in 64 bits needs. The parser takes any number of zeros in front of it, and Python reads numbers
+#: of up to 4,300 digits.
+_LENGTH_DIGITS = 20
 #: engine.io accepts messages of a million characters, each of which can be four bytes in UTF-8.
 MAX_SOCKET_MESSAGE = 4_000_000
 
@@ -93,7 +98,7 @@ class _DatedHeaders(list[tuple[bytes, bytes]]):
 
 
 def _is_host(value: bytes) -> bool:
-    found = _HOST.fullmatch(value.strip(b" \t"))
+    found = _HOST.fullmatch(value)
     if found is None or int(found[2] or 0) > 65_535:
         return False
     if found[1] is None:
@@ -309,6 +314,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self._peer = Peer()
         self._standing = self._counted.enter(self, self.client[0] if self.client else "")
         self._deadline = self.loop.time() + HEAD_SECONDS
         if self._standing is Standing.TURNED_AWAY:
@@ -358,11 +364,14 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._begun = True
         super().on_message_begin()
+        cast("Scope", self.scope)[PEER] = self._peer
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Stores a header; counts and discards a trailer."""
+        """Stores a header; counts and discards a trailer. Blanks and tabs around a value are no part of it (RFC 9110 5.5), and
+        the parser leaves those at its end.
+        """
         if self._in_head:
-            super().on_header(name, value)
+            super().on_header(name, value.strip(b" \t"))
             return
         if self._trailer_bytes == 0:
             self._trailer_bytes = self._head_bytes()
@@ -398,6 +407,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             if self.cycle is not before:  # a request that becomes a WebSocket has none
                 self.cycle.transport = JoinedWrites(self.transport, self.loop, self._end_connection)
                 if self.parser.get_http_version() == "1.0":
+                    self.cycle.waiting_for_100_continue = False  # 1.0 does not know it (RFC 9110 10.1.1)
                     # uvicorn's cycle has no other place to change an answer
                     self.cycle.send = _send_without_chunks(self.cycle)  # pyright: ignore[reportAttributeAccessIssue]
             self._own_cycle = True
@@ -485,7 +495,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
 
         The base class returns None, which ends the connection. A client that has gone looks the same until something is
         written to it: the wait for the end of a job has at most 60 s, and a stream of events writes every 15 s. So the
-        connection is idle meanwhile, and a new one may get its slot.
+        connection is idle meanwhile, a new one may get its slot, and calls on it that wait have no place of `HeldCalls`.
         """
         self._has_ended = True
         if self._begun and not self._deaf and not self.transport.is_closing():
@@ -495,10 +505,12 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
                 return False
             self.cycle.keep_alive = False
         self._counted.idle(self)
+        self._peer.end(lost=False)
         return not self.transport.is_closing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deaf = True
+        self._peer.end(lost=True)
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -556,7 +568,9 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         return b"\r\n".join([begin, *lines, b"", b""])
 
     def _ambiguous(self) -> str:
-        """Returns why a proxy might parse this request differently, as a text for the client; empty when it cannot."""
+        """Returns why a proxy might parse this request differently, or what of it nobody can read, as a text for the client;
+        empty when there is nothing.
+        """
         hosts = [value for name, value in self.headers if name == b"host"]
         version = self.parser.get_http_version()
         if version not in {"1.0", "1.1"}:
@@ -570,6 +584,8 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
         if codings and (codings != [b"chunked"] or version != "1.1"):
             return "The only Transfer-Encoding that is read is chunked, in HTTP/1.1"
+        if any(len(value) > _LENGTH_DIGITS for name, value in self.headers if name == b"content-length"):
+            return f"Its Content-Length has more than {_LENGTH_DIGITS} digits"
         return ""
 
     def _too_large(self) -> Refusal:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from nicegui import __version__ as nicegui_version
 from starlette.requests import HTTPConnection
@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from engine.actions.one_time_links import link_path, renew_setup_token
 from engine.core.clock import MINUTE, Millis
 from engine.core.errors import Unavailable
+from engine.core.web_addresses import split_url
 from storage.members import has_owner
 from storage.sessions import find_signed_in, hash_token, note_seen
 from storage.workspaces import find_first_workspace
@@ -170,7 +171,7 @@ def local_path(wanted: str) -> str:
     Other hosts and the sign-in page itself are not accepted.
     """
     try:
-        parts = urlsplit(wanted)
+        parts = split_url(wanted)
     except ValueError:  # an opening bracket without its closing one
         return ""
     local = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc

@@ -9,9 +9,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from engine.core.settings import LOOPBACK, Settings, origin_of
+from engine.core.web_addresses import split_url
 
 _PORT = re.compile(r":[0-9]+$")
 
@@ -38,10 +38,10 @@ class Origins:
         if said != _origin(f"{scheme}://{host}"):
             return False
         named = said.partition("://")[2]
-        name = urlsplit(said).hostname or ""
+        name = split_url(said).hostname or ""
         if name in LOOPBACK or name.endswith(".localhost") or _is_ip(name):
             return True
-        at_every_port = {urlsplit(address).netloc for address in self._named}
+        at_every_port = {split_url(address).netloc for address in self._named}
         for known in known_hosts:
             # the usual port may be written out, which browsers leave out
             host = _origin(f"{scheme}://{known}").partition("://")[2]

@@ -6,7 +6,7 @@ The session is a cookie that is HttpOnly, SameSite=Lax and, on https, Secure. Th
 from __future__ import annotations
 
 import asyncio
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote
 
 from fastapi import FastAPI
 from starlette.requests import HTTPConnection, Request
@@ -18,6 +18,7 @@ from engine.actions.sign_in import STEP_LIFETIME, Browser, SecondStep
 from engine.actions.sign_in_limits import open_link
 from engine.core.clock import SECOND
 from engine.core.errors import Conflict, Invalid, LinkNotValid, RateLimited, Refusal, SignInFailed
+from engine.core.web_addresses import split_url
 from storage.sessions import LONGEST, find_signed_in
 from ui.access_guard import NO_STORE, local_path, ownerless_page, stranger_answer, theme_of
 from ui.kit.plain_pages import (
@@ -245,7 +246,7 @@ class SignInPages:
             return True
         known = {self.app.settings.public_url, *self.app.settings.allowed_origins}
         try:
-            return urlsplit(origin).netloc == request.headers.get("host") or origin in known
+            return split_url(origin).netloc == request.headers.get("host") or origin in known
         except ValueError:  # an opening bracket without its closing one
             return False
 
@@ -269,7 +270,7 @@ class SignInPages:
     def _on_https(self, request: Request) -> bool:
         if request.url.scheme == "https":
             return True
-        public = urlsplit(self.app.settings.public_url)
+        public = split_url(self.app.settings.public_url)
         return public.scheme == "https" and public.netloc == request.headers.get("host")
 
 

@@ -39,8 +39,9 @@ class LocalFiles:
         return found
 
     async def look_up(self, value: Json) -> StoredFile:
-        """Returns the same. Raises NodeFailed."""
-        return await self.read(value)
+        """Returns the same without its bytes. Raises NodeFailed."""
+        found = await self.read(value)
+        return StoredFile(found.name, found.media_type, found.size)
 
     def room(self, size: int) -> AbstractAsyncContextManager[None]:
         """All files are in memory."""

@@ -335,10 +335,6 @@ def _fit_examples(path: str, method: str, operation: dict[str, Any]) -> None:
             value["detail"] = details.get(code, value["detail"])
             if code == "validation_failed":
                 value["errors"][0] |= WRONG_FIELDS.get(name, {})
-    for outer in ids[:-1]:
-        examples = answers["404"]["content"][PROBLEM_TYPE]["examples"]
-        value = examples["not_found"]["value"] | {"detail": NOT_FOUND[outer]}
-        examples[f"not_found_{outer.removesuffix('_id')}"] = {"value": value}
 
 
 def _streams(paths: dict[str, Any]) -> Iterator[dict[str, Any]]:

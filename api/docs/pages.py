@@ -412,7 +412,8 @@ class _Docs:
         """Returns a page that is written in Markdown."""
         base = self._base(request)
         if request.url.path.endswith(".md"):
-            return PlainTextResponse(_at(_source(name), name, base), media_type="text/markdown")
+            text = _at(_source(name), name, base).replace("](/docs", f"]({base}/docs")
+            return PlainTextResponse(text, media_type="text/markdown")
         body = Markup(_at(_guide_html(name), name, escape(base)))  # noqa: S704 - cleaned by nh3, the address is escaped
         return await self._page(request, "text.html", title, body=body, sections=_sections(name))
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from api.connection_limits import network_of
 from api.http.auth import Callers
 from api.http.call_figures import CallFigures
-from api.http.held_calls import HeldCalls
+from api.http.held_calls import HeldCalls, Peer
 from api.http.json_body import Bodies, BodyLimits
 from api.http.refused_calls import RefusalRecorder
 from api.http.request_rate import WITHOUT_A_KEY, RequestRates, too_many
@@ -52,7 +52,7 @@ class Context(Struct, frozen=True):
     vault: Vault
     checks: BodyChecks
     held: HeldCalls
-    calls: CallFigures = field(default_factory=CallFigures)
+    calls: CallFigures
     rates: RequestRates = field(default_factory=RequestRates)
     readiness: Readiness = field(default_factory=Readiness)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -112,9 +112,17 @@ class Context(Struct, frozen=True):
         return known
 
     async def until_ended(
-        self, caller: Caller, job_id: str, seconds: float, look: Look = find_status, *, is_new: bool = False
+        self,
+        caller: Caller,
+        job_id: str,
+        seconds: float,
+        look: Look = find_status,
+        *,
+        peer: Peer | None = None,
+        is_new: bool = False,
     ) -> Caller:
-        """Waits until the job has ended, `seconds` are over or the server stops. The route then reads the job again.
+        """Waits until the job has ended, `seconds` are over or the server stops. The route then reads the job again. Within
+        some seconds after `peer` is lost it waits no more.
 
         With `find_batch_status` as `look` it waits for a batch. The key is checked at each wake-up; the returned caller
         has the key as it is at the end. `is_new`: this call has just created the job. Raises Unauthorized.
@@ -123,6 +131,8 @@ class Context(Struct, frozen=True):
 
         async def check() -> bool:
             nonlocal known
+            if peer is not None and peer.is_lost:
+                return False
             known = await self.caller_now(caller)
             return not self.stopping.is_set()
 

@@ -31,6 +31,8 @@ from engine.jobs.submit.check_threads import CheckThreads
 
 T = TypeVar("T")
 
+#: What may stand around JSON (RFC 8259), and alone counts as an empty body.
+JSON_BLANKS = b" \t\r\n"
 MAX_DEPTH = 64
 MAX_KEYS = 10_000
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
@@ -109,7 +111,7 @@ class Bodies:
         async with self.received(request, owner) as body:
             if body.data and not announced:  # a chunked body is known to be empty only at its end
                 check_media_type(content_type, encoding)
-            if not body.data.strip():
+            if not body.data.strip(JSON_BLANKS):
                 return Weighed({}, sys.getsizeof({}))
             return await body.read(parse or weighed_object)
 

@@ -51,6 +51,7 @@ class JsonLines(Stream):
 async def read_batch(
     caller: ByKey,
     context: FromApp,
+    request: Request,
     batch_id: BatchId,
     wait: parameters.WaitSeconds,
     limit: Limit = 50,
@@ -62,8 +63,8 @@ have ended.
     page = batch_id, limit, place_of(cursor, "items", batch_id)
     view = await context.database.read(_read_batch, caller, *page)
     if wait and view["completed_at"] is None:
-        with context.held.place(caller):
-            caller = await context.until_ended(caller, batch_id, wait, find_batch_status)
+        with context.held.place(caller, request) as peer:
+            caller = await context.until_ended(caller, batch_id, wait, find_batch_status, peer=peer)
         view = await context.database.read(_read_batch, caller, *page)
     return _answer(view, wait)
 

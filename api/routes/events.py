@@ -77,14 +77,19 @@ last event alone; with `data_erased_at` when its data were erased.
     def view(question: QuestionRow) -> dict[str, Any]:
         return question_view(question, context.base_url(request) + question_link_path(context.vault, question.id))
 
-    return EventStream(request, _follow(context, caller, job_id, after, view))
+    return EventStream(request, _follow(context, caller, request, job_id, after, view))
 
 
 async def _follow(
-    context: Context, caller: Caller, job_id: str, after: int, view: Callable[[QuestionRow], dict[str, Any]]
+    context: Context,
+    caller: Caller,
+    request: Request,
+    job_id: str,
+    after: int,
+    view: Callable[[QuestionRow], dict[str, Any]],
 ) -> AsyncIterator[bytes]:
     async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(context.held.counted(caller))
+        stack.enter_context(context.held.counted(caller, request))
         # subscribed before reading, so that no change is missed
         changes = await stack.enter_async_context(context.waiters.subscribe(job_id))
         heard = True

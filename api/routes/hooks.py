@@ -16,7 +16,7 @@ from starlette.responses import Response
 from api.connection_limits import network_of
 from api.http.context import Context, context_of
 from api.http.job_answers import dump
-from api.http.json_body import may_be_large, refuse_compressed, weighed_json
+from api.http.json_body import JSON_BLANKS, may_be_large, refuse_compressed, weighed_json
 from api.http.problem_json import UnsupportedMediaType, status_of
 from api.http.request_rate import WITHOUT_A_KEY
 from api.http.route_classes import BASE, RawRoute
@@ -62,7 +62,7 @@ async def _receive(request: Request, hook_id: str, in_address: str) -> Response:
     network = network_of(request.client.host if request.client else "")
     unproven = f"hook {hook_id[:64]} from {network}"
     found = await context.database.read(open_hook, context.vault, hook_id)
-    if found is None:
+    if found is None or (in_address and found[0].preset != "link"):
         raise no_such_hook()
     hook, known = found
     proof, call, size = None, None, 0
@@ -154,7 +154,7 @@ def _parsed(hook: HookRow, headers: dict[str, str], encodings: list[str], body: 
             )
         return weighed_json(fields["payload"].encode())
     if kind == "application/json" or kind.endswith("+json") or not kind:
-        return weighed_json(body) if body.strip() else weighed_json(b"{}")
+        return weighed_json(body if body.strip(JSON_BLANKS) else b"{}")
     raise UnsupportedMediaType(
         f"It came as {kind[:100]}", remedy="Let the service send JSON or a form (application/x-www-form-urlencoded)."
     )

@@ -70,8 +70,8 @@ async def read_job(request: Request, job_id: JobId) -> Response:
     wait = parameters.wait_seconds(request, parameters.query(request).get("wait"))
     answer, job = await job_answer(context, request, caller, job_id)
     if wait and not job.ended:
-        with context.held.place(caller):
-            caller = await context.until_ended(caller, job_id, wait)
+        with context.held.place(caller, request) as peer:
+            caller = await context.until_ended(caller, job_id, wait, peer=peer)
         answer, _ = await job_answer(context, request, caller, job_id, after_wait=True)
     if wait:
         answer.headers["Preference-Applied"] = f"wait={wait}"

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.http import parameters
 from api.http.addresses import MCP_PATH
 from api.http.context import Context
+from api.http.held_calls import Peer
 from api.http.job_answers import in_lines
 from api.http.json_body import LARGE, check_media_type, weighed_json
 from api.http.route_classes import RawRoute
@@ -234,9 +235,9 @@ class Mcp:
         if tool is None:
             return _as_result(f"There is no tool “{name[:100]}” for this key. List the tools again.", failed=True)
         self._context.refuse_when_stopping()
-        with self._context.held.place(caller):  # before a job is stored
+        with self._context.held.place(caller, request) as peer:  # before a job is stored
             request.state.job_id = job_id = await self._submit(ctx, caller, tool.flow_id)
-            view = await self._view_at_end(ctx, caller, job_id, WAIT_SECONDS)
+            view = await self._view_at_end(ctx, caller, job_id, WAIT_SECONDS, peer=peer)
         if view["status"] in {"failed", "cancelled"}:
             return _as_result(_outcome(view), failed=True)
         return await asyncio.to_thread(_as_answer, tool, view)
@@ -273,14 +274,22 @@ class Mcp:
             # an assistant that asks again and again for a job that waits for a person is answered every 50 seconds
             look = find_status if view["waiting_for"] == "person" else find_status_or_waiting
             # a call that cancels waits for a few seconds, and is never refused
-            with contextlib.nullcontext() if name == CANCEL_JOB else self._context.held.place(caller):
-                view = await self._view_at_end(ctx, caller, job_id, seconds, look)
+            held = contextlib.nullcontext() if name == CANCEL_JOB else self._context.held.place(caller, ctx.request)
+            with held as peer:
+                view = await self._view_at_end(ctx, caller, job_id, seconds, look, peer=peer)
             if name == CANCEL_JOB:
                 require_cancelled(view["status"])  # its work may have ended meanwhile
         return _as_result(_told(view), structured=job_content(view))
 
     async def _view_at_end(
-        self, ctx: Any, caller: Caller, job_id: str, seconds: float, look: Look = find_status_or_waiting
+        self,
+        ctx: Any,
+        caller: Caller,
+        job_id: str,
+        seconds: float,
+        look: Look = find_status_or_waiting,
+        *,
+        peer: Peer | None,
     ) -> dict[str, Any]:
         """Returns the job when it has ended or, as `look` says, waits for a person, or its state after `seconds`. Sends
         progress notifications when the client requested them.
@@ -288,7 +297,7 @@ class Mcp:
         wants = ctx.request.state.tells_progress
         telling = asyncio.create_task(self._tell_progress(ctx, caller, job_id)) if wants else None
         try:
-            caller = await self._context.until_ended(caller, job_id, seconds, look)
+            caller = await self._context.until_ended(caller, job_id, seconds, look, peer=peer)
         finally:
             if telling is not None:
                 telling.cancel()

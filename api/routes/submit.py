@@ -98,12 +98,12 @@ when it ends in time.
     """
     context, caller, options = await _read_head(request, flow_id)
     wait = parameters.wait_seconds(request, request.query_params.get("wait"))
-    with context.held.place(caller) if wait else contextlib.nullcontext():  # before a job is stored
+    with context.held.place(caller, request) if wait else contextlib.nullcontext() as peer:  # before a job is stored
         accepted = await _accept(context, request, caller, flow_id, options)
         request.state.job_id = accepted.job_id
         headers = _headers(request, accepted, job_path(accepted.job_id))
         if wait:
-            caller = await context.until_ended(caller, accepted.job_id, wait, is_new=not accepted.replayed)
+            caller = await context.until_ended(caller, accepted.job_id, wait, peer=peer, is_new=not accepted.replayed)
             answer, job = await job_answer(context, request, caller, accepted.job_id, after_wait=True)
             if job.ended:
                 answer.headers.update(headers | {"Preference-Applied": f"wait={wait}"})

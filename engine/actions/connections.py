@@ -6,7 +6,6 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypedDict, Unpack
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,7 +16,7 @@ from engine.actions.secrets import put_secret
 from engine.actions.stale_forms import refuse_stale
 from engine.core.errors import Conflict, FieldError, Invalid
 from engine.core.same_server import keeps_its_key
-from engine.core.web_addresses import LONGEST_ADDRESS
+from engine.core.web_addresses import LONGEST_ADDRESS, split_url
 from engine.models.price import MOST_PRICE
 from engine.models.provider_catalog import AZURE_API_VERSION, MOST_CONCURRENCY, PROVIDERS
 from engine.secrets.sealing import Vault
@@ -200,7 +199,7 @@ def is_local(provider: str, base_url: str | None) -> bool:
     known = PROVIDERS.get(provider)
     if known is None or known.needs_key:
         return False
-    host = urlsplit(base_url or known.address).hostname or ""
+    host = split_url(base_url or known.address).hostname or ""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -291,7 +290,7 @@ def _wrong_version(provider: str, version: str | None) -> FieldError | None:
 
 def _is_address(base_url: str) -> bool:
     try:
-        parts = urlsplit(base_url[: LONGEST_ADDRESS + 1])
+        parts = split_url(base_url)
         return (
             len(base_url) <= LONGEST_ADDRESS
             and parts.scheme in {"http", "https"}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
 
@@ -18,7 +17,7 @@ from engine.actions.names import check_name
 from engine.actions.principal import Principal, require_may
 from engine.core.charsets import decode_body
 from engine.core.errors import Conflict, FieldError, Invalid, TooLarge
-from engine.core.web_addresses import LONGEST_ADDRESS
+from engine.core.web_addresses import LONGEST_ADDRESS, split_url
 from engine.files.intake import Incoming, store_file
 from engine.knowledge.chunking import LARGEST_PIECE, PIECE_CHARS, SMALLEST_PIECE
 from engine.knowledge.documents import MAX_DEPTH, MAX_PAGES, MAX_TEXT, Found, can_read
@@ -207,7 +206,7 @@ def add_site(
     if "://" not in url and url:
         url = f"https://{url}"
     try:
-        parts = urlsplit(url[: LONGEST_ADDRESS + 1])
+        parts = split_url(url)
         host = parts.hostname
     except ValueError:
         parts, host = None, None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
+from engine.core.counted import counted
 from engine.core.environments import ENVIRONMENT_TITLES
 from engine.core.errors import FieldError, Invalid, VersionConflict
 from engine.core.plans import PLANS
@@ -63,8 +64,8 @@ def describe(limits: Limits) -> str:
     """
     parts = []
     for environment, caps in limits.caps.items():
-        at_once = "any number of jobs" if caps.concurrency is None else _plural(caps.concurrency, "job")
-        monthly = "any number of requests" if caps.monthly is None else _plural(caps.monthly, "request")
+        at_once = "any number of jobs" if caps.concurrency is None else counted(caps.concurrency, "job")
+        monthly = "any number of requests" if caps.monthly is None else counted(caps.monthly, "request")
         parts.append(f"{ENVIRONMENT_TITLES[environment]} {at_once} at once, {monthly} a month")
     return f"{limits.title}: {'; '.join(parts)}"
 
@@ -79,7 +80,3 @@ def _check(own: Mapping[str, Caps]) -> None:
                     remedy=f"Set it to a number from 1 to {MOST_INTEGER}, or to `unlimited`.",
                     errors=(FieldError(f"/{environment}/{name}", code, said),),
                 )
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from engine.core.counted import counted
 from engine.core.errors import FieldError, Invalid
 
 SHORTEST = 8
@@ -42,7 +43,7 @@ def check_password(password: str) -> None:
     """Raises Invalid unless the password has a permitted length."""
     if not SHORTEST <= len(password) <= LONGEST:
         raise Invalid(
-            f"The password has {len(password)} characters",
+            f"The password has {counted(len(password), 'character')}",
             remedy=f"Choose one with {SHORTEST} to {LONGEST} characters; a few words in a row are good.",
             errors=(FieldError("/password", "min_length", f"{SHORTEST} to {LONGEST} characters"),),
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
 
@@ -14,7 +13,7 @@ from engine.actions.secrets import put_secret
 from engine.actions.stale_forms import refuse_stale
 from engine.core.errors import Conflict, FieldError, Invalid, NotFound
 from engine.core.same_server import keeps_its_key
-from engine.core.web_addresses import LONGEST_ADDRESS
+from engine.core.web_addresses import LONGEST_ADDRESS, split_url
 from engine.flow.node_context import ServerTool
 from engine.secrets.sealing import Vault
 from storage.audit import add_entry
@@ -171,7 +170,7 @@ def _check(name: str, url: str, header: str) -> None:
 
 def _is_address(url: str) -> bool:
     try:
-        parts = urlsplit(url[: LONGEST_ADDRESS + 1])
+        parts = split_url(url)
         return (
             len(url) <= LONGEST_ADDRESS
             and url.isprintable()

@@ -4,15 +4,13 @@ delivery.
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
 from engine.core.clock import HOUR
 from engine.core.environments import ENVIRONMENT_TITLES
 from engine.core.errors import Conflict, FieldError, Invalid
-from engine.core.web_addresses import LONGEST_ADDRESS
+from engine.core.web_addresses import LONGEST_ADDRESS, split_url
 from engine.jobs.submit.accept import WEBHOOK_SETTINGS
 from engine.jobs.webhook_delivery import TEST_EVENT, is_being_sent
 from engine.outbound.practice_site import PRACTICE_HOST
@@ -40,7 +38,7 @@ def set_webhook(session: Session, principal: Principal, flow_id: str, url: str, 
         _check(url)
     others = {other: value for other, value in flow.settings.items() if other != name}
     flow.settings = {**others, name: url} if url else others
-    detail = f"{ENVIRONMENT_TITLES[environment]}: {urlsplit(url).hostname or 'none'}"
+    detail = f"{ENVIRONMENT_TITLES[environment]}: {split_url(url).hostname or 'none'}"
     add_entry(session, principal, "change webhook", flow.id, detail)
 
 
@@ -100,7 +98,7 @@ def _setting(environment: str) -> str:
 
 def _check(url: str) -> None:
     try:
-        parts = urlsplit(url[: LONGEST_ADDRESS + 1])
+        parts = split_url(url)
         fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.username is None
         _ = parts.port  # raises ValueError for an invalid port
     except ValueError:
@@ -111,7 +109,7 @@ def _check(url: str) -> None:
             remedy="Enter one like https://example.com/hook, without user or password.",
             errors=(FieldError("/url", "format", "a web address"),),
         )
-    if (urlsplit(url).hostname or "").rstrip(".") == PRACTICE_HOST:
+    if (split_url(url).hostname or "").rstrip(".") == PRACTICE_HOST:
         raise Invalid(
             "Nobody receives what is sent to the practice site, which can only be read",
             remedy="Enter an address of your own server, like https://example.com/hook.",

@@ -33,6 +33,7 @@ from engine.backups.work_folders import (
     work_folder,
 )
 from engine.core.clock import HOUR, to_rfc3339
+from engine.core.counted import counted
 from engine.core.errors import BackupUnreadable, Invalid, NotFound, StorageUnavailable
 from engine.core.logging_setup import hide_in_logs
 from engine.core.version import VERSION
@@ -78,7 +79,7 @@ def check_passphrase(passphrase: str) -> str:
     hide_in_logs(passphrase)
     if len(passphrase) < MIN_PASSPHRASE:
         raise Invalid(
-            f"The passphrase has {len(passphrase)} characters",
+            f"The passphrase has {counted(len(passphrase), 'character')}",
             remedy=f"Take {MIN_PASSPHRASE} or more, best a few words, and keep it where you keep passwords.",
         )
     return passphrase

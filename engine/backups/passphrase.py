@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from engine.backups.backups import MIN_PASSPHRASE
+from engine.core.counted import counted
 from engine.core.logging_setup import hide_in_logs
 from engine.core.settings import BadSetting, Settings, unreadable_file
 from engine.secrets.sealing import Vault
@@ -29,7 +30,7 @@ def named_passphrase(settings: Settings, *, shortest: int = MIN_PASSPHRASE) -> s
     hide_in_logs(named)
     if len(named) < max(1, shortest):
         raise BadSetting(
-            f"{source} has {len(named)} characters. Take {MIN_PASSPHRASE} or more, best a few words, and keep it where you "
+            f"{source} has {counted(len(named), 'character')}. Take {MIN_PASSPHRASE} or more, best a few words, and keep it where you "
             "keep passwords. Backups made so far open with the old one."
         )
     return named

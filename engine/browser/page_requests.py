@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import urljoin
 
 from engine.browser.page import OutboundAnswer
+from engine.core.web_addresses import join_url
 from engine.outbound.addresses import read_url
 from engine.outbound.redirects import origin_of
 
@@ -49,7 +49,10 @@ class PageRequests:
             location = answer.headers.get("location", "").strip()
             if answer.status not in _REDIRECTS or not location:
                 return answer
-            url = urljoin(url, location)
+            try:
+                url = join_url(url, location)
+            except ValueError:
+                url = location  # which `read_url` refuses
             if answer.status not in {307, 308}:
                 method, content = "HEAD" if method == "HEAD" else "GET", None
             if origin_of(read_url(url)) != page_origin:

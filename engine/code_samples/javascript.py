@@ -17,7 +17,10 @@ from engine.code_samples.quoting import (
 )
 
 _NEEDS_KEY = """\
-if (!process.env.FLOWPORT_API_KEY) throw new Error("Set FLOWPORT_API_KEY to your API key first");
+if (!process.env.FLOWPORT_API_KEY) {
+  console.error("Set FLOWPORT_API_KEY to your API key first");
+  process.exit(1);
+}
 """
 _KEY_HEADER = "const HEADERS = { Authorization: `Bearer ${process.env.FLOWPORT_API_KEY}` };\n"
 _SLEEP = "const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));\n"

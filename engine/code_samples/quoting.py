@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from urllib.parse import urlsplit
 
 from engine.core.lone_surrogates import without_lone_surrogates
+from engine.core.web_addresses import split_url
 
 YOUR_KEY = "YOUR_API_KEY"
 #: The files that the samples of an upload and of a download name.
@@ -40,7 +40,7 @@ def indented(text: str) -> str:
 
 def origin_of(endpoint: str) -> str:
     """Returns scheme, host and port of a URL."""
-    parts = urlsplit(endpoint)
+    parts = split_url(endpoint)
     return f"{parts.scheme}://{parts.netloc}"
 
 

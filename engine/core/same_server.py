@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from engine.core.web_addresses import split_url
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -19,5 +19,5 @@ def keeps_its_key(before: str, after: str) -> bool:
 
 
 def _origin(address: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(address)
+    parts = split_url(address)
     return parts.scheme, (parts.hostname or "").removesuffix("."), parts.port or _PORTS.get(parts.scheme)

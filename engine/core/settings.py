@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from engine.core.plans import PLANS, PlanName
+from engine.core.web_addresses import split_url
 
 ANY_ADDRESS = {"0.0.0.0", "::", "", "*"}  # noqa: S104 - only compared with
 #: The schemes of an address, and the port that browsers leave out.
@@ -277,7 +278,7 @@ def origin_of(address: str) -> str | None:
 def _parts_of_address(text: str) -> SplitResult | None:
     """Splits an http or https address; None when it names no host, or a port that cannot be."""
     try:
-        parts = urlsplit(text)
+        parts = split_url(text)
         usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError:
         return None
@@ -305,7 +306,7 @@ def _database_url(name: str, raw: str) -> str:
             "Without FLOWPORT_DATABASE_URL everything is kept in SQLite, in the data folder."
         )
     try:
-        parts = urlsplit(raw)
+        parts = split_url(raw)
         unreadable = (
             parts.port == 0 or "@" in f"{parts.netloc.rpartition('@')[0]}{parts.path}{parts.query}{parts.fragment}"
         )
@@ -323,6 +324,7 @@ def _database_url(name: str, raw: str) -> str:
 OTHER_VARIABLES = (
     "FLOWPORT_API_KEY",
     "FLOWPORT_LISTENER",
+    "FLOWPORT_PROCESS",
     "FLOWPORT_WORKER_ALONE",
     "FLOWPORT_WORKER_FAMILY",
     "FLOWPORT_WORKER_PIPES",

@@ -10,8 +10,8 @@ from typing import Literal
 _MOST_MARKS = 30
 #: What no normal form moves a mark across.
 _JOINER = "\u034f"
-#: Every mark is in such a run, beside signs.
-_RUN = re.compile(rf"[^\w\s\x00-\x7f]{{{_MOST_MARKS + 1},}}")
+#: Every mark is in such a run, beside signs, and so are the two letters that become one.
+_RUN = re.compile(rf"(?:[^\w\s\x00-\x7f]|[\uff9e\uff9f]){{{_MOST_MARKS + 1},}}")
 
 
 def normalized(form: Literal["NFC", "NFD", "NFKC", "NFKD"], text: str) -> str:
@@ -23,7 +23,7 @@ def _kept_apart(run: re.Match[str]) -> str:
     signs: list[str] = []
     marks = 0
     for sign in run[0]:
-        marks = marks + 1 if unicodedata.combining(sign) else 0
+        marks = marks + 1 if unicodedata.combining(unicodedata.normalize("NFKD", sign)[0]) else 0
         if marks > _MOST_MARKS:
             signs.append(_JOINER)
             marks = 1

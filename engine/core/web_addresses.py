@@ -1,5 +1,5 @@
-"""Parts of web addresses: patterns of hosts and ports, with the same meaning to all common engines, and checks of hosts
-and ports.
+"""Parts of web addresses: patterns of hosts and ports, with the same meaning to all common engines, checks of hosts and
+ports, and the only calls of what takes addresses apart.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 from typing import Final
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, urljoin, urlsplit  # noqa: TID251 - bounded here
 
 #: The characters of an address that somebody saves. Most servers take no longer ones.
 LONGEST_ADDRESS: Final = 2_000
@@ -26,6 +26,28 @@ HOST_NAME: Final = rf"{_LABEL}(\.{_LABEL})*\.*"
 #: Matches names whose last label is numeric (`127.1`, `0x7f000001`): some resolvers read such a name as an IPv4
 #: address.
 NUMERIC_END: Final = re.compile(r"(?:^|\.)(?:\d+|0x[0-9a-f]*)\Z", re.IGNORECASE | re.ASCII)
+#: The most characters of a user, host and port of which some are beyond ASCII; those count as they are escaped, which is
+#: six or more. No host that can be looked up has as many.
+_LONGEST_PLACE: Final = 2_000
+
+
+def split_url(url: str) -> SplitResult:
+    """Does what `urlsplit` does. Raises ValueError for what it cannot read, and for a host that is far too long: to
+    normalise it takes time that grows with the square of its accents, and holds all threads.
+    """
+    _check_place(url)
+    return urlsplit(url)
+
+
+def join_url(base: str, url: str) -> str:
+    """Does what `urljoin` does. Raises ValueError as `split_url` does."""
+    _check_place(url)
+    return urljoin(base, url)
+
+
+def _check_place(url: str) -> None:
+    if not url.isascii() and len(urlsplit(url.encode("ascii", "backslashreplace").decode()).netloc) > _LONGEST_PLACE:
+        raise ValueError("the host is too long")
 
 
 def is_encoded_number(host: str) -> bool:

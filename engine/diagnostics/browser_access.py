@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from engine.core.settings import LOOPBACK, Settings
+from engine.core.web_addresses import split_url
 from engine.diagnostics.findings import Line
 
 #: What the ASGI scope has of a request with X-Forwarded-For from somebody who is no trusted proxy.
@@ -38,7 +38,7 @@ def check_way_in(settings: Settings, opened: Opened) -> Iterator[Line]:
 
 def _address(settings: Settings, opened: Opened) -> Line:
     here = f"{opened.scheme}://{opened.host}"
-    if opened.origin and urlsplit(opened.origin).netloc != urlsplit(here).netloc:
+    if opened.origin and split_url(opened.origin).netloc != split_url(here).netloc:
         return Line(
             "Socket origin",
             "warn",
@@ -47,7 +47,7 @@ def _address(settings: Settings, opened: Opened) -> Line:
         )
     if (
         settings.public_url
-        and urlsplit(settings.public_url).netloc != opened.host
+        and split_url(settings.public_url).netloc != opened.host
         and opened.host.split(":")[0] not in LOOPBACK
     ):
         return Line(

@@ -19,6 +19,7 @@ from engine.backups.last_backup import LastBackup, find_last_backup
 from engine.backups.passphrase import find_passphrase
 from engine.backups.work_folders import FOLDER
 from engine.core.clock import DAY, HOUR, MINUTE
+from engine.core.counted import counted
 from engine.core.errors import SecretUnreadable, StorageUnavailable
 from engine.core.settings import BadSetting, Settings
 from engine.diagnostics.disk import folder_size, read_disk
@@ -223,7 +224,7 @@ def _files(database: Database) -> Line:
             f"The bytes of {len(gone):,} of {len(named):,} files are missing in {database.file_bytes.folder}.",
             "Copy the folder `files` back from a backup (`app.py restore` into a new folder); steps that read them fail.",
         )
-    return Line("Files", "ok", f"{len(named):,} files, {megabytes(sum(size for _, size in named))}.")
+    return Line("Files", "ok", f"{counted(len(named), 'file')}, {megabytes(sum(size for _, size in named))}.")
 
 
 def _worker(data: Path, database: Database, *, running: bool | None) -> Line:

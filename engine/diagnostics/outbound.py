@@ -9,13 +9,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
 
 from engine.browser.browser import has_browser
 from engine.core.clock import Clock
 from engine.core.settings import Settings
+from engine.core.web_addresses import split_url
 from engine.diagnostics.findings import Line
 from engine.flow.node_context import NodeFailed
 from engine.models.connection_test import check_connection
@@ -77,7 +77,7 @@ async def _browser(outbound: OutboundClient, *, sandbox: bool) -> Line:
 async def _public_address(outbound: OutboundClient, address: str) -> Line:
     name = "Public address"
     fix = f"Check the name, its certificate, and that the proxy hands everything on to this server. It is {address}."
-    if not urlsplit(address).hostname:
+    if not split_url(address).hostname:
         return Line(
             name,
             "bad",
@@ -108,7 +108,7 @@ async def _anywhere(outbound: OutboundClient, url: str, clock: Clock, *, proxied
         return Line(
             "Outbound",
             "warn",
-            f"{urlsplit(url).hostname} could not be reached {way}: {str(error).rstrip('.')}.",
+            f"{split_url(url).hostname} could not be reached {way}: {str(error).rstrip('.')}.",
             "Flows cannot read public pages. Check this machine's network and name server, or name the company proxy in FLOWPORT_OUTBOUND_PROXY. Without internet on purpose, leave it.",
         )
     took = time.monotonic() - begun
@@ -118,10 +118,10 @@ async def _anywhere(outbound: OutboundClient, url: str, clock: Clock, *, proxied
         return Line(
             "Outbound",
             "warn",
-            f"{urlsplit(url).hostname} answers, and by its clock this machine is {abs(off):.0f} s {direction}.",
+            f"{split_url(url).hostname} answers, and by its clock this machine is {abs(off):.0f} s {direction}.",
             "Switch time synchronisation (NTP) on.",
         )
-    return Line("Outbound", "ok", f"{urlsplit(url).hostname} answered in {took:.1f} s.")
+    return Line("Outbound", "ok", f"{split_url(url).hostname} answered in {took:.1f} s.")
 
 
 def _clock_off(date: str, clock: Clock) -> float | None:

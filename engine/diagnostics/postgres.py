@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from engine.core.clock import SECOND
+from engine.core.counted import counted
 from engine.core.errors import Refusal
 from engine.diagnostics.findings import Line, megabytes
 from engine.diagnostics.waiting_jobs import check_waiting_jobs
@@ -141,7 +142,7 @@ def _files(database: Database) -> Line:
             "Restore a backup into another, empty database, and copy its tables `file_bytes` and `file_pieces`; steps that "
             "read these files fail.",
         )
-    return Line("Files", "ok", f"{count:,} files in the database, {megabytes(size)}.")
+    return Line("Files", "ok", f"{counted(count, 'file')} in the database, {megabytes(size)}.")
 
 
 def _processes(database: Database, *, running: bool | None) -> Line:
@@ -160,12 +161,6 @@ def _processes(database: Database, *, running: bool | None) -> Line:
             "No worker has been heard of for 30 seconds, so no job runs.",
             "Start one (`app.py worker`), or read the server's log for lines that begin with `worker`.",
         )
-    servers = f"{_counted(living.servers, 'server')} and " if living.servers else ""
+    servers = f"{counted(living.servers, 'server')} and " if living.servers else ""
     verb = "live" if servers or living.workers > 1 else "lives"
-    return check_waiting_jobs(
-        database.read_now(server_figures), f"{servers}{_counted(living.workers, 'worker')} {verb}"
-    )
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return check_waiting_jobs(database.read_now(server_figures), f"{servers}{counted(living.workers, 'worker')} {verb}")

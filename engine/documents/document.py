@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from engine.core.counted import counted
 from engine.documents.page_ranges import MOST_PAGES, BadRange, pages_of
 
 #: The most characters of text that are read of one document.
@@ -106,8 +107,3 @@ class Read:
     def room(self) -> int:
         """The characters that may still be read."""
         return MOST_CHARACTERS - sum(len(page.text) for page in self.pages)
-
-
-def counted(number: int, unit: str) -> str:
-    """Returns `1 page` or `12 pages`."""
-    return f"1 {unit}" if number == 1 else f"{number:,} {unit}s"

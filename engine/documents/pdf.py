@@ -11,7 +11,8 @@ from typing import Any
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from engine.documents.document import Page, Read, Unreadable, Wish, counted
+from engine.core.counted import counted
+from engine.documents.document import Page, Read, Unreadable, Wish
 from engine.documents.page_layout import PageLayout, Piece, is_leftward, is_mark, is_right_to_left
 from engine.documents.rows import table_of
 

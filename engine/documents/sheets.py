@@ -10,7 +10,8 @@ from typing import Any
 
 import python_calamine
 
-from engine.documents.document import MOST_CELLS, Page, Read, Unreadable, Wish, counted
+from engine.core.counted import counted
+from engine.documents.document import MOST_CELLS, Page, Read, Unreadable, Wish
 from engine.documents.rows import Cell, Row, as_markdown, as_text, table_of
 
 EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
-from urllib.parse import urlsplit
+
+from engine.core.web_addresses import split_url
 
 Kind = Literal["flow", "dataset", "knowledge", "http", "mcp"]
 KINDS: Mapping[str, str] = {
@@ -89,6 +90,6 @@ def fixed_host(address: str) -> str:
 
 def _host(address: str) -> str:
     try:
-        return urlsplit(address).hostname or ""
+        return split_url(address).hostname or ""
     except ValueError:
         return ""

@@ -12,11 +12,12 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
-from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlunsplit
 
 from msgspec import Struct, field
 from pydantic import JsonValue
 
+from engine.core.web_addresses import split_url
 from engine.flow.json_values import finite
 from engine.flow.shell_words import UnreadableCommand, split_command
 
@@ -303,7 +304,7 @@ class _Reading:
         if _GLOB.search(url):
             raise CurlRefused("The address stands for several ([1-9] or {a,b}). Write one, or use “For each item”.")
         try:
-            parts = urlsplit(url)
+            parts = split_url(url)
         except ValueError as error:
             raise CurlRefused(f"`{url[:80]}` is not a web address.") from error
         if parts.scheme.lower() not in {"http", "https"}:

@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import Any, Final, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from msgspec import Struct
 from pydantic import JsonValue
 
 from engine.core.ids import FILE_ID
 from engine.core.media_types import HEAD_BYTES, TAIL_BYTES, media_type_of, plain_media_type
-from engine.core.web_addresses import HOST_NAME, IPV6, LENIENT_PORT, has_good_port, is_encoded_number
+from engine.core.web_addresses import HOST_NAME, IPV6, LENIENT_PORT, has_good_port, is_encoded_number, split_url
 from engine.flow.references import Json
 
 #: The value as JSON Schema.
@@ -126,8 +126,7 @@ _SHORT_WORDS: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class StoredFile:
+class StoredFile(Struct, frozen=True):
     """What is known of a stored file. `size` is in bytes; `media_type` was found from content and name."""
 
     name: str
@@ -136,9 +135,12 @@ class StoredFile:
 
 
 @dataclass(frozen=True)
-class FileContent(StoredFile):
-    """A file with its bytes."""
+class FileContent:
+    """A file with its bytes. `size` is their number; `media_type` was found from content and name."""
 
+    name: str
+    media_type: str
+    size: int
     content: bytes = dataclass_field(repr=False)
 
 
@@ -331,7 +333,7 @@ def _check_address(value: str) -> tuple[str, str] | None:
     if len(value) > _LONGEST_ADDRESS:
         return "format", f"is an address with more than {_LONGEST_ADDRESS:,} characters, and such a file is not fetched"
     try:
-        parts = urlsplit(value)  # raises when the brackets do not contain an IPv6 address
+        parts = split_url(value)  # raises when the brackets do not contain an IPv6 address
     except ValueError:
         return "format", _NO_HOST
     if "@" in parts.netloc:

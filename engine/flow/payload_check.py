@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from datetime import datetime
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import jsonpointer
 from pydantic import JsonValue
 
+from engine.core.counted import counted
 from engine.core.errors import MOST_ERRORS, FieldError, WrongFields
 from engine.core.json_text import json_bytes
 from engine.core.json_types import json_type
 from engine.core.rfc3339 import NoSuchTime, NotRfc3339, read_time
-from engine.core.web_addresses import IPV6, LENIENT_PORT, has_good_port
+from engine.core.web_addresses import IPV6, LENIENT_PORT, has_good_port, split_url
 from engine.flow.file_values import check_sent_file, looks_like_file, size_in_words
 from engine.flow.patterns import BadPattern, Pattern, PatternBudget, current_budget
 from engine.flow.references import Json
@@ -340,11 +340,11 @@ class PayloadCheck:
 
     def _check_size(self, field: FieldDict, what: Literal["items", "length"], size: int, at: str) -> None:
         fewest, most = field.get(f"min_{what}"), field.get(f"max_{what}")
-        word = "items" if what == "items" else "characters"
+        word = "item" if what == "items" else "character"
         if fewest is not None and size < fewest:
-            self._add(at, f"min_{what}", lambda: f"must have at least {_counted(fewest, word)}, has {size:,}")
+            self._add(at, f"min_{what}", lambda: f"must have at least {counted(fewest, word)}, has {size:,}")
         elif most is not None and size > most:
-            self._add(at, f"max_{what}", lambda: f"must have at most {_counted(most, word)}, has {size:,}")
+            self._add(at, f"max_{what}", lambda: f"must have at most {counted(most, word)}, has {size:,}")
 
 
 def bound_text(bound: float, separator: str = "") -> str:
@@ -468,15 +468,10 @@ def _type_word(value: Json) -> str:
             return "an object"
 
 
-def _counted(count: int, word: str) -> str:
-    return f"{count:,} {word.removesuffix('s') if count == 1 else word}"
-
-
 def _format_fault(form: str, value: str) -> str:
     if form == "uri":
         with contextlib.suppress(ValueError):  # something else is wrong with it
-            # urlsplit takes time that grows with the square of the accents in a host
-            if not has_good_port(urlsplit(value[:2_000])):
+            if not has_good_port(split_url(value)):
                 return "has a port that does not exist; ports are numbers from 1 to 65535"
         return "must be a web address like https://example.com"
     if form == "email":

@@ -19,7 +19,7 @@ Change = Callable[[Reference], Reference | None]
 #: A text in quotes, which may lack its end, or a chain like `prompt.out.items[0].title`. A text is matched first, so that
 #: nothing in it is read.
 _PIECE: Final = re.compile(
-    r""""(?:[^"\\]|\\.)*+"?+|'(?:[^'\\]|\\.)*+'?+|"""
+    r""""(?:[^"\\]|(?s:\\.))*+"?+|'(?:[^'\\]|(?s:\\.))*+'?+|"""
     r"""(?<![\w.])[a-z][a-z0-9_]{0,62}\s*\.\s*(?:out|index|total)\b"""
     r"""(?:\s*\.\s*[A-Za-z_]\w*|\s*\[\s*\d{1,9}\s*\]|\s*\[\s*"(?:[^"\\]|\\.)*+"\s*\])*""",
     re.ASCII,

@@ -16,7 +16,7 @@ somebody approves it; a refusal is told to the model with the note,
 and so is that nobody answered within 7 days.
 
 A tool that fails, does not answer in time or is called with wrong values ends nothing: the model is told, and may try
-another way. **Most steps** limits how often the model is asked; at the last step it must answer with what it has. **Most
+another way. So it is when one call has more than 20,000 values: the check of more takes too long. **Most steps** limits how often the model is asked; at the last step it must answer with what it has. **Most
 money** stops the agent before the next reply once that much is spent. The step's time limit ends it in any case, and the
 error says how far it came; while it waits for a person, that limit does not run.
 

@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from msgspec import Struct
 from pydantic import JsonValue
 
 from engine.core.redaction import cut
+from engine.core.web_addresses import split_url
 from engine.flow import contract
 from engine.flow.agent_kinds import fixed_host, name_of, server_tool_name
 from engine.flow.arguments import MOST_COMPLAINTS
@@ -250,7 +251,7 @@ def _http_tool(entry: AgentTool, number: int, context: NodeContext) -> Tool:
 
 def _place_of(address: str) -> str:
     """Returns the host and the path of an address, as people read it: `shop.example/visit`."""
-    parts = urlsplit(address.strip())
+    parts = split_url(address.strip())
     return f"{parts.netloc}{parts.path}".rstrip("/")[:_LONGEST_PLACE]
 
 
@@ -294,7 +295,7 @@ async def _request(
         timeout_seconds=entry.timeout_seconds,
     )
     walked = (*answer.redirects, answer.url)  # as the client writes them; the settings may write a host in another way
-    first, last = urlsplit(walked[0]).hostname, urlsplit(walked[-1]).hostname
+    first, last = split_url(walked[0]).hostname, split_url(walked[-1]).hostname
     if last != first:
         raise NodeFailed(f"The service sent the request on to another host, {last}.")
     if answer.status >= 400:

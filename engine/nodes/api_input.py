@@ -9,6 +9,7 @@ other: a file may take 120 seconds, and all files of a call 300.
 
 Of a field with the format e-mail only the form is checked: up to 64 characters, an `@`, and a name with a dot in it, but none at its ends and no
 two together; no blanks, no second `@`, at most 254 characters in all. That may be no address (`mailto:a@b.com`), and one that is may not exist.
+A web address may have a user or a password in it (`https://user:password@host/`), and the step that opens it fails then.
 
 A field that is not required may have a default; without one it is empty (`null`). Later steps use the values as `API Input › name`.
 Samples are ready-made requests for the Run panel and the code examples.

@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from engine.core.counted import counted
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.node_context import DatasetPage, Json, NodeContext, NodeFailed
@@ -109,7 +110,7 @@ class _Taken:
             raise NodeFailed(
                 f"The rows taken are more than {MOST >> 20} MiB.",
                 code="too_large",
-                why=f"{len(self._kept):,} rows were taken by then.",
+                why=f"It had taken {counted(len(self._kept), 'row')} by then.",
                 remedy="Take fewer: set rules, or take only the first rows.",
             )
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from engine.core.error_codes import JobErrorCode
+from engine.core.web_addresses import split_url
 from engine.flow.file_values import (
     MAX_FILE_BYTES,
     is_file_value,
@@ -119,7 +120,7 @@ def _name_of(url: str, headers: Mapping[str, str]) -> str:
     found = _HEADER_NAME.search(headers.get("content-disposition", "")[:1_000])
     if found is not None and (name := unquote(found[1]) if found[1] else found[2] or found[3]):
         return name
-    return unquote(urlsplit(url).path.rpartition("/")[2])
+    return unquote(split_url(url).path.rpartition("/")[2])
 
 
 def _require_fit(field: Mapping[str, Any], name: str, media_type: str, size: int) -> None:

@@ -7,9 +7,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlunsplit
 
 from msgspec import Struct
+
+from engine.core.web_addresses import split_url
 
 #: The longest address that is taken for one of a page, in characters.
 LONGEST_ADDRESS = 4_096
@@ -37,7 +39,7 @@ def canonical(url: str) -> str | None:
     if len(url) > LONGEST_ADDRESS:
         return None
     try:
-        parts = urlsplit(url.strip())
+        parts = split_url(url.strip())
         port = parts.port
     except ValueError:
         return None
@@ -78,12 +80,12 @@ def site_of(url: str) -> str:
     """Returns the site of a canonical address: its host without `www.`, with the port when it is not the
     default one.
     """
-    return _without_www(urlsplit(url).netloc)
+    return _without_www(split_url(url).netloc)
 
 
 def is_file(url: str) -> bool:
     """True when an address ends like a picture, a document or another file that is no page."""
-    name = urlsplit(url).path.rsplit("/", 1)[-1]
+    name = split_url(url).path.rsplit("/", 1)[-1]
     return "." in name and name.rsplit(".", 1)[-1].lower() in _FILES
 
 

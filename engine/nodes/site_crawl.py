@@ -14,12 +14,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
-from urllib.parse import urljoin
 
 from msgspec import Struct
 
 from engine.core.charsets import decode_body
+from engine.core.counted import counted
 from engine.core.error_codes import JobErrorCode
+from engine.core.web_addresses import join_url
 from engine.flow.node_context import NodeContext, NodeFailed
 from engine.flow.node_http import HttpAnswer, Reach
 from engine.nodes.page_reading import read_with
@@ -337,13 +338,13 @@ class Crawl:
         http = self.context.http
         try:
             rules = await http.site_rules(start.url, timeout_seconds=_PAGE_SECONDS, reach=start.reach)
-            waiting = [self._link(urljoin(start.url, one), named_by_listed=rules.listed) for one in rules.sitemaps]
+            waiting = [self._link(_joined(start.url, one), named_by_listed=rules.listed) for one in rules.sitemaps]
         except NodeFailed as failure:
             if failure.passing:
                 self._miss(failure.message)
             waiting = []
         # robots.txt does not name this one: it may not exist, for which many sites answer 403
-        guessed = "" if waiting else urljoin(start.url, "/sitemap.xml")
+        guessed = "" if waiting else join_url(start.url, "/sitemap.xml")
         waiting = waiting or [start._replace(url=guessed)]
         asked: set[str] = set()
         pages: list[_Link] = []
@@ -407,11 +408,11 @@ class Crawl:
                 )
         if self._out_of_time:
             self.context.warn(
-                f"The time limit ended the search after {len(self.found)} pages. Raise it, or ask for fewer pages."
+                f"The time limit ended the search after {counted(len(self.found), 'page')}. Raise it, or ask for fewer pages."
             )
         elif self._limit_reached:
             self.context.warn(
-                f"The search ended with {len(self.found)} pages. The site has more: raise Most pages to list them."
+                f"The search ended with {counted(len(self.found), 'page')}. The site has more: raise Most pages to list them."
             )
         if not self.found:
             self.context.warn("No page is listed: none matches the patterns under Only and Leave out.")
@@ -420,6 +421,14 @@ class Crawl:
 def _origin(url: str) -> str:
     """Returns scheme, host and port of a canonical address."""
     return "/".join(url.split("/", 3)[:3])
+
+
+def _joined(base: str, url: str) -> str:
+    """Returns the absolute address; one that cannot be read stays as it is, and the request for it says so."""
+    try:
+        return join_url(base, url)
+    except ValueError:
+        return url
 
 
 def _sentence(why: str, url: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -35,16 +34,16 @@ _SECONDS = 15.0
 _LONGEST = 500 * 1024
 _MOST_SITES = 1_000
 _MOST_SITEMAPS = 20
-#: The longest line that is read, and the most rules of a group with `*` or `$`: a URL is compared with each of them.
+#: The longest line that is read, and the most rules of a group with `*`: a URL is searched with each of them.
 _LONGEST_LINE = 2_048
-_MOST_WILDCARDS = 300
+_MOST_WILDCARDS = 1_000
 #: Seconds after which other processes are asked again for room at a host.
 _ASK_AGAIN = 0.1
 
 
 def read_robots(text: str) -> Protego:
     """Parses the first 512,000 characters of a robots.txt in time linear to its length. Lines of more than 2,048
-    characters are left out, and of the rules of a group with wildcards all but the 300 longest.
+    characters are left out, and of the rules of a group with `*` only the 1,000 longest count as they are written.
 
     Protego copies each rule to every user agent of its group: 15,000 names with 30,000 rules would need gigabytes.
     Flowport only matches names that are part of its own, so all other names are replaced by one placeholder.
@@ -65,18 +64,23 @@ def read_robots(text: str) -> Protego:
             lines.append(f"User-agent: {name if name == '*' or (part and part in ours) else 'other'}")
     rules: Any = Protego.parse("\n".join(lines))
     for group in rules._user_agents.values():  # noqa: SLF001 - which lines make a group only the parser tells
-        group._rules = _without_costly(group._rules)  # noqa: SLF001
+        group._rules = _with_few_wildcards(group._rules)  # noqa: SLF001
     return rules
 
 
-def _without_costly(rules: list[Any]) -> list[Any]:
-    """Returns the rules of a group, which are in the order of their length, with the first of those with wildcards."""
-    left = itertools.count(_MOST_WILDCARDS, -1)
-
-    def stays(pattern: str) -> bool:
-        return not ("*" in pattern or pattern.endswith("$")) or next(left) > 0
-
-    return [rule for rule in rules if stays(rule.value._pattern)]  # noqa: SLF001
+def _with_few_wildcards(rules: list[Any]) -> list[Any]:
+    """Returns the rules of a group, which are in the order of their length. Of those with `*` that are too many, one that
+    forbids ends before its first `*` and keeps its place, so that it forbids no less, and one that allows is left out.
+    """
+    kept, wildcards = [], 0
+    for rule in rules:
+        before, star, _ = rule.value._pattern.partition("*")  # noqa: SLF001
+        wildcards += len(star)
+        if not star or wildcards <= _MOST_WILDCARDS:
+            kept.append(rule)
+        elif rule.field == "disallow":
+            kept.append(rule._replace(value=type(rule.value)(before)))
+    return kept
 
 
 class _Answer(Protocol):

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urldefrag, urljoin
+from urllib.parse import urldefrag
 
 from msgspec import Struct, field
 
 from engine.core.charsets import decode_body
+from engine.core.web_addresses import join_url
 from engine.pages.markdown_writer import LONGEST_BASE, Writer, absolute
 from engine.pages.parsing_limits import LONGEST_PAGE, check_shape
 
@@ -220,7 +221,7 @@ def _base(tree: LexborHTMLParser, url: str) -> str:
     if node is None:
         return url
     try:
-        base = urljoin(url, (node.attributes.get("href") or "").strip())
+        base = join_url(url, (node.attributes.get("href") or "").strip())
     except ValueError:
         return url
     return base if len(base) <= LONGEST_BASE else url

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
 
+from engine.core.web_addresses import join_url
 from engine.pages.table_places import MOST_PADDING, TablePlaces, placed
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ LONGEST_BASE = 2_048
 class Writer:
     """Options: `markdown`, or else plain text; `links` keeps the addresses of links; `base` makes them absolute.
 
-    `own_page`: the page is written by Flowport itself, so `<` stays as it is inside code. `first_row_is_head`: the first
-    row of each table names its columns, also when it is not marked as that.
+    `own_page`: the page is written by Flowport itself, so `<` stays as it is inside code, and the class of a `pre` is
+    `language-...`. `first_row_is_head`: the first row of each table names its columns, also when it is not marked as that.
     """
 
     markdown: bool = True
@@ -138,7 +138,8 @@ class Writer:
         if not self.markdown or not text.strip():
             return text
         fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
-        return f"{fence}\n{text}\n{fence}"
+        said = (node.attributes.get("class") or "") if self.own_page else ""
+        return f"{fence}{said.removeprefix('language-')}\n{text}\n{fence}"
 
     def _table(self, node: LexborNode, depth: int) -> Iterator[str]:
         lines = [(row, [*_cells(row)]) for row in _own_rows(node)]
@@ -210,7 +211,7 @@ def absolute(base: str, href: str | None) -> str | None:
     if not href or href.strip().startswith("#"):
         return None
     try:
-        url = urljoin(base, href.strip())
+        url = join_url(base, href.strip())
     except ValueError:
         return None
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:", url) and not re.match(r"https?://[^/?#]", url, re.IGNORECASE):

@@ -8,7 +8,6 @@ FLOWPORT_SECRET_KEY_FILE names.
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import os
 import secrets
@@ -72,27 +71,30 @@ class Vault:
         return value
 
 
-def open_vault(data: Path, key_file: Path | None = None) -> Vault:
+def open_vault(data: Path, key_file: Path | None = None, what_to_do: str = "") -> Vault:
     """Opens the vault of a data folder and creates its key on first use.
 
-    A key file that the settings name must exist. Raises BadSetting when the key cannot be read.
+    A key file that is named must exist. Raises BadSetting when the key cannot be read, with `what_to_do` instead of how the
+    key of the database is found or made.
     """
     path = key_file or data / KEY_FILE
     try:
         text = path.read_text().strip() if key_file else key_text(path)
     except FileNotFoundError as error:
-        raise BadSetting(
-            f"There is no key file {path}. {_HOW} When it is lost everywhere, see `app.py new-key --help`."
-        ) from error
+        todo = what_to_do or f"{_HOW} When it is lost everywhere, see `app.py new-key --help`."
+        raise BadSetting(f"There is no key file {path}. {todo}") from error
     except PermissionError as error:
         user = user_name(os.geteuid())
         raise BadSetting(
             f"The key file {path} cannot be read by the user {user}, who runs this. It must be the file of the user who runs the "
             f"servers: `sudo chown {user} {path}` gives it to {user}. Make no other key: it would open nothing that is stored."
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadSetting(f"The key file {path} cannot be read ({error}). {_HOW}") from error
-    return Vault(_parse_key(path, text))
+    except UnicodeDecodeError:
+        text = ""
+    except OSError as error:
+        why = "is a folder" if isinstance(error, IsADirectoryError) else f"cannot be read ({error.strerror or error})"
+        raise BadSetting(f"The key file {path} {why}. {what_to_do or _HOW}") from error
+    return Vault(_parse_key(path, text, what_to_do or _HOW))
 
 
 def key_text(path: Path) -> str:
@@ -126,13 +128,13 @@ def _make_key(path: Path) -> None:
         draft.unlink()
 
 
-def _parse_key(path: Path, text: str) -> bytes:
+def _parse_key(path: Path, text: str, what_to_do: str) -> bytes:
     try:
         key = base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:
         key = b""
     if len(key) != _KEY_BYTES:
-        raise BadSetting(f"The key file {path} does not hold a key. {_HOW}")
+        raise BadSetting(f"The key file {path} does not hold a key. {what_to_do}")
     return key
 
 

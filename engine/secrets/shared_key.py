@@ -99,9 +99,9 @@ def take_new_key(database: Database, settings: Settings, old_key: Path | None = 
 
 
 def _open_old(session: Session, data: Path, path: Path) -> Vault:
-    """Opens the vault of the key that the database has. Raises BadSetting when the file holds another one."""
-    old, known = open_vault(data, path), find_setting(session, SERVER, KEY_FINGERPRINT)
+    """Opens the vault of the key that the database has. Raises BadSetting when the file is missing or holds another one."""
     what_to_do = "Name the file with the key that sealed the secrets so far. No secret was changed."
+    old, known = open_vault(data, path, what_to_do), find_setting(session, SERVER, KEY_FINGERPRINT)
     if known is not None and known != old.fingerprint():
         raise _is_another(old, str(path), known, what_to_do)
     if known is None and (sealed := _all_sealed(session)) and not any(_opens(old, *one) for one in sealed):

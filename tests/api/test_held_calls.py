@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import socket
+import struct
+from collections.abc import AsyncIterator
 
 import pytest
+from starlette.requests import Request
 
+from api.connection_limits import ConnectionLimits
 from api.http.held_calls import HeldCalls
+from api.http_server import http_server
 from engine.core.errors import RateLimited, TooManyConnections
+from engine.jobs.server import job_waiters
 from engine.jobs.submit.accept import Caller
 from storage.jobs import JobFilters, list_jobs
 from tests.api.arrange import House
 from tests.api.routes.test_mcp import offer, session
 
 ONE = 4
+#: A request without a connection of its own.
+NOBODY = Request({"type": "http"})
 
 
 @pytest.fixture
@@ -77,16 +87,107 @@ async def _cancelled(tasks: list[asyncio.Task]) -> None:
             await task
 
 
+@pytest.fixture
+async def port(house: House) -> AsyncIterator[int]:
+    """The port at which the API of the house answers on real sockets."""
+    ready = asyncio.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = http_server(house.api.state.context.settings, house.api, ConnectionLimits(50, 50), ready.set)
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        await ready.wait()
+        yield listener.getsockname()[1]
+        house.api.stop()
+        server.should_exit = True
+        await running
+
+
+def _request(house: House, path: str, body: object = None) -> bytes:
+    content = b"" if body is None else json.dumps(body).encode()
+    lines = (
+        f"{'GET' if body is None else 'POST'} {path} HTTP/1.1",
+        "host: x",
+        f"authorization: Bearer {house.key}",
+        "content-type: application/json",
+        "accept: application/json, text/event-stream",
+        f"content-length: {len(content)}",
+    )
+    return "\r\n".join([*lines, "", ""]).encode() + content
+
+
+@pytest.mark.process
+async def test_the_place_of_a_call_comes_back_when_its_client_has_gone(
+    house: House, held: HeldCalls, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_waiters, "READ_AGAIN_SECONDS", 0.05)
+    offer(house)
+    job_id = (await house.submit()).json()["job_id"]
+    items = {"items": [{"url": "https://a.example"}]}
+    batch_id = (await house.post(f"/flows/execute/{house.flow_id}/batch", items)).json()["batch_id"]
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
+    asked = {"name": "get_job", "arguments": {"job_id": job_id}}
+    kinds = {
+        "submit": _request(house, f"/public/v1/flows/execute/{house.flow_id}?wait=60", items["items"][0]),
+        "job": _request(house, f"/public/v1/jobs/{job_id}?wait=60"),
+        "batch": _request(house, f"/public/v1/batches/{batch_id}?wait=60"),
+        "events": _request(house, f"/public/v1/jobs/{job_id}/events"),
+        "tool": _request(house, "/mcp", {**call, "params": asked}),
+        "tool that asks for progress": _request(
+            house, "/mcp", {**call, "params": {**asked, "_meta": {"progressToken": 1}}}
+        ),
+    }
+    waiting = house.api.state.context.waiters._waiting
+
+    def readers() -> int:
+        return sum(map(len, waiting.values()))
+
+    for name, request in kinds.items():
+        for leaves in ("is cut off", "closes"):
+            before = readers()
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(request)
+            async with asyncio.timeout(30):
+                while not held.taken or readers() == before:
+                    await asyncio.sleep(0.01)
+            if leaves == "is cut off":  # by a reset
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.close()
+            try:
+                async with asyncio.timeout(1):
+                    while held.taken or (leaves == "is cut off" and readers() > before):
+                        await asyncio.sleep(0.01)
+            except TimeoutError:
+                pytest.fail(f"{name}: a client {leaves}, {held.taken} places and {readers() - before} readers are left")
+
+
+@pytest.mark.process
+async def test_who_sends_nothing_more_is_answered_at_the_end_of_the_job_and_has_no_place(
+    house: House, held: HeldCalls, port: int
+) -> None:
+    job_id = (await house.submit()).json()["job_id"]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(_request(house, f"/public/v1/jobs/{job_id}?wait=60"))
+    writer.write_eof()
+    async with asyncio.timeout(30):
+        while not house.api.state.context.waiters._waiting:
+            await asyncio.sleep(0.01)
+        assert held.taken == 0
+        house.finish(job_id)
+        answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b'"status":"completed"' in answer
+
+
 def test_all_workspaces_together_leave_one_in_twenty_connections() -> None:
     held = HeldCalls(100)
     with contextlib.ExitStack() as stack:
         for number in range(95):
-            stack.enter_context(held.place(Caller(f"ws_{number % 3}", "key", "live")))
+            stack.enter_context(held.place(Caller(f"ws_{number % 3}", "key", "live"), NOBODY))
         with pytest.raises(TooManyConnections, match="95 calls wait"):
-            stack.enter_context(held.place(Caller("ws_3", "key", "live")))
+            stack.enter_context(held.place(Caller("ws_3", "key", "live"), NOBODY))
     with contextlib.ExitStack() as stack:
         for _ in range(50):
-            stack.enter_context(held.place(Caller("ws_1", "key", "live")))
+            stack.enter_context(held.place(Caller("ws_1", "key", "live"), NOBODY))
         with pytest.raises(RateLimited):
-            stack.enter_context(held.place(Caller("ws_1", "another", "live")))
-        stack.enter_context(held.place(Caller("ws_2", "key", "live")))
+            stack.enter_context(held.place(Caller("ws_1", "another", "live"), NOBODY))
+        stack.enter_context(held.place(Caller("ws_2", "key", "live"), NOBODY))

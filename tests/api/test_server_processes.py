@@ -11,11 +11,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
-from api.server_processes import FIGURES
+from api.server_processes import FIGURE_BYTES, FIGURE_FILES, FIGURES, NUMBER, figures_folder
 from tests.running_processes import is_running
 
 pytestmark = pytest.mark.process
@@ -165,38 +166,106 @@ def test_what_keeps_a_process_from_starting_ends_all_with_its_exit_code():
         assert said == ""
 
 
-#: A process that counts as many calls as it is told, says so, and answers a scrape once it is told to.
+#: A process that counts as many calls as it is told, without its files if told so, says that it has, and answers a scrape for each line it is told.
 COUNTER = """
-import os, sys
+import os, shutil, sys
+from pathlib import Path
 from api.http.call_figures import CallFigures
-figures = CallFigures()
+figures = CallFigures(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]), os.environ["FLOWPORT_PROCESS"])
+if "remove" in sys.argv: shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"])
 for _ in range(int(sys.argv[1])): figures.count("/public/v1/jobs", 200, 0.01)
 print(os.getpid(), flush=True)
-if sys.stdin.read(): print(figures.text().decode())
+for line in sys.stdin: print(figures.text().decode())
+"""
+#: A process that counts a call of each route with each status.
+EVERYTHING = """
+import os, sys
+from pathlib import Path
+from api.app import ROUTES
+from api.http.call_figures import CallFigures
+figures = CallFigures(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]), os.environ["FLOWPORT_PROCESS"])
+for route in {*(route.path for route in ROUTES), "?"}:
+    for status in map(int, sys.argv[1:]): figures.count(route, status, 0.01)
+print(figures.text().decode())
 """
 
 
+def counting(environment: dict[str, str], number: int, *words: str, program: str = COUNTER) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *words],
+        cwd=ROOT,
+        env={**os.environ, **environment, NUMBER: str(number)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def said_pid(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def scraped(process: subprocess.Popen[str]) -> str:
+    said, _ = process.communicate("scrape\n", timeout=60)
+    assert process.returncode == 0
+    return said
+
+
+CALLS = 'flowport_api_calls_total{route="/public/v1/jobs",status="200"} '
+
+
 def test_any_process_tells_the_calls_of_all_and_the_memory_of_each(tmp_path: Path):
-    def counting(calls: int) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-c", COUNTER, str(calls)],
-            cwd=ROOT,
-            env={**os.environ, FIGURES: str(tmp_path)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+    with figures_folder(tmp_path / "figures", 3, print) as environment:
+        gone, asked, other = (counting(environment, number, str(number + 1)) for number in range(3))
+        pids = [said_pid(one) for one in (gone, asked, other)]
+        gone.communicate()
+        follows = counting(environment, 0, "10")
+        said_pid(follows)
+        said = scraped(asked)
+        for one in (other, follows):
+            one.communicate()
 
-    gone, asked, other = counting(1), counting(2), counting(3)
-    pids = []
-    for one in (gone, asked, other):
-        assert one.stdout is not None
-        pids.append(one.stdout.readline().strip())
-    gone.communicate()
-    said, _ = asked.communicate("scrape")
-    other.communicate()
-
-    assert 'flowport_api_calls_total{route="/public/v1/jobs",status="200"} 6.0' in said, "one that ended counts, too"
-    assert 'flowport_api_call_seconds_count{route="/public/v1/jobs"} 6.0' in said
+    assert f"{CALLS}16.0" in said, "one that ended counts, too"
+    assert 'flowport_api_call_seconds_count{route="/public/v1/jobs"} 16.0' in said
     told = set(re.findall(r'process_resident_memory_bytes\{process="(\d+)"\}', said))
     assert (told & set(pids)) == set(pids[1:])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_files_of_the_figures_have_their_blocks_before_a_call_and_never_grow(tmp_path: Path):
+    """A full disk ends a process that writes to a mapped page without a block."""
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    (folder / "counter_0.db").write_bytes(b"of a parent that was killed")
+    with figures_folder(folder, 1, print) as environment:
+        files = {path.name: path for path in folder.iterdir()}
+        assert set(files) == {name.format(0) for name in FIGURE_FILES}
+        for path in files.values():
+            descriptor = os.open(path, os.O_RDONLY)
+            os.fsync(descriptor)  # disks choose the blocks late
+            os.close(descriptor)
+            assert path.stat().st_blocks * 512 >= FIGURE_BYTES
+        said = scraped(counting(environment, 0, "0", *(str(status.value) for status in HTTPStatus), program=EVERYTHING))
+        assert said.count("flowport_api_calls_total{") > 1_000
+        assert {path.stat().st_size for path in folder.iterdir()} == {FIGURE_BYTES}
+
+
+def test_figures_without_room_are_left_out_and_that_is_said(tmp_path: Path):
+    (tmp_path / "file").touch()
+    said: list[str] = []
+    with figures_folder(tmp_path / "file" / "figures", 2, said.append) as environment:
+        assert environment == {}
+    assert len(said) == 1
+    assert said[0].startswith("/metrics has the calls of one process at a time: ")
+    assert said[0].endswith("figures cannot be written: Not a directory.")
+
+
+def test_calls_are_answered_where_somebody_has_removed_the_files_of_the_figures(tmp_path: Path):
+    alone = counting({FIGURES: str(tmp_path / "gone")}, 0, "2")
+    said_pid(alone)
+    assert f"{CALLS}2.0" in scraped(alone), "it counts for itself"
+    with figures_folder(tmp_path / "figures", 1, print) as environment:
+        lost = counting(environment, 0, "2", "remove")
+        said_pid(lost)
+        assert "process_resident_memory_bytes" in scraped(lost)

@@ -443,6 +443,7 @@ async def test_a_wish_for_another_protocol_is_answered_as_a_plain_request(site: 
         b"GET /public/v1/a b HTTP/1.1\r\nhost: x\r\n\r\n",
         head(OF_API, "content-length: abc"),
         head(OF_API, "content-length: -1"),
+        head(OF_API, f"content-length: {'0' * 20}2") + b"hi",
         head(OF_API, "content-length: 2", "content-length: 2") + b"hi",
         head(OF_API, "content-length: 2", CHUNKED) + b"2\r\nhi\r\n0\r\n\r\n",
         head(OF_API, CHUNKED, "content-length: 2") + b"2\r\nhi\r\n0\r\n\r\n",
@@ -504,6 +505,22 @@ async def test_a_host_is_a_name_or_an_address_with_or_without_a_port(site: Site)
         assert (problem.code, problem.detail[:18]) == ("malformed_request", "Its header Host is"), host
     assert problem_of(await site.say(sent % (0, b"a/b"))).status == 400
     assert len(site.app.scopes) == len(good) + 1
+
+
+async def test_blanks_and_tabs_around_a_value_of_a_header_are_no_part_of_it(site: Site) -> None:
+    sent = head(OF_API, "a: \t1 \t 2\t ", "b: \t ", "c:3", CHUNKED + "  ", LAST + "  ") + b"2\r\nhi\r\n0\r\n\r\n"
+    assert (await site.say(sent)).endswith(b"hi")
+    (scope,) = site.app.scopes
+    want = {b"a": b"1 \t 2", b"b": b"", b"c": b"3", b"transfer-encoding": b"chunked", b"connection": b"close"}
+    assert dict(scope["headers"]) == {b"host": b"x"} | want
+
+
+@pytest.mark.parametrize(("version", "is_told"), [(b"HTTP/1.1", True), (b"HTTP/1.0", False)])
+async def test_only_a_client_that_knows_of_it_is_told_to_go_on(site: Site, version: bytes, is_told: bool) -> None:
+    sent = head(OF_API, "expect: 100-continue ", "content-length: 2", LAST).replace(b"HTTP/1.1", version)
+    answer = await site.say(sent, b"hi")
+    assert answer.endswith(b"hi")
+    assert answer.startswith(b"HTTP/1.1 100 ") == is_told
 
 
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])

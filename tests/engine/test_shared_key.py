@@ -219,6 +219,31 @@ def test_all_that_the_old_key_opens_is_sealed_with_the_new_one(database: Databas
     ]
 
 
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        (None, "There is no key file"),
+        ("folder", "is a folder"),
+        (b"\xff\xfe", "does not hold a key"),
+        ("Schlüssel".encode(), "does not hold a key"),
+    ],
+    ids=["nothing", "a folder", "bytes", "words"],
+)
+def test_the_old_key_is_asked_for_where_its_file_holds_none(
+    database: Database, new_data: Path, held: bytes | str | None, said: str
+) -> None:
+    settings, _, _ = two_keys(database, new_data)
+    file = new_data / "wrong"
+    if held == "folder":
+        file.mkdir()
+    elif isinstance(held, bytes):
+        file.write_bytes(held)
+    with pytest.raises(BadSetting) as refused:
+        take_new_key(database, settings, file)
+    todo = "Name the file with the key that sealed the secrets so far. No secret was changed."
+    assert str(refused.value).endswith(f"{said}. {todo}" if held is not None else f"{said} {file}. {todo}")
+
+
 def test_a_key_is_replaced_for_all_values_or_for_none(database: Database, new_data: Path) -> None:
     settings, first, old = two_keys(database, new_data)
     workspace_id = fill(database, first)

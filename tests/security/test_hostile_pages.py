@@ -26,7 +26,7 @@ def sitemaps(site):
     names = [f"/sitemap{number}.gz" for number in range(3)]
     site.pages |= {name: Page(SITEMAP, content_type="application/gzip") for name in names}
     lines = [f"Sitemap: {site.at(name)}" for name in names]
-    lines += ["User-agent: *", *["Disallow: /*aaaaabaaaaa"] * 20_000]
+    lines += ["User-agent: *", *["Allow: /*aaaaabaaaaa"] * 20_000]
     site.pages["/robots.txt"] = Page("\n".join(lines), content_type="text/plain")
     return names
 

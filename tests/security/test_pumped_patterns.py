@@ -16,6 +16,8 @@ import pytest
 from api.http.json_body import parse_json
 from engine.core.errors import InvalidJson
 from engine.core.file_names import clean_file_name
+from engine.flow.agent_kinds import fixed_host
+from engine.flow.curl_parser import CurlRefused, read_curl
 from engine.flow.document import Document
 from engine.flow.node_context import NodeFailed
 from engine.flow.payload_check import check_payload
@@ -27,10 +29,12 @@ from engine.nodes import CATALOG
 from engine.nodes.parse_json import read_json
 from engine.nodes.sitemaps import read_sitemap
 from engine.outbound.robots import read_robots
+from engine.pages.markdown_writer import absolute
 from engine.pages.parsing_limits import PageTooTangled, check_shape
 from storage.knowledge_terms import composed
 from tests.factories import greeting
 from tests.security.pumping import Found, grows_faster_than_its_text, methods_of, methods_to_try, patterns_of_the_code
+from ui.access_guard import local_path
 from ui.playground.state.available_data import broken_finder
 
 #: Patterns that once blocked the server, and patterns of the same kinds: the search must detect each of them.
@@ -87,6 +91,11 @@ def shape(text: str) -> None:
         check_shape(text)
 
 
+def curl(text: str) -> None:
+    with suppress(CurlRefused):
+        read_curl(text)
+
+
 def robots(text: str) -> None:
     """Parses a robots.txt with as many user agents as rules."""
     names = "".join(f"User-agent: program{number}\n" for number in range(len(text) // 2))
@@ -115,6 +124,10 @@ READERS: dict[str, tuple[Callable[[Any], object], Any, Any]] = {
         "http://a",
         ACCENTS,
     ),
+    "accents of the host of a tool": (lambda text: fixed_host(f"{text}{next(UNIQUE)}"), "https://a", ACCENTS),
+    "accents of the host of a curl command": (lambda text: curl(f"{text}{next(UNIQUE)}"), "curl https://a", ACCENTS),
+    "accents of the host of a link": (lambda text: absolute("https://b/", f"{text}{next(UNIQUE)}"), "//a", ACCENTS),
+    "accents of the host of a page to go on with": (lambda text: local_path(f"{text}{next(UNIQUE)}"), "//a", ACCENTS),
     "attributes of one tag": (shape, "<p", " a"),
 }
 

@@ -18,7 +18,7 @@ from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.webhook_delivery import Webhooks
 from engine.outbound.allow_list import INTERNAL_SUFFIXES
 from engine.outbound.client import AddressNotAllowed, OutboundClient, OutboundRules, parse_allow_list
-from engine.outbound.errors import OutboundRefused
+from engine.outbound.errors import BadUrl, OutboundRefused
 from engine.secrets.sealing import open_vault
 from storage.webhooks import DeliveryRow, list_deliveries
 from tests.engine.jobs.world import World, open_world
@@ -265,3 +265,12 @@ async def test_the_scripts_of_a_public_page_follow_no_name_that_leads_inside_by_
         await ask(page, "GET", "http://example.com/data", {}, None, 5.0, 1_000)
     await outbound.aclose()
     assert network.dialled == []
+
+
+async def test_the_scripts_of_a_page_get_no_answer_that_leads_to_no_address() -> None:
+    network = RecordedNetwork({PUBLIC: moved("http://[")})
+    outbound = OutboundClient(OutboundRules(), Names({"example.com": [[PUBLIC]]}), network)
+    page = await outbound.request("GET", "http://example.com/", follow_redirects=False)
+    with pytest.raises(BadUrl, match="is not opened"):
+        await PageRequests(outbound.request)(page, "GET", "http://example.com/data", {}, None, 5.0, 1_000)
+    await outbound.aclose()

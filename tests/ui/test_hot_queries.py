@@ -175,6 +175,16 @@ def test_the_last_input_of_a_flow_is_found_without_reading_the_jobs_of_its_calle
     assert all("USING INDEX ix_jobs_tried (flow_id=?)" in line for line in found), found
 
 
+def test_the_runs_that_repeat_rows_of_a_batch_are_found_without_reading_the_jobs_of_callers(site: Site) -> None:
+    with caught(site.database) as statements:
+        site.database.read_now(list_repeats, site.workspace_id, "bat_1")
+    (lines,) = (lines for one, lines in plans(site.database, statements).items() if " jobs" in one)
+    assert [line for line in lines if " jobs " in line] == [
+        "SEARCH jobs USING INDEX ix_jobs_tried (flow_id=? AND created_at>?)",
+        "SEARCH jobs USING INDEX ix_jobs_batch (batch_id=?)",
+    ]
+
+
 def test_a_query_of_one_job_batch_flow_or_trigger_reads_nothing_else_of_the_workspace(site: Site) -> None:
     flow_id = site.flow("Greeting", live=True)
     for _ in range(2):

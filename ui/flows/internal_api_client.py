@@ -7,12 +7,12 @@ import json
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 from starlette.types import ASGIApp, Message
 
 from engine.core.json_text import json_bytes
+from engine.core.web_addresses import split_url
 
 
 class OwnAnswer(Struct, frozen=True):
@@ -29,7 +29,7 @@ async def call_public(
 ) -> OwnAnswer:
     """Sends one request to `path` (with its query) and waits for the response without a time limit."""
     begun = time.monotonic()
-    parts = urlsplit(path)
+    parts = split_url(path)
     sent = b"" if payload is None else json_bytes(payload)
     status, headers, pieces = 0, {}, []
     asked = False

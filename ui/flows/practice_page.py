@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from nicegui import ui
 
+from engine.core.web_addresses import split_url
 from engine.outbound.practice_site import PRACTICE_HOST, practice_page
 from ui.kit.answer import answer_of
 from ui.kit.feedback import open_page
@@ -27,7 +27,7 @@ def is_practice_page(address: object) -> bool:
     """True for the address of a page of the practice site, also without `https://`."""
     text = str(address or "").strip()[:2_000]
     try:
-        parts = urlsplit(text if "://" in text else f"https://{text}")
+        parts = split_url(text if "://" in text else f"https://{text}")
         return parts.hostname == PRACTICE_HOST and practice_page(parts.path) is not None
     except ValueError:
         return False
@@ -57,4 +57,4 @@ def _read(url: str) -> Page:
     """Reads a page in a thread, since what reads pages takes long to import."""
     from engine.pages.main_content import read_page
 
-    return read_page(practice_page(urlsplit(url).path) or "", url, content="selector", selector="main")
+    return read_page(practice_page(split_url(url).path) or "", url, content="selector", selector="main")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from nicegui import ui
 
 from engine.actions.webhooks import OVERLAP_MS, renew_signing_secret, send_again, send_test, set_webhook
 from engine.core.api_key_format import key_prefix
 from engine.core.clock import HOUR
 from engine.core.errors import Invalid, Refusal
+from engine.core.web_addresses import split_url
 from engine.jobs.submit.accept import WEBHOOK_SETTINGS, flow_webhook
 from storage.webhooks import DeliveryRow, list_deliveries
 from ui.flows.flow_settings import FlowSettings
@@ -156,7 +155,7 @@ class WebhookCard:
                             words(_("a batch of calls"))
                         else:
                             words(_("a test"))
-                        words(urlsplit(delivery.url).hostname or "", "fp-hint", tag="div")
+                        words(split_url(delivery.url).hostname or "", "fp-hint", tag="div")
                     with rows.cell(classes="fp-wrap-text"):
                         text, kind = _state(delivery)
                         badge(text, kind=kind)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from nicegui import ui
 
 from engine.core.settings import LOOPBACK
+from engine.core.web_addresses import split_url
 from ui.kit.parts import icon, link, note, words
 from ui.kit.text import _
 from ui.page_session import PageSession
@@ -14,7 +13,7 @@ from ui.page_session import PageSession
 
 def only_here(base: str) -> bool:
     """True when `base`, the address at which Flowport is open, leads other computers to themselves."""
-    host = urlsplit(base).hostname or ""
+    host = split_url(base).hostname or ""
     return host in LOOPBACK or host.endswith(".localhost")
 
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
 from engine.core.safe_markdown import MOST_FOREIGN
+from engine.core.web_addresses import split_url
 from engine.flow.document import Document
 from engine.flow.json_values import as_number, ordered_by
 from engine.table_files.writing import csv_line, csv_rows
@@ -51,7 +51,7 @@ def web_address(text: str) -> str | None:
     if not shown.isprintable() or " " in shown or "\\" in shown:
         return None
     try:
-        parts = urlsplit(shown)
+        parts = split_url(shown)
         good = bool(parts.hostname) and parts.username is None and parts.password is None and parts.port != 0
     except ValueError:
         return None
@@ -60,7 +60,7 @@ def web_address(text: str) -> str | None:
 
 def is_picture_address(address: str) -> bool:
     """True when a web address ends like that of a picture."""
-    return urlsplit(address).path.lower().endswith(_PICTURE_ENDS)
+    return split_url(address).path.lower().endswith(_PICTURE_ENDS)
 
 
 def held_picture(text: str) -> str | None:

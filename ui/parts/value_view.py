@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from nicegui import ui
 
 from engine.core.lone_surrogates import whole_utf8
+from engine.core.web_addresses import split_url
 from engine.flow.file_values import is_file_value
 from engine.outbound.practice_site import PRACTICE_HOST
 from ui.kit import feedback
@@ -386,7 +386,7 @@ def _link(address: str) -> None:
 
     The practice site exists for flows only: its addresses are text, since a browser would find no server.
     """
-    if urlsplit(address).hostname == PRACTICE_HOST:
+    if split_url(address).hostname == PRACTICE_HOST:
         words(address, "fp-wrap-text").props("dir=auto")
         words(" " + _("(a practice page: flows can read it, browsers cannot)"), "fp-t3 fp-s12")
         return

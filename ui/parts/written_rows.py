@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from urllib.parse import urlsplit
 
 from nicegui import ui
 from pydantic import JsonValue
 
 from engine.actions.datasets import PRACTICE, take_out_rows
 from engine.core.environments import Environment
+from engine.core.web_addresses import split_url
 from engine.flow.called_flows import AGENT
 from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
@@ -188,7 +188,7 @@ def _shown_address(address: str, data: str, name: str) -> str:
     """
     fixed, found, _data = address.strip().partition(data)
     try:
-        parts = urlsplit(fixed)
+        parts = split_url(fixed)
         host = parts.hostname
     except ValueError:  # an opening bracket without its closing one, or a letter that no host has
         return f"“{name}”"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 from nicegui import ui
@@ -14,6 +13,7 @@ from starlette.requests import Request
 
 from engine.actions.connections import remember_models, remove_connection
 from engine.core.errors import Refusal
+from engine.core.web_addresses import split_url
 from engine.jobs.outbound_rules import outbound_rules
 from engine.models.connection_test import TestResult, check_connection
 from engine.models.saved_connections import open_connection
@@ -96,7 +96,7 @@ def register(app: App) -> None:
 def _way_back(referer: str) -> tuple[str, str]:
     """Returns the path of the page that led here and the words of the link to it; "" for one without a need for it."""
     try:
-        came = urlsplit(referer)
+        came = split_url(referer)
     except ValueError:
         return "", ""
     label = next((label for place, label in _BACK.items() if came.path.startswith(place)), "")

@@ -11,6 +11,7 @@ from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.core.clock import month_seconds, next_month
+from engine.core.counted import counted
 from engine.core.environments import ENVIRONMENT_TITLES
 from engine.core.errors import ConcurrencyLimitExceeded, LimitReached, MonthlyQuotaExceeded
 from storage.database import now
@@ -89,8 +90,8 @@ def count_batch(
             left = max(0, (monthly or 0) - read_usage(session, counter.subject).month_count)
             at = now(session)
             raise MonthlyQuotaExceeded(
-                f"The batch has {items:,} items; {left:,} of the {monthly:,} requests of {counter.name} for this month "
-                "are left. The month begins again on the 1st at 00:00 UTC",
+                f"The batch has {counted(items, 'item')}; {left:,} of the {counted(monthly or 0, 'request')} of {counter.name} for "
+                f"this month {'is' if left == 1 else 'are'} left. The month begins again on the 1st at 00:00 UTC",
                 remedy=counter.remedy,
                 retry_after=math.ceil((next_month(at) - at) / 1000),
             )
@@ -104,9 +105,9 @@ def _refuse_more_than_a_month(counters: list[LimitCounter], items: int) -> None:
     monthly, tightest = min(limited, key=lambda one: one[0], default=(items, None))
     if tightest is not None and items > monthly:
         raise MonthlyQuotaExceeded(
-            f"The batch has {items:,} items and can never be accepted: {tightest.name} may send {monthly:,} requests "
-            "in a whole month",
-            remedy=f"Send at most {monthly:,} items. {tightest.remedy}",
+            f"The batch has {counted(items, 'item')} and can never be accepted: {tightest.name} may send "
+            f"{counted(monthly, 'request')} in a whole month",
+            remedy=f"Send at most {counted(monthly, 'item')}. {tightest.remedy}",
         )
 
 
@@ -154,8 +155,10 @@ def _refusal(
         used = book.used(counter.subject)
         if counter.caps.monthly is not None and used.month_count >= counter.caps.monthly:
             at = now(session)
+            most = counter.caps.monthly
+            requests = "The one request" if most == 1 else f"All {most:,} requests"
             return MonthlyQuotaExceeded(
-                f"All {counter.caps.monthly:,} requests of {counter.name} for this month are used; "
+                f"{requests} of {counter.name} for this month {'is' if most == 1 else 'are'} used; "
                 "it begins again on the 1st at 00:00 UTC",
                 remedy=counter.remedy,
                 retry_after=math.ceil((next_month(at) - at) / 1000),

@@ -192,7 +192,7 @@ async def test_a_link_of_a_guide_leads_somewhere_in_the_repository_and_when_serv
             assert not section or section in anchors_of(target), link
     path = "/docs/changes" if file.stem == "api-changes" else f"/docs/guides/{file.stem}"
     in_markdown = (await client.get(f"{path}.md")).text
-    served = re.findall(r"\]\(([^)]+)\)", in_markdown)
+    served = [link.removeprefix("http://flows.test") for link in re.findall(r"\]\(([^)]+)\)", in_markdown)]
     in_html = re.findall(r'href="([^"]+)"', (await client.get(path)).text.split("<article")[1])
     assert len(served) == len(here)
     assert {unescape(link) for link in in_html} >= set(served)
@@ -464,8 +464,17 @@ async def test_every_link_of_every_page_leads_somewhere(client, flow_id):
 async def test_the_markdown_of_every_page_has_only_links_that_lead_somewhere(client):
     for path in PAGES:
         text = (await client.get(f"{path}.md")).text
-        for link in re.findall(r"\]\((?:http://flows\.test)?(/[^)#]*)", text):
+        assert "](/" not in text, "a link leads somewhere wherever the text is read"
+        for link in re.findall(r"\]\(http://flows\.test(/[^)#]*)", text):
             assert (await client.get(link)).status_code == 200, (path, link)
+
+
+async def test_code_in_the_markdown_of_a_page_names_its_language(client, flow_id):
+    paths = [path for path in PAGES if path.startswith(("/docs/api/", "/docs/errors/"))]
+    for path in (*paths, f"/docs/flows/{flow_id}"):
+        begins = re.findall(r"^```(.*)$", (await client.get(f"{path}.md")).text, re.MULTILINE)[::2]
+        assert set(begins) <= {"json", "text", "sh", "python", "javascript"}, path
+    assert begins == ["json", "sh", "python", "javascript"]
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=lambda call: call.id)

@@ -35,6 +35,8 @@ def request(query: str = "", **headers: str) -> Request:
         ("", 'respond-async, wait="9"', 9),
         ("", "Wait = 9; x=1", 9),
         ("", "wait=999", 60),
+        ("", "wait=" + "9" * 10_000, 60),
+        ("", f'wait="{"0" * 10_000}9"', 9),
         ("", "wait=soon", 0),
         ("", "await=9", 0),
         ("", 'wait="4', 0),
@@ -49,6 +51,12 @@ def request(query: str = "", **headers: str) -> Request:
 def test_how_long_a_caller_waits(query: str, prefer: str, seconds: int):
     sent = request(query, prefer=prefer) if prefer else request(query)
     assert parameters.wait_seconds(sent, parameters.query(sent).get("wait")) == seconds
+
+
+def test_a_blank_beyond_ascii_is_part_of_the_value_of_a_header():
+    sent = Request({"type": "http", "headers": [(b"idempotency-key", b"a\xa0")]})
+    with pytest.raises(ParameterInvalid, match="visible ASCII"):
+        parameters.idempotency_key(sent)
 
 
 @pytest.mark.parametrize("query", ["wait=soon", "wait=-1", "wait=1.5", "wait=", "wait=٣", "wait=1&wait=2", "wiat=1"])

@@ -201,6 +201,20 @@ async def test_the_quota_must_cover_all_items(house: House):
     assert (await house.submit(key=key)).json()["code"] == "monthly_quota_exceeded"
 
 
+async def test_one_is_told_as_one_where_a_batch_is_refused(house: House):
+    key = house.new_key(monthly=1).key
+    address = f"/flows/execute/{house.flow_id}"
+
+    beyond = await house.post(f"{address}/batch", items(2), key)
+    assert (await house.post(f"{address}/batch", items(1), key)).status_code == 202
+    one_more = await house.post(f"{address}/batch", items(1), key)
+    alone = await house.post(address, {"url": "https://a.example"}, key)
+
+    assert "may send 1 request in a whole month. Send at most 1 item. " in beyond.json()["detail"]
+    assert one_more.json()["detail"].startswith("The batch has 1 item; 0 of the 1 request of the key")
+    assert alone.json()["detail"].startswith("The one request of the key")
+
+
 async def test_a_thousand_items_are_accepted(house: House):
     assert len(set((await batch(house, 1_000))["job_ids"])) == 1_000
 

@@ -78,11 +78,13 @@ class Hooks:
         sent = {"Content-Type": "application/json", **(headers or {})}
         return await self.house.client.post(path, content=content, headers=sent)
 
-    async def github(self, hook: NewHook, body: Any = BODY, event: str = "push", **headers: str) -> httpx.Response:
+    async def github(
+        self, hook: NewHook, body: Any = BODY, event: str = "push", behind: str = "", **headers: str
+    ) -> httpx.Response:
         content = json.dumps(body).encode()
         signature = "sha256=" + hmac.new(hook.secret.encode(), content, hashlib.sha256).hexdigest()
         return await self.call(
-            hook_path(hook.id, "github"),
+            hook_path(hook.id, "github") + behind,
             content,
             {
                 "X-Hub-Signature-256": signature,
@@ -190,6 +192,10 @@ async def test_github_may_send_a_form(hooks: Hooks) -> None:
     signature = "sha256=" + hmac.new(hook.secret.encode(), content, hashlib.sha256).hexdigest()
     form = {"X-Hub-Signature-256": signature, "Content-Type": "application/x-www-form-urlencoded"}
     assert (await hooks.call(hook_path(hook.id, "github"), content, form)).status_code == 202
+    form["X-Hub-Signature-256"] = "sha256=" + hmac.new(hook.secret.encode(), b"a=1", hashlib.sha256).hexdigest()
+    refused = (await hooks.call(hook_path(hook.id, "github"), b"a=1", form)).json()
+    assert refused["code"] == "invalid_json"
+    assert "no field `payload`" in refused["detail"]
 
 
 async def test_stripe_and_standard_webhooks_are_heard_with_the_secret_of_the_service(hooks: Hooks) -> None:
@@ -211,7 +217,7 @@ async def test_stripe_and_standard_webhooks_are_heard_with_the_secret_of_the_ser
 @pytest.mark.parametrize("preset", ["link", "github", "stripe", "standard"])
 async def test_a_forged_call_is_refused_and_told_to_the_owner(hooks: Hooks, preset: str) -> None:
     hook = hooks.add(preset, secret="" if preset == "link" else "a secret of ours")
-    for path in (hook_path(hook.id, preset), f"/public/v1/hooks/{hook.id}/wrong"):
+    for path in (hook_path(hook.id, preset), hook_path(hook.id, preset, "wrong")):
         answer = await hooks.call(path, headers={"X-Hub-Signature-256": "sha256=0", "Stripe-Signature": "t=1,v1=0"})
         assert (answer.status_code, answer.json()["code"]) == (401, "signature_invalid")
     lines = hooks.deliveries(hook)
@@ -228,6 +234,13 @@ async def test_an_unknown_address_is_not_found(hooks: Hooks, path: str) -> None:
     answer = await hooks.call(path)
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     assert (await hooks.house.client.get(path)).status_code == 405
+
+
+async def test_behind_the_address_of_a_signed_hook_there_is_none(hooks: Hooks) -> None:
+    hook = hooks.add("github")
+    answer = await hooks.github(hook, behind="/more")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert (await hooks.github(hook)).status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -287,6 +300,8 @@ async def test_a_service_may_send_what_the_guide_says(
         (b"[]", "application/json", 400, "validation_failed"),
         (b'"text"', "application/json", 400, "validation_failed"),
         (b"", "application/json", 400, "validation_failed"),
+        (b" \t\r\n", "application/json", 400, "validation_failed"),
+        (b"\x0b\x0c", "application/json", 400, "invalid_json"),
         (b'{"page": {"address": 7}}', "application/json", 400, "validation_failed"),
         (b'{"page": {"address": "no address"}}', "application/json", 400, "validation_failed"),
         (b"page=1&page=2", "application/x-www-form-urlencoded", 400, "validation_failed"),

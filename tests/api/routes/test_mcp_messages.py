@@ -18,6 +18,8 @@ PING = b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}'
     [
         (b"", -32700, "no JSON"),
         (b"{", -32700, "no JSON"),
+        (b"\x0b\x0c", -32700, "no JSON"),
+        (PING + b"\x0c", -32700, "no JSON"),
         (b'{"jsonrpc": "2.0", "id": NaN, "method": "ping"}', -32700, "NaN"),
         (b'{"jsonrpc": "2.0", "id": 1, "method": "ping", "method": "tools/list"}', -32700, '"method" stands twice'),
         (b'{"a": ' + b"[" * 3_000 + b"]" * 3_000 + b"}", -32700, "64 levels"),

@@ -279,6 +279,9 @@ async def test_nothing_is_converted(house: House, payload: dict[str, Any], point
     [
         (b"{", {"Content-Type": "application/json"}, 400, "invalid_json"),
         (b'{"a":1,"a":1}', {"Content-Type": "application/json"}, 400, "invalid_json"),
+        (b" \t\r\n", {"Content-Type": "application/json"}, 400, "validation_failed"),
+        (b"\x0b", {"Content-Type": "application/json"}, 400, "invalid_json"),
+        (b" \x0c\n", {"Content-Type": "application/json"}, 400, "invalid_json"),
         (b"[]", {"Content-Type": "application/json"}, 400, "validation_failed"),
         (b"[]", {"Content-Type": 'application/json; charset="UTF8"'}, 400, "validation_failed"),
         (b"{}", {}, 415, "unsupported_media_type"),

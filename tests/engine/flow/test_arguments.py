@@ -10,7 +10,8 @@ from engine.flow.arguments import wrong_arguments
 from engine.flow.references import Json
 
 RULES = {"tags": {"type": "array", "items": {"type": "string"}}, "amount": {"maximum": 10}}
-TOO_LARGE = "they are too large or nested too deeply to be checked; send fewer at a time"
+TOO_LARGE = "they are too large to be checked: send at most 20,000 values at a time, or fewer if this tool has many rules for each"
+TOO_DEEP = "they are nested too deeply to be checked: send at most 64 levels of objects and lists"
 
 
 def _tagged(count: int, amount: int) -> dict[str, Json]:
@@ -48,15 +49,24 @@ def test_a_rule_holds_at_every_level_or_the_arguments_are_refused(levels: int) -
     node = {"properties": {"inner": {"items": {"$ref": "#/$defs/node"}}, "action": {"enum": ["read"]}}}
     schema = {"$ref": "#/$defs/node", "$defs": {"node": node}}
     (wrong,) = wrong_arguments(schema, _nested(levels, {"action": "delete"}))
-    assert wrong == (f"{'/inner/0' * levels}/action: must be one of read" if levels == 20 else TOO_LARGE)
+    assert wrong == (f"{'/inner/0' * levels}/action: must be one of read" if levels == 20 else TOO_DEEP)
 
 
 def test_references_that_lead_on_without_end_refuse_what_they_should_check() -> None:
     schema = {"properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"$ref": "#/$defs/a"}}}
-    assert wrong_arguments(schema, {"a": 1}) == [TOO_LARGE]
+    assert wrong_arguments(schema, {"a": 1}) == [TOO_DEEP]
 
 
-@pytest.mark.parametrize("rule", [{"enum": [*range(7_000)]}, {"required": [f"n{one}" for one in range(4_000)]}])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"enum": [*range(7_000)]},
+        {"type": ["string"] * 7_000 + ["integer"]},
+        {"required": [f"n{one}" for one in range(4_000)]},
+        {"$ref": f"#/{'/' * 28_000}"},
+    ],
+    ids=["values", "types", "names", "a reference"],
+)
 def test_long_rules_of_a_server_take_of_the_same_work(rule: dict[str, Any]) -> None:
     value: Json = {f"n{one}": 0 for one in range(4_000)} if "required" in rule else 6_999
     schema = {"properties": {"list": {"type": "array", "items": rule}}}

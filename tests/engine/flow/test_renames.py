@@ -8,6 +8,8 @@ import pytest
 
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op, apply_ops, invert, update_node
+from engine.flow.reference_edits import change_in
+from engine.flow.references import Reference
 from engine.flow.renames import find_rename, rename_ops, renamed_for_callers
 from engine.flow.validation import problems
 from engine.nodes import CATALOG
@@ -111,6 +113,16 @@ def test_a_field_of_api_input_also_where_it_was_passed_on_and_in_templates() -> 
     template = changed["text"].inputs["template"]
     assert template.startswith("{% if api_input.out.headline %}{{ api_input.out.headline | upper }}{% endif %} title ")
     assert template.endswith("{{ 'api_input.out.title' }}")
+
+
+@pytest.mark.parametrize("before", ['"a\\\nb"', "'a\\\nb'", '"old.out \\\n\\" old.out"', "'\\\\'"], ids=repr)
+@pytest.mark.parametrize("path", ["", ".a", '["a b"]', '["a\\\nb"]'])
+def test_a_reference_behind_a_text_in_quotes(before: str, path: str) -> None:
+    def changed(reference: Reference) -> Reference:
+        return Reference("new", reference.root, reference.path)
+
+    text = "{{ %s ~ %s.out%s }}"
+    assert change_in(text % (before, "old", path), changed, source=True) == text % (before, "new", path)
 
 
 def test_a_field_inside_a_group() -> None:

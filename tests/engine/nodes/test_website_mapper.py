@@ -290,6 +290,13 @@ class TestSitemap:
         assert paths == ["/"]
 
     @pytest.mark.process
+    async def test_an_unreadable_address_of_one_does_no_harm(self, services):
+        with WebSite({"/": page(), "/robots.txt": Page("Sitemap: http://[", content_type="text/plain")}) as site:
+            paths, _, step = await mapped(services, site, {"use_sitemap": True})
+        assert paths == ["/"]
+        assert any(line.startswith("Sitemap: `http://[` is not opened") for line in step.log)
+
+    @pytest.mark.process
     async def test_sitemaps_that_name_each_other_end(self, services):
         with WebSite({"/": page()}) as site:
             for number in range(30):

@@ -200,17 +200,36 @@ def test_rules_with_wildcards_are_few(rule: str):
     """30,000 of them took more than a second for each page."""
     rules = SiteRules(read_robots("User-agent: *\n" + f"Disallow: {rule}\n" * (500_000 // (len(rule) + 11))))
     begun = time.thread_time()
-    assert rules.may_read("https://example.com/" + "a" * 3_900)
+    rules.may_read("https://example.com/" + "a" * 3_900)
     assert time.thread_time() - begun < 0.1
 
 
-def test_of_many_rules_with_wildcards_the_longest_count():
-    short = "".join(f"Disallow: /*{number:03}\n" for number in range(1_000))
-    rules = SiteRules(
-        read_robots(f"User-agent: other\n{short}\nUser-agent: *\n{short}Disallow: /*longer\nDisallow: /b")
-    )
-    answers = [rules.may_read(f"https://example.com/{page}") for page in ("a000", "a999", "a-longer", "b")]
-    assert answers == [False, True, False, False]
+@pytest.mark.parametrize(
+    ("more", "page", "may"),
+    [
+        ("Disallow: /b", "/b", False),
+        ("Disallow: /*-longer", "/a-longer", False),
+        ("", "/shop/0999/x", True),
+        ("Disallow: /*", "/private", False),
+        ("Disallow: /*", "/shop/0500/x", True),
+        ("Disallow: /p*x", "/private", False),
+        ("Disallow: /p*x", "/a", True),
+        ("Disallow: /p$*x", "/p$", False),
+        ("Disallow: /p\nAllow: /p*x", "/px", False),
+        ("Disallow: /pa$", "/pa", False),
+        ("Disallow: /pa$", "/pab", True),
+    ],
+)
+def test_of_too_many_rules_with_wildcards_the_shortest_forbid_more(more: str, page: str, may: bool):
+    """The shortest are those that close the most."""
+    text = "User-agent: *\n" + "".join(f"Allow: /shop/{number:04}/*\n" for number in range(1_000)) + more
+    assert SiteRules(read_robots(text)).may_read(f"https://example.com{page}") is may
+
+
+def test_as_many_rules_with_wildcards_as_may_be_count_as_they_are_written():
+    text = "User-agent: *\n" + "".join(f"Allow: /shop/{number:03}/*\n" for number in range(999))
+    rules = SiteRules(read_robots(f"{text}Disallow: /p*x"))
+    assert [rules.may_read(f"https://example.com/{page}") for page in ("private", "px")] == [True, False]
 
 
 def test_a_line_that_is_too_long_is_left_out():

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from nicegui import ui
 
 from engine.actions.secrets import MAX_NAME, add_secret
 from engine.core.errors import Refusal
+from engine.core.web_addresses import split_url
 from engine.flow.curl_parser import CurlCommand, CurlRefused, read_curl
 from engine.flow.document import Node
 from engine.flow.edits import Op, update_node
@@ -152,7 +152,7 @@ class _ParsedCurl:
             words(f"{command.method} {command.url}", "fp-mono fp-s13 fp-cut", tag="p")
             words(", ".join(filter(None, parts)), "fp-t2 fp-s12", tag="p")
         may = self.page_session.may("manage connections")
-        host = urlsplit(command.url).hostname or ""
+        host = split_url(command.url).hostname or ""
         for header in command.credentials:
             if not may:
                 note(

@@ -130,7 +130,9 @@ def test_the_month_of_staging_is_refused_by_name_and_leaves_production_alone(wor
     flow_id = world.add_flow()
     test = add_key(world, environment="test")
     end(world, submit_with(world, test, flow_id).job_id)
-    with pytest.raises(MonthlyQuotaExceeded, match="All 1 requests of Staging of this workspace for this month"):
+    with pytest.raises(
+        MonthlyQuotaExceeded, match="The one request of Staging of this workspace for this month is used"
+    ):
         submit_with(world, test, flow_id)
     assert world.submit(flow_id).limits.used == 1
 
