@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +16,7 @@ from engine.core.errors import Invalid
 from engine.core.file_names import clean_file_name
 from engine.core.ids import file_ids_in, new_id
 from engine.core.media_types import HEAD_BYTES, TAIL_BYTES, media_type_of
-from engine.flow.file_values import MAX_FILE_BYTES, FileContent, file_value, sent_file_id, size_in_words
+from engine.flow.file_values import MAX_FILE_BYTES, FileContent, StoredFile, file_value, sent_file_id, size_in_words
 from engine.flow.node_context import Json, NodeFailed
 
 
@@ -36,6 +37,15 @@ class LocalFiles:
                 remedy="Give the file with --file FIELD=PATH.",
             )
         return found
+
+    async def look_up(self, value: Json) -> StoredFile:
+        """Returns the same without its bytes. Raises NodeFailed."""
+        found = await self.read(value)
+        return StoredFile(found.name, found.media_type, found.size)
+
+    def room(self, size: int) -> AbstractAsyncContextManager[None]:
+        """All files are in memory."""
+        return nullcontext()
 
     async def keep(self, name: str, media_type: str, content: bytes) -> Json:
         """Keeps a file until the run ends. Raises NodeFailed."""

@@ -21,7 +21,7 @@ _SPACE = b" \t\r\n"
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
 
-class TooManyValues(Exception):
+class TooManyValues(ValueError):
     """The text has more values than it may have, counting each list and object within the outermost."""
 
 

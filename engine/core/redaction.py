@@ -5,7 +5,10 @@ from __future__ import annotations
 import heapq
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import string
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextvars import ContextVar
+from typing import Any
 
 from engine.core.json_text import json_text
 
@@ -21,13 +24,13 @@ _DECODER = json.JSONDecoder()
 #: How characters are escaped in the texts of JSON: without these, each quote begins or ends a text.
 _ESCAPED = re.compile(r"\\.")
 _OF_NUMBERS = frozenset("0123456789+-.eE")
-#: What stands where a text was cut, and what else may stand behind one. Of more places than this, the last ones are
-#: looked at.
-_CUT = re.compile("…+")
-_AFTER_CUTS = " .…”’\"'`)]"
-_MOST_CUTS = 20
-#: More characters than most strings that look like keys have.
-_KEY_LENGTH = 300
+#: Stands for each character of a secret until a text is cut: a noncharacter of Unicode.
+_MASK = "\uffff"
+_MASKED = re.compile(f"{_MASK}+")
+#: More characters than most strings that look like keys have, and most secrets that are one word.
+KEY_LENGTH = 300
+#: The characters of most secrets.
+_OF_WORDS = f"{string.ascii_letters}{string.digits}_+/=.-"
 
 
 class Redaction:
@@ -38,33 +41,36 @@ class Redaction:
         self._secrets: frozenset[str] = frozenset()
         #: The same as a JSON text holds them, also one that stands in a JSON text as a text.
         self._sought: frozenset[str] = frozenset()
+        #: What the caller knows.
+        self._known_outside: frozenset[str] = frozenset()
+        #: The length of the longest secret that is no word, in whole hundreds of characters.
+        self._longest_other = 0
 
     def add(self, secret: str) -> None:
         """Hides this value from now on. Values below 6 characters are not hidden: they occur in ordinary text."""
-        if len(secret) >= 6:
+        if len(secret) >= 6 and secret not in self._known_outside:
             secrets = self._secrets.union(form for form in _written(secret) if len(form) >= 6)
             self._sought = self._sought.union(*map(_written, secrets - self._secrets))
             self._secrets = secrets
+            others = max((len(form) for form in secrets if len(form) > KEY_LENGTH or form.strip(_OF_WORDS)), default=0)
+            self._longest_other = -(-others // 100) * 100
+
+    def add_unless_in(self, payload: Any, secrets: Collection[str]) -> None:
+        """Hides these values from now on, but for those that stand in what the caller sent, also when they are added later:
+        the caller knows them, and of a list of guesses the one that is hidden would be the right one.
+        """
+        sent = json_text(payload)
+        self._known_outside = frozenset(
+            one for one in secrets if any(form in sent for inner in _written(one) for form in _written(inner))
+        )
+        for secret in secrets:
+            self.add(secret)
 
     def text(self, text: str) -> str:
         """Returns the text without known secrets and without strings that look like keys. JSON may be no JSON afterwards:
         use `in_json`.
         """
         return without_keys(self.known(text))
-
-    def words(self, text: str) -> str:
-        """Returns the same for a message in which longer texts may have been cut off: where at least the first 6 characters
-        of a secret stand before a cut, they are hidden, too.
-        """
-        text = self.text(text)
-        if not self._secrets:
-            return text
-        cuts = {len(text), len(text.rstrip(_AFTER_CUTS)), *(found.start() for found in _CUT.finditer(text))}
-        for end in sorted(cuts, reverse=True)[:_MOST_CUTS]:
-            size = self.begun(text[:end])
-            if size >= 6:
-                text = f"{text[: end - size]}{HIDDEN}{text[end:]}"
-        return text
 
     def known(self, text: str) -> str:
         """Returns the text without known secrets; for results and for outputs with which a job goes on, in which a string
@@ -88,23 +94,46 @@ class Redaction:
         nested = [secret for secret in self._secrets if _is_nested(secret)]
         return _with_texts(text, _places(text, self._sought), self.known, self._is_in, nested)
 
-    def beginning(self, text: str, size: int, *, keys: bool) -> str:
-        """Returns the first characters of a JSON text, at most `size`, without known secrets, and without strings that look
-        like keys when `keys` says so. It is for texts of any length: what comes later is not read.
+    def part(self, text: str, begin: int, end: int, *, keys: bool) -> str:
+        """Returns `text[begin:end]` of a text (plain or JSON) of any length, without known secrets, and without strings that
+        look like keys when `keys` says so: also without the part of one that lies across `begin` or `end`.
+
+        Only a secret that stands whole in the text is hidden: were its beginning hidden, too, whoever gives the text could
+        guess the secret character by character.
         """
-        more = max(map(len, self._sought), default=0) + (_KEY_LENGTH if keys else 0)
-        is_cut = len(text) > size + more  # what begins in the first `size` characters is whole in `more` others
-        found = _without(self._sought, text[: size + more])
-        if keys:
-            found = without_keys(found)
-        return found[: len(found) - more if is_cut else None][:size]
+        more = max(map(len, self._sought), default=0) + (KEY_LENGTH if keys else 0)
+        first = max(0, begin - more)
+        near = text[first : end + more]
+        for secret in sorted(self._sought, key=len, reverse=True):
+            near = near.replace(secret, _MASK * len(secret))
+        if keys and any(begins in near for begins in _BEGINS):
+            near = _KEYS.sub(lambda key: _MASK * len(key.group()), near)
+        return _MASKED.sub(HIDDEN, near[begin - first : end - first])
+
+    def held_back(self, text: str) -> int:
+        """Returns how many characters at the end of a text wait for what follows, as a secret may begin among them: its last
+        word, and as many characters as the longest secret has that is no word of at most KEY_LENGTH characters.
+
+        What waits depends on no comparison with a secret, which would tell a reader how much of a guess is right.
+        """
+        end = text[-KEY_LENGTH:]
+        return min(len(text), max(self._longest_other, len(end) - len(end.rstrip(_OF_WORDS))))
 
     def _is_in(self, text: str) -> bool:
         return any(secret in text for secret in self._secrets)
 
-    def begun(self, text: str) -> int:
-        """Returns how many characters at the end of the text may be the beginning of a secret."""
-        return max((_overlap(text, secret) for secret in self._secrets), default=0)
+
+_NO_SECRETS = Redaction()
+#: The redaction of the running job.
+CURRENT_REDACTION: ContextVar[Redaction] = ContextVar("redaction", default=_NO_SECRETS)
+
+
+def cut(text: str, most: int, *, mark: str = "", keys: bool = True) -> str:
+    """Returns the text, or when it has more than `most` characters, its first ones and `mark`, `most` in all.
+
+    Secrets of the running job are hidden before the text is cut, since a part of one is not recognised afterwards.
+    """
+    return text if len(text) <= most else CURRENT_REDACTION.get().part(text, 0, most - len(mark), keys=keys) + mark
 
 
 def without_keys(text: str) -> str:
@@ -191,11 +220,6 @@ def _is_nested(secret: str) -> bool:
         return secret[0] in "{[" and bool(json.loads(secret))
     except (ValueError, RecursionError):
         return False
-
-
-def _overlap(text: str, secret: str) -> int:
-    longest = min(len(secret) - 1, len(text))
-    return next((size for size in range(longest, 0, -1) if text.endswith(secret[:size])), 0)
 
 
 def _written(secret: str) -> Iterable[str]:

@@ -126,6 +126,14 @@ _SHORT_WORDS: Final[Mapping[str, str]] = {
 }
 
 
+class StoredFile(Struct, frozen=True):
+    """What is known of a stored file. `size` is in bytes; `media_type` was found from content and name."""
+
+    name: str
+    media_type: str
+    size: int
+
+
 @dataclass(frozen=True)
 class FileContent:
     """A file with its bytes. `size` is their number; `media_type` was found from content and name."""

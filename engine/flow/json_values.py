@@ -11,6 +11,8 @@ from typing import Any, Final, cast
 
 from pydantic import JsonValue
 
+from engine.core.body_limits import MAX_VALUES
+from engine.core.json_shape import check_shape
 from engine.flow.references import Json, as_text
 from engine.flow.storable_values import MAX_DEPTH, deeper_than
 
@@ -19,6 +21,7 @@ SMALL = 10_000
 #: Sums are exact to 50 digits, so that prices add up as people read them.
 EXACT: Final = Context(prec=50)
 
+_OPENING = re.compile(r"\s*[\[{]")
 _PART = re.compile(r'\.?([^.\[\]"]+)|\[\s*(\d{1,9})\s*\]|\["((?:[^"\\]|\\.)*)"\]')
 _HOLDERS = (dict, list, tuple)
 _NUMBER = re.compile(r"[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?")
@@ -41,8 +44,17 @@ def finite(text: str) -> float:
 STRICT = json.JSONDecoder(parse_constant=_no_number, parse_float=finite)
 
 
+def check_count(text: str) -> None:
+    """Raises TooManyValues for a JSON text with more values than the body of a request may have, before it is parsed."""
+    if len(text) > MAX_VALUES and _OPENING.match(text):  # a shorter one has no room for so many
+        check_shape(text.encode("utf-8", "surrogatepass"), most_values=MAX_VALUES)
+
+
 def read_strictly(text: str) -> Json:
-    """Returns the value of a JSON text. Raises ValueError when it is no JSON, or nested deeper than a flow may hold."""
+    """Returns the value of a JSON text. Raises ValueError when it is no JSON, or nested deeper than a flow may hold, and
+    TooManyValues, which is one, as `check_count`.
+    """
+    check_count(text)
     try:
         value = STRICT.decode(text)
     except RecursionError as error:

@@ -13,7 +13,7 @@ from typing import Literal, Protocol, TypeVar
 from msgspec import Struct
 
 from engine.core.error_codes import JobErrorCode
-from engine.flow.file_values import FileContent
+from engine.flow.file_values import FileContent, StoredFile
 from engine.flow.job_checks import JobChecks
 from engine.flow.node_http import Http, SecretValue
 from engine.flow.node_models import ModelQuestion, ModelReply, ModelTurn, TurnReply
@@ -119,6 +119,14 @@ class Files(Protocol):
 
     async def read(self, value: Json) -> FileContent:
         """Returns the file that a file value (or the id alone) names. Raises NodeFailed."""
+        ...
+
+    async def look_up(self, value: Json) -> StoredFile:
+        """Returns what is known of it, without its bytes. Raises NodeFailed."""
+        ...
+
+    def room(self, size: int) -> AbstractAsyncContextManager[None]:
+        """Waits until files of so many bytes may be in memory, and keeps them room until the end."""
         ...
 
     async def keep(self, name: str, media_type: str, content: bytes) -> Json:

@@ -211,5 +211,6 @@ def apply_filter(name: str, value: Json, arguments: list[Json]) -> Json:
             bounded(len(made))
         return made
     except (TypeError, ValueError, IndexError, ArithmeticError, RecursionError) as error:
-        shown = as_text(value)[:40]
-        raise ValueError(f"The filter `{name}` cannot work on {shown!r}: {error}.") from error
+        text = as_text(value)
+        shown = repr(text) if len(text) <= 40 else f"a value of {len(text):,} characters"
+        raise ValueError(f"The filter `{name}` cannot work on {shown}: {error}.") from error

@@ -4,13 +4,13 @@ answer.
 
 from __future__ import annotations
 
-import json
 import time
 from typing import NoReturn
 
 from msgspec import Struct
 
 from engine.core.error_codes import JobErrorCode
+from engine.flow.json_values import read_strictly
 from engine.flow.node_context import Json
 from engine.flow.node_http import SecretValue
 from engine.models.connections import ModelConnection
@@ -115,8 +115,8 @@ def _unexpected(connection: ModelConnection, why: str) -> ModelFailed:
 
 def _json(answer: Answer) -> Json:
     try:
-        return json.loads(answer.body)
-    except (ValueError, RecursionError):
+        return read_strictly(answer.text())
+    except ValueError:
         return None
 
 

@@ -19,7 +19,9 @@ from msgspec import Struct
 
 from engine.core.clock import Clock
 from engine.core.error_codes import JobErrorCode
+from engine.core.redaction import cut
 from engine.core.trace_context import CURRENT_TRACE
+from engine.flow.json_values import read_strictly
 from engine.flow.node_http import SecretValue
 from engine.models.connections import ModelConnection
 from engine.models.errors import (
@@ -257,8 +259,8 @@ def _pause(answer: Answer, waits: int) -> float:
 
 def _refused(answer: Answer, connection: ModelConnection, model: str) -> ModelFailed:
     try:
-        words = without_keys(provider_words(json.loads(answer.body)), connection)[:300]
-    except (ValueError, RecursionError):
+        words = cut(without_keys(provider_words(read_strictly(answer.text())), connection), 300)
+    except ValueError:
         words = ""
     said = f"The provider said: {words}" if words else ""
     who = f"{model} of “{connection.name}”"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpcore2
 
 from engine.core.error_codes import JobErrorCode
+from engine.core.redaction import cut
 from engine.flow.node_context import NodeFailed
 from engine.models.connections import ModelConnection
 from engine.outbound.connection_pools import NameNotFound
@@ -116,7 +117,7 @@ def unusable(model: str, attempts: int, complaints: list[str], *, cut_off: bool)
     return ModelFailed(
         JobErrorCode.OUTPUT_INVALID,
         f"{model} gave no object that fits the output fields, in {tries}.",
-        why=f"Last answer: {'; '.join(complaints[:5])[:600].rstrip('.')}.",
+        why=f"Last answer: {cut('; '.join(complaints[:5]), 600).rstrip('.')}.",
         remedy="The answer was cut off: raise the longest answer (max tokens) or ask for fewer fields."
         if cut_off
         else "Describe the fields more clearly, ask for fewer, or choose a stronger model.",
@@ -134,14 +135,16 @@ def empty_answer(
         return ModelFailed(
             JobErrorCode.NODE_FAILED,
             f"{model} refused to answer.",
-            why=f"It said: {_sentence(said[:300])}" if said.strip() else "The provider's content filter stopped it.",
+            why=f"It said: {_sentence(cut(said, 300))}"
+            if said.strip()
+            else "The provider's content filter stopped it.",
             remedy="Change the prompt or the data in it.",
         )
     if tool is not None:
         return ModelFailed(
             JobErrorCode.OUTPUT_INVALID,
             f"{model} answered with no text.",
-            why=f"It wanted to call a tool, `{tool[:60]}`, and a prompt has none.",
+            why=f"It wanted to call a tool, `{cut(tool, 60)}`, and a prompt has none.",
             remedy="Change the prompt, so that it asks for an answer only.",
             passing=True,
         )
@@ -265,7 +268,7 @@ def model_fault(  # noqa: C901, PLR0911, PLR0912 - one case per kind of error
     return ModelFailed(
         JobErrorCode.NODE_FAILED,
         f"The call of {model} stopped because of a fault.",
-        why=without_keys(f"{type(error).__name__}: {error}", connection)[:400],
+        why=cut(without_keys(f"{type(error).__name__}: {error}", connection), 400),
         remedy="Try again. If it stays, report it with the technical detail.",
         maybe_billed=True,
     )
@@ -356,7 +359,7 @@ def _who(connection: ModelConnection, model: str) -> str:
 def _provider_message(error: Exception, connection: ModelConnection) -> str:
     """Returns the provider's error text as a sentence, shortened and without keys; "" when there is none."""
     text = provider_words(getattr(error, "body", None))
-    return f"The provider said: {_sentence(without_keys(text, connection)[:300])}" if text else ""
+    return f"The provider said: {_sentence(cut(without_keys(text, connection), 300))}" if text else ""
 
 
 def _sentence(text: str) -> str:

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from engine.core.error_codes import JobErrorCode
 from engine.core.media_types import plain_media_type
-from engine.flow.file_values import MIB, has_kind, media_type_in_words
+from engine.flow.file_values import MIB, has_kind, media_type_in_words, size_in_words
 from engine.flow.node_context import NodeFailed
 from engine.models.provider_catalog import PROVIDERS
 
@@ -38,8 +38,9 @@ _VIDEOS: Final = frozenset(
 #: Kinds of files whose text is read and sent.
 _WITH_TEXT: Final = ("text", "document", "spreadsheet", "presentation", "email")
 
-#: The most files of one question.
+#: The most files of one question, and their most bytes, also of those that are sent as their text.
 MOST_FILES: Final = 50
+MOST_BYTES: Final = 100 * MIB
 
 Way = Literal["file", "text", "pdf as text"]
 
@@ -89,6 +90,17 @@ def check_count(count: int) -> None:
             code=JobErrorCode.FILE_NOT_TAKEN,
             why=f"A prompt sends at most {MOST_FILES} files.",
             remedy="Send fewer, or put the prompt into a list (For each item), so that each file is a question of its own.",
+        )
+
+
+def check_size(size: int) -> None:
+    """Raises NodeFailed when files of so many bytes are too much for one question."""
+    if size > MOST_BYTES:
+        raise NodeFailed(
+            "The files are too large for one question.",
+            code=JobErrorCode.FILE_NOT_TAKEN,
+            why=f"Together they have {size_in_words(size)}, and a question takes at most {size_in_words(MOST_BYTES)}.",
+            remedy="Send fewer or smaller files, or ask about each one by itself (For each item).",
         )
 
 

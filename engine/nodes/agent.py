@@ -119,8 +119,8 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
             why="There was no text in it, and the data in it was empty in this run.",
             remedy="Write what the agent is asked.",
         )
-    files = await files_of(inputs.files, context)
     async with AsyncExitStack() as stack:
+        files = await stack.enter_async_context(files_of(inputs.files, context))
         tools = await build_tools(config.tools, context, stack)
         answer = await AgentRun(
             context,

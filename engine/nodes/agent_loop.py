@@ -17,7 +17,7 @@ from msgspec.structs import asdict
 
 from engine.core.error_codes import JobErrorCode
 from engine.core.lone_surrogates import with_whole_texts
-from engine.core.whole_words import beginning
+from engine.core.redaction import cut
 from engine.flow.arguments import wrong_arguments
 from engine.flow.node_context import (
     FlowAnswer,
@@ -115,7 +115,7 @@ class AgentRun:
                     raise NodeFailed(
                         "The agent gave no answer that fits the output fields.",
                         code=JobErrorCode.OUTPUT_INVALID,
-                        why=f"Last answer: {'; '.join(complaints[:5])[:600].rstrip('.')}.",
+                        why=f"Last answer: {cut('; '.join(complaints[:5]), 600).rstrip('.')}.",
                         remedy="Describe the fields more clearly, ask for fewer, or allow more steps.",
                     )
                 continue
@@ -371,7 +371,7 @@ def _cut(result: Json) -> Json:
     text = _as_told(result)
     if len(text) <= LONGEST_RESULT:
         return result
-    return f"{beginning(text, LONGEST_RESULT)}\n[The rest was left out: {len(text):,} characters in all.]"
+    return f"{cut(text, LONGEST_RESULT, keys=False)}\n[The rest was left out: {len(text):,} characters in all.]"
 
 
 async def _together(work: Sequence[Any]) -> None:

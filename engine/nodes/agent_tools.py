@@ -13,8 +13,8 @@ from urllib.parse import quote
 from msgspec import Struct
 from pydantic import JsonValue
 
+from engine.core.redaction import cut
 from engine.core.web_addresses import split_url
-from engine.core.whole_words import beginning
 from engine.flow import contract
 from engine.flow.agent_kinds import fixed_host, name_of, server_tool_name
 from engine.flow.arguments import MOST_COMPLAINTS
@@ -347,11 +347,11 @@ async def _read_answer(answer: HttpAnswer, context: NodeContext) -> Json:
             text, title, _length = await read_with(context, "text", text, drop=["nav", "footer", "script", "style"])
         except PageUnreadable as error:
             raise NodeFailed("The page cannot be read.", why=str(error)) from error
-        return {"status": answer.status, "title": title, "text": beginning(text, LONGEST_BODY)}
+        return {"status": answer.status, "title": title, "text": cut(text, LONGEST_BODY, keys=False)}
     try:
         value = await context.in_thread(read_strictly, text)
     except ValueError:
-        return {"status": answer.status, "text": beginning(text, LONGEST_BODY)}
+        return {"status": answer.status, "text": cut(text, LONGEST_BODY, keys=False)}
     return {"status": answer.status, "json": value}
 
 

@@ -22,6 +22,7 @@ from pydantic import Field, JsonValue
 
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Problem
+from engine.core.redaction import cut
 from engine.flow.document import Document, Node
 from engine.flow.node_context import JsonSchema, NodeContext
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Routed
@@ -81,7 +82,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Routed:
     for rule in inputs.rules:
         if compared_as_text(rule.left, rule.operator, rule.right):
             context.warn(
-                f"“{str(rule.left)[:60]}” is no number, so the rule “{OPERATOR_TITLES[rule.operator]} {rule.right}” compared "
+                f"“{cut(str(rule.left), 60)}” is no number, so the rule “{OPERATOR_TITLES[rule.operator]} {rule.right}” compared "
                 "texts. Make the field a Number in the step that gives it."
             )
     context.log(f"Went on by {port}.")

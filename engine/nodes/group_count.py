@@ -35,6 +35,7 @@ from typing import Any, Final, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from engine.core.errors import Problem
+from engine.core.redaction import cut
 from engine.core.unicode_forms import normalized
 from engine.flow.document import Document, Node
 from engine.flow.json_values import EXACT, added, as_number, exact_sum, plain_number, value_at
@@ -222,7 +223,7 @@ def _left_out(items: Sequence[Json], readers: Mapping[str, _Reader]) -> Iterator
             yield f"No item has a value in {what}."
         elif wrong:
             share = f"{len(wrong):,} of {len(items):,} items were" if len(items) > 1 else "The item was"
-            yield f"{share} left out of the numbers: {what} was no number, like `{as_text(wrong[0])[:40]}`."
+            yield f"{share} left out of the numbers: {what} was no number, like `{cut(as_text(wrong[0]), 40)}`."
 
 
 def name_of(operation: str, path: str, name: str) -> str:

@@ -6,7 +6,7 @@ group or list is sent as JSON, too. Passwords and keys belong into **Secret head
 a header and one of your secrets, and the value is never shown or stored with a job. A secret goes only to the hosts that it
 names: with another address the step fails before anything is sent.
 
-`body` is the answer as text, `json` the same as data when it is JSON (else null), next to `status` and `headers` (their names in
+`body` is the answer as text, `json` the same as data when it is JSON (else null, also with more than 200,000 values), next to `status` and `headers` (their names in
 lower case). An answer of 400 or more fails the step with `http_status`; where **Tries again** is more than 0, 408, 425, 429 and
 5xx are tried again. Switch off **Fail when the service reports an error** to decide yourself with a Condition.
 
@@ -22,7 +22,9 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue
 
+from engine.core.body_limits import MAX_VALUES
 from engine.core.errors import Problem
+from engine.core.json_shape import TooManyValues
 from engine.core.lone_surrogates import whole_utf8, without_lone_surrogates
 from engine.flow.document import Document, Node
 from engine.flow.json_values import is_small, read_strictly
@@ -98,11 +100,19 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     if config.fail_on_status and answer.status >= 400:
         raise status_failure(answer, inputs.url)
     text = answer.text()
+    try:
+        value = _json(text) if is_small(text) else await context.in_thread(_json, text)
+    except TooManyValues:
+        value = None
+        context.warn(
+            f"`json` is empty: the answer has more than {MAX_VALUES:,} values, counting each list and object, which would "
+            "take too much memory. Ask the service for less at once, like one page of its list."
+        )
     return {
         "status": answer.status,
         "headers": dict(answer.headers),
         "body": text,
-        "json": _json(text) if is_small(text) else await context.in_thread(_json, text),
+        "json": value,
     }
 
 
@@ -119,9 +129,11 @@ def _body(body: Json) -> tuple[bytes | None, str]:
 
 
 def _json(text: str) -> Json:
-    """Returns a text as JSON; null when it is no JSON."""
+    """Returns a text as JSON; null when it is no JSON. Raises TooManyValues."""
     try:
         return read_strictly(text)
+    except TooManyValues:
+        raise
     except ValueError:
         return None
 

@@ -9,9 +9,11 @@ from typing import Any
 
 from pydantic import Field, JsonValue
 
+from engine.core.body_limits import MAX_VALUES
+from engine.core.json_shape import TooManyValues
 from engine.flow.json_values import read_strictly
 from engine.flow.lists import not_a_list
-from engine.flow.node_context import Json, JsonSchema
+from engine.flow.node_context import Json, JsonSchema, NodeFailed
 
 #: The field `items` of a node's Inputs.
 ITEMS: Any = Field(title="Items", description="The list. A text that holds a list in JSON form works, too.")
@@ -24,6 +26,13 @@ def items_of(value: JsonValue) -> list[Json]:
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             return read_strictly(value)
+        except TooManyValues:
+            raise NodeFailed(
+                f"The text of Items holds more than {MAX_VALUES:,} values, counting each list and object.",
+                why="They would take too much memory.",
+                remedy="Give it a list with less in it.",
+                pointer="/inputs/items",
+            ) from None
         except ValueError:
             pass  # fails below
     raise not_a_list("Items", None, value)

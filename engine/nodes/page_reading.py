@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from engine.core.redaction import cut
 from engine.flow.node_context import Json, NodeContext
 from engine.pages.parsing_limits import LONGEST_PAGE, PageTooTangled
 from engine.pages.readers import READERS, WRONG, is_ordinary
@@ -25,7 +26,7 @@ async def read_with(context: NodeContext, reader: str, html: str, **choices: Jso
         return found
     answer = await context.read_apart(reader, {"html": html[:LONGEST_PAGE], **choices})
     if (wrong := WRONG.get(answer.get("wrong", ""))) is not None:
-        raise wrong(answer["message"])
+        raise wrong(cut(answer["message"], 500))
     return answer["value"]
 
 

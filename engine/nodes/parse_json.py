@@ -26,7 +26,10 @@ from typing import Any
 
 from pydantic import Field
 
-from engine.flow.json_values import STRICT, is_small
+from engine.core.body_limits import MAX_VALUES
+from engine.core.json_shape import TooManyValues
+from engine.core.redaction import CURRENT_REDACTION
+from engine.flow.json_values import STRICT, check_count, is_small
 from engine.flow.node_context import Json, NodeContext, NodeFailed
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 from engine.flow.storable_values import MAX_DEPTH, deeper_than
@@ -68,7 +71,7 @@ def read_json(text: str) -> Json:
             remedy="Choose data that is there for “Text”.",
         )
     try:
-        value = STRICT.decode(whole)
+        value = _decoded(whole)
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:
@@ -78,12 +81,29 @@ def read_json(text: str) -> Json:
     return value
 
 
+def _decoded(text: str) -> Json:
+    _check_count(text)
+    return STRICT.decode(text)
+
+
+def _check_count(text: str) -> None:
+    try:
+        check_count(text)
+    except TooManyValues:
+        raise NodeFailed(
+            f"The JSON has more than {MAX_VALUES:,} values, counting each list and object.",
+            code="invalid_json",
+            why="They would take too much memory.",
+            remedy="Ask whatever gives the text for less at once, or use a part of it.",
+        ) from None
+
+
 def _found_inside(text: str, error: ValueError) -> Json:
     """Returns the JSON in a fenced code block or between words; raises the error of the most likely part."""
     fault = _Fault.of(text, error, 0)
     for start, end in _fences(text):
         try:
-            return STRICT.decode(text[start:end].strip())
+            return _decoded(text[start:end].strip())
         except RecursionError:
             raise _too_deep() from None
         except ValueError as inner:
@@ -94,7 +114,9 @@ def _found_inside(text: str, error: ValueError) -> Json:
     opening = re.search(r"[{\[]", text)
     if opening:
         try:
-            value, end = STRICT.raw_decode(rest := text[opening.start() :])
+            rest = text[opening.start() :]
+            _check_count(rest)
+            value, end = STRICT.raw_decode(rest)
         except RecursionError:
             raise _too_deep() from None
         except ValueError as inner:
@@ -124,7 +146,8 @@ class _Fault:
         line = text.count("\n", 0, self.at) + 1
         begin = text.rfind("\n", 0, self.at) + 1
         column = self.at - begin + 1
-        shown = text[max(begin, self.at - 30) : self.at + 30].partition("\n")[0].strip()
+        near = CURRENT_REDACTION.get().part(text, max(begin, self.at - 30), self.at + 30, keys=True)
+        shown = near.partition("\n")[0].strip()
         place = f" near `{shown}`" if shown else ""
         return NodeFailed(
             f"The text is no valid JSON: line {line}, column {column}{place}.",

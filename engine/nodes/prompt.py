@@ -120,20 +120,20 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
             why="There was no text in it, and the data in it was empty in this run.",
             remedy="Write what the model should do.",
         )
-    files = await files_of(inputs.files, context)
-    reply = await context.ask_model(
-        ModelQuestion(
-            model=config.model,
-            prompt=inputs.prompt,
-            system=inputs.system,
-            temperature=config.temperature,
-            max_tokens=config.max_tokens,
-            output_schema=object_schema(config.model_dump()["output_fields"]),
-            max_attempts=config.max_attempts,
-            timeout_seconds=context.timeout_seconds,
-            files=files,
+    async with files_of(inputs.files, context) as files:
+        reply = await context.ask_model(
+            ModelQuestion(
+                model=config.model,
+                prompt=inputs.prompt,
+                system=inputs.system,
+                temperature=config.temperature,
+                max_tokens=config.max_tokens,
+                output_schema=object_schema(config.model_dump()["output_fields"]),
+                max_attempts=config.max_attempts,
+                timeout_seconds=context.timeout_seconds,
+                files=files,
+            )
         )
-    )
     for note in reply.notes:
         context.log(note)
     for warning in reply.warnings:

@@ -53,6 +53,7 @@ from typing import Any, Literal, cast
 from pydantic import Field, JsonValue, create_model
 
 from engine.core.errors import Problem
+from engine.core.redaction import cut
 from engine.documents.page_ranges import HOW_TO_WRITE, BadRange, read_ranges
 from engine.documents.reading import read_document
 from engine.flow.document import Document, Node
@@ -91,12 +92,15 @@ class Inputs(NodeInputs):
 
 async def run(config: Any, inputs: Inputs, context: NodeContext) -> Json:
     """Reads the file in a process of its own. Raises NodeFailed for what cannot be read."""
-    content = await context.files.read(_one_file(inputs.file))
+    file = _one_file(inputs.file)
+    stored = await context.files.look_up(file)
     how = getattr(config, "as")
-    read = await read_document(content, pages=config.pages, as_=how, apart=context.read_file_apart)
+    async with context.files.room(stored.size):
+        content = await context.files.read(file)
+        read = await read_document(content, pages=config.pages, as_=how, apart=context.read_file_apart)
     for note in read["notes"]:
         context.warn(note)
-    read["name"] = content.name
+    read["name"] = stored.name
     return {name: read[name] for name in _out({"as": how}, {})["properties"]}
 
 
@@ -122,7 +126,7 @@ def _one_file(value: JsonValue) -> Json:
 def _in_words(value: Json) -> str:
     match value:
         case str():
-            return f"the text “{value[:60]}{'…' if len(value) > 60 else ''}”"
+            return f"the text “{cut(value, 61, mark='…')}”"
         case bool():
             return "yes or no"
         case int() | float():

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import Field, JsonValue
 
 from engine.core.errors import Problem
+from engine.core.redaction import cut
 from engine.flow.document import Node
 from engine.flow.json_values import value_at
 from engine.flow.node_context import Json, NodeFailed
@@ -113,8 +114,8 @@ class TextsCompared:
         what = f"`{rule.field}`" if rule.field.strip(" .") else "the item itself"
         share = f"{self.count:,} of {'the first ' * self.complete}{self.looked_at:,} items"
         return (
-            f"{share}: {what} is no number, like `{text[:40]}`, so the rule "
-            f"“{OPERATOR_TITLES[rule.operator]} {as_text(rule.value)[:40]}” compared texts, by their letters. Make the field a "
+            f"{share}: {what} is no number, like `{cut(text, 40)}`, so the rule "
+            f"“{OPERATOR_TITLES[rule.operator]} {cut(as_text(rule.value), 40)}” compared texts, by their letters. Make the field a "
             "number in what gives it."
         )
 

@@ -65,7 +65,7 @@ async def with_files(
 
 async def _stored(field: Mapping[str, Any], sent: Json, context: NodeContext) -> Json:
     if sent_file_id(sent) is not None:  # of a called flow: a job's own are looked up when it is accepted
-        content = await context.files.read(sent)
+        content = await context.files.look_up(sent)
         _require_fit(field, content.name, content.media_type, content.size)
         return {
             "name": content.name,

@@ -262,7 +262,7 @@ class Crawl:
             return _Visit(fate, url, why=failure.message, led_to=led_to, refused=refused)
         led_to = canonical(answer.url)
         if led_to is None or not _is_page(answer):
-            return _Visit("file", url, why=f"it is a file of the type {answer.content_type[:60] or 'unknown'}")
+            return _Visit("file", url, why=f"it is a file of the type {media_type_shown(answer) or 'unknown'}")
         if led_to != url:
             if self.limits.same_site and site_of(led_to) != self._site:
                 return _Visit("elsewhere", url, why="it leads to another site")

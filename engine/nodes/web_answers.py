@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from engine.core.error_codes import JobErrorCode
-from engine.core.whole_words import beginning
+from engine.core.redaction import cut
 from engine.flow.node_context import NodeContext, NodeFailed
 from engine.flow.node_http import HttpAnswer, SiteRules
 
@@ -28,13 +28,12 @@ _REASONS = {
 def shown(url: str) -> str:
     """Returns a URL as messages show it: at most 120 characters, without query, which may contain keys."""
     text = url.strip().split("?", 1)[0].split("#", 1)[0]
-    return text if len(text) <= 120 else f"{text[:119]}…"
+    return cut(text, 120, mark="…")
 
 
 def media_type_shown(answer: HttpAnswer) -> str:
     """Returns the media type of an answer as messages show it: at most 120 characters; empty without one."""
-    kind = answer.content_type
-    return kind if len(kind) <= 120 else f"{kind[:119]}…"
+    return cut(answer.content_type, 120, mark="…")
 
 
 def status_failure(
@@ -44,7 +43,7 @@ def status_failure(
     Retry-After.
     """
     passing = answer.status in {408, 425, 429} or answer.status >= 500
-    said = beginning(" ".join(answer.text()[:2_000].split()), 200) if "html" not in answer.content_type else ""
+    said = cut(" ".join(cut(answer.text(), 2_000).split()), 200) if "html" not in answer.content_type else ""
     return NodeFailed(
         f"`{shown(asked)}` answered {answer.status}{phrase(answer.status)}.",
         code=code,

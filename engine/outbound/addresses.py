@@ -17,6 +17,7 @@ import httpx2
 from msgspec import Struct
 from ssrfguard import DEFAULT_DENIED, AddressTable, Block, Policy, Reach
 
+from engine.core.redaction import cut
 from engine.core.web_addresses import NUMERIC_END
 from engine.outbound.allow_list import INTERNAL_SUFFIXES, NAME, Address, Allowed
 from engine.outbound.errors import BadUrl
@@ -209,7 +210,7 @@ def shown_url(url: object) -> str:
     """Formats a URL for messages: without user information, query and fragment, at most 120 characters."""
     text = re.sub(r"//[^/?#]*@", "//", str(url).strip().replace("\\", "/"))
     text = "".join(letter if letter.isprintable() else " " for letter in re.split(r"[?#]", text, maxsplit=1)[0])
-    return text if len(text) <= 120 else f"{text[:119]}…"
+    return cut(text, 120, mark="…")
 
 
 @functools.lru_cache(1_024)

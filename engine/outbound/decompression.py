@@ -9,6 +9,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 
+from engine.core.redaction import cut
+
 #: Value of the Accept-Encoding header. Brotli and zstd would need libraries that are not dependencies.
 ACCEPTED_ENCODINGS = "gzip, deflate"
 
@@ -55,7 +57,7 @@ def _layers(content_encoding: str) -> list[_Unpacker]:
     names = [name.strip().lower() for name in content_encoding.split(",") if name.strip()]
     names = [name for name in names if name != "identity"]
     if len(names) > _MAX_LAYERS or not {"gzip", "x-gzip", "deflate"}.issuperset(names):
-        raise BodyUnreadable(f"it is packed as {', '.join(names)[:60]}")
+        raise BodyUnreadable(f"it is packed as {cut(', '.join(names), 60)}")
     return [_Unpacker(gzip=name != "deflate") for name in reversed(names)]
 
 

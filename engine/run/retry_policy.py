@@ -13,6 +13,7 @@ from typing import Any
 from engine.core.clock import Clock, Millis, seconds_in_words
 from engine.core.coroutines import resumed
 from engine.core.error_codes import JobErrorCode
+from engine.core.redaction import cut
 from engine.core.shared_places import Waited
 from engine.flow.node_context import Json, NodeFailed, SetAside
 from engine.run.steps import Try
@@ -64,7 +65,9 @@ async def attempt(
             if others is None:
                 raise SetAside from None
             failure = as_failure(_first_of(others))
-        if failure is None and not tries:
+        if failure is not None:  # its frames hold what the step worked with, like files, and one of them holds it
+            failure.__traceback__ = failure.__context__ = failure.__cause__ = None
+        elif not tries:
             return Tried(value, None, ())
         tries.append(
             Try(
@@ -143,7 +146,7 @@ def as_failure(error: Exception) -> NodeFailed:
         )
     return NodeFailed(
         "The node stopped because of a fault in Flowport.",
-        why=f"{type(error).__name__}: {error}"[:500],
+        why=cut(f"{type(error).__name__}: {error}", 500),
         remedy="Try again. If it stays, report it with the technical detail.",
     )
 

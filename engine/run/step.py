@@ -12,6 +12,7 @@ from pydantic import JsonValue, ValidationError
 
 from engine.core.clock import Millis
 from engine.core.error_codes import JobErrorCode
+from engine.core.redaction import cut
 from engine.flow.contract import input_fields, payload_schema
 from engine.flow.data_size import MOST_DATA, data_size, require_moderate_texts, texts_are_short, too_much_data
 from engine.flow.job_checks import JobChecks
@@ -479,7 +480,7 @@ class StepRun:
             raise SetAside
         if answer.expired and question.on_expiry == "fail":
             raise NodeFailed(
-                f"Nobody answered “{question.title[:200]}” in time.",
+                f"Nobody answered “{cut(question.title, 200)}” in time.",
                 code=JobErrorCode.TIMEOUT,
                 why="The question was open for as long as this step allows, and fails when nobody answers.",
                 remedy="Give people more time, or choose what happens when nobody answers.",

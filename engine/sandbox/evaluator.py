@@ -41,6 +41,8 @@ WARM_UP_TEMPLATES = (
     "{% nothing %}",
 )
 
+#: The sentences that are sent; the other process shortens them further, once no secret is in them.
+_LONGEST_MESSAGE = 10_000
 
 Answer = tuple[dict[str, Any], bytes]
 
@@ -118,7 +120,7 @@ def _templates(longest: int) -> Callable[[bytes, bytes], Answer]:
         except RecursionError:
             return {"wrong": "It is nested too deep.", "spent": True}
         except Exception as error:  # noqa: BLE001 - every error of a template is answered with a sentence
-            return {"wrong": str(error)[:500]}
+            return {"wrong": str(error)[:_LONGEST_MESSAGE]}
 
     return lambda frame, _: (answer(frame), b"")
 
@@ -142,7 +144,7 @@ def _pages(longest: int) -> Callable[[bytes, bytes], Answer]:
             return {"wrong": tangled, "message": "Its elements are nested too deep.", "spent": True}
         except Exception as error:  # noqa: BLE001 - every error of a page is answered with a sentence
             name = type(error).__name__
-            return {"wrong": name if name in WRONG else tangled, "message": str(error)[:500]}
+            return {"wrong": name if name in WRONG else tangled, "message": str(error)[:_LONGEST_MESSAGE]}
         return {"value": value}
 
     return lambda frame, _: (answer(frame), b"")

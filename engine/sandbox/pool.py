@@ -30,6 +30,7 @@ from typing import Any, Final
 
 from engine.core.error_codes import JobErrorCode
 from engine.core.paths import PROJECT
+from engine.core.redaction import cut
 from engine.core.shared_places import SharedPlaces
 from engine.flow.data_size import data_size
 from engine.sandbox.limits import LIMITS, Kind
@@ -377,7 +378,7 @@ def _checked(answer: dict[str, Json]) -> str:
         raise _not_rendered(_Broke())
     if isinstance(wrong := answer.get("wrong"), str):
         remedy = "Mend the template in the node, or look at the data it got."
-        raise RenderFailed(f"The template failed. {wrong[:500]}", remedy=remedy)
+        raise RenderFailed(f"The template failed. {cut(wrong, 500)}", remedy=remedy)
     raise _not_rendered(_Broke())
 
 

@@ -210,7 +210,7 @@ def _shown(value: Any) -> str:
     if value is None:
         return "an empty value"
     text = as_text(value)
-    return f"`{text[:37]}…`" if len(text) > 40 else f"`{text}`"
+    return f"a value of {len(text):,} characters" if len(text) > 40 else f"`{text}`"
 
 
 def _sentence(error: Exception) -> str:
@@ -223,7 +223,7 @@ def _sentence(error: Exception) -> str:
         words = "`in` looks into a list, an object or a text, and the value is none"
     elif isinstance(error, TypeError | ValueError) and "unpack" in words:
         words = "A loop with several names needs items that are lists of as many values, like those of `| items`"
-    return f"{words[:1].upper()}{words[1:300]}."
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _line_of(trace: TracebackType | None, template: Any) -> int:

@@ -20,7 +20,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from engine.core.error_codes import JobErrorCode
-from engine.core.whole_words import beginning
+from engine.core.redaction import cut
 from engine.flow.node_context import Json, NodeFailed, ServerTool
 from engine.outbound.client import MAX_BYTES, OutboundClient, OutboundFailed, OutboundRefused, outbound_fault
 from engine.outbound.reply_size import bounded_reply
@@ -114,7 +114,7 @@ class ServerSession:
         )
         text = "\n".join(_block_text(block) for block in result.content).strip()
         if result.is_error:
-            raise NodeFailed(beginning(text, 2_000) or f"{tool} of “{self.name}” failed without saying why.")
+            raise NodeFailed(cut(text, 2_000) or f"{tool} of “{self.name}” failed without saying why.")
         return text if result.structured_content is None else result.structured_content
 
     async def list_tools(self, timeout_seconds: float = CONNECT_SECONDS) -> list[ServerTool]:
@@ -281,7 +281,7 @@ class ServerSession:
             )
         said = next((text for one in _inside(error) if (text := " ".join(str(one).split()))), type(error).__name__)
         hidden = said.replace(self._address.key, "••••") if self._address.key else said
-        return NodeFailed(f"“{self.name}” answered with an error: {hidden[:500]}")
+        return NodeFailed(f"“{self.name}” answered with an error: {cut(hidden, 500)}")
 
 
 @dataclass

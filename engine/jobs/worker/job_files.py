@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from pydantic import JsonValue
@@ -11,14 +12,20 @@ from sqlalchemy.orm import Session
 
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import FileTooLarge, Refusal, StorageUnavailable
+from engine.core.shared_bytes import SharedBytes
 from engine.files.intake import Incoming, incoming_of, store_file, value_of
-from engine.flow.file_values import FileContent, sent_file_id
+from engine.flow.file_values import MIB, FileContent, StoredFile, sent_file_id
 from engine.flow.node_context import Json, NodeFailed
 from engine.jobs.job_values import encoded
 from storage.database import Database
 from storage.file_bytes import BytesGone
 from storage.files import FileRow, UseKind, add_read, find_file, find_for_job, is_named_by_job, list_shared
 from storage.job_changes import Claimed, Lease, replace_payload
+
+#: The bytes of files that steps of one process work with at a time, in all and of one workspace.
+ROOM = 512 * MIB, 128 * MIB
+#: Files of a step that have no more bytes together count for nothing.
+SMALL_FILES = MIB
 
 
 class JobFiles:
@@ -32,14 +39,33 @@ class JobFiles:
         job: Claimed,
         lease: Lease | None = None,
         settled: Callable[[], Awaitable[Any]] | None = None,
+        room: SharedBytes | None = None,
     ) -> None:
         self._database = database
         self._job = job
         self._lease = lease
         self._settled = settled
+        self._room = room or SharedBytes(*ROOM)
 
     async def read(self, value: Json) -> FileContent:
         """Returns the file that a value names. From then on the job names it, too. Raises NodeFailed."""
+        row = await self._row(value)
+        try:
+            content = await asyncio.to_thread(self._database.file_bytes.read, row.sha256, row.size)
+        except BytesGone as error:
+            raise _gone(value) from error
+        return FileContent(row.name, row.media_type, row.size, content)
+
+    async def look_up(self, value: Json) -> StoredFile:
+        """Returns the same without its bytes. Raises NodeFailed."""
+        row = await self._row(value)
+        return StoredFile(row.name, row.media_type, row.size)
+
+    def room(self, size: int) -> AbstractAsyncContextManager[None]:
+        """Keeps room for files in the memory of the process, but for small ones."""
+        return self._room.hold(size) if size > SMALL_FILES else nullcontext()
+
+    async def _row(self, value: Json) -> FileRow:
         file_id = sent_file_id(value)
         if file_id is None:
             raise NodeFailed(
@@ -54,12 +80,9 @@ class JobFiles:
                 raise _gone(value)
             if not is_named:
                 await self._database.write(add_read, self._job.id, [row.id])
-            content = await asyncio.to_thread(self._database.file_bytes.read, row.sha256, row.size)
-        except BytesGone as error:
-            raise _gone(value) from error
         except StorageUnavailable as refusal:
             raise _not_now(refusal) from refusal
-        return FileContent(row.name, row.media_type, row.size, content)
+        return row
 
     async def note_read(self, kind: UseKind, owner_id: str, file_ids: Collection[str]) -> None:
         """Lets the job read those of these files that something names which it has just read. Raises NodeFailed."""

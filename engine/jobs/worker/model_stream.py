@@ -1,13 +1,11 @@
 """Turns streamed model text into events of a job: gathers it for a moment, and lets no part of a secret through.
 
 Text that arrives in pieces could spell out a secret over several events, none of which contains it. So the end of a
-text is held back while it may be the beginning of a secret. It is sent with the next piece, or when its step ends
-(S26).
+text is held back. It is sent with the next piece, or when its step ends (S26).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from msgspec import Struct
@@ -20,9 +18,6 @@ GATHER_SECONDS = 0.1
 #: When more texts than this are streamed at once, each has fewer events, because every event is a row.
 MANY = 8
 GATHER_MANY_SECONDS = 0.5
-#: The last word of a text is held back until it is complete, unless it has more characters than this.
-LONGEST_WORD = 300
-_LAST_WORD = re.compile(rf"(?<![0-9A-Za-z_+/=.-])[0-9A-Za-z_+/=.-]{{1,{LONGEST_WORD}}}\Z")
 
 
 class Piece(Struct, frozen=True):
@@ -69,7 +64,7 @@ class Streamed:
             if place not in self._fresh:
                 continue
             text = self._redaction.known(self._waiting[place])
-            waits = max(self._redaction.begun(text), _last_word(text))
+            waits = self._redaction.held_back(text)
             self._waiting[place] = text[len(text) - waits :]
             yield from self._piece(place, text[: len(text) - waits])
         self._fresh.clear()
@@ -84,8 +79,3 @@ class Streamed:
     def _piece(self, place: tuple[StepKey, int], text: str) -> Iterator[Piece]:
         if text:
             yield Piece(*place, self._redaction.text(text))
-
-
-def _last_word(text: str) -> int:
-    found = _LAST_WORD.search(text[-LONGEST_WORD - 1 :])
-    return len(found.group()) if found else 0

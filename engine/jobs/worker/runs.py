@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -21,7 +21,7 @@ from engine.core.error_codes import JobErrorCode
 from engine.core.errors import FlowInvalid, StorageUnavailable
 from engine.core.log_throttle import LogThrottle
 from engine.core.logging_setup import CURRENT_JOB, EACH_JOB, known
-from engine.core.redaction import Redaction
+from engine.core.redaction import CURRENT_REDACTION, Redaction
 from engine.core.shared_places import CURRENT_WORKSPACE
 from engine.core.trace_context import CURRENT_TRACE, TraceContext
 from engine.flow.data_size import data_size
@@ -58,8 +58,8 @@ Verdict = Literal["", "cancelled", "timeout", "lost", "released", "fault"]
 class AttemptServices(Services, Protocol):
     """The services of one attempt."""
 
-    async def hide_secrets(self, named: NamedSecrets) -> None:
-        """Hides the values of secrets in everything that is stored from now on."""
+    async def hide_secrets(self, named: NamedSecrets, payload: Mapping[str, Json]) -> None:
+        """Hides the values of secrets in everything that is stored from now on, but for those in the payload."""
         ...
 
 
@@ -226,7 +226,7 @@ class Runs:
             return
         services = self.services_for(run.job, run.recorder)
         if prepared.plan.named_secrets:
-            await services.hide_secrets(prepared.plan.named_secrets)
+            await services.hide_secrets(prepared.plan.named_secrets, prepared.payload)
         run.inner = self._start(run, prepared, services)
         if run.verdict:
             run.inner.cancel()
@@ -265,6 +265,7 @@ class Runs:
         context = contextvars.copy_context()
         context.run(CURRENT_JOB.set, job.id)
         context.run(CURRENT_TRACE.set, trace)
+        context.run(CURRENT_REDACTION.set, run.recorder.redaction)
         context.run(CURRENT_WORKSPACE.set, job.workspace_id)
         return asyncio.get_running_loop().create_task(
             run_flow(

@@ -23,8 +23,6 @@ from storage.value_sizes import VALUE_CAP
 BEGINNING = 20_000
 #: A larger value, in bytes as `data_size` counts them, is not written as JSON to find out how long it is.
 MOST_WRITTEN = 8 << 20
-#: The keys of an error whose texts are sentences for people.
-_WORDS = frozenset({"message", "why", "remedy"})
 
 
 class CallReport(Struct, frozen=True):
@@ -160,15 +158,8 @@ def redacted_error(error: RunError, redaction: Redaction) -> dict[str, Any]:
 
 
 def _without_secrets(said: dict[str, Any], redaction: Redaction) -> dict[str, Any]:
-    """Returns an error or a try without secrets. Its sentences may hold the beginning of a longer text, and so of a secret."""
-    return {
-        name: value
-        if not isinstance(value, str)
-        else redaction.words(value)
-        if name in _WORDS
-        else redaction.text(value)
-        for name, value in said.items()
-    }
+    """Returns an error or a try without secrets."""
+    return {name: redaction.text(value) if isinstance(value, str) else value for name, value in said.items()}
 
 
 def _put_values(values: dict[tuple[StepKey, str], NewValue], step: StepEnded, redaction: Redaction) -> None:
@@ -179,7 +170,7 @@ def _put_values(values: dict[tuple[StepKey, str], NewValue], step: StepEnded, re
         tries = [_without_secrets(one.as_json(), redaction) for one in step.tries]
         _put_value(values, step.key, "tries", tries, redaction, keys=True)
     if step.log:
-        _put_value(values, step.key, "log", [redaction.words(line) for line in step.log], redaction, keys=True)
+        _put_value(values, step.key, "log", [redaction.text(line) for line in step.log], redaction, keys=True)
 
 
 def _put_value(
@@ -194,15 +185,16 @@ def _put_value(
 ) -> None:
     """Puts a value of a step among the values to store; above VALUE_CAP bytes, its first characters as one JSON string.
 
-    `size`: that of a large value, as `data_size` counts it. `keys`: texts that only look like API keys are hidden, too. Outputs and parts keep them, since another attempt goes on
-    with these values, and a text may look like a key without being one; they are hidden when an output is shown.
+    `size`: that of a large value, as `data_size` counts it. `keys`: texts that only look like API keys are hidden, too.
+    Outputs and parts keep them, since another attempt goes on with these values, and a text may look like a key without
+    being one; they are hidden when an output is shown.
     """
     if size > MOST_WRITTEN:
         text = beginning(value, 4 * BEGINNING)
     else:
         text, size = encoded(value)
     if size > VALUE_CAP:
-        stored = json.dumps(redaction.beginning(text, BEGINNING, keys=keys))
+        stored = json.dumps(redaction.part(text, 0, BEGINNING, keys=keys))
     else:
         stored = redaction.in_json(text) if keys else redaction.known_in_json(text)
     values[key, name] = NewValue(key.node_id, key.index_path, name, stored, size)
@@ -215,7 +207,7 @@ def _where(key: StepKey) -> dict[str, Any]:
 def _end_event(step: StepEnded, redaction: Redaction) -> dict[str, Any]:
     data: dict[str, Any] = {**_where(step.key), "duration_ms": step.duration_ms}
     if step.error is not None:
-        data |= {"code": step.error.code, "message": redaction.words(step.error.message)}
+        data |= {"code": step.error.code, "message": redaction.text(step.error.message)}
     return data
 
 
@@ -252,7 +244,7 @@ def _ended(step: StepEnded, attempt: int, redaction: Redaction) -> dict[str, Any
         "ended_at": None if step.status == "waiting" else max(step.started_at, step.ended_at),
         "duration_ms": step.duration_ms,
         "error": None if step.error is None else redacted_error(step.error, redaction),
-        "warnings": [redaction.words(warning) for warning in step.warnings] or None,
+        "warnings": [redaction.text(warning) for warning in step.warnings] or None,
         "cost_nanos": _sum_costs(call["cost_nanos"] for call in calls),
         "input_tokens": sum(call["input_tokens"] for call in calls),
         "output_tokens": sum(call["output_tokens"] for call in calls),

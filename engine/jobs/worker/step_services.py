@@ -6,6 +6,7 @@ out, every step that ended is stored: after a crash, at most the call in progres
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,15 +17,17 @@ from sqlalchemy.orm import Session
 
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Refusal, StorageUnavailable
+from engine.core.shared_bytes import SharedBytes
 from engine.core.trace_context import CURRENT_TRACE
 from engine.flow.called_flows import DEEPEST_CALL
 from engine.flow.job_checks import JobChecks
+from engine.flow.json_values import is_small
 from engine.flow.named_secrets import NamedSecrets
 from engine.flow.node_context import Json, NodeFailed, PersonAnswer, PersonQuestion
 from engine.flow.node_http import DrawnPage, SecretValue
 from engine.flow.node_models import ModelQuestion, ModelTurn
 from engine.jobs.worker.dataset_writes import WorkspaceDatasets
-from engine.jobs.worker.job_files import JobFiles
+from engine.jobs.worker.job_files import ROOM, JobFiles
 from engine.jobs.worker.knowledge import WorkspaceKnowledge
 from engine.jobs.worker.person_questions import Questions
 from engine.jobs.worker.step_writer import JobRecorder
@@ -61,6 +64,8 @@ class Outside:
     #: Workspace id, flow id, version -> the plan that a Call Flow runs; a query.
     called_plan: Callable[[Session, str, str, int | None], CalledPlan]
     sandbox: Sandbox = field(default_factory=Sandbox)
+    #: The memory for the files of steps.
+    room: SharedBytes = field(default_factory=lambda: SharedBytes(*ROOM))
     #: Workspace id, name -> an MCP server with its key; a query that also decrypts.
     open_tool_server: Callable[[Session, str, str], ServerAddress | None] = lambda _session, _workspace, _name: None
     turns: Turns = field(default_factory=Turns)
@@ -135,7 +140,7 @@ class JobServices:
     def files(self) -> JobFiles:
         """The files that the job reads and makes."""
         recorder = self._recorder
-        return JobFiles(self._outside.database, recorder.job, recorder.lease, recorder.settled)
+        return JobFiles(self._outside.database, recorder.job, recorder.lease, recorder.settled, self._outside.room)
 
     @property
     def checks(self) -> JobChecks:
@@ -148,8 +153,9 @@ class JobServices:
     def _questions(self) -> Questions:
         return Questions(self._outside.database, self._recorder)
 
-    async def hide_secrets(self, named: NamedSecrets) -> None:
-        """Hides the values of all secrets that a flow names, and the flows that it calls, in what is stored about the run.
+    async def hide_secrets(self, named: NamedSecrets, payload: Mapping[str, Json]) -> None:
+        """Hides the values of all secrets that a flow names, and the flows that it calls, in what is stored about the run;
+        not those that stand in the payload.
 
         Done before the first step of every attempt: what is stored of a value, and with it the fingerprints of lists and
         questions, is the same whichever steps this attempt has run before. What cannot be opened is left to the step that
@@ -159,8 +165,11 @@ class JobServices:
             values = await self._outside.database.read(self._outside.values_of, self._workspace_id, named)
         except StorageUnavailable:
             return
-        for value in values:
-            self._recorder.redaction.add(value)
+        hide = self._recorder.redaction.add_unless_in
+        if is_small(payload):
+            hide(payload, values)
+        else:
+            await asyncio.to_thread(hide, payload, values)
 
     def knowledge(self, step: str, on_call: Callable[[Any], None], warn: Callable[[str], None]) -> WorkspaceKnowledge:
         """Returns the knowledge of the workspace for one step, which gets the calls of embedding models."""

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 
 from engine.core.shared_places import SharedPlaces
@@ -39,7 +40,7 @@ class Threads:
         """
         workspace = await self._places.take()
         try:
-            future = self._pool.submit(self._named, job_id, work, args)
+            future = self._pool.submit(copy_context().run, self._named, job_id, work, args)
             try:
                 return await asyncio.wrap_future(future)
             except asyncio.CancelledError:

@@ -6,6 +6,7 @@ A case runs in a small complete flow.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -233,6 +234,12 @@ class _HeldFiles:
 
     async def read(self, value: Json) -> Sent:
         return self._held[value["file_id"]]
+
+    async def look_up(self, value: Json) -> Sent:
+        return self._held[value["file_id"]]
+
+    def room(self, size: int) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
 
 async def no_vectors(*_args: Any) -> Any:

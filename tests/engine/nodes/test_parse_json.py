@@ -1,5 +1,7 @@
 """Read JSON text."""
 
+import time
+
 import pytest
 
 from engine.flow.node_context import NodeFailed
@@ -26,6 +28,17 @@ FOUND = {
 @pytest.mark.parametrize("text", FOUND)
 async def test_json_is_found(text):
     assert await run_node("parse_json", {}, {"text": text}) == FOUND[text]
+
+
+@pytest.mark.parametrize("around", ["{}", "\n {}", 'A 12" screen: {}', "```json\n{}\n```"])
+def test_too_many_values_are_counted_before_they_are_built(around):
+    text = around.replace("{}", f"[{'[],' * 1_000_000}1]")
+    begun = time.thread_time()
+    with pytest.raises(NodeFailed, match="more than 200,000 values"):
+        read_json(text)
+    assert time.thread_time() - begun < 0.5  # two seconds, and 80 MB, when they are built
+    assert len(read_json(around.replace("{}", f"[{'[],' * 199_998}1]"))) == 199_999
+    assert read_json(around.replace("{}", f'["{"[]," * 1_000_000}"]')) == ["[]," * 1_000_000]
 
 
 @pytest.mark.parametrize("value", [{"a": 1}, [1], 5, True])

@@ -1,15 +1,18 @@
 """The Prompt node in a flow, with the scripted model server or the Simulated model."""
 
 import json
+from contextlib import nullcontext
+from typing import Any
 
 import pytest
 
 from engine.flow.document import Document
-from engine.flow.file_values import FileContent, file_value
+from engine.flow.file_values import MIB, FileContent, StoredFile, file_value
 from engine.flow.output_schemas import out_schema
 from engine.flow.validation import problems
 from engine.models.client import ModelConnection, ModelRequest, Models, Price, split_model
 from engine.nodes import CATALOG
+from engine.nodes.given_files import files_of
 from engine.nodes.model_answers import SAME_TEXTS
 from engine.outbound.client import OutboundClient
 from engine.run.plan import compile_plan
@@ -77,6 +80,13 @@ class Services:
     async def read(self, value):
         """Returns the bytes of a file value, as the files of a workspace do."""
         return FileContent(value["name"], value["media_type"], 3, b"abc")
+
+    async def look_up(self, value):
+        """Returns what a file value says of itself."""
+        return StoredFile(value["name"], value["media_type"], value["size"])
+
+    def room(self, size):
+        return nullcontext()
 
     async def secret(self, secret_id):
         raise AssertionError
@@ -202,6 +212,7 @@ async def test_data_and_answers_are_never_read_as_template(ask, server):
 
 
 PICTURE = file_value("file_" + "1" * 22, "bread.png", "image/png", 3)
+LARGE = [file_value(f"file_{number}{'3' * 21}", "large.txt", "text/plain", 40 * MIB) for number in range(3)]
 SOUND = file_value("file_" + "2" * 22, "call.mp3", "audio/mpeg", 3)
 
 
@@ -231,6 +242,7 @@ async def test_files_go_to_the_model_and_the_step_says_which(ask, server, files)
         ([[PICTURE]], "node_failed", "a list in a list"),
         ([7], "node_failed", "a number"),
         ([PICTURE] * 51, "file_not_taken", "51 files are too many"),
+        (LARGE, "file_not_taken", "Together they have 120 MiB, and a question takes at most 100 MiB."),
         ({"name": "a"}, "node_failed", "a group of data that is no file"),
     ],
 )
@@ -239,6 +251,24 @@ async def test_what_the_model_does_not_take_asks_nobody(ask, server, files, code
     assert (outcome.error.code, server.requests) == (code, [])
     assert words in f"{outcome.error.message} {outcome.error.why}"
     assert outcome.error.remedy
+
+
+async def test_a_file_that_is_named_many_times_is_in_memory_once():
+    held = []
+
+    class Files(Services):
+        def __init__(self):
+            self.files = self
+
+        def room(self, size):
+            held.append(size)
+            return nullcontext()
+
+    context: Any = Files()
+    async with files_of([PICTURE, SOUND, *[PICTURE] * 48], context) as files:
+        assert [one.name for one in files] == ["bread.png", "call.mp3", *["bread.png"] * 48]
+        assert len({id(one) for one in files}) == 2
+    assert held == [6]
 
 
 @pytest.mark.process

@@ -45,6 +45,8 @@ async def test_a_field_that_no_item_has_is_told():
 async def test_what_is_no_list_fails():
     with pytest.raises(NodeFailed, match="Items is nothing"):
         await run_node("sort_limit", {}, {"items": None})
+    with pytest.raises(NodeFailed, match="more than 200,000 values"):
+        await run_node("sort_limit", {}, {"items": f"[{'[],' * 200_000}1]"})
 
 
 def test_wrong_settings_are_problems():

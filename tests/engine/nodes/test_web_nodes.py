@@ -268,6 +268,15 @@ class TestHttpRequest:
         assert json.loads(out["body"]) == out["json"]
 
     @pytest.mark.process
+    async def test_json_with_too_many_values_is_not_built(self, run):
+        body = f"[{'[],' * 1_000_000}1]".encode()
+        async with serve(serving({"/": answer(200, body, content_type="application/json")})) as web:
+            out, step = await run("http_request", {}, {"url": web.url("/")})
+        assert (out["json"], out["body"]) == (None, body.decode())
+        (warning,) = step.warnings
+        assert warning.startswith("`json` is empty: the answer has more than 200,000 values")
+
+    @pytest.mark.process
     async def test_headers_query_and_body_are_sent(self, run):
         inputs = {
             "headers": {"X-One": "1", "X-Number": 2, "X-None": None},

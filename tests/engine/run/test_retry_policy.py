@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 from engine.core.clock import Millis
@@ -38,6 +41,29 @@ def busy(**more) -> NodeFailed:
 
 async def tried(*failures: Exception, retries: int = 2, deadline: float | None = None):
     return await attempt(Work(*failures), 5, retries, CLOCK, deadline)
+
+
+async def test_what_a_step_worked_with_is_freed_when_it_fails():
+    class File:
+        pass
+
+    read = []
+
+    async def work():
+        file = File()
+        read.append(weakref.ref(file))
+        try:
+            raise ValueError(file)
+        except ValueError:
+            raise busy() from None
+
+    gc.disable()
+    try:
+        failed = await attempt(work, 5, 0, CLOCK)
+        assert failed.failure is not None
+        assert [one() for one in read] == [None]
+    finally:
+        gc.enable()
 
 
 async def test_a_step_that_waits_its_turn_until_its_limit_says_so():

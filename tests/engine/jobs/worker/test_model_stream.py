@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.core.redaction import HIDDEN, Redaction
-from engine.jobs.worker.model_stream import LONGEST_WORD, MANY, Streamed
+from engine.core.redaction import HIDDEN, KEY_LENGTH, Redaction
+from engine.jobs.worker.model_stream import MANY, Streamed
 from engine.run.steps import StepKey
 
 SECRET = "tok one-4f1d6a0b9c7e2358"
@@ -43,6 +44,12 @@ def test_a_secret_is_in_no_event_however_it_arrives(before, after, places):
     assert HIDDEN in "".join(sent)
 
 
+@pytest.mark.parametrize("secret", ["k" * 400, "tok_7Hq2mZx9Lw4Rb8", SECRET])
+def test_a_secret_that_arrives_by_characters_is_hidden_behind_a_long_word(secret: str):
+    sent = "".join(events_of(streamed(secret), [*("x" * 1_000 + secret)]))
+    assert sent == "x" * 1_000 + HIDDEN
+
+
 @given(st.lists(st.integers(0, 10_000), max_size=30))
 def test_what_looks_like_a_key_is_in_no_event_however_it_arrives(places):
     key = "sk-proj-0123456789abcdefghijklmnop"
@@ -61,7 +68,7 @@ def test_words_go_out_when_they_are_whole():
 
 def test_a_text_without_spaces_does_not_wait_for_its_end():
     assert events_of(streamed(), ["東京は大きい", "です。"]) == ["東京は大きい", "です。"]
-    assert events_of(streamed(), ["x" * (LONGEST_WORD + 1), "y"]) == ["x" * (LONGEST_WORD + 1), "y"]
+    assert events_of(streamed(), ["x" * (KEY_LENGTH + 1), "y"]) == ["x", "x", f"{'x' * (KEY_LENGTH - 1)}y"]
 
 
 def test_the_text_of_another_call_begins_anew():
