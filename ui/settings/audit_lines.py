@@ -37,6 +37,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "deploy": ("flows", _("made a version live")),
     "undeploy": ("flows", _("switched an API off")),
     "delete flow": ("flows", _("deleted a flow")),
+    "bring back flow": ("flows", _("brought a flow back")),
     "change flow settings": ("flows", _("changed settings of a flow")),
     "change webhook": ("flows", _("changed a webhook")),
     "renew webhook secret": ("flows", _("renewed the signing secret of a webhook")),
