@@ -8,7 +8,7 @@ while the column has no values; `by` names the job whose step made the column.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -134,6 +134,12 @@ def list_rows(
     workspace.
     """
     return _lines(session, _owned_rows(workspace_id, dataset_id).where(DatasetRow.id > after).limit(limit))
+
+
+def find_rows(session: Session, workspace_id: str, dataset_id: str, ids: Sequence[int]) -> dict[int, Row]:
+    """Returns the data of those of these rows that are there, by their ids."""
+    rows = _lines(session, _owned_rows(workspace_id, dataset_id).where(DatasetRow.id.in_(ids)))
+    return {row.id: row.data for row in rows}
 
 
 def list_rows_on(session: Session, workspace_id: str, seen: DatasetLine, *, after: int = 0) -> list[RowLine]:

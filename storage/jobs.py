@@ -341,6 +341,10 @@ def no_such_job(job_id: str) -> NotFound:
     return NotFound(f"No job has the id {job_id[:100]!r}")
 
 
+#: How many of the newest jobs of a workspace are looked at to count those that fit filters.
+_MOST_LOOKED_AT = 10_000
+
+
 def list_jobs(
     session: Session, workspace_id: str, filters: JobFilters = JobFilters(), limit: int = 50, cursor: str | None = None
 ) -> JobPage:
@@ -356,6 +360,21 @@ def list_jobs(
     jobs = tuple(as_job(row) for row in rows[:limit])
     more = len(rows) > limit
     return JobPage(jobs, cursor_after(jobs[-1].created_at, jobs[-1].id) if more and jobs else None)
+
+
+def count_jobs(session: Session, workspace_id: str, filters: JobFilters, most: int) -> tuple[int, bool]:
+    """Counts the jobs that `list_jobs` would return, up to `most` of them among the newest jobs of the workspace. The
+    second value is False when there may be more.
+    """
+    newest_first = Job.created_at.desc(), Job.id.desc()
+    ages = select(Job.created_at).where(Job.workspace_id == workspace_id).order_by(*newest_first)
+    oldest = session.scalar(ages.offset(_MOST_LOOKED_AT).limit(1))
+    conditions = [_of_workspace(workspace_id, filters), *_conditions(filters)]
+    if oldest is not None:
+        conditions.append(Job.created_at > oldest)
+    counted = select(Job.id).where(*conditions).limit(most + 1).subquery()
+    found = session.scalar(select(func.count()).select_from(counted)) or 0
+    return min(found, most), found <= most and (oldest is None or (filters.created_after or 0) >= oldest)
 
 
 def find_value(session: Session, job_id: str, name: str, node_id: str = "", index_path: str = "") -> StoredValue | None:

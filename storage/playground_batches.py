@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, delete, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from storage.jobs import JobRow, as_job, select_jobs
@@ -154,6 +154,52 @@ def list_rows_outside_jobs(session: Session, workspace_id: str, batch_id: str) -
     return [RowOutsideJobs(*row) for row in rows]
 
 
+class RefusedRow(Struct, frozen=True):
+    """A row of a batch that was refused before it ran. `at`: when the batch was begun, in milliseconds."""
+
+    batch_id: str
+    flow_id: str
+    at: int
+    row: int
+    text: str
+
+
+def list_refused_rows(
+    session: Session, workspace_id: str, flow_id: str | None, since: int | None, until: int | None, limit: int
+) -> list[RefusedRow]:
+    """Returns rows that were refused and did not run since, those of the newest batch first. `since`, `until`: of the
+    beginnings of the batches, both included; None means open.
+    """
+    conditions = _refused_rows(workspace_id, flow_id, since, until)
+    rows = session.execute(
+        select(Batch.id, Batch.flow_id, Batch.created_at, PlaygroundBatchRow.row, PlaygroundBatchRow.text)
+        .join(Batch, Batch.id == PlaygroundBatchRow.batch_id)
+        .where(*conditions)
+        .order_by(Batch.created_at.desc(), Batch.id, PlaygroundBatchRow.row)
+        .limit(limit)
+    )
+    return [RefusedRow(*row) for row in rows]
+
+
+def count_refused_rows(session: Session, workspace_id: str, flow_id: str | None, since: int, until: int) -> int:
+    """Counts the rows that `list_refused_rows` returns."""
+    counted = select(func.count()).select_from(PlaygroundBatchRow).join(Batch, Batch.id == PlaygroundBatchRow.batch_id)
+    return session.scalar(counted.where(*_refused_rows(workspace_id, flow_id, since, until))) or 0
+
+
+def _refused_rows(
+    workspace_id: str, flow_id: str | None, since: int | None, until: int | None
+) -> list[ColumnElement[bool]]:
+    found = [Batch.workspace_id == workspace_id, PlaygroundBatchRow.state == "refused"]
+    if flow_id is not None:
+        found.append(Batch.flow_id == flow_id)
+    if since is not None:
+        found.append(Batch.created_at >= since)
+    if until is not None:
+        found.append(Batch.created_at <= until)
+    return found
+
+
 def count_jobs(session: Session, batch_id: str) -> int:
     """Returns the number of jobs of a batch, with those of rows that have run again since. The caller has checked the
     batch's workspace.
@@ -206,6 +252,15 @@ def find_newest_batch(session: Session, workspace_id: str, flow_id: str) -> Stor
     newest_first = Batch.created_at.desc(), Batch.id.desc()
     found = _stored(session, Batch.workspace_id == workspace_id, Batch.flow_id == flow_id, order=newest_first, limit=1)
     return found[0] if found else None
+
+
+def find_source(session: Session, workspace_id: str, batch_id: str) -> dict[str, Any] | None:
+    """Returns the source of the rows of a batch, as it is stored; None when the batch is forgotten."""
+    return session.scalar(
+        select(PlaygroundBatch.source)
+        .join(Batch, Batch.id == PlaygroundBatch.batch_id)
+        .where(Batch.id == batch_id, Batch.workspace_id == workspace_id)
+    )
 
 
 def find_open_batch(session: Session, workspace_id: str, batch_id: str) -> StoredBatch | None:

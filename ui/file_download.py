@@ -1,7 +1,7 @@
-"""Sends a file while it is written, under a name that the server chooses, with headers that forbid caching (S30), and files
-of the disk.
+"""Sends a file while it is written, under a name that the server chooses, with headers that forbid caching (S30), tables as
+CSV or Excel files, and files of the disk.
 
-Both look at the session and the role of their `Recipient` again while they are sent.
+All look at the session and the role of their `Recipient` again while they are sent.
 """
 
 from __future__ import annotations
@@ -9,27 +9,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from msgspec import Struct
 from sqlalchemy.orm import Session
-from starlette.responses import FileResponse, StreamingResponse
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from engine.backups.work_folders import work_folder
 from engine.core.clock import Millis
 from engine.core.errors import Unavailable
 from engine.core.lone_surrogates import without_lone_surrogates
 from engine.core.roles import Role
+from engine.table_files.excel import EXCEL, ExcelFile
+from engine.table_files.writing import MARK, csv_line
 from storage.sessions import find_signed_in
 from ui.access_guard import NO_STORE
-from ui.page_session import App
+from ui.kit.text import _
+from ui.page_session import App, PageThreads
 
 log = logging.getLogger(__name__)
 
 CSV = "text/csv; charset=utf-8"
+#: Pieces of a table; each is a list of rows of cells, and the first row of all holds the names of the columns.
+Pieces = AsyncIterator[Sequence[Sequence[Any]]]
+TableForm = Literal["csv", "xlsx"]
 #: How many bytes of a file of the disk are sent, and for how long, before its recipient is looked at again.
 LOOK_BYTES = 1 << 20
 LOOK_SECONDS = 1.0
@@ -78,12 +86,70 @@ def sent_file(name: str, pieces: AsyncIterator[str], media_type: str = CSV) -> S
     """Returns the response, which breaks off when the pieces raise BrokenOff: the browser says that the download failed, and
     nobody takes what came for the whole file. `name` must be safe in a header, so it contains no text that a person typed.
     """
-    headers = {
+    return _FileResponse(_whole(pieces), media_type=media_type, headers=_headers(name))
+
+
+def _headers(name: str) -> dict[str, str]:
+    return {
         **NO_STORE,
         "content-disposition": f'attachment; filename="{name}"',
         "x-content-type-options": "nosniff",
     }
-    return _FileResponse(_whole(pieces), media_type=media_type, headers=headers)
+
+
+def form_of(request: Request) -> TableForm:
+    """Returns the form of a table that the end of the address names."""
+    return "xlsx" if request.url.path.endswith(".xlsx") else "csv"
+
+
+def sent_table(recipient: Recipient, name: str, form: TableForm, pieces: Pieces) -> Response:
+    """Returns the response with a table as a CSV or Excel file. `name`: without its ending, as in `sent_file`."""
+    if form == "xlsx":
+        return _ExcelResponse(recipient, f"{name}.xlsx", pieces)
+    return sent_file(f"{name}.csv", _as_csv(pieces))
+
+
+async def _as_csv(pieces: Pieces) -> AsyncIterator[str]:
+    mark = MARK  # makes spreadsheets read the file as UTF-8
+    async for rows in pieces:
+        yield mark + "".join(map(csv_line, rows))
+        mark = ""
+
+
+class _ExcelResponse(Response):
+    """Writes the file in a work folder, in threads, and sends it when it is whole."""
+
+    def __init__(self, recipient: Recipient, name: str, pieces: Pieces) -> None:
+        super().__init__()
+        self._recipient, self._name, self._pieces = recipient, name, pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with work_folder(self._recipient.app.settings.data) as folder:
+            path = folder / "table.xlsx"
+            try:
+                await self._write(path)
+            except (BrokenOff, OSError) as why:
+                log.info("A file was not written to its end: %s", why)
+                said = _(
+                    "The file was not made: its data or your access changed meanwhile, or the disk is full. Go back and "
+                    "download it again."
+                )
+                answer: Response = PlainTextResponse(said, 409, NO_STORE)
+            else:
+                answer = StoredFile(self._recipient, path, headers={**_headers(self._name), "content-type": EXCEL})
+            await answer(scope, receive, send)
+
+    async def _write(self, path: Path) -> None:
+        file = await self._beside(lambda: ExcelFile(path))
+        try:
+            async for rows in self._pieces:
+                await self._beside(lambda rows=rows: file.add(rows))
+        finally:
+            await self._beside(file.close)
+
+    async def _beside(self, work: Callable[[], T]) -> T:
+        threads = self._recipient.app.shared(PageThreads)
+        return await threads.run(self._recipient.workspace_id, self._recipient.cookie, work)
 
 
 async def _whole(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
@@ -145,6 +211,6 @@ def _broke_off(why: BrokenOff) -> None:
     log.info("A file was not sent to its end: %s", why)
 
 
-def csv_named(kind: str, now: Millis) -> str:
-    """Returns a file name with the time in UTC, for example `jobs-2026-05-04-0930.csv`."""
-    return f"{kind}-{datetime.fromtimestamp(now / 1000, UTC):%Y-%m-%d-%H%M}.csv"
+def named_by_time(kind: str, now: Millis) -> str:
+    """Returns a file name with the time in UTC, without an ending, for example `jobs-2026-05-04-0930`."""
+    return f"{kind}-{datetime.fromtimestamp(now / 1000, UTC):%Y-%m-%d-%H%M}"

@@ -1,4 +1,4 @@
-"""Folders in which a backup, a restore or a move is made before it takes its place.
+"""Folders in which a backup, a restore or a move is made before it takes its place, or an Excel file before it is sent.
 
 Whoever makes something there holds the lock of the folder (`flock`), which ends with the process in any way. So a server
 that starts tells what is being made from what a killed process left.

@@ -1,6 +1,7 @@
-"""Reads the rows of a CSV or JSON file in an evaluator process, whatever the file would cost to read.
+"""Reads the rows of a file in an evaluator process, whatever the file would cost to read.
 
 read = await read_rows_apart(content, "prices.csv", most_rows=100_000, apart=sandbox.read_file)   # as JSON texts
+tables = await read_sheets_apart(FileContent(...), apart=sandbox.read_file)                   # of an Excel file
 parts = await read_row_texts_apart(content, "prices.csv", apart=sandbox.read_file)                # as plain texts
 """
 
@@ -13,9 +14,9 @@ from typing import Any, Final
 from msgspec import Struct
 
 from engine.core.errors import Invalid
-from engine.documents.reading import Apart, failure_of
+from engine.documents.reading import Apart, Content, failure_of, family_of, read_document
 from engine.flow.node_context import NodeFailed
-from engine.table_files.table import Names
+from engine.table_files.table import Names, Table
 
 Json = Any
 
@@ -46,9 +47,29 @@ async def read_rows_apart(
         columns = _checked(value.get("columns"), str, name)
         rows = tuple(_split(value, texts, name))
     except NodeFailed as failed:
-        what = " ".join(filter(None, (failed.message, failed.why))).rstrip(".")
-        raise Invalid(what, remedy="Split the file, or leave out what is not needed.") from None
+        raise Invalid(_without_remedy(failed), remedy="Split the file, or leave out what is not needed.") from None
     return RowTexts(tuple(columns), rows, str(value.get("form"))[:200], bool(value.get("has_names")))
+
+
+def is_office_file(content: Content) -> bool:
+    """True for what `read_sheets_apart` reads, and for other files of office programs, by the first bytes."""
+    return family_of(content) in {"zip", "ole"}
+
+
+async def read_sheets_apart(content: Content, *, apart: Apart) -> list[Table]:
+    """Returns the sheets with content of an Excel or OpenDocument file, at least one. Raises Invalid, also when the file
+    has more than is read of a document.
+    """
+    save_as = "Open it in your spreadsheet, save the sheet as CSV, and use that."
+    try:
+        read = await read_document(content, as_="tables", apart=apart)
+    except NodeFailed as failed:
+        raise Invalid(_without_remedy(failed), remedy=save_as) from None
+    if "sheet" not in read["media_type"] and "excel" not in read["media_type"]:
+        raise Invalid(f"“{content.name[:80]}” is no table of Excel or OpenDocument", remedy=save_as)
+    if read["truncated"]:
+        raise Invalid(f"“{content.name[:80]}” is too large to be read. {read['notes'][-1]}".rstrip("."), remedy=save_as)
+    return [Table(tuple(one["columns"]), tuple(one["rows"]), f"sheet “{one['title'][:60]}”") for one in read["tables"]]
 
 
 async def read_row_texts_apart(content: bytes, name: str, *, apart: Apart) -> tuple[tuple[str, str], ...]:
@@ -59,6 +80,10 @@ async def read_row_texts_apart(content: bytes, name: str, *, apart: Apart) -> tu
         return tuple(("", text) for text in _split(value, texts, name))
     first = 0 if value.get("first_row") == 0 else 1  # a JSON object may have a text before its rows
     return tuple((f"row {at}" if at else "", text) for at, text in enumerate(_split(value, texts, name), first))
+
+
+def _without_remedy(failed: NodeFailed) -> str:
+    return " ".join(filter(None, (failed.message, failed.why))).rstrip(".")
 
 
 def _value_of(answer: dict[str, Json], name: str) -> dict[str, Json]:

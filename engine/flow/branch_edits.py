@@ -34,9 +34,30 @@ def answer_ops(document: Document, catalog: Catalog, condition: str, port: str) 
     direct = branches_of(document).into_output((condition, port))
     between = direct.id if direct and direct.source == condition else None
     node_id, ops = add_node(document, catalog[ANSWER], catalog, after=condition, port=port, between=between)
-    ops = named_ops(ops, f"Answer for {port_words(port)}")
+    ops = named_ops(ops, _answer_name(document, condition, port))
     after = apply_ops(document, ops)
     return [*ops, *join_ops(after, catalog, condition, other_side(port), last=node_id)]
+
+
+def _answer_name(document: Document, condition: str, port: str) -> str:
+    """`Answer for no`; `Answer for no of Condition 2` where another step has that name."""
+    name = f"Answer for {port_words(port)}"
+    of = next(node.name for node in document.nodes if node.id == condition)
+    return f"{name} of {of}" if any(node.name == name for node in document.nodes) else name
+
+
+def answer_field(document: Document, answer: str) -> tuple[Node, str, list[str]] | None:
+    """Returns the First Value in which a step gives one field of a group, the name of this field, and those of the others;
+    None where it gives all that callers get.
+    """
+    whole = str(Reference(answer, "out"))
+    for node in document.nodes:
+        values: JsonValue = node.inputs.get("values") if node.type == FIRST_VALUE else None
+        for value in values if isinstance(values, list | tuple) else ():
+            own = [name for name, one in value.items() if one == whole] if isinstance(value, Mapping) else []
+            if isinstance(value, Mapping) and len(own) == 1 < len(value):
+                return node, own[0], [name for name in value if name != own[0]]
+    return None
 
 
 def join_ops(document: Document, catalog: Catalog, condition: str, port: str, *, last: str | None = None) -> list[Op]:
@@ -240,7 +261,7 @@ def _moved(
     node_id, ops = put_before(apply_ops(document, new), kind, catalog, led)
     inputs = ({"template": text} if text else {}) if as_text else answers
     reads = {one: str(Reference(node_id, "out", () if as_text else (one,))) for one in answers}
-    named = named_ops(ops, f"Answer for {port_words(side[1])}", inputs)
+    named = named_ops(ops, _answer_name(document, *side), inputs)
     return [*new, *named, update_node(output, inputs={**output.inputs, **reads})]
 
 

@@ -168,9 +168,11 @@ def example_payload(document: Document) -> dict[str, Any] | None:
 
 
 def shown_payload(document: Document) -> tuple[dict[str, Any], bool]:
-    """Returns the sample payload for callers, with files, and whether it fits."""
+    """Returns the sample payload for callers, with files, and whether it fits. Where no field needs a value and none has one,
+    each has one of its type: an empty call shows nobody what to send.
+    """
     fields = input_fields(document)
-    payload = sample_payload(document)
+    payload = sample_payload(document) or made_up_values([{**field, "required": True} for field in fields])
     for field in fields:
         name = field.get("name")
         if name and name not in payload and field.get("required") and takes_files([field]):

@@ -34,10 +34,22 @@ class PayloadRoom:
 
 
 def match_columns(fields: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dict[str, str]:
-    """Matches fields to columns of the same name, ignoring case, spaces, `_` and `-`."""
+    """Matches fields to columns of the same name, ignoring case, spaces, `_` and `-`. A field that is the only one takes the
+    one column with its name among its words, like `E-mail text` for `text`, or the only column.
+    """
     by_name = {_plain(column): column for column in reversed(columns)}
     names = [str(one.get("name")) for one in fields if one.get("name")]
-    return {name: by_name[_plain(name)] for name in names if _plain(name) in by_name}
+    matched = {name: by_name[_plain(name)] for name in names if _plain(name) in by_name}
+    if len(names) != 1 or matched:
+        return matched
+    alike = [column for column in columns if _words(names[0]) in _words(column)]
+    found = alike or columns
+    return {names[0]: found[0]} if len(found) == 1 else {}
+
+
+def is_same_name(field: str, column: str) -> bool:
+    """True when a field and a column have the same name, as `match_columns` compares them."""
+    return _plain(field) == _plain(column)
 
 
 def payload_of_row(
@@ -80,6 +92,12 @@ def fitted(value: JsonValue, kind: str) -> JsonValue:
     if kind == "number" and re.fullmatch(r"-?\d{1,15}\.\d{1,15}", text):
         return float(text)
     return None if text == "" and kind != "string" else value
+
+
+def _words(name: str) -> str:
+    """The words of a name, each between blanks."""
+    words = re.sub(r"[\W_]+", " ", name.casefold()).strip()
+    return f" {words} "
 
 
 def _plain(name: str) -> str:

@@ -25,6 +25,7 @@ from engine.flow.edits import Op, update_node
 from engine.flow.empty_values import EmptyValues
 from engine.flow.graph import Graph
 from engine.flow.lists import FLATTEN, SPLITTER, ListScopes
+from engine.flow.made_up_values import example_check, value_fits_as_known
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.output_schemas import FIRST_VALUE, OutputSchemas
 from engine.flow.reference_edits import change_references, references_of
@@ -39,6 +40,9 @@ from engine.flow.ways import CONDITION, WAYS, other_side, port_words
 EMPTY_RULE = "empty_rule"
 #: Comparisons that mean something with an empty text at their right.
 _WITH_EMPTY = ALONE | {"equals", "not_equals"}
+
+#: Comparisons of a Condition that ask whether something is empty.
+_ASKS_EMPTY = frozenset({"is_empty", "is_not_empty"})
 
 #: Nodes that give the list under Items in another order or with fewer items, and what their list is called.
 _CHANGES_LIST = {"sort_limit": "sorted", "filter_list": "filtered"}
@@ -74,6 +78,7 @@ def flow_warnings(document: Document, catalog: Catalog) -> list[FlowWarning]:
         *_empty_output(document, branches, catalog),
         *_empty_rules(used),
         *_text_compared(used, catalog),
+        *_never_empty(document, used),
         *_unread_fields(document, used, graph, catalog),
         *_whole_lists(used, scopes, catalog),
         *_grouped_by_whole_items(used, catalog),
@@ -332,6 +337,34 @@ def _text_compared(used: Document, catalog: Catalog) -> Iterator[FlowWarning]:
                 Problem("text_compared", said, node.id, f"/inputs/rules/{at}/left", blocks_import=False),
                 f"Make “{name}” a Number",
                 lambda source=source, place=place: [_as_number_field(source, place)],
+            )
+
+
+def _never_empty(document: Document, used: Document) -> Iterator[FlowWarning]:
+    """Rules that ask whether a text is empty that callers have to send, and may not send empty."""
+    start = api_input(used)
+    fields = {str(field.get("name")): field for field in input_fields(used) if field.get("required")}
+    check = example_check()
+    for node in used.nodes:
+        rules: JsonValue = node.inputs.get("rules") if node.type == CONDITION else None
+        for at, rule in enumerate(rules if isinstance(rules, list | tuple) else ()):
+            if start is None or not isinstance(rule, Mapping) or rule.get("operator") not in _ASKS_EMPTY:
+                continue
+            read = only_reference(rule.get("left"))
+            if read is None or (read.node_id, read.root) != (start.id, "out") or len(read.path) != 1:
+                continue
+            name = str(read.path[0])
+            field = fields.get(name)
+            if field is None or field.get("type") != "string" or value_fits_as_known(check, field, ""):
+                continue
+            said = (
+                f"{node.name}: rule {at + 1} asks whether “{name}” is empty, but {start.name} refuses a call in which “{name}” "
+                "is empty or missing."
+            )
+            yield FlowWarning(
+                Problem("never_empty", said, node.id, f"/inputs/rules/{at}/left", blocks_import=False),
+                f"Make “{name}” optional",
+                lambda name=name: make_optional_ops(document, name),
             )
 
 

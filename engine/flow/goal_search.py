@@ -91,6 +91,8 @@ _ADD_UP: Final = re.compile(r"\b(?:add(?:s|ed|ing)?|count(?:s|ed|ing)?) up\b")
 _SUM_UP: Final = re.compile(
     r"\bsum(?:s|med|ming)? up(?= (?:\w+ ){0,3}(?:text|document|page|site|website|article|pdf|file|report|e-?mail|message|chat|meeting|note|review)s?\b)"
 )
+#: Two words that mean one thing: an article that has a number is none of a newspaper, and a price list is no list of pages.
+_ONE_WORD: Final = re.compile(r"\b(?:(look)(?:s|ed|ing)? (up)|(article|item) (number)s?|(price) (list)s?)\b")
 #: The topic of `assets/goals.yaml` about sending.
 _MAIL_TOPIC: Final = "mail"
 #: The question after the kinds, in the goals that sort.
@@ -146,8 +148,11 @@ def find_goals(asked: str, goals: Goals | None = None) -> Found:
     fits = bool(whole or lead or (len(parts) >= _SEVERAL and all(part.goal for part in parts)))
     # Beside what no flow can do, a goal has to do all of the rest.
     fits = fits and (not not_yet or bool(left and (parts or index.covered(whole[0], wanted) >= _WHOLE)))
+    broad = [goal for name in _BROAD if (goal := known.find(name)) is not None]
+    nearest = _unlike([*_goals_of(parts), *hits, *at_times, *broad])[:NEAREST]
     if not fits and not not_yet and _goals_of(parts):
-        left = next((part.asked for part in parts if part.goal is None and not _RELATIVE.match(part.asked)), "")
+        undone = next((part.asked for part in parts if part.goal is None and not _RELATIVE.match(part.asked)), "")
+        left = "" if _touched(undone, nearest, index) else undone
     left = left.translate(_OUT_OF_LIST)
     named = {part.goal.name: part.asked.translate(_OUT_OF_LIST) for part in reversed(parts) if part.goal}
     if fits:
@@ -159,9 +164,13 @@ def find_goals(asked: str, goals: Goals | None = None) -> Found:
             time=time,
             left=left,
         )
-    broad = [goal for name in _BROAD if (goal := known.find(name)) is not None]
-    nearest = _unlike([*_goals_of(parts), *hits, *at_times, *broad])[:NEAREST]
     return Found(nearest, fits=False, not_yet=not_yet, parts=named, time=time, left=left)
+
+
+def _touched(part: str, goals: Iterable[Goal], index: _Index) -> bool:
+    """Whether one of the goals has something of a part, so that nobody may say that it does not do it."""
+    meant = list(index.meanings(part))
+    return any(index.covered(goal, meant) > 0 for goal in goals)
 
 
 def _ranked(index: _Index, goals: Iterable[Goal], wanted: Iterable[str]) -> list[tuple[Goal, float]]:
@@ -391,8 +400,11 @@ def _index(goals: Goals) -> _Index:
 
 
 def _words(text: str) -> list[str]:
-    """The words of a text in small letters, without accents; `e-mail` and `tl;dr` are one word each, `add up` is `total`."""
+    """The words of a text in small letters, without accents; `e-mail`, `tl;dr` and `look up` are one word each, `add up` is
+    `total`.
+    """
     said = _ADD_UP.sub("total", _SUM_UP.sub("summarise", text.casefold()))
+    said = _ONE_WORD.sub(lambda found: "".join(filter(None, found.groups())), said)
     plain = normalized("NFKD", said.replace("e-mail", "email").replace("tl;dr", "tldr"))
     letters = "".join(letter if letter.isalnum() else " " for letter in plain if not unicodedata.combining(letter))
     return letters.split()

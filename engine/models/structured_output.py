@@ -1,6 +1,7 @@
 """Extracts a JSON object from a model's answer and validates it against the output fields.
 
-Common deviations are accepted: JSON in a code fence, text around it, missing optional fields, and `5.0` for an integer.
+Common deviations are accepted: JSON in a code fence, text around it, missing optional fields, `5.0` for an integer, and
+blanks and blank lines at the ends of texts, which are left out.
 All other rules of the schema apply, and each violation is listed so that the model can correct it.
 """
 
@@ -61,7 +62,7 @@ def read_object(
     check = PayloadCheck(steps=PATTERN_STEPS) if check is None else check
     complaints: list[str] = []
     for candidate, whole in _candidates(text):
-        value, wrong = check_object(candidate, schema, check)
+        value, wrong = check_object(candidate, schema, check, trim=True)
         if not wrong:
             return value, []
         complaints = complaints or (wrong if whole else [])
@@ -69,17 +70,17 @@ def read_object(
 
 
 def check_object(
-    candidate: dict[str, Json], schema: JsonSchema, check: PayloadCheck | None = None
+    candidate: dict[str, Json], schema: JsonSchema, check: PayloadCheck | None = None, *, trim: bool = False
 ) -> tuple[dict[str, Json], list[str]]:
     """Returns the object without unknown keys and with missing fields as null, and one line for each field that does
-    not fit.
+    not fit. `trim`: texts are without the blanks at their ends, except the allowed values.
     """
     if _depth(candidate) > _MAX_DEPTH:
         return {}, [f"The object is nested more than {_MAX_DEPTH} levels deep."]
     fields = _fields(schema)
     check = PayloadCheck(steps=PATTERN_STEPS) if check is None else check
     check.errors, check.unchecked = WrongFields(), False
-    value = check.payload(fields, _tidied(candidate, schema))
+    value = check.payload(fields, _tidied(candidate, schema, trim=trim))
     wrong = [f"{error.pointer}: {error.detail}" for error in check.errors]
     return value, wrong or ([_TOO_LONG] if check.unchecked else [])
 
@@ -166,14 +167,16 @@ def _depth(value: Json) -> int:
     return deepest
 
 
-def _tidied(value: Json, schema: JsonSchema) -> Json:
-    """Drops unknown keys and converts floats such as `5.0` to integers where the schema asks for an integer."""
+def _tidied(value: Json, schema: JsonSchema, *, trim: bool) -> Json:
+    """Drops unknown keys, trims texts, and converts floats such as `5.0` to integers where the schema asks for an integer."""
     kinds = schema.get("type")
     if isinstance(value, dict) and "properties" in schema:
         known = schema["properties"]
-        return {name: _tidied(inner, known[name]) for name, inner in value.items() if name in known}
+        return {name: _tidied(inner, known[name], trim=trim) for name, inner in value.items() if name in known}
     if isinstance(value, list) and isinstance(schema.get("items"), Mapping):
-        return [_tidied(item, schema["items"]) for item in value]
+        return [_tidied(item, schema["items"], trim=trim) for item in value]
+    if trim and isinstance(value, str):
+        return value if value in (schema.get("enum") or ()) else value.strip()
     if isinstance(value, float) and value.is_integer() and (kinds == "integer" or "integer" in (kinds or ())):
         return int(value)
     return value

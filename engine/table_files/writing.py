@@ -9,6 +9,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 #: First characters that make a spreadsheet treat a cell as a formula.
@@ -18,18 +19,18 @@ MARK = "\ufeff"
 
 
 def csv_line(cells: Iterable[Any]) -> str:
-    """Returns one line of a CSV file, with its line ending."""
+    """Returns one line of a CSV file, with its line ending.
+
+    Null becomes an empty cell; lists, objects and booleans are written as JSON, decimals without an exponent.
+    """
     text = io.StringIO()
-    csv.writer(text).writerow([safe_cell(cell) for cell in cells])
+    csv.writer(text).writerow([safe_cell(_cell(cell)) for cell in cells])
     return text.getvalue()
 
 
 def csv_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """Returns the CSV lines of the rows.
-
-    Null becomes an empty cell; lists, objects and booleans are written as JSON.
-    """
-    return "".join(csv_line(_cell(row.get(column)) for column in columns) for row in rows)
+    """Returns the CSV lines of the rows."""
+    return "".join(csv_line(row.get(column) for column in columns) for row in rows)
 
 
 def json_rows(rows: Iterable[Mapping[str, Any]]) -> str:
@@ -47,4 +48,6 @@ def safe_cell(value: Any) -> Any:
 def _cell(value: Any) -> Any:
     if isinstance(value, bool | list | dict):
         return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     return "" if value is None else value

@@ -34,6 +34,7 @@ from storage.monitoring.durations import Took
 from storage.monitoring.period import Filters, Period, open_jobs
 from storage.monitoring.rollup_reads import source_of
 from storage.monitoring.rollup_writes import STEPS_FAILED
+from storage.playground_batches import count_refused_rows
 from storage.tables import ApiKey, Flow, Job
 from storage.usage import read_usage
 from storage.workspaces import get_limits
@@ -133,6 +134,27 @@ class Figures(_Calls, frozen=True, kw_only=True):
     def cost(self) -> Cost:
         """The sum of all costs."""
         return sum(self.costs.values(), Cost())
+
+
+class Tried(Struct, frozen=True):
+    """Runs in the Playground in the period. `refused`: rows of its batches that were refused before they ran."""
+
+    runs: int
+    failed: int
+    refused: int
+    cost: Cost
+
+
+def read_tried(session: Session, workspace_id: str, flow_id: str | None, period: Period) -> Tried:
+    """Returns the figures of the Playground that stand beside those of calls."""
+    filters, source = Filters(flow_id, environment="playground"), source_of(session, workspace_id, period)
+    counts = count_jobs(sum_jobs(session, workspace_id, filters, period, source))
+    return Tried(
+        sum(counts.values()),
+        sum(count for (_slot, _flow, status, _key), count in counts.items() if status == "failed"),
+        count_refused_rows(session, workspace_id, flow_id, period.since, period.until),
+        sum(read_costs(session, workspace_id, filters, period, source).values(), Cost()),
+    )
 
 
 def success_of(by_status: Mapping[str, int]) -> float | None:

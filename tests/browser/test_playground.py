@@ -142,7 +142,7 @@ def test_a_wrong_input_is_named_at_its_field(playground: Page) -> None:
     run.get_by_role("textbox", name="who").fill("")
     run.get_by_role("textbox", name="who").press("Tab")
     run.get_by_role("button", name="Run", exact=True).click()
-    expect(run).to_contain_text("missing")
+    expect(run).to_contain_text("Fill in “")
 
 
 def test_a_message_covers_nothing_of_the_run_and_no_name_of_a_step(playground: Page) -> None:

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.process
 LATER = {
     "alembic", "anthropic", "google", "huggingface_hub", "lxml", "mammoth", "markdown2", "markdown_it", "numpy", "openai",
     "playwright", "pypdfium2", "python_calamine",
-    "plotly", "pydantic_ai", "segno", "selectolax", "trafilatura", "yaml", "sqlalchemy.dialects.postgresql",
+    "plotly", "pydantic_ai", "segno", "selectolax", "trafilatura", "xlsxwriter", "yaml",
+    "sqlalchemy.dialects.postgresql",
 }  # fmt: skip
 ONLY_PAGES_AND_API = {"fastapi", "nicegui", "starlette", "uvicorn", "socketio", "prometheus_client", "ui", "api.app"}
 NOT_IN_THE_SERVER = {"aiohttp", "requests", "pydantic.v1", "httpx2", "httpcore2", "engine.jobs.worker.worker"}

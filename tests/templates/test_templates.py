@@ -123,6 +123,12 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
         got["answer"].startswith("Made up by the Simulated model")
         and ("3.8" if "Olive" in sent["question"] else "7:00 to 17:00") in got["answer"]
     ),
+    "find-one-row": lambda sent, got: (
+        got["answer"].startswith("sku: B-001\nname: Rye loaf\n") and got["row"]["price"] == 4.2
+        if sent["look_for"] == "B-001"
+        else (got["answer"], got["row"])
+        == ("Sorry, we have nothing under “B-999”. Please check it and ask again.", None)
+    ),
     "look-up-a-row": lambda sent, got: got["count"] == 1 and sent["search"].lower() in got["rows"][0]["name"].lower(),
     "map-a-website": lambda sent, got: (
         all(sent.get("only", "/") in one for one in got["urls"])

@@ -23,6 +23,7 @@ from storage.tables import User as UserRow
 from tests.factories import document, greeting
 from tests.ui.arrange import accepted
 from tests.ui.conftest import Site
+from ui.file_download import Pieces, Recipient, sent_table
 
 #: More than what is sent of a file at a time.
 LINES = b"".join(b"line %d\n" % number for number in range(40_000))
@@ -226,3 +227,23 @@ async def test_a_table_that_loses_a_row_that_was_sent_comes_to_its_end(site: Sit
         assert site.database.write_now(delete_rows, site.owner, dataset_id, [last_sent]) == 1
 
     assert await sent(site, cookie, path, delete, after=PIECES_WITH_A_ROW[ending]) == (whole, True)
+
+
+async def test_an_excel_file_is_not_sent_when_its_reader_is_shut_out_meanwhile(site: Site, user: User) -> None:
+    cookie = user.http_client.cookies["flowport_session"]
+    recipient = Recipient(site.app, cookie, site.workspace_id)
+
+    async def pieces() -> Pieces:
+        yield [["name"], [LATE]]
+        site.database.write_now(sign_out, cookie)
+        await recipient.look()
+
+    messages: list[Any] = []
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    await sent_table(recipient, "goods", "xlsx", pieces())({"type": "http"}, asyncio.Future, send)
+    assert messages[0]["status"] == 409
+    assert b"Go back and download it again." in messages[1]["body"]
+    assert not list(backups_folder(site.settings.data).iterdir()), "nothing is left on the disk"

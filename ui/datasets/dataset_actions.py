@@ -81,6 +81,6 @@ async def run_over(page_session: PageSession, dataset: DatasetLine) -> None:
         ui.navigate.to(f"/playground/{flow_id}?dataset={dataset.id}")
 
 
-def export(dataset: DatasetLine, form: Literal["csv", "json"]) -> None:
-    """Downloads the rows; the server sends them in pieces."""
+def export(dataset: DatasetLine, form: Literal["csv", "xlsx", "json"]) -> None:
+    """Downloads the rows."""
     ui.download.from_url(f"/datasets/{dataset.id}/export.{form}")

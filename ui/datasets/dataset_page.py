@@ -21,7 +21,7 @@ from ui.datasets.row_table import RowTable
 from ui.datasets.words import rows_word, shown_numbers, sum_line
 from ui.kit import feedback
 from ui.kit.assets import asset_url
-from ui.kit.parts import button, drop_menu, icon, link, menu_button, menu_item, words
+from ui.kit.parts import button, drop_menu, icon, link, link_button, menu_button, menu_item, words
 from ui.kit.text import Reader, _, number
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, nothing_here, one_at_a_time, opened, times_of
@@ -72,6 +72,7 @@ class DatasetDetailPage:
         self.offset = 0
         self.search = ""
         self.chosen: set[int] = set()
+        self.used_shown: object = None  #: of what the line of the flows that use it was drawn
         self.may_edit = page_session.may("edit datasets")
 
     @property
@@ -107,6 +108,7 @@ class DatasetDetailPage:
     def _draw_actions(self) -> None:
         with button(_("Export"), icon="download").props("aria-haspopup=menu"), drop_menu(_("Export")):
             menu_item(_("Export as CSV"), lambda: dataset_actions.export(self.dataset, "csv"), icon="download")
+            menu_item(_("Export as Excel"), lambda: dataset_actions.export(self.dataset, "xlsx"), icon="download")
             menu_item(_("Export as JSON"), lambda: dataset_actions.export(self.dataset, "json"), icon="download")
         if self.page_session.may("run flows"):
             button(_("Run a flow over these rows"), self._run_over, icon="play_arrow")
@@ -177,6 +179,11 @@ class DatasetDetailPage:
         self._draw_pages()
 
     def _draw_used(self) -> None:
+        """Draws the flows that use it, when they are others: a link that is pressed stays under the pointer."""
+        shown = (self.seen.uses, bool(self.dataset.rows))
+        if shown == self.used_shown:
+            return
+        self.used_shown = shown
         self.used.clear()
         with self.used:
             if not self.seen.uses:
@@ -186,6 +193,13 @@ class DatasetDetailPage:
                     ),
                     "fp-t3",
                 )
+                if self.dataset.rows and self.page_session.may("edit flows"):
+                    link_button(
+                        _("Make a flow that answers from this table"),
+                        f"/start?goal=find-one-row&table={self.dataset.id}",
+                        icon="add",
+                        small=True,
+                    )
                 return
             words(_("Used by"), "fp-t3")
             for use in self.seen.uses[:10]:

@@ -1,4 +1,4 @@
-"""The rows of a dataset as a CSV or JSON file, read and sent in pieces (S30)."""
+"""The rows of a dataset as a CSV, Excel or JSON file, read in pieces (S30)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine.table_files.writing import MARK, csv_line, csv_rows, json_rows
+from engine.table_files.writing import json_rows
 from storage.datasets import DatasetLine, RowLine, RowsChanged, find_dataset, list_rows_on
 from storage.sessions import find_signed_in
 from ui.access_guard import stranger_answer
-from ui.file_download import BrokenOff, Recipient, sent_file
+from ui.file_download import BrokenOff, Pieces, Recipient, form_of, sent_file, sent_table
 from ui.page_session import COOKIE, App
 from ui.page_shell import nothing_here
 
 CSV_PATH = "/datasets/{dataset_id}/export.csv"
+EXCEL_PATH = "/datasets/{dataset_id}/export.xlsx"
 JSON_PATH = "/datasets/{dataset_id}/export.json"
 
 
@@ -25,32 +26,26 @@ def add_routes(root: FastAPI, app: App) -> None:
     """Registers the routes of the files. They are plain routes, so they create no NiceGUI client."""
 
     @root.get(CSV_PATH, include_in_schema=False)
-    async def dataset_csv(request: Request, dataset_id: str) -> Response:
-        return await _answer(app, request, dataset_id, "csv")
-
+    @root.get(EXCEL_PATH, include_in_schema=False)
     @root.get(JSON_PATH, include_in_schema=False)
-    async def dataset_json(request: Request, dataset_id: str) -> Response:
-        return await _answer(app, request, dataset_id, "json")
+    async def dataset_file(request: Request, dataset_id: str) -> Response:
+        cookie = request.cookies.get(COOKIE, "")
+        person = await app.database.read_briefly(find_signed_in, cookie)
+        if person is None:
+            return await stranger_answer(app, request)
+        dataset = await app.database.read(find_dataset, person.workspace_id, dataset_id)
+        if dataset is None or dataset.id != dataset_id:
+            return nothing_here(request)
+        name, recipient = _file_name(dataset.name), Recipient(app, cookie, person.workspace_id)
+        if request.url.path.endswith(".json"):
+            return sent_file(f"{name}.json", _json(recipient, dataset), "application/json")
+        return sent_table(recipient, name, form_of(request), _cells(recipient, dataset))
 
 
-async def _answer(app: App, request: Request, dataset_id: str, form: str) -> Response:
-    cookie = request.cookies.get(COOKIE, "")
-    person = await app.database.read_briefly(find_signed_in, cookie)
-    if person is None:
-        return await stranger_answer(app, request)
-    dataset = await app.database.read(find_dataset, person.workspace_id, dataset_id)
-    if dataset is None or dataset.id != dataset_id:
-        return nothing_here(request)
-    name, recipient = _file_name(dataset.name), Recipient(app, cookie, person.workspace_id)
-    if form == "csv":
-        return sent_file(f"{name}.csv", _csv(recipient, dataset))
-    return sent_file(f"{name}.json", _json(recipient, dataset), "application/json")
-
-
-async def _csv(recipient: Recipient, dataset: DatasetLine) -> AsyncIterator[str]:
-    yield MARK + csv_line(dataset.column_names)
+async def _cells(recipient: Recipient, dataset: DatasetLine) -> Pieces:
+    yield [dataset.column_names]
     async for rows in _pages(recipient, dataset):
-        yield csv_rows(dataset.column_names, [row.data for row in rows])
+        yield [[row.data.get(name) for name in dataset.column_names] for row in rows]
 
 
 async def _json(recipient: Recipient, dataset: DatasetLine) -> AsyncIterator[str]:

@@ -13,7 +13,8 @@ from engine.actions.datasets import Import, add_dataset, import_rows
 from engine.actions.principal import Principal
 from engine.core.errors import Refusal
 from engine.core.shared_places import CURRENT_WORKSPACE
-from engine.documents.table_reading import RowTexts, read_rows_apart
+from engine.documents.table_reading import RowTexts, is_office_file, read_rows_apart, read_sheets_apart
+from engine.flow.file_values import FileContent
 from engine.table_files.reading import MAX_FILE, read_table
 from engine.table_files.table import Names, Table
 from storage.dataset_changes import MAX_ROWS, NewRows, checked_rows, checked_texts, with_keys
@@ -34,6 +35,10 @@ PREVIEW = 5
 MAX_PASTE = 400_000
 #: Larger files are read in an evaluator process: their rows may take sixty times the memory of the file.
 SMALL_FILE = 512 * 1_024
+
+
+#: The endings of files that can be chosen.
+ACCEPTED = ".csv,.tsv,.txt,.json,.jsonl,.ndjson,.xlsx,.xlsm,.xlsb,.xls,.ods"
 
 
 async def import_file(page_session: PageSession, dataset: DatasetLine | None = None) -> str | None:
@@ -57,6 +62,8 @@ class ImportDialog:
         self.mode: Import = "append"
         self.table: Table | RowTexts | None = None
         self.new: NewRows | None = None
+        #: The sheets of an Excel or OpenDocument file; none of another file.
+        self.sheets: list[Table] = []
 
     def draw(self) -> None:
         """Draws the first step."""
@@ -80,10 +87,9 @@ class ImportDialog:
                 "fp-t2",
                 tag="p",
             )
+            words(_("A table of Excel (.xlsx) or OpenDocument (.ods) can be read as it is."), "fp-t2", tag="p")
             self.told = ui.element("div").props("role=alert")
-            upload = hidden_upload(
-                self._received, self._not_sent, most_bytes=MAX_FILE, accept=".csv,.tsv,.txt,.json,.jsonl,.ndjson"
-            )
+            upload = hidden_upload(self._received, self._not_sent, most_bytes=MAX_FILE, accept=ACCEPTED)
             pick = f"getElement({upload.id}).$refs.qRef"
             with ui.element("button").classes("fp-drop").props("type=button") as drop:
                 icon("upload_file", size=32)
@@ -108,7 +114,10 @@ class ImportDialog:
 
     def _not_sent(self, why: str) -> None:
         if why != TOO_LARGE:
-            self._refuse(_("The file is no CSV or JSON file."), _("Save the table as CSV, then choose that file."))
+            self._refuse(
+                _("The file is no CSV or JSON file."),
+                _("Save the table as an Excel file (.xlsx) or as CSV, then choose that file."),
+            )
             return
         self._refuse(
             _("The file is larger than {megabytes} MB.").format(megabytes=MAX_FILE >> 20),
@@ -119,16 +128,19 @@ class ImportDialog:
         await self._read((self.paste.value or "").encode(errors="replace"), "")
 
     async def _read(self, data: bytes, name: str) -> None:
-        """Reads the file, a large one in a process of its own, and shows the rows.
+        """Reads the file, a large one or one of an office program in a process of its own, and shows the rows.
 
         A file that is no table is refused with the line of the error.
         """
+        apart, sheets = self.page_session.app.sandbox.read_file, list[Table]()
+        CURRENT_WORKSPACE.set(self.page_session.principal.workspace_id)
         try:
-            if len(data) <= SMALL_FILE:
+            if is_office_file(content := FileContent(name, "", len(data), data)):
+                sheets = await read_sheets_apart(content, apart=apart)
+                read = sheets[0], await self.page_session.beside(checked_rows, sheets[0].rows, sheets[0].columns)
+            elif len(data) <= SMALL_FILE:
                 read = await self.page_session.beside(_read_and_check, data, name, self.names)
             else:
-                apart = self.page_session.app.sandbox.read_file
-                CURRENT_WORKSPACE.set(self.page_session.principal.workspace_id)
                 rows = await read_rows_apart(data, name, names=self.names, most_rows=MAX_ROWS, apart=apart)
                 read = rows, await self.page_session.beside(checked_texts, rows.texts, rows.columns)
         except Refusal as refusal:
@@ -136,9 +148,20 @@ class ImportDialog:
             return
         if self.dialog.is_deleted:  # the page was closed meanwhile
             return
-        self.data, self.file_name = data, name
+        self.data, self.file_name, self.sheets = data, name, sheets
         self.table, self.new = read
         self._show()
+
+    async def _choose_sheet(self, place: int) -> None:
+        sheet = self.sheets[place]
+        try:
+            new = await self.page_session.beside(checked_rows, sheet.rows, sheet.columns)
+        except Refusal as refusal:
+            self._refuse(f"{refusal.detail}.", refusal.remedy)
+            return
+        if not self.dialog.is_deleted:
+            self.table, self.new = sheet, new
+            self._show()
 
     def _refuse(self, what: str, todo: str) -> None:
         if self.told.is_deleted:
@@ -163,6 +186,13 @@ class ImportDialog:
             if table_.form.startswith("CSV"):
                 switch = ui.switch(_("The first line holds the names of the columns"), value=table_.has_names)
                 switch.on_value_change(lambda event: self._change_names(bool(event.value)))
+            if len(self.sheets) > 1:
+                field = Field(_("Sheet"))
+                with field.place:
+                    choices = {at: one.form.removeprefix("sheet ") for at, one in enumerate(self.sheets)}
+                    box = ui.select(choices, value=next(at for at, one in enumerate(self.sheets) if one is table_))
+                    field.control(box.props("outlined dense options-dense")).classes("w-full")
+                    box.on_value_change(lambda event: self._choose_sheet(event.value))
             self._draw_preview(new)
             self._draw_where()
         self.go.text = _("Import {rows}").format(rows=rows_word(len(new.rows), self.reader))

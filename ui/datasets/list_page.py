@@ -153,6 +153,7 @@ class DatasetsPage:
         with menu_button(_("More for {name}").format(name=one.name)):
             menu_item(_("Open"), lambda: ui.navigate.to(f"/datasets/{one.id}"), icon="arrow_forward")
             menu_item(_("Export as CSV"), lambda: dataset_actions.export(one, "csv"), icon="download")
+            menu_item(_("Export as Excel"), lambda: dataset_actions.export(one, "xlsx"), icon="download")
             menu_item(_("Export as JSON"), lambda: dataset_actions.export(one, "json"), icon="download")
             if self.page_session.may("edit datasets"):
                 menu_item(_("Rename..."), lambda: self._rename(one), icon="edit")

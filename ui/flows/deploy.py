@@ -51,6 +51,7 @@ async def deploy_flow(
     version; without it the stored draft is changed. `on_saved` is called after a flow that was never saved got its
     title, while the dialog goes on.
     """
+    feedback.forget_failures()
     if not flow.newest_version:
         if not await _save_first(page_session, flow):
             return None

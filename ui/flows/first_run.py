@@ -35,7 +35,13 @@ def register(app: App) -> None:
 
     @page_at("/start")
     async def open_start(
-        request: Request, goal: str = "", asked: str = "", flow: str = "", change: str = "", collection: str = ""
+        request: Request,
+        goal: str = "",
+        asked: str = "",
+        flow: str = "",
+        change: str = "",
+        collection: str = "",
+        table: str = "",
     ) -> None:
         page_session = await open_page_session(app, request)
         if (wanted := all_goals().find(goal)) is not None:
@@ -43,7 +49,15 @@ def register(app: App) -> None:
             mine = flow if page_session.may("edit flows") else ""
             choices = await page_session.query(load_choices, blanks, mine)
             with opened(page_session, wanted.title, active="start", h1=False):
-                draw_goal(page_session, blanks, choices, asked=asked, change=bool(change), collection=collection)
+                draw_goal(
+                    page_session,
+                    blanks,
+                    choices,
+                    asked=asked,
+                    change=bool(change),
+                    collection=collection,
+                    table=table,
+                )
             return
         steps = await page_session.query(read_first_steps)
         flows = await page_session.query(list_flows, MOST_OWN)

@@ -53,10 +53,11 @@ def draw_goal(
     asked: str,
     change: bool = False,
     collection: str = "",
+    table: str = "",
 ) -> None:
     """Draws the page of a goal into the current container. `asked`: the wish that led here; `change`: the person came to
-    change the answers, not to look at the result; `collection`: the id of the documents that are chosen at first, "" for
-    those of the template.
+    change the answers, not to look at the result; `collection` and `table`: the ids of the documents and of the table that
+    are chosen at first, "" for those of the template.
     """
     goal = blanks.goal
     with ui.element("div").classes("fp-first fp-goal-page"):
@@ -66,7 +67,7 @@ def draw_goal(
         words(goal.title, "fp-headline", tag="h1")
         words(goal.says, "fp-lead", tag="p")
         if page_session.may("edit flows"):
-            GoalPage(page_session, blanks, choices, asked=asked, change=change, collection=collection)
+            GoalPage(page_session, blanks, choices, asked=asked, change=change, collection=collection, table=table)
         else:
             note(_("Editors and owners can make this flow. Your role may look at flows."), icon="visibility")
 
@@ -83,6 +84,7 @@ class GoalPage:
         asked: str,
         change: bool,
         collection: str,
+        table: str,
     ) -> None:
         self.asked = asked
         time, made = time_asked(asked)[0], choices.made
@@ -92,7 +94,13 @@ class GoalPage:
         with ui.element("section").classes("fp-card fp-goal-card"):
             template_sketch(find_template(blanks.goal.template))
             self.questions = GoalQuestions(
-                page_session, blanks, choices, asked=asked, collection=collection, on_change=self._mark_old
+                page_session,
+                blanks,
+                choices,
+                asked=asked,
+                collection=collection,
+                table=table,
+                on_change=self._mark_old,
             )
             if time or blanks.goal.timed:
                 times = times_note(time)

@@ -33,7 +33,7 @@ class GoalQuestions:
     """The questions, drawn into the current container.
 
     `asked`: the person's wish. What it says is filled in at first, or what the flow holds once one was made.
-    `collection`: the id of the documents that are chosen until then. `on_change()` is called when an answer changes.
+    `collection` and `table`: the ids of the documents and of the table that are chosen until then. `on_change()` is called when an answer changes.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class GoalQuestions:
         *,
         asked: str,
         collection: str,
+        table: str,
         on_change: Callable[[], None],
     ) -> None:
         self.goal, self.template = blanks.goal, blanks.template
@@ -58,7 +59,7 @@ class GoalQuestions:
         self.tables = TableChoice(page_session, self.template, choices.datasets)
         self.form = Form(
             specs_of_schema(self._schema(models)),
-            self._first_answers(choices, asked, models),
+            self._first_answers(choices, asked, models, table),
             lambda pointer, _value: self._changed(pointer),
             keep_file=file_keeper(page_session),
             widgets={WIDGET: self.tables.draw, COLUMN: self.tables.draw_column},
@@ -103,14 +104,18 @@ class GoalQuestions:
         required = [name for name in fields if name not in may_be_empty]
         return {"type": "object", "properties": fields, "required": required}
 
-    def _first_answers(self, choices: GoalChoices, asked: str, models: dict[str, str]) -> dict[str, Json]:
+    def _first_answers(self, choices: GoalChoices, asked: str, models: dict[str, str], table: str) -> dict[str, Json]:
         answers = (
             answers_in(self.goal, choices.made.document)
             if choices.made is not None
             else first_answers(self.goal, self.template) | answers_asked(self.goal, asked)
         )
-        if choices.made is None and self.documents.chosen:
+        named = choices.made is None and any(one.id == table for one in choices.datasets)
+        if choices.made is None and (self.documents.chosen or named):
             answers |= {one.name: "" for one in self.goal.questions if one.about_sample}
+        if named:
+            chosen = {"table": table, "column": ""}
+            answers |= {one.name: chosen[one.kind] for one in self.goal.questions if one.kind in chosen}
         tables = {one.name for one in self.goal.questions if one.kind == "table"}
         answers |= {name: self.tables.chosen(answers[name]) for name in tables}
         if not models:

@@ -51,8 +51,9 @@ class HandOver:
             with ui.element("div"):
                 button(_("Show the text to pass on"), self._show, icon="description", small=True)
             said = _(
-                "There is another text for a colleague who makes a web page whose form starts the flow. It stands at an"
-                " incoming webhook of “Any service”:"
+                "For a web site, this text is right when the page shows what the flow answers. There is another text for a"
+                " colleague who makes a web page whose form starts the flow, and shows no answer: add an incoming webhook of"
+                " “Any service”, and it stands there. It needs no key."
             )
             with words(f"{said} ", "fp-hint", tag="p"):
                 link(_("Incoming webhooks"), f"/flows/{flow.id}?tab=triggers")
@@ -111,6 +112,11 @@ def hand_over_text(
         if flow.settings.get("public_docs")
         else _("To read these you need an account on our Flowport. Ask me for one, or ask me to make them public."),
         "\n".join(filter(None, _about_keys(keys, f"{base}/flows/{flow.id}"))),
+        _(
+            "For a web page: the key belongs on the server of the web site, never into the page. The page asks that server, it "
+            "calls the address above with the key, and gives the answer back. A web site without a server of its own needs a "
+            "small one for this, like a “serverless function” of your host. Why: {docs}"
+        ).format(docs=f"{base}/docs/authentication#not-from-a-page-in-a-browser"),
         _("To try it in a terminal, put the key in place of {key}:\n\n{call}").format(
             key=YOUR_KEY, call=one_call_examples(endpoint, sample, key=YOUR_KEY).curl.strip()
         ),

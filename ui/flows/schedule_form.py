@@ -27,6 +27,7 @@ from storage.schedules import TRIGGER, ScheduleRow
 from ui.flows.try_it import roomy
 from ui.forms.form import Field, Form
 from ui.forms.specs import FieldSpec, specs_of_schema, tell_made_up
+from ui.forms.values import error_words
 from ui.kit import feedback
 from ui.kit.parts import button, link, note, sentence, words
 from ui.kit.text import Reader, _, number, plural, type_word
@@ -274,9 +275,8 @@ class ScheduleForm:
                 words(said, "fp-b", tag="div")
                 words(_("The next starts:"), "fp-t2 fp-s13", tag="div")
                 with ui.element("ol"):
-                    for slot in slots:  # the time that is said above is not said again
-                        told = slot_words(slot, self.zone).removesuffix(f", {timing.get('time')}")
-                        words(told, "fp-num", tag="li")
+                    for slot in slots:
+                        words(slot_words(slot, self.zone), "fp-num", tag="li")
 
     # What it starts with.
 
@@ -382,7 +382,7 @@ class ScheduleForm:
             if self.form is None:
                 feedback.refused(refusal)
                 return
-            self.form.show_errors({error.pointer: error.detail for error in refusal.errors})
+            self.form.show_errors(error_words((one.pointer, one.code, one.detail) for one in refusal.errors))
             return
         except Refusal as refusal:
             with self.wrong:

@@ -159,7 +159,7 @@ class SchedulesCard:
             rows = table(columns, label=_("Last starts of {title}").format(title=schedule.title), stacks=True)
             for start in starts:
                 with rows.row():
-                    rows.cell(self.times.moment(start.at), "fp-num fp-t2")
+                    rows.cell(start_words(start.at, schedule.time_zone, self.times), "fp-num fp-t2")
                     with rows.cell(classes="fp-wrap-text"):
                         self._draw_how(schedule, start)
                     with rows.cell(classes="fp-wrap-text"):

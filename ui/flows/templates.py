@@ -89,6 +89,7 @@ SHELVES = {
         "translate-a-list",
         "filter-a-list",
         "cheapest-of-a-list",
+        "find-one-row",
         "add-up-rows",
     ),
     _("Decide and shape"): ("answer-by-word", "answer-by-kind", "find-in-a-text", "order-from-a-text"),

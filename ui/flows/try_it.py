@@ -30,7 +30,7 @@ from ui.flows.internal_api_client import OwnAnswer, call_public
 from ui.flows.made_up_note import MadeUp, made_up_badge
 from ui.forms.form import Form
 from ui.forms.specs import FieldSpec, specs_of_schema, tell_made_up
-from ui.forms.values import same
+from ui.forms.values import error_words, same
 from ui.kit import feedback
 from ui.kit.code_view import code
 from ui.kit.feedback import error_card, fold
@@ -395,9 +395,9 @@ class TryItNow:
         errors = body.get("errors")
         if isinstance(errors, list):
             self.form.show_errors(
-                {
-                    str(error.get("pointer", "")): str(error.get("detail", ""))
+                error_words(
+                    (str(error.get("pointer", "")), str(error.get("code", "")), str(error.get("detail", "")))
                     for error in errors
                     if isinstance(error, dict)
-                }
+                )
             )

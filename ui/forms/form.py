@@ -138,13 +138,14 @@ class Form:
         specs = [one for one in self.specs if one.kind == "file"]
         return problems_of(specs, self._root.value)
 
-    def show_errors(self, errors: Mapping[str, str]) -> None:
-        """Marks exactly these fields.
+    def show_errors(self, errors: Mapping[str, str]) -> bool:
+        """Marks exactly these fields. Returns whether each has a field.
 
         A pointer into a part without a field of its own marks the field that contains it.
         """
-        marked = {id(part): text for pointer, text in errors.items() if (part := self._part_at(pointer)) is not None}
-        self._mark_all(self._root, marked)
+        parts = {pointer: self._part_at(pointer) for pointer in errors}
+        self._mark_all(self._root, {id(part): errors[pointer] for pointer, part in parts.items()})
+        return None not in parts.values()
 
     def _mark_all(self, part: Part, marked: Mapping[int, str]) -> None:
         for one in part.inner():

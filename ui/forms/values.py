@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import jsonpointer
 
@@ -118,6 +118,15 @@ def problem_of(spec: FieldSpec, value: Json) -> str:
     if isinstance(value, Sequence):
         return _between(len(value), spec.min_items, spec.max_items, _("item"), _("items"))
     return ""
+
+
+def error_words(errors: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+    """What a form says of errors of a request, by pointer. `errors`: the pointer, code and detail of each."""
+    fill_in = _("Fill in “{field}”.")
+    return {
+        pointer: fill_in.format(field=keys_of(pointer)[-1]) if code == "required" else detail
+        for pointer, code, detail in errors
+    }
 
 
 def problems_of(specs: Sequence[FieldSpec], value: Json, pointer: str = "") -> dict[str, str]:

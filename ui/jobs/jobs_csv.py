@@ -1,11 +1,8 @@
-"""The filtered list of jobs as a CSV file, read and sent in pieces (S30).
-
-A cell that a spreadsheet would read as a formula gets an apostrophe in front. The file is not stored on the server.
-"""
+"""The filtered list of jobs as a CSV or Excel file, read in pieces (S30). No cell of it is a formula."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,20 +10,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.core.clock import to_rfc3339
-from engine.table_files.writing import MARK, csv_line
 from storage.job_documents import list_flow_titles, list_key_labels
 from storage.jobs import JobFilters, JobRow, list_jobs
 from storage.schedules import list_started_by_hand
 from storage.sessions import find_signed_in
 from storage.triggers import list_trigger_titles
 from ui.access_guard import stranger_answer
-from ui.file_download import Recipient, csv_named, sent_file
+from ui.file_download import Pieces, Recipient, form_of, named_by_time, sent_table
 from ui.jobs.filters import Narrowed
 from ui.kit.text import Reader
 from ui.page_session import COOKIE, App
-from ui.parts.job_words import environment_word, job_state, trigger_title
+from ui.parts.job_words import dollars, environment_word, job_state, trigger_title
 
 CSV_PATH = "/jobs/export.csv"
+EXCEL_PATH = "/jobs/export.xlsx"
 PIECE = 500
 HEAD = (
     "job_id", "status", "flow_id", "flow", "flow_version", "environment", "key", "created_at", "started_at",
@@ -36,10 +33,11 @@ HEAD = (
 
 
 def add_routes(root: FastAPI, app: App) -> None:
-    """Registers the route of the file. It is a plain route, so it creates no NiceGUI client."""
+    """Registers the routes of the files. They are plain routes, so they create no NiceGUI client."""
 
     @root.get(CSV_PATH, include_in_schema=False)
-    async def jobs_csv(request: Request) -> Response:
+    @root.get(EXCEL_PATH, include_in_schema=False)
+    async def jobs_file(request: Request) -> Response:
         cookie = request.cookies.get(COOKIE, "")
         person = await app.database.read_briefly(find_signed_in, cookie)
         if person is None:
@@ -47,20 +45,21 @@ def add_routes(root: FastAPI, app: App) -> None:
         now = app.database.clock.now()
         zone = Reader.of(request.cookies).zone
         filters = Narrowed.of(dict(request.query_params)).filters(now, zone)
-        return sent_file(csv_named("jobs", now), _rows(Recipient(app, cookie, person.workspace_id), filters))
+        recipient = Recipient(app, cookie, person.workspace_id)
+        return sent_table(recipient, named_by_time("jobs", now), form_of(request), _rows(recipient, filters))
 
 
-async def _rows(recipient: Recipient, filters: JobFilters) -> AsyncIterator[str]:
+async def _rows(recipient: Recipient, filters: JobFilters) -> Pieces:
     workspace_id = recipient.workspace_id
     titles = await recipient.read(list_flow_titles, workspace_id)
     keys = await recipient.read(list_key_labels, workspace_id)
     keys |= await recipient.read(list_trigger_titles, workspace_id)
-    yield MARK + csv_line(HEAD)  # the byte order mark makes spreadsheets read the file as UTF-8
+    yield [HEAD]
     cursor: str | None = None
     while True:
         page = await recipient.read(list_jobs, workspace_id, filters, PIECE, cursor)
         by_hand = await recipient.read(list_started_by_hand, workspace_id, page.jobs)
-        yield "".join(csv_line(_cells(job, titles, keys, by_hand)) for job in page.jobs)
+        yield [_cells(job, titles, keys, by_hand) for job in page.jobs]
         cursor = page.next_cursor
         if cursor is None:
             return
@@ -82,7 +81,7 @@ def _cells(
         *(to_rfc3339(at) if at else "" for at in (job.created_at, job.started_at, job.completed_at)),
         took,
         job.attempts,
-        "" if job.cost_nanos is None else f"{job.cost_nanos / 1e9:.9f}".rstrip("0").rstrip("."),
+        dollars(job),
         job.input_tokens,
         job.output_tokens,
         job.model_calls,

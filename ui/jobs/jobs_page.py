@@ -14,7 +14,7 @@ from starlette.requests import Request
 from engine.core.errors import ParameterInvalid
 from engine.core.job_status import STATUSES
 from storage.job_documents import list_flow_titles, list_key_labels
-from storage.jobs import ANY_TRIGGER, JobFilters, JobPage, list_beginnings, list_jobs
+from storage.jobs import ANY_TRIGGER, JobFilters, JobPage, count_jobs, list_beginnings, list_jobs
 from storage.questions import list_refusers
 from storage.refusals import RefusalFilters, count_refused_calls
 from storage.schedules import list_started_by_hand
@@ -25,7 +25,7 @@ from ui.jobs.refused_calls import RefusedCalls, RefusedView, count_words, load_r
 from ui.kit import feedback
 from ui.kit.parts import STATES, button, icon, link_button, note, words
 from ui.kit.tab_bar import tab_bar
-from ui.kit.text import Reader, _
+from ui.kit.text import Reader, _, number, plural
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, opened, times_of
 from ui.parts.failure_words import failure_word
@@ -33,11 +33,14 @@ from ui.parts.filter_choice import filter_choice
 from ui.parts.job_table import LARGEST_INPUT, job_table
 from ui.parts.job_words import trigger_word
 from ui.parts.quota import quota_note
+from ui.parts.table_downloads import TableDownloads
 from ui.parts.time_range import Span, span_choice
 
 #: Rows per page, so that the page is drawn within half a second.
 PAGE_SIZE = 30
 LOOK_SECONDS = 1.0
+#: How many jobs are counted that fit the filters.
+MOST_COUNTED = 1_000
 
 
 class JobListContents(Struct, frozen=True):
@@ -56,6 +59,8 @@ class JobListContents(Struct, frozen=True):
     refusers: Mapping[str, str]
     #: The beginnings of their inputs as JSON text, by the ids of the jobs.
     inputs: Mapping[str, str]
+    #: How many jobs fit the filters, and whether there are no more.
+    count: tuple[int, bool]
 
 
 def load_jobs(session: Session, workspace_id: str, filters: JobFilters, cursor: str) -> JobListContents:
@@ -74,6 +79,7 @@ def load_jobs(session: Session, workspace_id: str, filters: JobFilters, cursor: 
         list_started_by_hand(session, workspace_id, page.jobs),
         list_refusers(session, workspace_id, page.jobs),
         list_beginnings(session, page.jobs, LARGEST_INPUT),
+        count_jobs(session, workspace_id, filters, MOST_COUNTED),
     )
 
 
@@ -118,19 +124,19 @@ def register(app: App) -> None:
                 )
 
             with page.actions:
-                csv = link_button(_("Download CSV"), CSV_PATH + narrowed.query(), icon="download")
-                csv.props("download").classes("" if first == "all" else "fp-unseen")
+                files = TableDownloads(CSV_PATH, narrowed.query())
+                files.box.classes("" if first == "all" else "fp-unseen")
             with ui.tab_panels(tabs, value=first, animated=False):
                 with ui.tab_panel("all"):
-                    listed = JobsList(page_session, narrowed, tabs, jobs, csv, counted)
+                    listed = JobsList(page_session, narrowed, tabs, jobs, files, counted)
                 with ui.tab_panel("refused"):
                     refused = RefusedCalls(page_session, view, tabs, calls, counted)
             quota.watch()
 
         async def opened_tab() -> None:
             on_refused = tabs.value == "refused"
-            # The button keeps its place, so that the tabs do not move.
-            csv.classes(add="fp-unseen" if on_refused else "", remove="" if on_refused else "fp-unseen")
+            # The buttons keep their place, so that the tabs do not move.
+            files.box.classes(add="fp-unseen" if on_refused else "", remove="" if on_refused else "fp-unseen")
             source: Narrowed | RefusedView = listed.narrowed if on_refused else refused.view
             await (refused if on_refused else listed).take(source.flow, source.key, source.environment, source.span)
             ui.navigate.history.replace(refused.view.path() if on_refused else listed.narrowed.path())
@@ -139,7 +145,7 @@ def register(app: App) -> None:
 
 
 class JobsList:
-    """The tab with all jobs; `csv` is the link to the same list as a file.
+    """The tab with all jobs; `files` are the links to the same list as a file.
 
     `counted` is told how many calls were refused whenever that changes.
     """
@@ -150,7 +156,7 @@ class JobsList:
         narrowed: Narrowed,
         tabs: ui.tabs,
         seen: JobListContents,
-        csv: ui.element,
+        files: TableDownloads,
         counted: Callable[[int], None],
     ) -> None:
         self.page_session = page_session
@@ -158,7 +164,7 @@ class JobsList:
         self.tabs = tabs
         self.times = times_of(page_session)
         self.seen = seen
-        self.csv = csv
+        self.files = files
         self.counted = counted
         self.filters = ui.element("div").classes("fp-filters")
         with self.filters:
@@ -224,7 +230,7 @@ class JobsList:
         mine = self.narrowed
         if (flow, key, environment, span) != (mine.flow, mine.key, mine.environment, mine.span):
             self.narrowed = replace(mine, flow=flow, key=key, environment=environment, span=span, cursor="")
-            self.csv.props["href"] = CSV_PATH + self.narrowed.query()
+            self.files.narrow(self.narrowed.query())
             self.filters.clear()
             with self.filters:
                 self._draw_filters()
@@ -232,7 +238,7 @@ class JobsList:
 
     async def _narrow(self, **changes: Any) -> None:
         self.narrowed = replace(self.narrowed, **{"cursor": "", **changes})
-        self.csv.props["href"] = CSV_PATH + self.narrowed.query()
+        self.files.narrow(self.narrowed.query())
         ui.navigate.history.replace(self.narrowed.path())
         await self.look()
 
@@ -264,6 +270,8 @@ class JobsList:
         self.body.clear()
         with self.body:
             self._draw_refused()
+            if page.jobs:
+                words(self._count_words(), "fp-s13 fp-t2", tag="p").props("role=status")
             with ui.element("section").classes("fp-card"):
                 if page.jobs:
                     names = {**self.seen.keys, **self.seen.triggers}
@@ -288,6 +296,12 @@ class JobsList:
                     if page.next_cursor:
                         cursor = page.next_cursor
                         button(_("Older jobs"), lambda: self._narrow(cursor=cursor), icon="chevron_right")
+
+    def _count_words(self) -> str:
+        (count, is_all), reader = self.seen.count, self.times.reader
+        if is_all:
+            return plural(count, _("job"), _("jobs"), reader)
+        return _("{count} or more jobs").format(count=number(max(count, len(self.seen.page.jobs)), reader))
 
     def _draw_refused(self) -> None:
         """Draws how many calls are not in the list because they were refused."""

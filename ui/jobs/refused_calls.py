@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
 from typing import Any
 from urllib.parse import urlencode
@@ -13,6 +13,8 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 
 from storage.job_documents import list_flow_titles, list_key_labels
+from storage.playground_batches import RefusedRow as RefusedBatchRow
+from storage.playground_batches import list_refused_rows
 from storage.refusals import (
     KEPT_CALLS,
     RefusalFilters,
@@ -22,10 +24,23 @@ from storage.refusals import (
     list_refused_calls,
 )
 from storage.workspaces import is_first_workspace
-from ui.jobs.filters import ANY, REFUSED, environment_words
+from ui.jobs.filters import ANY, BUT_PLAYGROUND, REFUSED, environment_words
 from ui.jobs.refusal_explained import Explained, Remedy, explain
 from ui.kit import feedback
-from ui.kit.parts import ENVIRONMENTS, Column, TableElement, badge, button, link_button, note, table, words
+from ui.kit.parts import (
+    ENVIRONMENTS,
+    Column,
+    TableElement,
+    badge,
+    button,
+    card,
+    link,
+    link_button,
+    note,
+    sentence,
+    table,
+    words,
+)
 from ui.kit.text import Reader, _, number
 from ui.page_session import PageSession
 from ui.page_shell import every, one_at_a_time, times_of
@@ -43,6 +58,8 @@ from ui.parts.refusal_words import CODES, refusal_word, what_was_wrong
 from ui.parts.time_range import Span, span_choice, span_of
 
 LOOK_SECONDS = 1.0
+#: The most rows of batches that are listed.
+MOST_ROWS = 50
 
 
 class RefusedView(Struct, frozen=True):
@@ -111,6 +128,8 @@ class SeenRefusals(Struct, frozen=True):
     #: Calls of the same period with a key that was never created here. They belong to no workspace and are only
     #: counted.
     unknown_keys: int = 0
+    #: Rows of batches in the Playground, which are no calls.
+    rows: tuple[RefusedBatchRow, ...] = ()
 
 
 def load_refused(session: Session, workspace_id: str, filters: RefusalFilters = RefusalFilters()) -> SeenRefusals:
@@ -138,7 +157,16 @@ def load_refused(session: Session, workspace_id: str, filters: RefusalFilters = 
         asked_types(session, workspace_id, {one.newest.flow_id for one in refused if one.newest.fields}),
         count_refused_calls(session, workspace_id, replace(filters, code=None)),
         count_unknown_keys(session, filters) if is_first_workspace(session, workspace_id) else 0,
+        _rows_of_batches(session, workspace_id, filters),
     )
+
+
+def _rows_of_batches(session: Session, workspace_id: str, filters: RefusalFilters) -> tuple[RefusedBatchRow, ...]:
+    """Returns rows of batches in the Playground, unless the filters ask for calls: those have a key and a reason."""
+    if filters.key_id or filters.code or filters.environment not in {None, "playground"}:
+        return ()
+    found = list_refused_rows(session, workspace_id, filters.flow_id, filters.since, filters.until, MOST_ROWS)
+    return tuple(found)
 
 
 class RefusedCalls:
@@ -220,8 +248,10 @@ class RefusedCalls:
         self.body.clear()
         with self.body:
             self._draw_unknown_keys()
+            self._draw_rows_of_batches(rows := self.seen.rows if self.view.environment != BUT_PLAYGROUND else ())
             if not self.seen.refused:
-                self._draw_empty()
+                if not rows:
+                    self._draw_empty()
                 return
             columns = [
                 Column(_("Answer"), width="92px"),
@@ -253,6 +283,24 @@ class RefusedCalls:
             _("no key, or one that was never made here, and got 401. They are only counted."),
             strong=f"{number(count, self.times.reader)} {said}",
         )
+
+    def _draw_rows_of_batches(self, refused: Sequence[RefusedBatchRow]) -> None:
+        if not refused:
+            return
+        columns = [Column(_("Batch")), Column(_("Row"), right=True), Column(_("What was wrong")), Column(_("Begun"))]
+        with card(_("Rows of batches in the Playground"), padded=False):
+            rows = table([*columns, Column(_("File"), hidden=True, right=True)], label=_("Refused rows"), stacks=True)
+            for one in refused:
+                with rows.row():
+                    with rows.cell():
+                        link(self.seen.titles.get(one.flow_id) or "–", f"/playground/{one.flow_id}", "fp-b")
+                    rows.cell(number(one.row, self.times.reader))
+                    with rows.cell("", "fp-wrap-text"):
+                        sentence(one.text, tag="div")
+                    rows.cell(self.times.moment(one.at), "fp-t2")
+                    with rows.cell():
+                        path = f"/playground/batches/{one.batch_id}/results.xlsx"
+                        link_button(_("Export Excel"), path, icon="download", small=True).props("download")
 
     def _draw_empty(self) -> None:
         if replace(self.view, call="") != RefusedView():

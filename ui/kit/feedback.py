@@ -74,11 +74,13 @@ def told(
     return _toast(strong, text, action, on_action, kind, symbol, _SECONDS * 2 if action else _SECONDS)
 
 
-def failed(strong: str, text: str = "", *, action: str = "", on_action: Callable[[], Any] | None = None) -> None:
-    """Shows a toast that reports a failure. It stays until the person closes it or, when it has no action, goes on:
-    with the next toast of a success or the next question.
+def failed(
+    strong: str, text: str = "", *, action: str = "", on_action: Callable[[], Any] | None = None
+) -> ui.element | None:
+    """Shows a toast that reports a failure, and returns it; None when the page is closed. It stays until the person closes
+    it or, when it has no action, goes on: with the next toast of a success, the next question, run or deployment.
     """
-    _toast(strong, text, action, on_action, "bad", "error", None)
+    return _toast(strong, text, action, on_action, "bad", "error", None)
 
 
 def refused(refusal: Refusal) -> None:

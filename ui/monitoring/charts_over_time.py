@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from ui.parts.charts import AMBER, CONFIG, HEIGHT, LINE, QUIET, TEAL, TEXT_2, TEXT_3, plain, plot_layout
 
-_TOP, _BOTTOM, _RIGHT = 12, 26, 92
+_TOP, _BOTTOM, _LEFT, _RIGHT = 12, 26, 48, 92
 _LINE_HEIGHT = 15
 #: Colour of a bar -> colour of its name. The colours of these bars are too light for text.
 _AS_TEXT = {TEAL: "var(--fp-g-web)", AMBER: "var(--fp-warn)", QUIET: TEXT_2}
@@ -158,7 +158,12 @@ def _time_layout(axis: TimeAxis, values: Scale) -> dict[str, Any]:
     still = {"fixedrange": True, "zeroline": False, "ticks": "", "tickangle": 0, "tickfont": {"color": TEXT_3}}
     return {
         **plot_layout(height=HEIGHT),
-        "margin": {"l": 48, "r": _RIGHT, "t": _TOP, "b": _BOTTOM},
+        "margin": {
+            "l": max(_LEFT, 8 * max(len(text) for _at, text in values.ticks)),
+            "r": _RIGHT,
+            "t": _TOP,
+            "b": _BOTTOM,
+        },
         "xaxis": {
             **still,
             "type": "linear",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,18 +21,18 @@ from engine.core.clock import MINUTE
 from storage.database import now
 from storage.job_documents import list_key_labels
 from storage.monitoring.curves import Curves, read_curves, read_mark
-from storage.monitoring.figures import Figures, read_figures
+from storage.monitoring.figures import Figures, Tried, read_figures, read_tried
 from storage.monitoring.period import Filters, Period
 from ui.kit import feedback
 from ui.kit.assets import asset_url
-from ui.kit.parts import button, link_button, words
-from ui.kit.text import Reader, _
+from ui.kit.parts import button, link, link_button, words
+from ui.kit.text import Reader, _, number, plural
 from ui.monitoring.callers import CallerTable
 from ui.monitoring.cards import ChartCards
 from ui.monitoring.endpoints import EndpointTable
 from ui.monitoring.filter_bar import FilterBar, View, load_choices, range_choice
 from ui.monitoring.tiles import monitoring_tiles
-from ui.monitoring.words import RANGE_WORDS
+from ui.monitoring.words import RANGE_WORDS, cost_words
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, opened, times_of
 from ui.parts.quota import quota_note
@@ -50,6 +51,8 @@ class MonitoringContents(Struct, frozen=True):
     figures: Figures
     curves: Curves | None
     keys: Mapping[str, str]
+    #: What was run in the Playground; None where the figures are of one key or environment.
+    tried: Tried | None
 
 
 def load_mark(session: Session, workspace_id: str) -> tuple[Any, ...]:
@@ -74,7 +77,10 @@ def load_figures(
     period = Period.in_zone(at, view.range_name, reader.zone)
     figures = read_figures(session, workspace_id, view.filters, period)
     drawn = read_curves(session, workspace_id, view.filters, period) if curves else None
-    return MonitoringContents(fresh, figures, drawn, list_key_labels(session, workspace_id))
+    filters = view.filters
+    of_all = filters.key_id is None and filters.environment is None
+    tried = read_tried(session, workspace_id, filters.flow_id, period) if of_all else None
+    return MonitoringContents(fresh, figures, drawn, list_key_labels(session, workspace_id), tried)
 
 
 def register(app: App) -> None:
@@ -135,6 +141,7 @@ class Board:
         if self.sub is None:
             self.sub = words("", "fp-sub fp-under", tag="p")
         with ui.element("div").classes("fp-col fp-monitoring"):
+            self.tried = ui.element("p").classes("fp-s13 fp-t2")
             self.endpoints = EndpointTable(self.times) if table else None
             self.tiles = ui.element("div").classes("fp-tiles fp-tiles--figures")
             self.callers = CallerTable(self.times) if table else None
@@ -172,6 +179,7 @@ class Board:
         """Draws the figures."""
         figures = seen.figures
         self.sub.text = self._sentence()
+        self._show_tried(seen.tried)
         if self.endpoints is not None:
             self.endpoints.show(figures.endpoints, self.view.range_name)
             self.endpoints.place.visible = bool(figures.endpoints)
@@ -188,6 +196,30 @@ class Board:
             self.drawn_at = time.monotonic()
             if not quiet:
                 self.cards.show(figures, seen.curves, self.view.filters, self.view.range_name)
+
+    def _show_tried(self, tried: Tried | None) -> None:
+        self.tried.clear()
+        self.tried.visible = tried is not None and bool(tried.runs or tried.refused)
+        if tried is None or not self.tried.visible:
+            return
+        query = {"environment": "playground", "range": self.view.range_name, "flow": self.view.filters.flow_id or ""}
+        filtered = urlencode({name: value for name, value in query.items() if value})
+        said = _("In the Playground in the same time: {runs}, {failed} failed, cost {cost}.").format(
+            runs=plural(tried.runs, _("run"), _("runs"), self.reader),
+            failed=number(tried.failed, self.reader),
+            cost=cost_words(tried.cost, self.reader),
+        )
+        if tried.refused:
+            rows = _("{count} rows of batches were refused before they ran.")
+            if tried.refused == 1:
+                rows = _("{count} row of a batch was refused before it ran.")
+            said += " " + rows.format(count=number(tried.refused, self.reader))
+        with self.tried:
+            words(said + " ")
+            link(_("See them in Jobs"), f"/jobs?{filtered}")
+            if tried.refused:
+                words(" · ")
+                link(_("See what was refused"), f"/jobs?tab=refused&{filtered}")
 
     def _sentence(self) -> str:
         span = _("The last {range_words}").format(range_words=RANGE_WORDS[self.view.range_name][1])

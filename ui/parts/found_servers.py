@@ -50,7 +50,8 @@ class FoundServers:
         local_servers = self.page_session.app.local_servers
         if not local_servers.ports:
             return _(
-                "This server does not look for any by itself (FLOWPORT_LOCAL_SERVERS is off). Add yours as a connection."
+                "Flowport does not look for model servers here: whoever runs it has switched that off "
+                "(FLOWPORT_LOCAL_SERVERS). Add yours as a connection."
             )
         if local_servers.found:
             return _("Every server that was found is connected.")

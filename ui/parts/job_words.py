@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from decimal import Decimal
 from typing import Any
 
 from nicegui import ui
@@ -36,6 +37,11 @@ def state_words(job: JobRow, reader: Reader) -> tuple[str, str]:
         return "steps_failed", f"{STATES['completed'][0]}, {failed}"
     state = job_state(job)
     return state, STATES[state][0]
+
+
+def dollars(job: JobRow) -> Decimal | None:
+    """What the job cost, in US dollars, for a table; None when that is not known."""
+    return None if job.cost_nanos is None else Decimal(job.cost_nanos).scaleb(-9).normalize()
 
 
 def step_words(step: StepRow) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from engine.actions.datasets import add_column
 from engine.actions.samples import next_input
 from engine.core.errors import Problem, Refusal
 from engine.core.ids import JobId
+from engine.flow.branch_edits import answer_field
 from engine.flow.contract import sample_payload
 from engine.flow.document import Document, load_document
 from engine.flow.edits import Op, difference_ops
@@ -527,6 +528,14 @@ class PlaygroundPage:
         to_fill_in = next((one for one in self.found if one.node_id in added and one.pointer), None)
         if to_fill_in is not None:
             await self._go_to(to_fill_in)
+            if (field := answer_field(self.draft.document, str(to_fill_in.node_id))) is not None:
+                joiner, own, others = field
+                feedback.told(
+                    _("This text is the “{field}” of this way.").format(field=own),
+                    _("What callers get beside it, {others}, stands in the step “{joiner}”.").format(
+                        others=", ".join(f"“{name}”" for name in others), joiner=joiner.name
+                    ),
+                )
             return
         await self.refresh_inspector()
         feedback.told(_("Done."), _("Undo takes it back."))

@@ -19,6 +19,7 @@ from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, times_of
 from ui.parts.ask_owners import ask_note
 from ui.parts.filter_choice import filter_choice
+from ui.parts.table_downloads import TableDownloads
 from ui.parts.time_range import Span, span_choice
 from ui.settings.audit_csv import CSV_PATH, PATH, AuditView
 from ui.settings.audit_lines import KINDS, Places, is_about_its_actor, load_names, load_places, more, what
@@ -70,8 +71,7 @@ class AuditPage:
                 ask_note(self.page_session, _("Only owners see who did what."))
                 return
             with page.actions:
-                self.csv = link_button(_("Download CSV"), CSV_PATH + self.view.query(), icon="download")
-                self.csv.props("download")
+                self.files = TableDownloads(CSV_PATH, self.view.query())
             with ui.element("div").classes("fp-filters"):
                 self._draw_filters()
             self.body = ui.element("div").classes("fp-col")
@@ -107,7 +107,7 @@ class AuditPage:
 
     async def _narrow(self, **changes: Any) -> None:
         self.view = replace(self.view, **{"before": None, **changes})
-        self.csv.props["href"] = CSV_PATH + self.view.query()
+        self.files.narrow(self.view.query())
         ui.navigate.history.replace(self.view.path())
         self.seen = await self._see()
         self._draw()

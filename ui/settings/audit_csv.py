@@ -1,8 +1,8 @@
-"""The filters of the audit log in the page's URL, and the filtered entries as a CSV file (S30)."""
+"""The filters of the audit log in the page's URL, and the filtered entries as a CSV or Excel file (S30)."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import tzinfo
 from urllib.parse import urlencode
 
@@ -13,11 +13,10 @@ from starlette.responses import Response
 
 from engine.core.clock import to_rfc3339
 from engine.core.roles import Role
-from engine.table_files.writing import MARK, csv_line
 from storage.audit import AuditFilters, list_entries
 from storage.sessions import find_signed_in
 from ui.access_guard import stranger_answer
-from ui.file_download import Recipient, csv_named, sent_file
+from ui.file_download import Pieces, Recipient, form_of, named_by_time, sent_table
 from ui.kit.text import Reader
 from ui.page_session import COOKIE, App
 from ui.page_shell import nothing_here
@@ -26,6 +25,7 @@ from ui.settings.audit_lines import load_names, more, verbs_of, what
 
 PATH = "/settings/audit"
 CSV_PATH = "/settings/audit/export.csv"
+EXCEL_PATH = "/settings/audit/export.xlsx"
 #: Who may see the audit log.
 ROLES = frozenset({Role.OWNER})
 PIECE = 500
@@ -68,10 +68,11 @@ def _query(said: Mapping[str, str]) -> str:
 
 
 def add_routes(root: FastAPI, app: App) -> None:
-    """Registers the route of the file, for owners like the page."""
+    """Registers the routes of the files, for owners like the page."""
 
     @root.get(CSV_PATH, include_in_schema=False)
-    async def audit_csv(request: Request) -> Response:
+    @root.get(EXCEL_PATH, include_in_schema=False)
+    async def audit_file(request: Request) -> Response:
         cookie = request.cookies.get(COOKIE, "")
         person = await app.database.read_briefly(find_signed_in, cookie)
         if person is None:
@@ -80,32 +81,31 @@ def add_routes(root: FastAPI, app: App) -> None:
             return nothing_here(request)
         now = app.database.clock.now()
         filters = AuditView.of(dict(request.query_params)).filters(now, Reader.of(request.cookies).zone)
-        return sent_file(csv_named("audit", now), _rows(Recipient(app, cookie, person.workspace_id, ROLES), filters))
+        recipient = Recipient(app, cookie, person.workspace_id, ROLES)
+        return sent_table(recipient, named_by_time("audit", now), form_of(request), _rows(recipient, filters))
 
 
-async def _rows(recipient: Recipient, filters: AuditFilters) -> AsyncIterator[str]:
-    yield MARK + csv_line(HEAD)  # the byte order mark makes spreadsheets read the file as UTF-8
+async def _rows(recipient: Recipient, filters: AuditFilters) -> Pieces:
+    yield [HEAD]
     before: int | None = None
     names: Mapping[str, str] = {}
     while True:
         rows = await recipient.read(list_entries, recipient.workspace_id, PIECE, filters, before)
         if any(row.actor not in names for row in rows):
             names = await recipient.read(load_names, recipient.workspace_id)
-        yield "".join(
-            csv_line(
-                (
-                    to_rfc3339(row.at),
-                    names.get(row.actor, row.actor),
-                    row.actor,
-                    what(row.verb),
-                    row.verb,
-                    row.subject,
-                    more(row),
-                    row.address,
-                )
+        yield [
+            (
+                to_rfc3339(row.at),
+                names.get(row.actor, row.actor),
+                row.actor,
+                what(row.verb),
+                row.verb,
+                row.subject,
+                more(row),
+                row.address,
             )
             for row in rows
-        )
+        ]
         if len(rows) < PIECE:
             return
         before = rows[-1].id

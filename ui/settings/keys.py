@@ -99,12 +99,13 @@ class KeysPage:
             self.making = ui.element("div")
             self.list = ui.element("div")
             self._draw()
-            note(
-                _(
-                    "Never put a key into a web page, an app or a shared folder. A revoked key is refused within "
-                    "one second."
-                )
+            said = _(
+                "Never put a key into a web page, an app or a shared folder. A revoked key is refused within "
+                "one second. For a web page the key stays on the web site's server, which passes on what visitors enter: "
+                "the page of each live flow has a text for whoever makes the web page."
             )
+            with note(said):
+                link(_("Why"), "/docs/authentication#not-from-a-page-in-a-browser", new_tab=True)
         every(LOOK_SECONDS, self._look)
 
     @one_at_a_time

@@ -760,6 +760,9 @@ def test_the_ways_of_a_condition_within_one_are_joined_in_any_order() -> None:
     after = mended(mended(before, "open_branch"), "open_branch")
     assert codes(after) == []
     assert len(texts_joined(after)) == 3
+    names = [node.name for node in after.nodes if node.name.startswith("Answer for")]
+    assert len(set(names)) == len(names), names
+    assert "Answer for no of Refund?" in names
 
 
 def test_an_output_without_fields_is_a_warning_with_what_the_step_before_gives() -> None:
@@ -847,6 +850,27 @@ def test_a_text_that_is_compared_with_a_number_becomes_a_number_by_one_click() -
         {"name": "total", "type": "number", "required": True, "description": "the total"}
     ]
     assert codes(after) == []
+
+
+def test_a_text_that_callers_may_not_leave_empty_becomes_optional_by_one_click() -> None:
+    def of(field: dict[str, Any], operator: str = "is_empty") -> Document:
+        nodes = {
+            "c": condition(rules=[{"left": "{{ api_input.out.text }}", "operator": operator}]),
+            "a": text(),
+            "b": text(),
+        }
+        sent = [{"name": "text", "type": "string", **field}]
+        return flow(nodes, "api_input>c c.yes>a c.no>b", sent)
+
+    never = {"required": True, "min_length": 1}
+    for may_be_empty in ({"required": True}, {"min_length": 1}, {"required": True, "enum": ["", "a"]}):
+        assert codes(of(may_be_empty)) == []
+    assert codes(of(never, "is_true")) == []
+    assert codes(of({"required": True, "enum": ["a"]}, "is_not_empty")) == ["never_empty"]
+    (warning,) = flow_warnings(of(never), CATALOG)
+    assert (warning.problem.node_id, warning.problem.pointer) == ("c", "/inputs/rules/0/left")
+    assert warning.verb == "Make “text” optional"
+    assert codes(mended(of(never), "never_empty")) == []
 
 
 def test_a_list_of_empty_groups_collects_what_the_step_before_gives() -> None:

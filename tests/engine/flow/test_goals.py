@@ -124,9 +124,15 @@ PHRASES = {
     "email addresses in a text": "find-in-a-text",
     "save contact form messages": "keep-entries",
     "look up a product in my table": "look-up-a-row",
-    "look up the sender in my table by e-mail": "look-up-a-row",
-    "find the tenant of an e-mail in my table": "look-up-a-row",
-    "Absender in meiner Tabelle nachschlagen": "look-up-a-row",
+    "products whose name contains a word in my table": "look-up-a-row",
+    "look up the sender in my table by e-mail": "find-one-row",
+    "find the tenant of an e-mail in my table": "find-one-row",
+    "Absender in meiner Tabelle nachschlagen": "find-one-row",
+    "look up an article in my price list": "find-one-row",
+    "somebody gives an article number, it answers with name, price and whether it is in stock": "find-one-row",
+    "somebody gives an article number and gets name, price and stock from my price list; say so in a friendly sentence if the"
+    " number is unknown": "find-one-row",
+    "Preis zu einer Artikelnummer aus meiner Preisliste": "find-one-row",
     "an assistant with tools": "assistant",
     "three cheapest products": "cheapest",
     "mail merge letter": "fill-a-letter",
@@ -388,6 +394,12 @@ def test_what_the_goals_leave_out_of_a_wish_is_told_in_its_own_words(asked: str,
 def test_a_part_that_nothing_does_is_named_beside_those_that_come_nearest() -> None:
     found = find_goals("summarise a page and book a flight")
     assert (found.fits, found.not_yet, found.left) == (False, "", "book a flight")
+    beside = find_goals(
+        "sort each customer e-mail into repair, invoice or other and write a polite first answer; for repair the answer must"
+        ' also say "Please bring the bike to our workshop between 9 and 12"'
+    )
+    assert "reply-to-a-message" in [goal.name for goal in beside.goals]
+    assert (beside.fits, beside.left) == (False, ""), "what stands below is not denied"
     assert find_goals("draw a logo and a picture for my company").fits is False
     assert find_goals("if it is a complaint send an email otherwise say thanks").left == ""
     assert find_goals("E-Mails, die uns Kunden schicken, nach Thema sortieren").left == ""

@@ -41,6 +41,19 @@ def test_an_object_is_found_however_a_model_wraps_it(text):
     assert isinstance(value["people"], int)
 
 
+def test_texts_lose_the_blanks_at_their_ends():
+    given = (
+        GOOD.replace("Paris", "\\n\\n Paris\\n of France \\n")
+        .replace("large", "large ")
+        .replace("Louvre", " Louvre\\n")
+    )
+    value, wrong = read_object(given, SCHEMA)
+    assert wrong == []
+    assert value == {"city": "Paris\n of France", "people": 2100000, "size": "large", "sights": [{"name": "Louvre"}]}
+    padded = payload_schema([{"name": "sign", "enum": [" +", "-"]}], for_output=True)
+    assert read_object('{"sign": " +"}', padded) == ({"sign": " +"}, [])
+
+
 def test_an_optional_field_left_out_becomes_null():
     value, _ = read_object('{"city": "Paris", "people": 1, "size": "small"}', SCHEMA)
     assert value is not None

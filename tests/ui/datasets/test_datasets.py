@@ -25,9 +25,11 @@ from storage.datasets import (
     list_datasets,
     page_of_rows,
 )
+from storage.jobs import JobFilters, JobRow, list_jobs, read_value
 from tests.factories import document, greeting, person
-from tests.ui.arrange import buttons, choose, entries, newest_button, page_text, press, texts, until
+from tests.ui.arrange import box, buttons, choose, draft, entries, hrefs, newest_button, page_text, press, texts, until
 from tests.ui.conftest import Site
+from tests.workbooks import read_workbook
 from ui.datasets.words import cell_text, number_text, shown_numbers, sum_line
 from ui.kit.text import ENGLISH, Reader
 
@@ -47,6 +49,10 @@ def add(site: Site, name: str = "Bread", rows: list[dict[str, Any]] = BREAD) -> 
 def rows_of(site: Site, dataset_id: str) -> list[dict[str, Any]]:
     page = site.database.read_now(page_of_rows, site.workspace_id, dataset_id, offset=0, limit=100)
     return [row.data for row in page.rows]
+
+
+def jobs_of(site: Site) -> tuple[JobRow, ...]:
+    return site.database.read_now(list_jobs, site.workspace_id, JobFilters(environments=("playground",))).jobs
 
 
 def use(site: Site, dataset_id: str, title: str = "Weekly offers") -> None:
@@ -254,6 +260,16 @@ async def test_what_is_open_and_typed_stays_when_somebody_else_writes_to_the_tab
     press(user, "Save")
     await user.should_not_see("Row 2", retries=100)
     assert [row["name"] for row in rows_of(site, dataset_id)] == ["Rye", "Bap", "by a flow"]
+
+
+async def test_the_link_to_a_flow_stays_when_a_row_is_changed(site: Site, user: User) -> None:
+    dataset_id = add(site)
+    use(site, dataset_id)
+    await user.open(f"/datasets/{dataset_id}")
+    (link,) = (one for one in user.find("Weekly offers").elements if one.tag == "a")
+    site.database.write_now(import_rows, site.owner, dataset_id, checked_rows([{"name": "Bun"}]))
+    await user.should_see("Bun", retries=100)
+    assert not link.is_deleted, "a press on it may have begun"
 
 
 async def test_the_import_that_an_empty_table_offers_stays_when_somebody_else_writes_to_it(
@@ -494,7 +510,7 @@ def of(site: Site, user: User) -> httpx.AsyncClient:
     return browser
 
 
-async def test_the_rows_are_exported_as_csv_and_json(site: Site, user: User) -> None:
+async def test_the_rows_are_exported_as_csv_excel_and_json(site: Site, user: User) -> None:
     dataset_id = add(site, "Brot & Käse", [*BREAD, {"name": "=SUM(A1)", "price": None}])
     async with of(site, user) as browser:
         answer = await browser.get(f"/datasets/{dataset_id}/export.csv")
@@ -504,6 +520,16 @@ async def test_the_rows_are_exported_as_csv_and_json(site: Site, user: User) -> 
             'Rye,3.2,true,"[""dark""]"',
             "Roll,1,false,[]",
             "'=SUM(A1),,,",
+        ]
+        answer = await browser.get(f"/datasets/{dataset_id}/export.xlsx")
+        assert answer.headers["content-disposition"] == 'attachment; filename="brot-k-se.xlsx"'
+        assert list(read_workbook(answer.content).values()) == [
+            [
+                ["name", "price", "organic", "tags"],
+                ["Rye", 3.2, True, '["dark"]'],
+                ["Roll", 1.0, False, "[]"],
+                ["=SUM(A1)", "", "", ""],
+            ]
         ]
         answer = await browser.get(f"/datasets/{dataset_id}/export.json")
         assert json.loads(answer.text) == [*BREAD, {"name": "=SUM(A1)", "price": None}]
@@ -521,7 +547,7 @@ async def test_export_is_a_button_that_is_seen_also_by_a_viewer(site: Site, user
     assert "Import" not in buttons(viewer)
 
 
-@pytest.mark.parametrize("path", ["", "/export.csv", "/export.json"])
+@pytest.mark.parametrize("path", ["", "/export.csv", "/export.xlsx", "/export.json"])
 async def test_a_strangers_dataset_is_not_there(site: Site, user: User, path: str) -> None:
     other = person(site.database.write_now(create_workspace, "Elsewhere"), name="Mallory")
     theirs = site.database.write_now(add_dataset, other, "Secret")
@@ -576,3 +602,29 @@ async def test_without_rows_or_flows_it_is_said_what_to_do_first(site: Site, use
     press(user, "Run a flow over these rows")
     await user.should_see("There are no rows yet. Add a row or import a file", retries=100)
     assert "Open the flow" not in buttons(user)
+
+
+async def test_a_filled_table_leads_to_the_flow_that_answers_from_it(site: Site, user: User) -> None:
+    empty, prices = add(site, "Empty", []), add(site, "Prices", [{"article": "B-100", "price": 649}])
+    await user.open(f"/datasets/{empty}")
+    assert "Make a flow that answers from this table" not in page_text(user)
+    await user.open(f"/datasets/{prices}")
+    path = f"/start?goal=find-one-row&table={prices}"
+    assert path in hrefs(user)
+
+    await user.open(path)
+    chosen = {one.props.get("aria-label"): one for one in user.find(kind=ui.select).elements}
+    assert chosen["In which table should it look?"].value == prices
+    column = chosen["In which column does the value stand that is sent?"]
+    assert (column.value, list(column.options)) == (None, ["article", "price"])
+    press(user, "Make it and run it")
+    await user.should_see("Choose a column.")
+    column.set_value("article")
+    box(user, "What should it look for first?").set_value("b-100")
+    press(user, "Make it and run it")
+    await until(lambda: jobs_of(site))
+    (job,) = jobs_of(site)
+    assert site.database.read_now(read_value, job.id, "payload") == {"look_for": "b-100"}
+    step = draft(site, str(job.flow_id)).node("look_up_row")
+    assert step is not None
+    assert step.config == {"dataset": prices, "column": "article"}

@@ -204,6 +204,19 @@ async def test_the_shown_code_carries_the_new_key_for_this_one_view(site: Site, 
     assert 'FLOWPORT_API_KEY="YOUR_API_KEY"' in code_block(user, "curl")
 
 
+async def test_the_text_to_pass_on_has_an_example_and_the_way_for_a_web_page(site: Site, user: User) -> None:
+    file = greeting()
+    file["nodes"][0]["config"] = {"fields": [{"name": "article number", "type": "string"}]}
+    file["nodes"][1]["inputs"] = {"template": "Hello"}
+    await user.open(f"/flows/{site.flow('Price of an article', live=True, file=file)}")
+    press(user, "Show the text to pass on")
+    await user.should_see("Copy the text")
+    passed_on = next(text for text in texts(user) if text.startswith("Our flow"))
+    assert re.search(r"-d '\{\s*\"article number\": \"[^\"]+\"\s*\}'", passed_on)
+    assert "the key belongs on the server of the web site" in passed_on
+    assert "http://test/docs/authentication#not-from-a-page-in-a-browser" in passed_on
+
+
 async def test_the_code_leads_with_one_call_and_has_the_two_calls_under_it(site: Site, user: User) -> None:
     flow_id = site.flow("Greeting", live=True)
     await user.open(f"/flows/{flow_id}")

@@ -30,7 +30,7 @@ from storage.members import list_people
 from storage.schedules import get_schedule, list_schedules
 from storage.tables import Job
 from tests.factories import document, greeting
-from tests.ui.arrange import box, buttons, page_text, press, press_named, until
+from tests.ui.arrange import box, buttons, page_text, press, press_named, texts, until
 from tests.ui.conftest import Site
 from ui.flows.web_form_text import web_form_text
 from ui.jobs.jobs_csv import CSV_PATH
@@ -67,6 +67,7 @@ async def test_a_schedule_is_added_in_words_and_says_when_it_starts_next(site: S
     await user.should_not_see("Times are in UTC.")
     box(user, "At").value = "07:30"
     await user.should_see("Every weekday at 07:30, Australia/Lord_Howe")
+    assert len([said for said in texts(user) if re.fullmatch(r"\w{3} \d+ \w{3} \d{4}, 07:30", said)]) == 5
     box(user, "Name").value = "Mornings"
     press(user, "Save the schedule")
     await user.should_see("The schedule is saved.")
@@ -179,6 +180,9 @@ async def test_what_came_of_the_starts_is_told_and_a_schedule_is_paused_and_remo
     await site.sign_in()  # the session has expired meanwhile
     await user.open(f"/flows/{flow_id}?tab=triggers")
     said = page_text(user)
+    zone = site.database.read_now(get_schedule, site.workspace_id, refused).time_zone
+    starts = [text for text in texts(user) if re.fullmatch(r"\w{3} \d+ \w{3} \d{4}, \d\d:\d\d, .+", text)]
+    assert [text.rpartition(", ")[2] for text in starts] == [zone], "a start is in the time of its schedule"
     for words in (
         HOSTILE,
         "This flow is not deployed.",

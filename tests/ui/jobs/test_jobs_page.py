@@ -23,7 +23,7 @@ from engine.actions.keys import create_key
 from engine.actions.workspaces import create_workspace
 from engine.core.clock import HOUR, month_of
 from engine.core.ids import FlowId
-from storage.jobs import count_failed_runs
+from storage.jobs import JobFilters, count_failed_runs, count_jobs
 from storage.members import list_people
 from storage.tables import Job, Usage, Value, Workspace
 from storage.usage import usage_subject
@@ -43,6 +43,7 @@ from tests.ui.arrange import (
 )
 from tests.ui.conftest import Site
 from tests.ui.test_hot_queries import caught
+from tests.workbooks import read_workbook
 from ui.parts.job_words import short_reason
 from ui.parts.time_range import span_of
 
@@ -173,8 +174,31 @@ async def test_the_filtered_jobs_are_a_csv_file_that_no_spreadsheet_runs(site: S
         "'=HYPERLINK(0)",
         "http_status",
     )
+    assert f"/jobs/export.xlsx?status=failed&flow={flow_id}" in hrefs(user)
+    workbook = await user.http_client.get(f"/jobs/export.xlsx?status=failed&flow={flow_id}")
+    ((names, cells),) = read_workbook(workbook.content).values()
+    assert dict(zip(names, cells, strict=True)).items() >= {"flow": "=HYPERLINK(0)", "attempts": 1}.items()
     stranger = await site.browser().get("/jobs/export.csv")
     assert stranger.status_code == 303
+
+
+async def test_the_list_says_how_many_jobs_fit(site: Site, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    for status in ("failed", "completed", "failed"):
+        site.clock.offset += 1_000
+        ended(site, flow_id, status)
+    await user.open("/jobs")
+    assert "3 jobs" in texts(user)
+    await user.open("/jobs?status=completed")
+    assert "1 job" in texts(user)
+    monkeypatch.setattr("ui.jobs.jobs_page.MOST_COUNTED", 2)
+    await user.open("/jobs?status=failed")
+    assert "2 jobs" in texts(user)
+    await user.open("/jobs")
+    assert "3 or more jobs" in texts(user), "those that are listed count in any case"
+    monkeypatch.setattr("storage.jobs._MOST_LOOKED_AT", 2)
+    counted = site.database.read_now(count_jobs, site.workspace_id, JobFilters(statuses=("failed",)), 100)
+    assert counted == (1, False), "the oldest one is not looked at"
 
 
 async def test_the_csv_file_has_every_job_and_nobody_elses(site: Site, user: User) -> None:

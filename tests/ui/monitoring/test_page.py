@@ -151,6 +151,8 @@ def test_no_two_labels_of_the_run_time_are_the_same(highest: float) -> None:
     assert figure is not None
     said = figure["layout"]["yaxis"]["ticktext"]
     assert len(set(said)) == len(said) > 2
+    margin = figure["layout"]["margin"]["l"]
+    assert margin >= 7 * max(map(len, said)), "a letter has 7 pixels"
 
 
 async def test_the_month_of_one_environment_is_told_from_the_requests_of_all(site: Site, user: User) -> None:

@@ -38,6 +38,7 @@ from tests.ui.datasets.test_datasets import drop
 from tests.ui.playground.inspector.test_inspector import change
 from tests.ui.playground.runs import Did, end_run, working
 from tests.ui.playground.test_run_panel import FLOW, field, jobs, named, opened, payload, push
+from tests.workbooks import read_workbook
 
 FIELDS = [{"name": "who", "type": "string", "required": True}, {"name": "max_pages", "type": "integer"}]
 READING: dict[str, Any] = {
@@ -53,6 +54,13 @@ READING: dict[str, Any] = {
 
 def test_columns_are_laid_on_fields_by_their_names():
     assert match_columns(FIELDS, ["Max Pages", "WHO", "other"]) == {"who": "WHO", "max_pages": "Max Pages"}
+    text = [{"name": "text"}]
+    assert match_columns(text, ["From", "E-mail Text", "Texts"]) == {"text": "E-mail Text"}
+    assert match_columns(text, ["text 1", "e-mail_text"]) == match_columns(text, ["a", "b"]) == {}
+    assert match_columns(text, ["Nachricht"]) == {"text": "Nachricht"}
+    assert match_columns([*text, {"name": "who"}], ["From", "E-mail text"]) == {}, (
+        "of several fields nothing is guessed"
+    )
     row = {"WHO": 7, "Max Pages": " 12 ", "other": 1}
     assert payload_of_row(row, FIELDS, {"who": "WHO", "max_pages": "Max Pages"}) == {"who": "7", "max_pages": 12}
     assert payload_of_row({"WHO": "", "p": ""}, FIELDS, {"who": "WHO", "max_pages": "p"}) == {"who": ""}
@@ -133,10 +141,10 @@ async def test_all_samples_are_run_as_jobs_of_one_batch(site: Site, user: User) 
     open_row(user, 1)
     await user.should_see("Row 2 of the batch (Bob).", retries=100)
     assert field(user, "who").value == "Ann", "the form keeps what it had, until somebody wants the row"
-    assert "Press Run to see what the input in the form gives." in page_text(user)
-    assert "Run again, it is a run of its own: the batch keeps this one, and its row leads there." in page_text(user)
+    assert "The form has another input: “Run” runs that one, not this row." in page_text(user)
+    assert "“Run this row again” runs it once more with the flow as it is now: the result in the batch stays" in page_text(user)  # fmt: skip
     press(user, "Put its input into the form")
-    await user.should_not_see("Press Run to see what the input in the form gives.")
+    await user.should_not_see("The form has another input: “Run” runs that one, not this row.")
     assert field(user, "who").value == "Bob"
     field(user, "who").value = "Cid"
     press(user, "Run this row again")
@@ -385,6 +393,53 @@ async def test_a_row_without_a_required_value_is_refused_and_the_rest_runs(site:
         press(user, "Start 2 runs")
         await user.should_see("2 of 2 rows · 1 completed · 1 failed", retries=250)
     assert "expected a whole number" in page_text(user)
+    await user.open("/monitoring")
+    assert "In the Playground in the same time: 1 run, 0 failed, cost $0.00." in page_text(user)
+    assert "1 row of a batch was refused before it ran." in page_text(user)
+    (path,) = [one.props["href"] for one in user.find("See what was refused").elements]
+    await user.open(path)
+    shown = page_text(user)
+    assert "Nothing was refused" not in shown
+    assert "expected a whole number" in shown.split("Rows of batches in the Playground")[1]
+    for narrowed in ("&environment=live", "&environment=public", "&code=unknown_field"):
+        await user.open(f"/jobs?tab=refused{narrowed}")
+        assert "Rows of batches in the Playground" not in page_text(user)
+
+
+async def test_the_file_tells_whom_to_answer_and_keeps_the_order_of_the_rows(site: Site, user: User) -> None:
+    start = {**READING["nodes"][0], "config": {"fields": [{"name": "text", "type": "integer", "required": True}]}}
+    flow_id = site.flow("Read", saved=False, file={**READING, "nodes": [start, READING["nodes"][1]]})
+    mails = [("=Ann", "5", 7), ("Bob", "no number", 8), ("Cid", "12", 9)]
+    table_id = dataset(site, *({"From": name, "Text of it": text, "Status": count} for name, text, count in mails))
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await user.should_see("“text” takes the column “Text of it”", retries=60)
+    async with working(site):
+        press(user, "Start 3 runs")
+        await user.should_see("3 of 3 rows · 2 completed · 1 failed", retries=250)
+    path = f"/playground/batches/{newest(site, flow_id).id}/results"
+    head, *rows = csv.reader(io.StringIO((await user.http_client.get(f"{path}.csv")).text.removeprefix("\ufeff")))
+    assert head == ["From", "table.Status", "text", "output", "Status", "Error", "Row", "Title", "Job", "Seconds", "Cost in USD"]  # fmt: skip
+    assert [row[:5] for row in rows] == [
+        ["'=Ann", "7", "5", "5", "Completed"],
+        ["Bob", "8", "no number", "", "Refused"],
+        ["Cid", "9", "12", "12", "Completed"],
+    ]
+    assert [row[6] for row in rows] == ["1", "2", "3"]
+    answer = await user.http_client.get(f"{path}.xlsx")
+    assert re.search(r'filename="read-[0-9-]{15}\.xlsx"', answer.headers["content-disposition"])
+    (sheet,) = read_workbook(answer.content).values()
+    assert sheet[0] == head
+    assert [row[:5] for row in sheet[1:]] == [
+        ["=Ann", 7, 5, 5, "Completed"],
+        ["Bob", 8, "no number", "", "Refused"],
+        ["Cid", 9, 12, 12, "Completed"],
+    ]
+    assert isinstance(sheet[1][9], float)
+    assert not list((site.settings.data / "backups").iterdir()), "nothing is left on the disk"
+    site.database.write_now(delete_rows, site.owner, table_id, [1])
+    _, first, *_ = csv.reader(io.StringIO((await user.http_client.get(f"{path}.csv")).text.removeprefix("\ufeff")))
+    assert first[:3] == ["", "", "5"], "what was sent is kept with the run"
 
 
 async def test_the_file_has_a_line_per_row_and_no_formula(site: Site, user: User) -> None:

@@ -113,6 +113,12 @@ def field(user: User, label: str) -> Any:
     )
 
 
+def toasts(user: User) -> list[ui.element]:
+    """The notices over the page."""
+    assert user.client is not None
+    return [one for one in user.client.elements.values() if "fp-toast" in one.classes]
+
+
 async def test_the_next_visit_begins_with_the_input_that_ran_last(site: Site, user: User, flow_id: str) -> None:
     playground_run(site, flow_id, {"who": "Zoe", "count": 7}, status="failed", error=BROKEN)
     await user.open(f"/playground/{flow_id}")
@@ -274,6 +280,20 @@ async def test_a_box_in_which_somebody_types_stays_when_another_adds_a_field(sit
     assert said.count("An example fills it in at first") == 2, "the new field says it, too"
 
 
+async def test_a_box_that_was_emptied_stays_empty_when_its_field_is_changed(
+    site: Site, user: User, flow_id: str
+) -> None:
+    await opened(user, flow_id)
+    field(user, "who").value = ""
+    node = draft(site, flow_id).node("api_input")
+    assert node is not None
+    more = {"name": "more", "type": "string", "required": True, "example": "Hi"}
+    fields = [{"name": "who", "type": "string"}, FIELDS[1], more]
+    change(user, 1, "undo", [update_node(node, config={**node.config, "fields": fields})])
+    await until(lambda: "more" in texts(user))
+    assert (field(user, "who").value, field(user, "more").value) == ("", "Hi")
+
+
 def press_enter(user: User) -> None:
     """Presses Enter in the form of the input."""
     around = next(one for one in named(user, "Input").descendants() if "fp-form" in one.classes)
@@ -289,10 +309,37 @@ async def test_errors_of_the_input_stand_at_their_fields(site: Site, user: User,
     field(user, "count").value = "2"
     field(user, "who").value = ""
     press(user, "Run")
-    await user.should_see("missing")
+    await user.should_see("Fill in “who”. If it may be empty, switch off Required at this field in API Input.")
+    assert not toasts(user), "what stands at its field is not said once more"
     named(user, "Input as").value = "json"
     press(user, "Run")
     await user.should_see("`/who` missing")
+    field(user, "Input as JSON").value = '{"who": "Ann", "old": 1}'
+    named(user, "Input as").value = "form"
+    press(user, "Run")
+    await until(lambda: toasts(user))  # no box of the form shows it
+    press(user, "Deploy API")
+    await until(lambda: not toasts(user))
+    press(user, "Run")
+    await until(lambda: toasts(user))
+    named(user, "Input as").value = "json"
+    field(user, "Input as JSON").value = '{"who": "Ann"}'
+    press(user, "Run")
+    await until(lambda: jobs(site))
+    assert not toasts(user), "a notice of a run goes with the next one"
+
+
+async def test_that_a_flow_cannot_run_yet_is_told_once(site: Site, user: User) -> None:
+    gone = {"id": "text_template", "type": "call_flow", "config": {"flow_id": "flow_2rpTsgUG4YqCwBjqQ3eF2N"}}
+    nodes = [gone if node["id"] == gone["id"] else node for node in FLOW["nodes"]]
+    await opened(user, site.flow("Letter", saved=False, file={**FLOW, "nodes": nodes}))
+    press(user, "Run")
+    await until(lambda: toasts(user))
+    assert "The flow cannot run yet." in page_text(user)
+    (before,) = toasts(user)
+    press(user, "Run")
+    await until(lambda: toasts(user) and toasts(user) != [before])
+    assert len(toasts(user)) == 1
 
 
 async def test_a_failure_leads_to_its_field_and_runs_on_from_there(site: Site, user: User, flow_id: str) -> None:

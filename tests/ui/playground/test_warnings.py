@@ -170,6 +170,19 @@ async def test_an_answer_that_was_added_is_opened_to_be_written(site: Site, user
     await until(lambda: any(one.value == "Answer for no" for one in user.find(kind=ui.input).elements))
 
 
+async def test_an_answer_for_one_of_several_fields_says_so(site: Site, user: User) -> None:
+    answers = {"kind": "{{ api_input.out.lang }}", "reply": "{{ api_input.out.text }}"}
+    nodes = [{**node, "inputs": answers} if node["id"] == "o" else node for node in FLOW["nodes"]]
+    edges = [*FLOW["edges"][:1], {"id": "e2", "source": "condition", "source_port": "yes", "target": "o"}]
+    nodes = [node for node in nodes if node["id"] not in {"a", "b"}]
+    flow_id = site.flow("Refunds", saved=False, file={**FLOW, "nodes": nodes, "edges": edges})
+    await opened(user, flow_id)
+    await user.should_see("1 warning")
+    choose(user, "Add an answer for “no”")
+    await user.should_see("This text is the “reply” of this way.")
+    await user.should_see("What callers get beside it, “kind”, stands in the step “Whichever ran”.")
+
+
 async def test_a_second_api_output_joins_both_ways_in_place_of_being_added(site: Site, user: User) -> None:
     nodes = [{**node, "inputs": {"answer": "A refund."}} if node["id"] == "o" else node for node in FLOW["nodes"]]
     edges = [*FLOW["edges"][:1], {"id": "e2", "source": "condition", "source_port": "yes", "target": "o"}]

@@ -22,6 +22,7 @@ from storage.members import Person, list_people
 from tests.sources import nodes_of, source_files
 from tests.ui.arrange import page_text, press
 from tests.ui.conftest import PASSWORD, Site
+from tests.workbooks import read_workbook
 from ui.settings.audit_lines import names_of
 
 
@@ -151,7 +152,9 @@ async def test_choosing_a_filter_changes_the_address_and_the_file(site: Site, us
     await user.should_see("signed in")
 
     links = {str(one.props.get("href")) for one in user.client.elements.values() if one.props.get("href")}
-    assert "/settings/audit/export.csv?kind=sign_ins" in links
+    assert {f"/settings/audit/export.{ending}?kind=sign_ins" for ending in ("csv", "xlsx")} <= links
+    (sheet,) = read_workbook((await user.http_client.get("/settings/audit/export.xlsx?kind=keys")).content).values()
+    assert sheet[0][:2] == ["at", "who"]
 
 
 async def test_a_long_log_is_read_in_pages(site: Site, user: User) -> None:

@@ -15,7 +15,7 @@ from engine.flow.node_type import NodeType
 from engine.flow.storable_values import unfit
 from engine.flow.value_types import type_of
 from ui.flow_view.canvas_types import NodeName
-from ui.kit.parts import button, icon, sentence, words
+from ui.kit.parts import button, icon, sentence, show_in_place, words
 from ui.kit.text import _
 from ui.playground.inspector.binding_field import BindingField
 from ui.playground.inspector.broken_chips import draw_replacements
@@ -172,14 +172,18 @@ class Bindings:
 
     def _draw_trouble(self, place: Place, mine: tuple[str, bool] | None, instead: Mapping[str, BrokenData]) -> None:
         """Draws what stands below a field. It stays while it is the same: leaving a field by a press on one of these
-        buttons must not put another button in its place.
+        buttons must not put another button in its place. The room of what is no longer told stays, so that the data below does
+        not move under the press that puts it in.
         """
         told = (mine, tuple(instead.items()))
         if told == place.told:
             return
         place.told = told
-        place.trouble.clear()
+        show_in_place(place.trouble, shown=mine is not None or bool(instead))
         place.menus.clear()
+        if mine is None and not instead:
+            return
+        place.trouble.clear()
         with place.trouble:
             if mine is not None:
                 with ui.element("p").classes("fp-hint fp-bad" if mine[1] else "fp-hint fp-warn fp-row"):

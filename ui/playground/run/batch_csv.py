@@ -1,16 +1,17 @@
-"""The results of a Playground batch as a CSV file for a person: a line per row (rule S30).
+"""The results of a Playground batch as a CSV or Excel file for a person: a line per row, in their order (rule S30).
 
-The columns are those of the input, as they were given, of the result, how it went, and what somebody needs who looks for
-the run.
+The columns are those of the dataset that no field takes, as they are now, of the input, as they were given, of the result,
+how it went, and what somebody needs who looks for the run.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
+from msgspec import Struct
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,28 +20,44 @@ from engine.core.clock import Millis
 from engine.flow.references import as_text
 from engine.playground_batches.rows import title_of
 from engine.playground_batches.runner import answer_of
-from engine.table_files.writing import MARK, csv_line
 from storage.batches import BatchRun, PlaygroundBatchRow, find_playground_batch, list_batch_runs
+from storage.datasets import find_dataset, find_rows
 from storage.jobs import find_value
-from storage.playground_batches import list_rows_outside_jobs
+from storage.playground_batches import RowOutsideJobs, find_source, list_rows_outside_jobs
 from storage.questions import list_refusers_of_batch
 from storage.sessions import find_signed_in
 from ui.access_guard import stranger_answer
-from ui.file_download import Recipient, csv_named, sent_file
+from ui.file_download import Pieces, Recipient, form_of, named_by_time, sent_table
 from ui.kit.parts import STATES
 from ui.kit.text import _
 from ui.page_session import COOKIE, App
 from ui.page_shell import nothing_here
 from ui.parts.answer_words import refuser_words
-from ui.parts.job_words import job_state
+from ui.parts.job_words import dollars, job_state
+from ui.parts.table_downloads import excel_path
 
 PATH = "/playground/batches/{batch_id}/results.csv"
+EXCEL_PATH = excel_path(PATH)
 PIECE = 100
 #: The columns behind those of the values. The title is left out where a column of the input says the same.
 TITLE = _("Title")
 FACTS = (_("Status"), _("Error"), _("Row"), TITLE, _("Job"), _("Seconds"), _("Cost in USD"))
 
-Values = tuple[dict[str, Any], dict[str, Any]]
+
+class Columns(Struct, frozen=True):
+    """The columns of a dataset that fill no field of the flow, and the field -> column of the others."""
+
+    dataset_id: str = ""
+    names: tuple[str, ...] = ()
+    mapping: Mapping[str, str] = {}
+
+
+class RowValues(Struct, frozen=True):
+    """The row of the dataset as it is now, the input and the result of a row."""
+
+    beside: dict[str, Any]
+    given: dict[str, Any]
+    result: dict[str, Any]
 
 
 def csv_path(batch_id: str) -> str:
@@ -49,10 +66,11 @@ def csv_path(batch_id: str) -> str:
 
 
 def add_routes(root: FastAPI, app: App) -> None:
-    """Registers the route of the file. It is a plain route and not a page, so that it keeps no page session open."""
+    """Registers the routes of the files. They are plain routes and not pages, so that they keep no page session open."""
 
     @root.get(PATH, include_in_schema=False)
-    async def batch_csv(request: Request, batch_id: str) -> Response:
+    @root.get(EXCEL_PATH, include_in_schema=False)
+    async def batch_file(request: Request, batch_id: str) -> Response:
         cookie = request.cookies.get(COOKIE, "")
         person = await app.database.read_briefly(find_signed_in, cookie)
         if person is None:
@@ -61,21 +79,23 @@ def add_routes(root: FastAPI, app: App) -> None:
         found = await app.database.read(find_playground_batch, workspace_id, batch_id=batch_id)
         if found is None:
             return nothing_here(request)
-        return sent_file(_file_name(found), _lines(Recipient(app, cookie, workspace_id), batch_id))
+        recipient = Recipient(app, cookie, workspace_id)
+        return sent_table(recipient, _file_name(found), form_of(request), _lines(recipient, batch_id))
 
 
 def _file_name(batch: PlaygroundBatchRow) -> str:
-    """Returns for example `product-price-2026-05-04-0930.csv`: the flow, and when the batch was begun (UTC)."""
+    """Returns for example `product-price-2026-05-04-0930`: the flow, and when the batch was begun (UTC)."""
     words = re.sub(r"[^a-z0-9]+", "-", batch.flow_title.casefold()).strip("-")[:60]
-    return csv_named(words or "batch", Millis(batch.created_at))
+    return named_by_time(words or "batch", Millis(batch.created_at))
 
 
-async def _lines(recipient: Recipient, batch_id: str) -> AsyncIterator[str]:
+async def _lines(recipient: Recipient, batch_id: str) -> Pieces:
     runs = await recipient.read(list_batch_runs, recipient.workspace_id, batch_id)
     listed = await recipient.read(list_rows_outside_jobs, recipient.workspace_id, batch_id)
     outside = {row.row: row for row in listed if row.state != "again"}
-    runs = [run for run in runs if run.row not in outside]
-    inputs, results, titles = await _names(recipient, runs)
+    rows = sorted([*(run for run in runs if run.row not in outside), *outside.values()], key=lambda one: one.row)
+    columns = await recipient.read(_columns_beside, recipient.workspace_id, batch_id)
+    inputs, results, titles = await _names(recipient, columns, rows)
     refusers = await recipient.read(list_refusers_of_batch, recipient.workspace_id, batch_id)
     refused = {job_id: refuser_words(by) for job_id, by in refusers.items()}
     left_out = () if titles or outside else (FACTS.index(TITLE),)
@@ -83,59 +103,67 @@ async def _lines(recipient: Recipient, batch_id: str) -> AsyncIterator[str]:
     def facts(values: Sequence[Any]) -> list[Any]:
         return [value for at, value in enumerate(values) if at not in left_out]
 
-    yield MARK + csv_line(_head(inputs, results, facts(FACTS)))
-    async for piece, values in _pieces(recipient, runs):
-        yield "".join(
-            csv_line(
-                [
-                    *(as_text(given.get(name)) for name in inputs),
-                    *(as_text(result.get(name)) for name in results),
-                    *facts(_facts(run, refused.get(run.job.id, ""))),
-                ]
-            )
-            for run, (given, result) in zip(piece, values, strict=True)
-        )
-    without_values = [""] * (len(inputs) + len(results))
-    yield "".join(
-        csv_line([*without_values, *facts([STATES[row.state][0], row.text, row.row, row.title, "", "", ""])])
-        for row in outside.values()
-    )
+    yield [_head(columns.names, inputs, results, facts(FACTS))]
+    async for piece, values in _pieces(recipient, columns, rows):
+        yield [
+            [
+                *(_cell(of.beside.get(name)) for name in columns.names),
+                *(_cell(of.given.get(name)) for name in inputs),
+                *(_cell(of.result.get(name)) for name in results),
+                *facts(_facts(row, refused)),
+            ]
+            for row, of in zip(piece, values, strict=True)
+        ]
 
 
-def _head(inputs: Sequence[str], results: Sequence[str], facts: Sequence[str]) -> list[str]:
-    """The names of the columns. One that is taken gets `result.` or `run.` in front."""
+def _head(beside: Sequence[str], inputs: Sequence[str], results: Sequence[str], facts: Sequence[str]) -> list[str]:
+    """The names of the columns. One that is taken gets `result.`, `run.` or `table.` in front."""
     head = dict.fromkeys(inputs)
-    for prefix, names in (("result.", results), ("run.", facts)):
+    for prefix, names in (("result.", results), ("run.", facts), ("table.", beside)):
         for name in names:
             unused = name
             while unused in head:
                 unused = prefix + unused
             head[unused] = None
-    return list(head)
+    names, first = list(head), len(head) - len(beside)
+    return names[first:] + names[:first]
+
+
+def _columns_beside(session: Session, workspace_id: str, batch_id: str) -> Columns:
+    """Returns the columns that no field takes. They stay in the dataset and are not stored with the batch."""
+    source = find_source(session, workspace_id, batch_id) or {}
+    dataset = find_dataset(session, workspace_id, source.get("dataset_id", ""))
+    if dataset is None:
+        return Columns()
+    mapping = {field: column for field, column in source["mapping"].items() if column}
+    beside = (name for name in dataset.column_names if name not in mapping.values())
+    return Columns(dataset.id, tuple(beside), mapping)
 
 
 async def _pieces(
-    recipient: Recipient, runs: Sequence[BatchRun]
-) -> AsyncIterator[tuple[Sequence[BatchRun], list[Values]]]:
+    recipient: Recipient, columns: Columns, rows: Sequence[BatchRun | RowOutsideJobs]
+) -> AsyncIterator[tuple[Sequence[BatchRun | RowOutsideJobs], list[RowValues]]]:
     """Yields the rows a hundred at a time, with their values."""
-    for start in range(0, len(runs), PIECE):
-        piece = runs[start : start + PIECE]
-        yield piece, await recipient.read(_values, piece)
+    for start in range(0, len(rows), PIECE):
+        piece = rows[start : start + PIECE]
+        yield piece, await recipient.read(_values, recipient.workspace_id, columns, piece)
 
 
-async def _names(recipient: Recipient, runs: Sequence[BatchRun]) -> tuple[list[str], list[str], bool]:
+async def _names(
+    recipient: Recipient, columns: Columns, rows: Sequence[BatchRun | RowOutsideJobs]
+) -> tuple[list[str], list[str], bool]:
     """Returns the names that stand in any input and in any result, in their order there, and whether the titles of the
-    rows say something that no column of the input says. Of the results, those that the input has, too, come first, as in
+    rows say something that no other column says. Of the results, those that the input has, too, come first, as in
     the table of the Run panel.
     """
     inputs: list[str] = []
     results: dict[str, None] = {}
     titles: set[str] | None = None  # the columns of the input that each row so far has for a title
-    async for piece, values in _pieces(recipient, runs):
-        for run, (given, result) in zip(piece, values, strict=True):
-            _add_names(inputs, given)
-            results |= dict.fromkeys(result)
-            same = {name for name, value in given.items() if title_of(as_text(value)) == run.title}
+    async for piece, values in _pieces(recipient, columns, [row for row in rows if isinstance(row, BatchRun)]):
+        for run, of in zip(piece, values, strict=True):
+            _add_names(inputs, of.given)
+            results |= dict.fromkeys(of.result)
+            same = {name for name, value in of.given.items() if title_of(as_text(value)) == run.title}
             titles = same if titles is None else titles & same
     return inputs, list(dict.fromkeys(name for name in inputs if name in results) | results), not titles
 
@@ -153,12 +181,23 @@ def _add_names(names: list[str], more: Iterable[str]) -> None:
         at += 1
 
 
-def _values(session: Session, runs: Sequence[BatchRun]) -> list[Values]:
+def _values(
+    session: Session, workspace_id: str, columns: Columns, rows: Sequence[BatchRun | RowOutsideJobs]
+) -> list[RowValues]:
+    ids = [row.dataset_row for row in rows if row.dataset_row is not None] if columns.dataset_id else []
+    found = find_rows(session, workspace_id, columns.dataset_id, ids)
+
     def of(run: BatchRun, name: str) -> Any:
         stored = find_value(session, run.job.id, name)
         return stored.value if stored is not None else None
 
-    return [(_fields(of(run, "payload")), _result(of(run, "result"))) for run in runs]
+    def values(row: BatchRun | RowOutsideJobs) -> RowValues:
+        data = found.get(row.dataset_row or 0, {})
+        if isinstance(row, RowOutsideJobs):
+            return RowValues(data, {field: data.get(column) for field, column in columns.mapping.items()}, {})
+        return RowValues(data, _fields(of(row, "payload")), _result(of(row, "result")))
+
+    return [values(row) for row in rows]
 
 
 def _fields(value: Any) -> dict[str, Any]:
@@ -170,12 +209,17 @@ def _result(result: Any) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else _fields(result)
 
 
-def _facts(run: BatchRun, refused: str) -> list[Any]:
-    job = run.job
-    took = job.run_ms / 1000 if job.run_ms is not None and job.started_at else ""
-    price = "" if job.cost_nanos is None else f"{job.cost_nanos / 1e9:.9f}".rstrip("0").rstrip(".")
+def _cell(value: Any) -> Any:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else as_text(value)
+
+
+def _facts(row: BatchRun | RowOutsideJobs, refused: Mapping[str, str]) -> list[Any]:
+    if isinstance(row, RowOutsideJobs):
+        return [STATES[row.state][0], row.text, row.row, row.title, None, None, None]
+    job = row.job
+    took = job.run_ms / 1000 if job.run_ms is not None and job.started_at else None
     error = str((job.error or {}).get("message") or "")
     status = STATES[job_state(job)][0]
-    if refused and job.status == "completed":
-        status = f"{status}. {refused}"
-    return [status, error, run.row, run.title, job.id, took, price]
+    if job.status == "completed" and (by := refused.get(job.id)):
+        status = f"{status}. {by}"
+    return [status, error, row.row, row.title, job.id, took, dollars(job)]

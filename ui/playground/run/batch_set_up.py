@@ -8,7 +8,7 @@ from typing import Any
 from nicegui import ui
 
 from engine.flow.contract import input_fields, samples_of
-from engine.flow.dataset_payloads import match_columns
+from engine.flow.dataset_payloads import is_same_name, match_columns
 from engine.playground_batches.rows import DatasetRows, Rows, RowsThatRan
 from storage.datasets import DatasetLine, list_datasets, list_row_ids
 from ui.datasets.import_dialog import import_file
@@ -48,6 +48,8 @@ class BatchSetUp:
         self.source: str | None = None
         self.datasets: Mapping[str, DatasetLine] = {}
         self.mapping: dict[str, str] = {}
+        #: Field -> the sentence about the column that was chosen for it.
+        self.guessed: dict[str, ui.element] = {}
         self.count: int | None = None
         self.box = ui.element("div").classes("fp-stack fp-batch-set-up")
 
@@ -81,7 +83,7 @@ class BatchSetUp:
                 _("Run over"),
                 help_text=_(
                     "To run over a list of your own, import it: a CSV file, which Excel can write, or rows that you paste. It"
-                    " is kept as a dataset."
+                    " is kept as a dataset. An Excel file (.xlsx) can be imported, too."
                 ),
             )
             with field.place, ui.element("div").classes("fp-row fp-wrap-row"):
@@ -114,6 +116,7 @@ class BatchSetUp:
             await self.draw()
 
     def _draw_mapping(self, dataset: DatasetLine, fields: Sequence[Mapping[str, Any]]) -> None:
+        self.guessed = {}
         columns = {"": _("not sent")} | {name: name for name in dataset.column_names}
         with ui.element("div").classes("fp-batch-map").props("role=group") as group:
             group.props["aria-label"] = _("Columns for the input fields")
@@ -128,6 +131,9 @@ class BatchSetUp:
                         on_change=lambda event, name=name: self._map(name, event.value),
                     )
                     field.control(box.props("outlined dense options-dense").classes("w-full"))
+                    if (column := self.mapping.get(name)) and not is_same_name(name, column):
+                        said = _("“{field}” takes the column “{column}”. Choose another one if that is wrong.")
+                        self.guessed[name] = words(said.format(field=name, column=column), "fp-s12 fp-t2", tag="p")
             field = Field(_("Rows"), "", _("The first so many; empty means all."))
             with field.place:
                 rows = ui.input(value="" if self.count is None else str(self.count), placeholder=str(dataset.rows))
@@ -189,6 +195,8 @@ class BatchSetUp:
 
     def _map(self, name: str, column: str) -> None:
         self.mapping[name] = column
+        if (said := self.guessed.pop(name, None)) is not None:
+            said.delete()
         self._again()
 
     def _take(self, text: str, dataset: DatasetLine, field: Field) -> None:

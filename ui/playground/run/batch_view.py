@@ -45,6 +45,7 @@ from ui.parts.ask_owners import asking
 from ui.parts.job_words import state_words
 from ui.parts.open_drafts import OpenDraft
 from ui.parts.same_texts import same_texts_note
+from ui.parts.table_downloads import excel_path
 from ui.playground.run.batch_csv import csv_path
 from ui.playground.run.batch_set_up import BatchSetUp
 from ui.playground.run.samples import sample_rows
@@ -152,7 +153,7 @@ class BatchView:
         return RowsThatRan(batch.rows.source, frozenset(run.row for run in runs), dataset_rows)
 
     def _draw_earlier(self, earlier: PlaygroundBatchRow) -> None:
-        """Shows a batch that this page cannot open any more: how many of its rows ran, and its CSV file.
+        """Shows a batch that this page cannot open any more: how many of its rows ran, and its files.
 
         It is one of an earlier release, or its document was removed by retention.
         """
@@ -165,7 +166,7 @@ class BatchView:
         rest = earlier.total - began
         said += ", " + _("{rest} did not run.").format(rest=number(rest, self.reader)) if rest > 0 else "."
         with note(said, strong=_("The last batch:")):
-            link_button(_("Export CSV"), csv_path(earlier.id), icon="download", small=True).props("download")
+            _draw_files(earlier.id)
 
     async def _start(self, rows: Rows) -> None:
         try:
@@ -365,7 +366,7 @@ class BatchView:
                 self.before = icon_button("chevron_left", _("Rows before"), lambda: self._turn(-1), tip=False)
                 self.at = words("", "fp-num fp-s12 fp-t2 fp-nw")
                 self.after = icon_button("chevron_right", _("Next rows"), lambda: self._turn(1), tip=False)
-            link_button(_("Export CSV"), csv_path(batch.batch.id), icon="download", small=True).props("download")
+            _draw_files(batch.batch.id)
 
     def _draw_same_texts(self, batch: BatchRunner) -> None:
         """Says of which rows a model gave the same text for all fields."""
@@ -517,6 +518,12 @@ class BatchView:
     async def _may_run(self) -> bool:
         """Checks the person's permission in the database again; a refusal is shown."""
         return await self.page_session.try_execute(_require_run) is not None
+
+
+def _draw_files(batch_id: str) -> None:
+    path = csv_path(batch_id)
+    link_button(_("Export CSV"), path, icon="download", small=True).props("download")
+    link_button(_("Export Excel"), excel_path(path), icon="download", small=True).props("download")
 
 
 def _load_beside(

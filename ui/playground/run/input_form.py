@@ -6,6 +6,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import jsonpointer
 from nicegui import ui
 
 from engine.core.errors import PayloadInvalid
@@ -16,6 +17,7 @@ from ui.forms.amounts import MOST_VALUES, count_values
 from ui.forms.file_box import KeepFile
 from ui.forms.form import Field, Form
 from ui.forms.specs import FieldSpec, specs_of_schema, tell_made_up
+from ui.forms.values import error_words
 from ui.kit.feedback import told
 from ui.kit.parts import Words, segments, words
 from ui.kit.text import _, number
@@ -136,15 +138,20 @@ class InputForm:
             self._show_payload()
 
     def _keep_typed(self, fields: Sequence[dict[str, Any]]) -> None:
-        """Takes over what was typed into the fields that are there now, also into one that was renamed."""
-        payload = dict(self.payload)
+        """Takes over what was typed into the fields that are there now, also into one that was renamed. What was emptied stays
+        empty; a field that is new has what the sample has.
+        """
+        payload, known = dict(self.payload), set(self._names)
         now = _names_of(fields, self._names)
         changed = [at for at, (old, new) in enumerate(zip(self._names, now, strict=False)) if old != new]
         if len(now) == len(self._names) and len(changed) == 1:
             old, new = self._names[changed[0]], now[changed[0]]
+            known.add(new)
             if old in payload and new not in payload:
                 payload = {new if name == old else name: value for name, value in payload.items()}
-        self.payload = sample_payload(self.draft.document) | {name: payload[name] for name in now if name in payload}
+        sample = sample_payload(self.draft.document)
+        payload = {name: value for name, value in sample.items() if name not in known} | payload
+        self.payload = {name: payload[name] for name in now if name in payload}
 
     def _show_payload(self) -> None:
         """Shows the fields and the input in the view that is open; fields that stay keep their elements."""
@@ -165,15 +172,23 @@ class InputForm:
             self.form.focus(next(iter(unread)))
         return not unread
 
-    def show_refusal(self, refusal: PayloadInvalid) -> None:
-        """Shows each error at its field."""
+    def show_refusal(self, refusal: PayloadInvalid) -> bool:
+        """Shows each error at its field, or below the JSON. Returns whether each has a place."""
         if self.form is not None:
-            self.form.show_errors({error.pointer: error.detail for error in refusal.errors})
-            if refusal.errors:
-                self.form.focus(refusal.errors[0].pointer)
-        elif self.json_field is not None:
+            said = error_words((error.pointer, error.code, error.detail) for error in refusal.errors)
+            if self.edit is not None:
+                may_be_empty = _("{said} If it may be empty, switch off Required at this field in API Input.")
+                of_fields = {f"/{jsonpointer.escape(name)}" for name in self._names}
+                for error in refusal.errors:
+                    if error.code == "required" and error.pointer in of_fields:
+                        said[error.pointer] = may_be_empty.format(said=said[error.pointer])
+            shown = self.form.show_errors(said)
+            self.form.focus(refusal.errors[0].pointer)
+            return shown
+        if self.json_field is not None:
             self.json_field.error("; ".join(f"`{error.pointer}` {error.detail}" for error in refusal.errors))
             self.json_field.focus()
+        return self.json_field is not None
 
     # Drawing.
 

@@ -87,6 +87,8 @@ class RunPanel:
         self.shown: dict[str, dict[str, Any]] = {}
         self._starting = False
         self._stopping = False
+        #: The notice that the flow cannot run yet.
+        self._cannot_run: ui.element | None = None
         self.live = LiveText(page_session)
         self._draw(payload)
         self.steps.box.on("pointerdown", calls.result_seen, [])
@@ -324,6 +326,9 @@ class RunPanel:
         if self.running or self._starting:
             return
         self._starting = True
+        feedback.forget_failures()
+        if self._cannot_run is not None and not self._cannot_run.is_deleted:
+            self._cannot_run.delete()
         self.controls.busy(waits=True)
         try:
             document = await self.draft.settled()
@@ -332,12 +337,12 @@ class RunPanel:
                 run_in_playground, FlowId(self.draft.flow_id), document, payload, options, checked
             )
         except PayloadInvalid as refusal:
-            self.input.show_refusal(refusal)
-            feedback.refused(refusal)
+            if not self.input.show_refusal(refusal):
+                feedback.refused(refusal)
             return
         except FlowInvalid as refusal:
             first = refusal.problems[0]
-            feedback.failed(
+            self._cannot_run = feedback.failed(
                 _("The flow cannot run yet."),
                 first.message,
                 action=_("Show me") if first.node_id else "",

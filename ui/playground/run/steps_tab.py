@@ -96,11 +96,13 @@ class StepsTab:
         self.earlier.visible = bool(other_input or other_flow or row)
         if row:
             was = (_("{row}, from before the flow was changed.") if other_flow else _("{row}.")).format(row=row)
-            again = (
-                was + " " + _("Run again, it is a run of its own: the batch keeps this one, and its row leads there.")
+            was += " " + _("Below are its steps and its result.")
+            again = f"{was} " + _(
+                "“Run this row again” runs it once more with the flow as it is now: the result in the batch stays, and a "
+                "link beside the row leads to the new one."
             )
             if other_input:
-                again += " " + _("Press Run to see what the input in the form gives.")
+                again += " " + _("The form has another input: “Run” runs that one, not this row.")
         elif other_flow:
             again = _("From before the flow was changed. Press Run to see what it gives now.")
             was = _("From before the flow was changed.")

@@ -121,10 +121,24 @@ def newest(user: User, kind: str, name: str = "") -> Any:
     return max(parts(user, kind, name).elements, key=lambda element: element.id)
 
 
+def around(element: ui.element) -> ui.element:
+    """The element that holds another."""
+    assert element.parent_slot is not None
+    return element.parent_slot.parent
+
+
 async def test_an_empty_input_is_filled_by_one_click_on_its_offer(site: Site, user: User, flow_id: str) -> None:
     await opened(user, flow_id, "page_scraper")
     await user.should_see("Fill Web address with api_input › site", retries=100)
     assert "“Read the page” is not ready yet: fill in “Web address”." in page_text(user)
+    parts(user, "BindingField", "Web address").trigger("left")
+
+    def below() -> list[ui.element]:
+        assert user.client is not None
+        return [one for one in user.client.elements.values() if {"fp-hint", "fp-warn", "fp-row"} <= set(one.classes)]
+
+    await until(below)
+    (told,) = below()
 
     press(user, "Fill Web address with api_input › site")
     await user.should_not_see("Fill Web address with api_input › site", retries=100)
@@ -133,6 +147,8 @@ async def test_an_empty_input_is_filled_by_one_click_on_its_offer(site: Site, us
     assert node is not None
     assert node.inputs == {"url": "{{ api_input.out.site }}"}
     assert newest(user, "BindingField", "Web address").text == "{{ api_input.out.site }}"
+    assert not told.is_deleted
+    assert "fp-kept-room" in around(told).classes, "the data below does not move under the press"
 
 
 async def test_a_field_saves_the_piece_that_changed_and_marks_what_cannot_be_found(
