@@ -28,10 +28,10 @@ from engine.core.job_status import ENDED, MOST_TOLD, OPEN, SHARED_ATTEMPTS
 from engine.core.redaction import without_keys
 from storage.cursors import cursor_after, read_cursor
 from storage.database import now
-from storage.error_codes import ERROR_CODE, error_says
+from storage.error_codes import ERROR_CODE, error_says, ways_to_write
 from storage.statements import Statement, from_json
 from storage.table_base import belongs_to
-from storage.tables import TOLD, TRIED, Batch, Job, Value
+from storage.tables import TOLD, TRIED, Batch, Flow, Job, Value
 from storage.tables_questions import Question
 from storage.value_sizes import VALUE_CAP, WHOLE
 
@@ -166,7 +166,7 @@ class JobFilters(Struct, frozen=True):
     error_code: str | None = None
     #: A whole trigger (`schedule:ID`, `hook:ID`), only `schedule:` or `hook:` for all of a kind, or ANY_TRIGGER.
     trigger: str | None = None
-    #: A job's id, or text in the message, the reason, the node's name or the code of its error.
+    #: A job's id, or text in its flow's title, or in the message, the reason, the node's name or the code of its error.
     text: str = ""
 
 
@@ -560,8 +560,14 @@ def _conditions(filters: JobFilters) -> list[ColumnElement[bool]]:
     if filters.trigger is not None:
         found.append(_has_trigger(filters.trigger))
     if filters.text:
-        found.append(or_(Job.id == filters.text, error_says(filters.text)))
+        found.append(or_(Job.id == filters.text, error_says(filters.text), _titled(filters.text)))
     return found
+
+
+def _titled(words: str) -> ColumnElement[bool]:
+    """Returns the condition for jobs of the flows, also deleted ones, that have these words in their title."""
+    ways = [Flow.title.icontains(way, autoescape=True) for way in ways_to_write(words)]
+    return Job.flow_id.in_(select(Flow.id).where(or_(*ways)))
 
 
 def _went_otherwise(filters: JobFilters) -> list[ColumnElement[bool]]:

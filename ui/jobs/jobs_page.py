@@ -180,6 +180,7 @@ class JobsList:
         box = ui.input(value=self.narrowed.q, placeholder=_("Job id or error text"))
         box.props("outlined dense clearable debounce=300").classes("fp-finder")
         box.props["aria-label"] = _("Search in jobs")
+        box.props["title"] = looked_through()
         with box.add_slot("prepend"):
             icon("search", size=16)
         box.on_value_change(lambda event: self._narrow(q=(event.value or "").strip()))
@@ -270,6 +271,8 @@ class JobsList:
         self.body.clear()
         with self.body:
             self._draw_refused()
+            if self.narrowed.q:
+                words(looked_through(), "fp-s13 fp-t2", tag="p")
             if page.jobs:
                 words(self._count_words(), "fp-s13 fp-t2", tag="p").props("role=status")
             with ui.element("section").classes("fp-card"):
@@ -325,6 +328,11 @@ class JobsList:
                 "inbox", _("No jobs yet"), _("Each call of an API and each run in the Playground becomes a job here.")
             ):
                 link_button(_("Go to Saved Flows"), "/flows", icon="folder_open")
+
+
+def looked_through() -> str:
+    """Says what the search looks through."""
+    return _("The search looks at ids of jobs, titles of flows and texts of errors, not at inputs and results.")
 
 
 def _refused_word(count: int, reader: Reader) -> str:

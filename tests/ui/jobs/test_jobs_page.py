@@ -90,6 +90,9 @@ async def test_filters_stand_in_the_address(site: Site, user: User) -> None:
     assert _rows(user) == [f"/jobs/{failed}"]
     await user.open(f"/jobs?q={failed}")
     assert _rows(user) == [f"/jobs/{failed}"]
+    assert "looks at ids of jobs, titles of flows and texts of errors, not at inputs" in page_text(user)
+    await user.open("/jobs?q=OTH")
+    assert _rows(user) == [f"/jobs/{failed}"], "the title of its flow has it"
     await user.open("/jobs?status=cancelled")
     assert "No job fits these filters" in page_text(user)
     await user.open("/jobs?cursor=nonsense&status=whatever")
