@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import (
     Boolean,
     ColumnElement,
@@ -375,6 +376,13 @@ def count_jobs(session: Session, workspace_id: str, filters: JobFilters, most: i
     counted = select(Job.id).where(*conditions).limit(most + 1).subquery()
     found = session.scalar(select(func.count()).select_from(counted)) or 0
     return min(found, most), found <= most and (oldest is None or (filters.created_after or 0) >= oldest)
+
+
+def count_queued(session: Session, workspace_id: str, filters: JobFilters) -> int:
+    """Counts the queued jobs that fit the filters, whatever status these name."""
+    queued = replace(filters, statuses=("queued",))
+    counted = select(func.count()).select_from(Job)
+    return session.scalar(counted.where(_of_workspace(workspace_id, queued), *_conditions(queued))) or 0
 
 
 def find_value(session: Session, job_id: str, name: str, node_id: str = "", index_path: str = "") -> StoredValue | None:

@@ -54,6 +54,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "resume hook": ("flows", _("resumed an incoming webhook")),
     "renew hook secret": ("flows", _("renewed the secret of an incoming webhook")),
     "remove hook": ("flows", _("removed an incoming webhook")),
+    "cancel jobs": ("jobs", _("cancelled jobs that waited")),
     "erase data": ("jobs", _("erased the data of jobs")),
     "approve question": ("jobs", _("approved what a job asked")),
     "refuse question": ("jobs", _("refused what a job asked")),
