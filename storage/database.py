@@ -72,6 +72,10 @@ def after_commit(session: Session, notice: Callable[..., None], *subject: Any) -
 Notice = tuple[Callable[..., None], tuple[Any, ...]]
 
 
+#: The key in `session.info` of a write for the `write_now` of its database, for the work of a DoFirst.
+WRITE_NOW = "write_now"
+
+
 @dataclass(slots=True)
 class Write:
     """One function that waits for the writer. `loop` None: a thread waits for the answer. `joined`: `work` is a plural
@@ -118,7 +122,7 @@ class Database:
         #: What this process hands to its writes, by name: TURNS, SPAN_GUARD, FILE_BYTES, and what others put here while they
         #: run, like NOTIFIER (`engine.jobs.notifier`) and SCHEDULER (`engine.jobs.submit.scheduled`). It is copied into
         #: `session.info` of each write; reads do not get it.
-        self.info: dict[str, Any] = {TURNS: Turns(), SPAN_GUARD: SpanGuard()}
+        self.info: dict[str, Any] = {TURNS: Turns(), SPAN_GUARD: SpanGuard(), WRITE_NOW: self.write_now}
         self.read_engine = make_engine(url, immediate=False)
         #: The bytes of stored files, beside the database or in it; writes find them under FILE_BYTES of `session.info`.
         self.file_bytes = self._open_file_bytes((folder or file_of(url).parent) / FILES_FOLDER)

@@ -7,12 +7,13 @@ finds it.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, cast
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
-from sqlalchemy import delete, func, select
+from sqlalchemy import Text, delete, func, select
+from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY
@@ -21,10 +22,10 @@ from engine.core.ids import file_ids_in, new_id
 from engine.core.json_types import json_type
 from engine.core.lone_surrogates import without_lone_surrogates
 from storage.database import now
-from storage.dataset_keys import find_by_value, key_text
-from storage.datasets import ColumnType, Row, as_json, hold_dataset
+from storage.dataset_keys import MOST_SAME, PIECE_CHARS, PIECE_ROWS, TakesLong, Turn, find_by_value, is_small, key_text
+from storage.datasets import ColumnType, Row, as_json, hold_dataset, rows_of
 from storage.files import add_uses, drop_uses, find_for_job, note_named_files
-from storage.statements import Statement, is_sqlite
+from storage.statements import Statement, Values, is_sqlite
 from storage.tables import Dataset, DatasetRow, DatasetWrite
 
 MAX_ROWS = 100_000
@@ -32,6 +33,10 @@ MAX_BYTES = 50 << 20
 MAX_ROW_BYTES = 1 << 20
 MAX_COLUMNS = 200
 MAX_COLUMN_NAME = 200
+#: The most characters of rows with the same value that a step writes over, and how many of them it writes over without a
+#: turn.
+MOST_SAME_CHARS = 4 << 20
+WITHOUT_TURN = 50
 #: How long the receipt of a step's write is kept, in milliseconds; longer than the step's job may run.
 RECEIPT_MS = 4 * DAY
 
@@ -47,6 +52,7 @@ _ADD_AS = Statement(
 )
 _LAST_ID = Statement("select max(id) from dataset_rows")
 _REPLACE = Statement("update dataset_rows set data = :data, key = :key, written_by = :written_by where id = :id")
+_STAMP = Statement("update dataset_rows set written_by = :written_by where id = :id")
 _RECEIPT = Statement(
     "insert into dataset_writes (id, dataset_id, action, at) values (:id, :dataset_id, '', :at)"
     " on conflict do nothing returning id"
@@ -72,6 +78,13 @@ class NewRows(Struct, frozen=True):
     columns: Mapping[str, str]
     key_column: str | None = None
     keys: tuple[str | None, ...] = ()
+    #: Tells these rows from others that are imported in pieces.
+    token: str = field(default_factory=lambda: new_id("import"))
+
+    @property
+    def is_small(self) -> bool:
+        """True when a transaction may write all of the rows."""
+        return len(self.texts) <= PIECE_ROWS and self.size <= PIECE_CHARS
 
 
 class Written(Struct, frozen=True):
@@ -171,7 +184,7 @@ def insert_dataset(session: Session, workspace_id: str, name: str) -> Dataset:
 
 
 def remove_dataset(session: Session, dataset: Dataset) -> None:
-    """Removes a dataset with its rows and the receipts of writes to it."""
+    """Removes a small dataset with its rows and the receipts of writes to it."""
     for table in (DatasetRow, DatasetWrite):
         session.execute(
             delete(table).where(table.dataset_id == dataset.id).execution_options(synchronize_session=False)
@@ -180,15 +193,24 @@ def remove_dataset(session: Session, dataset: Dataset) -> None:
     session.delete(dataset)
 
 
-def remove_all_rows(session: Session, dataset: Dataset) -> None:
-    """Removes all rows and columns of a dataset."""
-    if last := session.scalar(select(func.max(DatasetRow.id)).where(DatasetRow.dataset_id == dataset.id)):
-        _note_removed(dataset, last)
-    session.execute(
-        delete(DatasetRow).where(DatasetRow.dataset_id == dataset.id).execution_options(synchronize_session=False)
-    )
-    drop_uses(session, "dataset", dataset.id)
+def remove_all_rows(session: Session, dataset: Dataset, *, keep_files: bool = False) -> None:
+    """Removes all rows and columns of a dataset; many rows are removed later, in pieces, and nobody reads them until
+    then. `keep_files`: rows that were written in pieces name files already.
+    """
+    last = dataset.rows_to
+    if last is None:
+        last = session.scalar(select(func.max(DatasetRow.id)).where(*rows_of(dataset)))
+    if last:
+        note_removed(dataset, last)
+        if is_small(dataset):
+            mine = delete(DatasetRow).where(*rows_of(dataset), DatasetRow.id <= last)
+            session.execute(mine.execution_options(synchronize_session=False))
+        else:
+            dataset.rows_after = last
+    if not keep_files:
+        drop_uses(session, "dataset", dataset.id)
     dataset.columns, dataset.row_count, dataset.byte_count = [], 0, 0
+    note_change(session, dataset)
 
 
 def _note_files(
@@ -210,36 +232,63 @@ def _note_files(
 
 def find_row(session: Session, dataset: Dataset, row_id: int) -> DatasetRow | None:
     """Returns the ORM row of a dataset's row, for an action to change; None without one."""
-    return session.scalars(
-        select(DatasetRow).where(DatasetRow.dataset_id == dataset.id, DatasetRow.id == row_id)
-    ).one_or_none()
+    return session.scalars(select(DatasetRow).where(*rows_of(dataset), DatasetRow.id == row_id)).one_or_none()
 
 
 def last_row_id(session: Session, dataset: Dataset) -> int:
     """Returns the id of the last row. The dataset must have rows."""
-    return session.scalars(
-        select(DatasetRow.id).where(DatasetRow.dataset_id == dataset.id).order_by(DatasetRow.id.desc()).limit(1)
-    ).one()
+    return session.scalars(select(DatasetRow.id).where(*rows_of(dataset)).order_by(DatasetRow.id.desc()).limit(1)).one()
 
 
 def append_rows(session: Session, dataset: Dataset, new: NewRows, written_by: str | None = None) -> None:
     """Adds rows at the end. Raises TooLarge, Invalid."""
-    _grow(dataset, len(new.rows), new.size)
-    widen(dataset, new.columns)
+    add_to_totals(dataset, new)
     if new.texts:
         keys: Sequence[str | None] = (None,) * len(new.texts)
         if dataset.key_column is not None:
             keys = (new if new.key_column == dataset.key_column else with_keys(new, dataset.key_column)).keys
-        rows = [
-            {"dataset_id": dataset.id, "data": text, "key": key, "written_by": written_by}
-            for key, text in zip(keys, new.texts, strict=True)
-        ]
-        if first_id := _id_behind_removed(session, dataset):
-            _ADD_AS.run(session, {"id": first_id, **rows.pop(0)})
-        if rows:
-            _ADD.run(session, *rows)
+        insert_rows(session, dataset, [(text, key, written_by) for text, key in zip(new.texts, keys, strict=True)])
         _note_files(session, dataset, new.texts, written_by)
-    dataset.updated_at = now(session)
+    note_change(session, dataset)
+
+
+def add_to_totals(dataset: Dataset, new: NewRows) -> None:
+    """Adds rows to the totals and columns of a dataset. Raises TooLarge, Invalid."""
+    _grow(dataset, len(new.rows), new.size)
+    widen(dataset, new.columns)
+
+
+def insert_rows(session: Session, dataset: Dataset, new: Sequence[tuple[str, str | None, str | None]]) -> None:
+    """Adds rows at the end, each a JSON text, its key and the step that wrote it; totals and columns are not changed."""
+    rows = [
+        {"dataset_id": dataset.id, "data": text, "key": key, "written_by": written_by} for text, key, written_by in new
+    ]
+    if rows and (first_id := _id_behind_removed(session, dataset)):
+        _ADD_AS.run(session, {"id": first_id, **rows.pop(0)})
+    if rows:
+        _ADD.run(session, *rows)
+
+
+def import_piece(
+    session: Session, dataset: Dataset, at: int, *, new: NewRows, key_column: str | None, workspace_id: str
+) -> tuple[int | None, int, int]:
+    """Adds the next of many rows, from a place in them, for `storage.dataset_pieces`. `workspace_id`: the one whose files
+    the rows may name.
+    """
+    end, size = at, 0
+    while end < len(new.texts) and end - at < PIECE_ROWS and size < PIECE_CHARS:
+        size += len(new.texts[end])
+        end += 1
+    texts = new.texts[at:end]
+    keys: Sequence[str | None] = (None,) * len(texts)
+    if key_column is not None and key_column == new.key_column:
+        keys = new.keys[at:end]
+    elif key_column is not None:
+        keys = [key_text(row.get(key_column)) for row in new.rows[at:end]]
+    insert_rows(session, dataset, [(text, key, None) for text, key in zip(texts, keys, strict=True)])
+    if ids := {file_id for text in texts for file_id in file_ids_in(text)}:
+        note_named_files(session, workspace_id, "dataset", dataset.id, ids)
+    return end if end < len(new.texts) else None, len(texts), sum(map(json_size, texts))
 
 
 def _id_behind_removed(session: Session, dataset: Dataset) -> int | None:
@@ -253,7 +302,7 @@ def _id_behind_removed(session: Session, dataset: Dataset) -> int | None:
     return removed_to + 1 if (last or 0) < removed_to else None
 
 
-def _note_removed(dataset: Dataset, row_id: int) -> None:
+def note_removed(dataset: Dataset, row_id: int) -> None:
     """Notes that a row with this id was removed: an open page may still name it, and must not mean another row."""
     dataset.removed_to = max(dataset.removed_to or 0, row_id)
 
@@ -270,7 +319,7 @@ def replace_row(session: Session, dataset: Dataset, row: DatasetRow, data: Row, 
     _note_files(session, dataset, [text], written_by, before)
     _REPLACE.run(session, {"id": row.id, "data": text, "key": _key_of(dataset, data), "written_by": written_by})
     session.expire(row)
-    dataset.updated_at = now(session)
+    note_change(session, dataset)
     return True
 
 
@@ -278,14 +327,14 @@ def remove_rows(session: Session, dataset: Dataset, ids: Iterable[int]) -> int:
     """Removes rows; returns how many existed."""
     wanted, removed = list(ids), 0
     for start in range(0, len(wanted), 500):
-        mine = (DatasetRow.dataset_id == dataset.id, DatasetRow.id.in_(wanted[start : start + 500]))
+        mine = (*rows_of(dataset), DatasetRow.id.in_(wanted[start : start + 500]))
         rows = session.execute(select(DatasetRow.id, DatasetRow.data).where(*mine)).all()
         session.execute(delete(DatasetRow).where(*mine).execution_options(synchronize_session=False))
         removed += len(rows)
         _grow(dataset, -len(rows), -sum(json_size(as_json(data)) for _, data in rows))
         if rows:
-            _note_removed(dataset, max(row_id for row_id, _ in rows))
-    dataset.updated_at = now(session)
+            note_removed(dataset, max(row_id for row_id, _ in rows))
+    note_change(session, dataset)
     return removed
 
 
@@ -298,12 +347,14 @@ def write_from_step(
     data: Row,
     step: str,
     numbers: Collection[str] = (),
+    turn: Turn | None = None,
 ) -> Written:
     """Writes one row for a step (`job:node:0/12`), in whichever process it runs. A repeated call for the step changes
     nothing. Of `numbers`, a column that is new is one of numbers, also when its first value is a whole one.
 
     When items of one list run concurrently and have the same key, the result is that of running them in order: the
-    values of the last item, with `leave` those of the first. Raises NotFound, TooLarge, Invalid.
+    values of the last item, with `leave` those of the first. Raises NotFound, TooLarge, Invalid, and TakesLong when it
+    needs a turn.
     """
     dataset = hold_dataset(session, workspace_id, name)
     _OLD_RECEIPTS.run(session, {"before": now(session) - RECEIPT_MS})
@@ -312,7 +363,7 @@ def write_from_step(
         return Written(earlier, 0, again=True)  # type: ignore[arg-type]
     data = _whole_characters(data)
     known = {one["name"] for one in dataset.columns}
-    written = _write(session, dataset, mode, key_column, data, step)
+    written = _write(session, dataset, mode, key_column, data, step, turn)
     made = {one["name"] for one in dataset.columns} - known
     whole = {one["name"] for one in dataset.columns if one["type"] == "integer"} & made
     widen(dataset, {name: "number" for name in numbers if name in whole})
@@ -324,37 +375,93 @@ def write_from_step(
     return written
 
 
-def _write(session: Session, dataset: Dataset, mode: Mode, key_column: str, data: Row, step: str) -> Written:
+def _write(
+    session: Session, dataset: Dataset, mode: Mode, key_column: str, data: Row, step: str, turn: Turn | None
+) -> Written:
     if mode != "append":
         if key_text(data.get(key_column)) is None:
             raise Invalid(
                 f"`{key_column}` is the column to compare, but this row has no value in it",
                 remedy=f"Fill in `{key_column}` in “Save rows” with data that is always there.",
             )
-        found = find_by_value(session, dataset, key_column, data[key_column])
+        found = find_by_value(session, dataset, key_column, data[key_column], turn)
         if found and mode == "leave":
             return _leave(session, dataset, found, data, step)
         if found:
-            changed = [_write_over(session, dataset, row, data, step) for row in found]
-            return Written("updated" if any(changed) else "unchanged", len(found))
+            if len(found) > WITHOUT_TURN and turn is None:
+                raise TakesLong(key_column, data[key_column])
+            changed = _write_over(session, dataset, found, key_column, data, step)
+            return Written("updated" if changed else "unchanged", len(found))
         if mode == "update":
             return Written("not_found", 0)
     append_rows(session, dataset, checked_rows([data]), step)
     return Written("added", 1)
 
 
-def _leave(session: Session, dataset: Dataset, found: Sequence[DatasetRow], data: Row, step: str) -> Written:
+def _leave(session: Session, dataset: Dataset, found: Sequence[int], data: Row, step: str) -> Written:
     """Leaves the rows as they are. A row that a later item of the same step has just added gives way to this one."""
-    later = [row for row in found if _is_later(row.written_by, step)]
+    same_step = DatasetRow.written_by.startswith(f"{step.rpartition(':')[0]}:", autoescape=True)
+    rows = session.scalars(select(DatasetRow).where(DatasetRow.id.in_(found), same_step).order_by(DatasetRow.id))
+    later = [row for row in rows if _is_later(row.written_by, step)]
     for row in later:
         replace_row(session, dataset, row, data, step)
     return Written("added" if later else "kept", len(later))
 
 
-def _write_over(session: Session, dataset: Dataset, row: DatasetRow, data: Row, step: str) -> bool:
-    if _is_later(row.written_by, step):
+def _write_over(
+    session: Session, dataset: Dataset, found: Sequence[int], key_column: str, data: Row, step: str
+) -> bool:
+    """Writes values into all of these rows but those that a later item of the same step wrote. Returns False when they
+    have them already. Raises TooLarge, Invalid.
+    """
+    if len(found) > MOST_SAME:
+        raise _too_many_same(f"More than {MOST_SAME:,} rows have the same value in `{key_column}`", key_column)
+    stamped: list[Values] = []
+    written: list[Values] = []
+    size = grown = 0
+    for row_id, stored, written_by in _texts_of(session, found):
+        size += len(stored)
+        if size > MOST_SAME_CHARS and len(found) > 1:
+            raise _too_many_same(
+                f"The rows with the same value in `{key_column}` take more than {MOST_SAME_CHARS >> 20} MiB", key_column
+            )
+        if _is_later(written_by, step):
+            continue
+        had = json.loads(stored)
+        row = _whole_characters({**had, **data})
+        text, before = _checked_text(row), as_json(had)
+        if text == before:
+            stamped.append({"id": row_id, "written_by": step})
+            continue
+        grown += json_size(text) - json_size(before)
+        written.append({"id": row_id, "data": text, "key": _key_of(dataset, row), "written_by": step})
+    if stamped:
+        _STAMP.run(session, *stamped)
+    if not written:
         return False
-    return replace_row(session, dataset, row, {**row.data, **data}, step)
+    _grow(dataset, 0, grown)
+    widen(dataset, {name: wider("", value) for name, value in data.items()})
+    _note_files(session, dataset, [as_json(data)], step)
+    _REPLACE.run(session, *written)
+    note_change(session, dataset)
+    return True
+
+
+def _texts_of(session: Session, ids: Sequence[int]) -> Iterator[Any]:
+    for first in range(0, len(ids), 100):
+        rows = session.execute(
+            select(DatasetRow.id, as_type(DatasetRow.data, Text), DatasetRow.written_by)
+            .where(DatasetRow.id.in_(ids[first : first + 100]))
+            .order_by(DatasetRow.id)
+        )
+        yield from rows
+
+
+def _too_many_same(said: str, column: str) -> TooLarge:
+    return TooLarge(
+        f"{said}, and a step writes over {MOST_SAME:,} rows and {MOST_SAME_CHARS >> 20} MiB at most",
+        remedy=f"Compare a column that tells rows apart, like a number, or remove the rows that are alike in `{column}`.",
+    )
 
 
 def _is_later(written_by: str | None, step: str) -> bool:
@@ -417,6 +524,12 @@ def too_many_bytes(size: int) -> TooLarge:
         f"The rows of the dataset would take {size / (1 << 20):,.1f} MiB; they may take {MAX_BYTES >> 20} MiB",
         remedy="Leave out columns with long texts, or put the rows into several datasets.",
     )
+
+
+def note_change(session: Session, dataset: Dataset) -> None:
+    """Notes that rows were changed in this transaction."""
+    dataset.updated_at = now(session)
+    dataset.revision += 1
 
 
 def _grow(dataset: Dataset, rows: int, size: int) -> None:

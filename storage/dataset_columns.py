@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 
 from engine.core.errors import Conflict, FieldError, Invalid
 from storage.database import now
-from storage.dataset_changes import BY, MAX_COLUMN_NAME, MAX_COLUMNS, json_size
-from storage.dataset_keys import key_text
-from storage.datasets import CHUNK, ColumnType, Row, as_json
+from storage.dataset_changes import BY, MAX_COLUMN_NAME, MAX_COLUMNS, insert_rows, json_size, note_change
+from storage.dataset_keys import is_small, key_text, some_rows
+from storage.dataset_pieces import after_pieces, begin_with_pieces
+from storage.datasets import ColumnType, Row, as_json, rows_of
 from storage.statements import Statement, is_sqlite
 from storage.tables import Dataset, DatasetRow
 
@@ -37,8 +38,10 @@ def add_column(session: Session, dataset: Dataset, name: str, kind: ColumnType) 
     dataset.updated_at = now(session)
 
 
-def rename_column(session: Session, dataset: Dataset, column: str, name: str) -> str:
-    """Renames a column in every row. Returns its name as it is stored. Raises Invalid, Conflict."""
+def rename_column(session: Session, dataset: Dataset, column: str, name: str, what: str) -> str:
+    """Renames a column in every row. Returns its name as it is stored. Raises Invalid, Conflict, and DoFirst while the
+    change `what` is done in pieces.
+    """
     _known(dataset, column)
     if name.strip() == column:
         return column
@@ -46,29 +49,29 @@ def rename_column(session: Session, dataset: Dataset, column: str, name: str) ->
     dataset.columns = [{"name": name, "type": one["type"]} if one["name"] == column else one for one in dataset.columns]
     if dataset.key_column == column:
         dataset.key_column = name
-    _rewrite(session, dataset, column, lambda row: {name if key == column else key: row[key] for key in row})
+    _rewrite(session, dataset, what, column, lambda row: {name if key == column else key: row[key] for key in row})
     return name
 
 
-def remove_column(session: Session, dataset: Dataset, column: str) -> None:
-    """Removes a column and its values. Raises Invalid."""
+def remove_column(session: Session, dataset: Dataset, column: str, what: str) -> None:
+    """Removes a column and its values. Raises Invalid, and DoFirst while the change `what` is done in pieces."""
     _known(dataset, column)
     dataset.columns = [one for one in dataset.columns if one["name"] != column]
     if dataset.key_column == column:
         dataset.key_column = None
-    _rewrite(session, dataset, column, lambda row: {key: row[key] for key in row if key != column})
+    _rewrite(session, dataset, what, column, lambda row: {key: row[key] for key in row if key != column})
 
 
 def drop_columns_of(session: Session, dataset: Dataset, job_id: str) -> None:
     """Removes the columns that a step of this job made and in which no row has a value any more."""
-    mine, text = (DatasetRow.dataset_id == dataset.id,), cast(DatasetRow.data, Text)
+    text = cast(DatasetRow.data, Text)
     gone = {
         one["name"]
         for one in dataset.columns
         if one.get(BY) == job_id
         and session.execute(
             select(DatasetRow.id)
-            .where(*mine, or_(*(text.contains(name, autoescape=True) for name in _written(one["name"]))))
+            .where(*rows_of(dataset), or_(*(text.contains(name, autoescape=True) for name in _written(one["name"]))))
             .limit(1)
         ).first()
         is None
@@ -84,33 +87,38 @@ def _written(name: str) -> set[str]:
     return {json.dumps(name, ensure_ascii=False), json.dumps(name)}
 
 
-def _rewrite(session: Session, dataset: Dataset, column: str, change: Callable[[Row], Row]) -> None:
-    session.flush()
-    after, grown = 0, 0
-    while True:
-        rows = session.execute(
-            select(DatasetRow.id, cast(DatasetRow.data, Text))
-            .where(DatasetRow.dataset_id == dataset.id, DatasetRow.id > after)
-            .order_by(DatasetRow.id)
-            .limit(CHUNK)
-        ).all()
-        if not rows:
-            break
-        after = rows[-1][0]
-        written: list[dict[str, Any]] = []
-        for row_id, stored in rows:
-            data = json.loads(stored)
-            if column not in data:
-                continue
-            changed = change(data)
-            text = as_json(changed)
-            grown += json_size(text) - json_size(stored)
-            key = key_text(changed.get(dataset.key_column)) if dataset.key_column else None
-            written.append({"id": row_id, "data": text, "key": key})
-        if written:
-            _put(session, written)
+def _rewrite(session: Session, dataset: Dataset, what: str, column: str, change: Callable[[Row], Row]) -> None:
+    """Changes every row: those of a small table in their places, the others as a copy that takes the place of all."""
+    key_column = dataset.key_column
+    if not is_small(dataset):
+
+        def copy_piece(session: Session, dataset: Dataset, after: int) -> tuple[int | None, int, int]:
+            copied: list[tuple[str, str | None, str | None]] = []
+            rows = some_rows(session, dataset, after)
+            for _, stored, written_by in rows:
+                row = change(json.loads(stored))
+                copied.append((as_json(row), key_text(row.get(key_column)) if key_column else None, written_by))
+            insert_rows(session, dataset, copied)
+            return rows[-1][0] if rows else None, len(rows), sum(json_size(text) for text, _, _ in copied)
+
+        begin_with_pieces(session, after_pieces(session, dataset, what, copy_piece))
+        dataset.keyed_to = None
+        return
+    rows = session.execute(select(DatasetRow.id, cast(DatasetRow.data, Text)).where(*rows_of(dataset))).all()
+    grown = 0
+    written: list[dict[str, Any]] = []
+    for row_id, stored in rows:
+        data = json.loads(stored)
+        if column not in data:
+            continue
+        changed = change(data)
+        text = as_json(changed)
+        grown += json_size(text) - json_size(stored)
+        written.append({"id": row_id, "data": text, "key": key_text(changed.get(key_column)) if key_column else None})
+    if written:
+        _put(session, written)
     dataset.byte_count = max(0, dataset.byte_count + grown)
-    dataset.updated_at = now(session)
+    note_change(session, dataset)
     session.flush()
     session.expire_all()
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from storage.datasets import SEEN, rows_of
 from storage.tables import Dataset, DatasetRow, DatasetWrite
 
 #: The action of a receipt whose row was taken out of the dataset again.
@@ -73,9 +74,9 @@ def list_added_rows(session: Session, workspace_id: str, job_id: str) -> dict[st
         dataset_id: [
             row.id
             for row in session.execute(
-                select(DatasetRow.id, DatasetRow.written_by).where(
-                    DatasetRow.dataset_id == dataset_id, _of_job(DatasetRow.written_by, job_id)
-                )
+                select(DatasetRow.id, DatasetRow.written_by)
+                .join(Dataset, Dataset.id == DatasetRow.dataset_id)
+                .where(DatasetRow.dataset_id == dataset_id, *SEEN, _of_job(DatasetRow.written_by, job_id))
             )
             if row.written_by in mine
         ]
@@ -89,7 +90,7 @@ def still_written_by(session: Session, dataset: Dataset, job_id: str, row_ids: S
     for first in range(0, len(row_ids), _AT_ONCE):
         rows = session.execute(
             select(DatasetRow.id, DatasetRow.written_by).where(
-                DatasetRow.dataset_id == dataset.id,
+                *rows_of(dataset),
                 DatasetRow.id.in_(row_ids[first : first + _AT_ONCE]),
                 _of_job(DatasetRow.written_by, job_id),
             )

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
-from sqlalchemy import Select, Text, cast, func, or_, select
+from sqlalchemy import ColumnElement, Select, Text, cast, func, or_, select
 from sqlalchemy.orm import Session
 
-from engine.core.errors import NotFound
+from engine.core.errors import Conflict, NotFound
 from engine.core.lone_surrogates import has_lone_surrogates, without_lone_surrogates
 from storage.tables import Dataset, DatasetRow
 
@@ -23,6 +23,9 @@ ColumnType = Literal["string", "number", "integer", "boolean", "array", "object"
 Row = dict[str, Any]
 #: The number of rows that are read at a time.
 CHUNK = 1_000
+#: The rows of a table, in a query with its dataset, also while rows are written or removed in pieces. The sum keeps SQLite
+#: from beginning at the first row of the table where a reader goes on after another one.
+SEEN = (DatasetRow.id + 0 > Dataset.rows_after, or_(Dataset.rows_to.is_(None), DatasetRow.id <= Dataset.rows_to))
 
 
 class ColumnLine(Struct, frozen=True):
@@ -78,6 +81,16 @@ class ShownValues(Struct, frozen=True):
     parts: tuple[str, ...]
 
 
+class BeingChanged(Conflict):
+    """All rows of the dataset are being changed, in pieces."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Many rows of the dataset are being changed right now, as by an import",
+            remedy="Wait until that is done, two minutes at most, and try again.",
+        )
+
+
 class RowsChanged(Exception):
     """The rows of a dataset were replaced while they were read page by page, or a column of them is gone."""
 
@@ -117,11 +130,15 @@ def find_key_column(session: Session, workspace_id: str, dataset_id: str) -> str
     )
 
 
-def hold_dataset(session: Session, workspace_id: str, dataset: str) -> Dataset:
-    """Returns the dataset's ORM row, for an action to change. Raises NotFound."""
+def hold_dataset(session: Session, workspace_id: str, dataset: str, what: str = "") -> Dataset:
+    """Returns the dataset's ORM row, for an action to change. `what`: the action is this change in pieces. Raises NotFound,
+    and BeingChanged while another change is done in pieces.
+    """
     row = session.scalars(named(workspace_id, dataset)).first()
     if row is None:
         raise no_dataset(dataset)
+    if row.changing is not None and (not what or row.changing["what"] != what):
+        raise BeingChanged
     if any(has_lone_surrogates(one["name"]) for one in row.columns):
         row.columns = _whole_columns(row)
     return row
@@ -159,7 +176,8 @@ def goes_on_after(session: Session, dataset_id: str, row_id: int) -> bool:
     """True when the rows after this id are of the table of which the rows up to it were read: one of those is left. An
     import with Replace leaves none, and gives larger ids to all of its rows.
     """
-    mine = select(DatasetRow.id).where(DatasetRow.dataset_id == dataset_id)
+    of_table = select(DatasetRow.id).join(Dataset, Dataset.id == DatasetRow.dataset_id).where(*SEEN)
+    mine = of_table.where(DatasetRow.dataset_id == dataset_id)
     row_itself, row_before = mine.where(DatasetRow.id == row_id), mine.where(DatasetRow.id < row_id).limit(1)
     return session.scalar(row_itself) is not None or session.scalar(row_before) is not None
 
@@ -225,6 +243,11 @@ def named(workspace_id: str, dataset: str) -> Select[Dataset]:
     )
 
 
+def rows_of(dataset: Dataset) -> tuple[ColumnElement[bool], ...]:
+    """The rows of a dataset, for who changes it."""
+    return DatasetRow.dataset_id == dataset.id, DatasetRow.id > dataset.rows_after
+
+
 def no_dataset(dataset: str) -> NotFound:
     """Returns the refusal for a dataset that is unknown, deleted or of another workspace."""
     return NotFound(f"No dataset with the id `{dataset}`", remedy="The page Datasets lists them all.")
@@ -251,7 +274,7 @@ def _found(
         select(DatasetRow.id, cast(DatasetRow.data, Text))
         .select_from(DatasetRow)
         .join(Dataset, Dataset.id == DatasetRow.dataset_id)
-        .where(Dataset.workspace_id == workspace_id, DatasetRow.dataset_id == dataset_id)
+        .where(Dataset.workspace_id == workspace_id, DatasetRow.dataset_id == dataset_id, *SEEN)
         .order_by(DatasetRow.id)
         .execution_options(yield_per=CHUNK)
     )
@@ -281,7 +304,7 @@ def _owned_rows(workspace_id: str, dataset_id: str) -> Select[int, Row]:
     return (
         select(DatasetRow.id, DatasetRow.data)
         .join(Dataset, Dataset.id == DatasetRow.dataset_id)
-        .where(Dataset.workspace_id == workspace_id, DatasetRow.dataset_id == dataset_id)
+        .where(Dataset.workspace_id == workspace_id, DatasetRow.dataset_id == dataset_id, *SEEN)
         .order_by(DatasetRow.id)
     )
 

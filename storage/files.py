@@ -338,7 +338,11 @@ def _named_by_flow(session: Session, flow_id: str) -> tuple[int | None, set[str]
 
 def _named_by_dataset(session: Session, dataset_id: str) -> tuple[int | None, set[str]]:
     seen = session.scalar(select(Dataset.updated_at).where(Dataset.id == dataset_id))
-    rows = select(cast(DatasetRow.data, Text)).where(DatasetRow.dataset_id == dataset_id)
+    rows = (
+        select(cast(DatasetRow.data, Text))
+        .join(Dataset, Dataset.id == DatasetRow.dataset_id)
+        .where(DatasetRow.dataset_id == dataset_id, DatasetRow.id > Dataset.rows_after)
+    )
     return seen, _ids_in_texts(session, rows)
 
 

@@ -750,6 +750,17 @@ class Dataset(Base):
     removed_to: Mapped[int | None]
     #: How many searches in a row were by another column than `key_column`.
     key_misses: Mapped[int] = mapped_column(server_default="0", default=0)
+    #: Grows with each change of rows: who found rows before a transaction sees in it whether they are still the same.
+    revision: Mapped[int] = mapped_column(server_default="0", default=0)
+    #: The last row whose `key` is that of `key_column`; None: all rows have it.
+    keyed_to: Mapped[int | None]
+    #: The rows of the table have larger ids; those up to it were replaced, and wait to be removed.
+    rows_after: Mapped[int] = mapped_column(server_default="0", default=0)
+    #: The last row of the table while rows behind it are prepared.
+    rows_to: Mapped[int | None]
+    #: What is done in pieces (`storage.dataset_pieces`): its name `what`, the time of the last piece `at`, `ready`, and the
+    #: `rows` and `bytes` of the pieces.
+    changing: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class DatasetRow(Base):

@@ -33,7 +33,7 @@ from ui.kit.plain_pages import alert, card, document, error_page
 from ui.kit.text import Reader, _, size
 from ui.kit.times import Times
 from ui.parts.answer_words import MADE_UP, SAME_TEXTS_ASKED, THEN, may_have_lines, until_words
-from ui.parts.same_texts import is_warned
+from ui.parts.same_texts import warned_questions
 from ui.parts.value_shapes import in_words, is_small_picture
 from ui.sign_in import FormRefused, SignInPages, browser_of, html_answer, refused_form, too_often
 
@@ -57,7 +57,7 @@ class AnswerPages(SignInPages):
             times,
             theme=theme_of(request),
             files=await self.app.database.read(_files_of, question),
-            warned=await self.app.database.read(is_warned, question),
+            warned=bool(await self.app.database.read(warned_questions, [question])),
         )
         return _page(request, page)
 
@@ -106,7 +106,7 @@ class AnswerPages(SignInPages):
             errors=wrong,
             theme=theme_of(request),
             files=files,
-            warned=await self.app.database.read(is_warned, question),
+            warned=bool(await self.app.database.read(warned_questions, [question])),
         )
         return _page(request, page, 422)
 

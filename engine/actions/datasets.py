@@ -6,6 +6,7 @@ Files are parsed beforehand with `engine.table_files.reading`, outside the event
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy.orm import Session
@@ -22,9 +23,11 @@ from storage.audit import add_entry
 from storage.database import now
 from storage.dataset_changes import (
     NewRows,
+    add_to_totals,
     append_rows,
     checked_rows,
     find_row,
+    import_piece,
     insert_dataset,
     last_row_id,
     remove_all_rows,
@@ -32,6 +35,9 @@ from storage.dataset_changes import (
     remove_rows,
     replace_row,
 )
+from storage.dataset_keys import PIECE_ROWS, is_small
+from storage.dataset_pieces import add_pieces, after_pieces
+from storage.dataset_pieces import let_go as let_go_of_dataset
 from storage.dataset_uses import list_uses
 from storage.dataset_writes import note_taken_out, still_written_by
 from storage.datasets import ColumnLine, ColumnType, Row, find_named, hold_dataset, list_datasets
@@ -57,15 +63,33 @@ def add_dataset(session: Session, principal: Principal, name: str, columns: Sequ
     return dataset.id
 
 
+def add_dataset_with_rows(session: Session, principal: Principal, name: str, new: NewRows) -> str:
+    """Creates a dataset with rows and returns its id. Raises Invalid, Conflict and TooLarge, and DoFirst while many rows are
+    written in pieces; a refused import leaves no dataset behind.
+    """
+    require_may(principal, "edit datasets")
+    if new.is_small:
+        dataset_id = add_dataset(session, principal, name)
+        import_rows(session, principal, dataset_id, new)
+        return dataset_id
+    name = _check_name(session, principal, name)
+    write_piece = partial(import_piece, new=new, key_column=None, workspace_id=principal.workspace_id)
+    dataset = after_pieces(session, None, new.token, write_piece)
+    dataset.name, dataset.workspace_id = name, principal.workspace_id
+    add_to_totals(dataset, new)
+    add_pieces(session, dataset)
+    add_entry(session, principal, "create dataset", dataset.id, name)
+    add_entry(session, principal, "import rows", dataset.id, f"{name}: append {len(new.rows):,} rows")
+    return dataset.id
+
+
 def bring_samples(session: Session, principal: Principal, samples: Mapping[str, Table]) -> list[str]:
     """Creates those of a template's sample datasets that do not exist yet, with their rows; returns their names."""
     require_may(principal, "edit datasets")
     made = []
     for name, table in samples.items():
         if find_named(session, principal.workspace_id, name) is None:
-            import_rows(
-                session, principal, add_dataset(session, principal, name), checked_rows(table.rows, table.columns)
-            )
+            add_dataset_with_rows(session, principal, name, checked_rows(table.rows, table.columns))
             made.append(name)
     return made
 
@@ -101,7 +125,10 @@ def delete_dataset(
     for source in hold_dataset_sources(session, principal.workspace_id, dataset.id):
         add_entry(session, principal, "delete source", source.id, f"{source.name}: {source.piece_count:,} pieces")
         let_go(source)
-    remove_dataset(session, dataset)
+    if is_small(dataset) and not dataset.rows_after:
+        remove_dataset(session, dataset)
+    else:
+        let_go_of_dataset(session, dataset)
 
 
 def import_rows(
@@ -114,14 +141,22 @@ def import_rows(
     """Appends rows or replaces all existing ones, depending on `mode`; returns the new number of rows.
 
     `checked_rows` makes `new`, outside the event loop. Raises NotFound, TooLarge and Invalid; then nothing is changed.
+    Raises DoFirst while many rows are written in pieces.
     """
     require_may(principal, "edit datasets")
-    dataset = hold_dataset(session, principal.workspace_id, dataset_id)
+    dataset = hold_dataset(session, principal.workspace_id, dataset_id, new.token)
     if mode == "replace":
-        remove_all_rows(session, dataset)
+        remove_all_rows(session, dataset, keep_files=not new.is_small)
         if dataset.key_column not in new.columns:
             dataset.key_column = None
-    append_rows(session, dataset, new)
+    if new.is_small:
+        append_rows(session, dataset, new)
+    else:
+        add_to_totals(dataset, new)
+        column, workspace_id = dataset.key_column, principal.workspace_id
+        write_piece = partial(import_piece, new=new, key_column=column, workspace_id=workspace_id)
+        after_pieces(session, dataset, new.token, write_piece)
+        add_pieces(session, dataset)
     add_entry(session, principal, "import rows", dataset.id, f"{dataset.name}: {mode} {len(new.rows):,} rows")
     return dataset.row_count
 
@@ -150,10 +185,16 @@ def change_row(session: Session, principal: Principal, dataset_id: str, row_id: 
 
 
 def delete_rows(session: Session, principal: Principal, dataset_id: str, row_ids: Sequence[int]) -> int:
-    """Deletes rows and returns how many of them existed."""
+    """Deletes rows and returns how many of them existed. Raises DoFirst while many are deleted in pieces, each for good."""
     require_may(principal, "edit datasets")
-    dataset = hold_dataset(session, principal.workspace_id, dataset_id)
-    removed = remove_rows(session, dataset, row_ids)
+    what = f"delete {len(row_ids)} {hash(tuple(row_ids))}"
+    dataset = hold_dataset(session, principal.workspace_id, dataset_id, what)
+    if len(row_ids) <= PIECE_ROWS:
+        removed = remove_rows(session, dataset, row_ids)
+    else:
+        changing = after_pieces(session, dataset, what, partial(_delete_piece, row_ids=row_ids)).changing
+        removed = changing["rows"] if changing else 0
+        add_pieces(session, dataset)
     if removed:
         detail = f"{dataset.name}: {removed:,} {'row' if removed == 1 else 'rows'}"
         add_entry(session, principal, "delete rows", dataset.id, detail)
@@ -193,20 +234,24 @@ def add_column(session: Session, principal: Principal, dataset_id: str, name: st
 
 
 def rename_column(session: Session, principal: Principal, dataset_id: str, column: str, name: str) -> None:
-    """Renames a column in every row, and where sources of knowledge choose it. Raises Invalid and Conflict."""
+    """Renames a column in every row, and where sources of knowledge choose it. Raises Invalid and Conflict, and DoFirst
+    while many rows are changed in pieces.
+    """
     require_may(principal, "edit datasets")
-    dataset = hold_dataset(session, principal.workspace_id, dataset_id)
-    name = dataset_columns.rename_column(session, dataset, column, name)
+    what = f"rename {column}\n{name}"
+    dataset = hold_dataset(session, principal.workspace_id, dataset_id, what)
+    name = dataset_columns.rename_column(session, dataset, column, name, what)
     for source in hold_dataset_sources(session, principal.workspace_id, dataset.id):
         rename_chosen_column(session, source, column, name)
     add_entry(session, principal, "rename column", dataset.id, f"{dataset.name}: {column} is now {name}")
 
 
 def remove_column(session: Session, principal: Principal, dataset_id: str, column: str) -> None:
-    """Removes a column and its values. Raises Invalid."""
+    """Removes a column and its values. Raises Invalid, and DoFirst while many rows are changed in pieces."""
     require_may(principal, "edit datasets")
-    dataset = hold_dataset(session, principal.workspace_id, dataset_id)
-    dataset_columns.remove_column(session, dataset, column)
+    what = f"remove {column}"
+    dataset = hold_dataset(session, principal.workspace_id, dataset_id, what)
+    dataset_columns.remove_column(session, dataset, column, what)
     add_entry(session, principal, "remove column", dataset.id, f"{dataset.name}: {column}")
 
 
@@ -216,6 +261,13 @@ def known_datasets(session: Session, workspace_id: str) -> tuple[KnownDataset, .
         KnownDataset(one.id, one.name, {column.name: column.type for column in one.columns})
         for one in list_datasets(session, workspace_id)
     )
+
+
+def _delete_piece(
+    session: Session, dataset: Dataset, at: int, *, row_ids: Sequence[int]
+) -> tuple[int | None, int, int]:
+    end = at + PIECE_ROWS
+    return end if end < len(row_ids) else None, remove_rows(session, dataset, row_ids[at:end]), 0
 
 
 def _require_columns(dataset: Dataset, data: Row) -> None:

@@ -76,7 +76,8 @@ class RunOptions(Struct, frozen=True):
 
     `until`: only this node and the nodes it depends on. `start` and `reuse`: from node `start` on, with the other
     outputs taken from job `reuse`. `again`: the job that this run repeats, stored as a link for people. `version`: the
-    number of the version that it runs, and `now`: whether it runs what is on the canvas; both are for people too.
+    number of the version that it runs, and `now`: whether it runs what is on the canvas, None when nobody knows; both are
+    for people too.
     """
 
     until: str | None = None
@@ -84,7 +85,7 @@ class RunOptions(Struct, frozen=True):
     reuse: str | None = None
     again: str | None = None
     version: int | None = None
-    now: bool = False
+    now: bool | None = None
 
     @property
     def repeats(self) -> bool:
@@ -95,7 +96,7 @@ class RunOptions(Struct, frozen=True):
         """Returns the options as stored with the job; None when none is set."""
         options: dict[str, Any] = {"until": self.until, "from": self.start, "reuse": self.reuse, "again": self.again}
         options |= {"version": self.version, "now": self.now}
-        return {name: value for name, value in options.items() if value} or None
+        return {name: value for name, value in options.items() if value or value is False} or None
 
 
 def submit(

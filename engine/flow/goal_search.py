@@ -86,8 +86,10 @@ _IN_LIST: Final = str.maketrans(", ", "\ue000\ue001")
 #: Begin a list of kinds, and any other one.
 _KINDS_MARK, _LIST_MARK = "\ue002", "\ue003"
 _OUT_OF_LIST: Final = str.maketrans("\ue000\ue001", ", ", _KINDS_MARK + _LIST_MARK)
-#: "add up" is a sum, "add" alone is not; what is read is summed up in words.
-_ADD_UP: Final = re.compile(r"\b(?:add(?:s|ed|ing)?|count(?:s|ed|ing)?) up\b")
+#: "add up" and "sum the invoices" are a sum of rows, "add" alone is not; what is read is summed up in words.
+_ADD_UP: Final = re.compile(
+    r"\b(?:add(?:s|ed|ing)?|count(?:s|ed|ing)?|sum(?:s|med|ming)?) up\b|\bsum (?=(?:the|all|our|my)\b)|\bhow much in all\b"
+)
 _SUM_UP: Final = re.compile(
     r"\bsum(?:s|med|ming)? up(?= (?:\w+ ){0,3}(?:text|document|page|site|website|article|pdf|file|report|e-?mail|message|chat|meeting|note|review)s?\b)"
 )
@@ -401,9 +403,9 @@ def _index(goals: Goals) -> _Index:
 
 def _words(text: str) -> list[str]:
     """The words of a text in small letters, without accents; `e-mail`, `tl;dr` and `look up` are one word each, `add up` is
-    `total`.
+    `total rows`.
     """
-    said = _ADD_UP.sub("total", _SUM_UP.sub("summarise", text.casefold()))
+    said = _ADD_UP.sub("total rows ", _SUM_UP.sub("summarise", text.casefold()))
     said = _ONE_WORD.sub(lambda found: "".join(filter(None, found.groups())), said)
     plain = normalized("NFKD", said.replace("e-mail", "email").replace("tl;dr", "tldr"))
     letters = "".join(letter if letter.isalnum() else " " for letter in plain if not unicodedata.combining(letter))

@@ -41,7 +41,7 @@ FILES = frozenset({"file", "files"})
 class Question(Struct, frozen=True):
     """One blank of a goal. `choices`: what is shown -> what is filled in; `takes`, `most_mb`: which files;
     `about_sample`: its first answer fits the template's own table or documents alone; `least`: 0 for a column that may be
-    empty.
+    empty; `numbers`: the column is to hold numbers.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Question(Struct, frozen=True):
     takes: tuple[str, ...] = ()
     most_mb: float | None = None
     about_sample: bool = False
+    numbers: bool = False
 
     @property
     def optional(self) -> bool:
@@ -249,6 +250,7 @@ def _question(name: str, value: Mapping[str, Any]) -> Question:
         tuple(value.get("takes", ())),
         value.get("most_mb"),
         value.get("about_sample", False),
+        value.get("numbers", False),
     )
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, Literal
 
 from pydantic import Field, JsonValue
 
 from engine.flow.document import Node
+from engine.flow.json_values import as_number
 from engine.flow.node_context import Json, JsonSchema
 
 ValueType = Literal["number", "yes_no"]
@@ -49,6 +50,10 @@ _CODE: Final = f"(?:\\b(?:{_ANY_CODE})|(?<=\\B[\u2212\u2013-])(?i:{_ANY_CODE}))"
 _CURRENCY: Final = re.compile(rf"(?:{_CODE}|(?:\b[A-Z]{{1,3}})?[{_CURRENCIES}])\Z")
 #: Letters at the end that may be a currency that is not known, like kr and Fr.
 _LETTERS: Final = re.compile(r"[^\W\d_]{1,3}[.,]?\Z")
+#: What may stand before and behind the digits of a text that is only an amount.
+_MONEY: Final = rf"(?:{_CODE}|[A-Z]{{0,3}}[{_CURRENCIES}]|(?i:\b(?:eur|euros?|kr\.?|zł)))?"
+_BEFORE_AMOUNT: Final = re.compile(rf"[{_BLANKS}]*[\u2212\u2013-]?{_MONEY}[{_BLANKS}]*[\u2212\u2013-]?")
+_BEHIND_AMOUNT: Final = re.compile(rf"[{_BLANKS}]*{_MONEY}[{_BLANKS}]*")
 #: What stands before a point or a comma that parts a number from what is before it.
 _PARTED: Final = "[\\w.,)\\]\"'\u2019\u201d%]"
 #: Digits, in groups of three with blanks or apostrophes between them or not, then points and commas with digits. A number
@@ -180,6 +185,59 @@ def number_in(text: str) -> tuple[int | float | None, str]:
     if not doubt and not unsure and _DIGITS.search(searched, match.end()):
         doubt = "it is the first of several"
     return number, doubt or unsure
+
+
+def number_reader(column: Iterable[Json]) -> Callable[[Json], int | float | None]:
+    """Returns what reads each value of a column as a number, also amounts as people write them, like `1.234,50` and
+    `£ 12.50`; it returns None for anything else.
+
+    Other amounts of the column tell whether the mark in `1.234` or `1,234` parts thousands or decimals. Where they
+    contradict each other, such an amount is None; where there are none, only `1.234` is a number.
+    """
+    texts = {value for value in column if isinstance(value, str)}
+    if all(as_number(text) is not None or not text.strip() for text in texts):
+        return as_number
+    amounts = {text: amount for text in texts if (amount := _amount_in(text)) is not None}
+    decimal_marks = {mark for _sign, written in amounts.values() if (mark := _decimal_mark(written))}
+
+    def read(value: Json) -> int | float | None:
+        if not isinstance(value, str) or (amount := amounts.get(value)) is None:
+            return as_number(value)
+        sign, written = amount
+        number, doubt = _read(written)
+        if number is not None and doubt:
+            if not decimal_marks:
+                return as_number(value)
+            if len(decimal_marks) > 1:
+                return None
+            mark = "." if "." in written else ","
+            number = float(written.replace(mark, ".")) if mark in decimal_marks else int(written.replace(mark, ""))
+            number = _short(number)
+        return None if number is None else sign * number
+
+    return read
+
+
+def _amount_in(text: str) -> tuple[int, str] | None:
+    """Returns 1 or -1 and the digits with their marks of a text that is only a number, with its currency or without; None
+    for any other text.
+    """
+    if len(text) > _SEARCHED or (match := _DIGITS.search(text)) is None or len(match.group()) > _LONGEST:
+        return None
+    before, behind = text[: match.start()], text[match.end() :]
+    minus, unsure = _minus(before, behind)
+    if unsure or not _BEFORE_AMOUNT.fullmatch(before) or not _BEHIND_AMOUNT.fullmatch(behind):
+        return None
+    return (-1 if minus else 1), match.group()
+
+
+def _decimal_mark(written: str) -> str:
+    """Returns which mark parts the decimals where a number is written like this; "" when the number does not tell."""
+    number, doubt = _read(written)
+    marks = [letter for letter in written if letter in ".,"]
+    if number is None or doubt or not marks:
+        return ""
+    return {".": ",", ",": "."}[marks[0]] if marks.count(marks[-1]) > 1 else marks[-1]
 
 
 def _minus(before: str, after: str) -> tuple[bool, str]:

@@ -13,7 +13,8 @@ like an invoice number or an e-mail address:
 * **Write over it, never add**: without such a row nothing is written.
 
 Fill in the column to compare, too. The number 5 and the text 5 are the same. Columns you leave out keep their values. Two invoices of
-different senders may have one number: compare a column that tells all rows apart.
+different senders may have one number: compare a column that tells all rows apart. A step writes over all rows with the value, 1,000 at
+most and 4 MiB: when there are more it writes none of them and fails.
 
 After **For each item** it keeps a row for each item. A step writes once: another try of it, also after a crash of the
 server, does not write the row again. Runs in the Playground write, too; what they added can be taken out again below their result.

@@ -9,7 +9,7 @@ how many they are. `total` has the same numbers for the whole list, and `group_c
 A group that no item is in has no row, unless it stands under **Groups that always have a row**: write there what the field may be,
 like `good` and `bad`, and each of them is told with a count of 0 when there is none.
 
-**Also work out** adds numbers to every group: how many items have a value, the sum, the average, the smallest or the largest of a
+**Also work out** adds numbers to every group: how many items have a value or a number, the sum, the average, the smallest or the largest of a
 field. Each has the name you give it, or one like `sum_price`, and stands beside
 `count` in every entry of `groups` and in `total`.
 
@@ -17,15 +17,17 @@ field. Each has the name you give it, or one like `sum_price`, and stands beside
   always has a row keeps the text as it is written there, and is a number, or true or false, where the items are. `5.50` and `01`
   stay texts, and so does `2.5` where all items are whole numbers.
 * Items without the field, with null or with an empty text are a group of their own. Its key is null.
-* Numbers in text count as numbers. What is no number is left out of sums and averages, and the step says how often. A sum of nothing is
-  0; an average, a smallest or a largest of nothing is null.
+* Numbers in text count as numbers, also as people write them: `1.234,50`, `1 234,50`, `£ 12.50`. Whether the point in `1.234` parts
+  thousands or decimals is told by the other values of the field. What is no number is left out of sums and averages, and the step
+  says how often; **How many are numbers** counts the others. A sum of nothing is 0; an average, a smallest or a largest of nothing
+  is null.
 
 An item stands in one group only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Literal, cast
@@ -39,16 +41,22 @@ from engine.flow.json_values import EXACT, added, as_number, exact_sum, plain_nu
 from engine.flow.node_context import Json, JsonSchema, NodeContext
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 from engine.flow.references import as_text
+from engine.flow.value_types import number_reader
 from engine.nodes.list_input import ITEMS, items_of
 
-Operation = Literal["count", "sum", "average", "min", "max"]
+Operation = Literal["count", "numbers", "sum", "average", "min", "max"]
 OPERATIONS: Final[Mapping[str, str]] = {
     "count": "How many have a value",
+    "numbers": "How many are numbers",
     "sum": "Sum",
     "average": "Average",
     "min": "Smallest",
     "max": "Largest",
 }
+#: Operations whose result is a whole number.
+_COUNTS: Final = frozenset({"count", "numbers"})
+#: Reads a value as a number; None for what is none.
+_Reader = Callable[[Json], int | float | None]
 #: The names that every group has.
 _TAKEN: Final = frozenset({"key", "count"})
 MAX_MEASURES: Final = 20
@@ -150,12 +158,14 @@ def _grouped(items: Sequence[Json], config: Config) -> tuple[dict[str, Json], li
     for group in groups.values():
         if not group.items:
             group.key = _of_kind(str(group.key), kinds)
+    paths = dict.fromkeys(one.field.strip() for one in config.measures if one.operation != "count")
+    readers = {path: number_reader(value_at(item, path) for item in items) for path in paths}
     found = [
-        {"key": group.key, "count": len(group.items), **_numbers(group.items, config.measures)}
+        {"key": group.key, "count": len(group.items), **_numbers(group.items, config.measures, readers)}
         for group in groups.values()
     ]
-    total = {"count": len(items), **_numbers(items, config.measures)}
-    warnings = list(_left_out(items, config.measures))
+    total = {"count": len(items), **_numbers(items, config.measures, readers)}
+    warnings = list(_left_out(items, readers))
     if by and items and all(same == "" or not group.items for same, group in groups.items()):
         warnings.insert(0, f"No item has a `{by}`, so all of them are one group.")
     return {"groups": found, "group_count": len(found), "total": total}, warnings
@@ -179,16 +189,19 @@ def _same(key: Json) -> str:
     return text if text.isascii() else normalized("NFC", text)  # é is one character, or two
 
 
-def _numbers(items: Sequence[Json], measures: Sequence[Measure]) -> dict[str, Json]:
-    return {name_of(one.operation, one.field, one.name): _worked_out(items, one) for one in measures}
+def _numbers(items: Sequence[Json], measures: Sequence[Measure], readers: Mapping[str, _Reader]) -> dict[str, Json]:
+    return {name_of(one.operation, one.field, one.name): _worked_out(items, one, readers) for one in measures}
 
 
-def _worked_out(items: Sequence[Json], measure: Measure) -> Json:
+def _worked_out(items: Sequence[Json], measure: Measure, readers: Mapping[str, _Reader]) -> Json:
     values = [value_at(item, measure.field) for item in items]
     if measure.operation == "count":
         return sum(1 for value in values if _same(value))
-    numbers = [number for value in values if (number := as_number(value)) is not None]
+    read = readers[measure.field.strip()]
+    numbers = [number for value in values if (number := read(value)) is not None]
     match measure.operation:
+        case "numbers":
+            return len(numbers)
         case "min":
             return min(numbers, default=None)
         case "max":
@@ -199,11 +212,11 @@ def _worked_out(items: Sequence[Json], measure: Measure) -> Json:
             return plain_number(EXACT.divide(added(numbers), Decimal(len(numbers)))) if numbers else None
 
 
-def _left_out(items: Sequence[Json], measures: Sequence[Measure]) -> Iterator[str]:
+def _left_out(items: Sequence[Json], readers: Mapping[str, _Reader]) -> Iterator[str]:
     """Yields a warning for each field that holds values which are no numbers."""
-    for path in dict.fromkeys(one.field.strip() for one in measures if one.operation != "count"):
+    for path, read in readers.items():
         values = [value for item in items if _same(value := value_at(item, path))]
-        wrong = [value for value in values if as_number(value) is None]
+        wrong = [value for value in values if read(value) is None]
         what = f"`{path}`" if path and path != "." else "the item itself"
         if items and not values:
             yield f"No item has a value in {what}."
@@ -251,7 +264,7 @@ def _schema(config: Mapping[str, Any], key: JsonSchema) -> JsonSchema:
     whole = {"type": "integer", "title": "Count"}
     number = {"type": ["number", "null"]}  # of nothing there is no average, smallest or largest
     numbers = {"count": whole} | {
-        name: {"type": "integer"} if one.get("operation") == "count" else number for name, one in found.items()
+        name: {"type": "integer"} if one.get("operation") in _COUNTS else number for name, one in found.items()
     }
     key = _or_null(_or_choices(key, config.get("choices")))
     group = {"type": "object", "properties": {"key": key, **numbers}, "required": ["key", *numbers]}

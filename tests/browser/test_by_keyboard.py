@@ -1,4 +1,6 @@
-"""The website analyzer from an empty canvas with the keyboard alone: built, run, inspected, deployed and called."""
+"""The website analyzer from an empty canvas with the keyboard alone: built, run, inspected, deployed and called. And where
+the keyboard is when a person comes to change what they filled in.
+"""
 
 from __future__ import annotations
 
@@ -139,3 +141,12 @@ def deploy_and_call(keys: Keyboard, server: LiveServer) -> None:
     address = dialog.locator(".fp-endpoint-url")
     expect(address).to_contain_text("/public/v1/flows/execute/")
     assert httpx.post(str(address.text_content()), json={"url": START}).status_code == 401
+
+
+def test_the_questions_of_a_flow_begin_with_the_keyboard_in_a_choice(page: Page) -> None:
+    page.goto("/start?goal=add-up-rows")
+    page.get_by_role("button", name="Make it and run it").click()
+    expect(page.get_by_text("This is what your flow answers")).to_be_visible()
+    page.goto(f"{page.url}&change=1")
+
+    expect(page.get_by_role("combobox", name="Which table should it add up?")).to_be_focused()

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from engine.actions.datasets import add_dataset, change_row, import_rows, rename_column
+from engine.actions.datasets import (
+    add_column,
+    add_dataset,
+    add_dataset_with_rows,
+    change_row,
+    delete_dataset,
+    delete_rows,
+    import_rows,
+    remove_column,
+    rename_column,
+)
 from engine.core.clock import MovedClock
+from engine.core.do_first import DoFirst
 from engine.core.errors import Invalid, NotFound
+from engine.jobs.worker.dataset_writes import WorkspaceDatasets
 from storage.dataset_changes import RECEIPT_MS, checked_rows, wider, write_from_step
 from storage.dataset_columns import drop_columns_of
-from storage.dataset_keys import OUT_OF_USE, find_by_value, key_text
+from storage.dataset_keys import OUT_OF_USE, PIECE_ROWS, find_by_value, key_text
+from storage.dataset_pieces import LEFT_MS, tidy_some
 from storage.datasets import (
     CHUNK,
+    BeingChanged,
     ShownValues,
+    as_json,
     each_row,
     find_dataset,
     find_key_column,
@@ -34,6 +50,8 @@ from tests.engine.jobs.world import World, open_world
 from tests.factories import person
 
 NUMBERS = [{"n": number, "word": f"Word {number}"} for number in range(25)]
+#: More than a transaction writes.
+MANY = [{"n": number, "word": f"Word {number}"} for number in range(2 * PIECE_ROWS)]
 #: A text whose beginning other keys have, too.
 ALIKE = "https://example.com/?q=".ljust(1_000, "a")
 
@@ -116,7 +134,7 @@ def test_rows_are_found_alike_with_an_index_and_without(world: World, column: st
     def found(value: Any, key_column: str) -> list[int]:
         def find(session: Session) -> list[int]:
             dataset = hold_dataset(session, world.workspace_id, dataset_id)
-            return [row.id for row in find_by_value(session, dataset, column, value)]
+            return list(find_by_value(session, dataset, column, value))
 
         world.write(
             lambda session: find_by_value(session, hold_dataset(session, world.workspace_id, dataset_id), key_column, 1)
@@ -138,7 +156,7 @@ def test_a_column_that_is_compared_beside_the_key_column_does_not_take_its_place
     dataset_id = add(world, [{"a": f"a{number}", "b": f"b{number}"} for number in range(5)])
 
     def look(column: str, times: int) -> None:
-        def found(session: Session) -> list[DatasetRow]:
+        def found(session: Session) -> Sequence[int]:
             return find_by_value(
                 session, hold_dataset(session, world.workspace_id, dataset_id), column, f"{column[0]}3"
             )
@@ -368,3 +386,76 @@ def test_every_pair_of_orders_gives_the_same_columns(world: World) -> None:
         line = world.read(get_dataset, world.workspace_id, dataset_id)
         found.add(frozenset((column.name, column.type) for column in line.columns))
     assert found == {frozenset({("a", "number"), ("b", "mixed")})}
+
+
+CHANGES: dict[str, Any] = {
+    "append": (import_rows, checked_rows(MANY), "append"),
+    "replace": (import_rows, checked_rows(MANY), "replace"),
+    "rename": (rename_column, "n", "number"),
+    "remove": (remove_column, "n"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_change_in_pieces_is_seen_as_a_whole_or_never(world: World, clock: MovedClock, change: str) -> None:
+    ada, dataset_id = person(world.workspace_id), add(world, MANY)
+    before = world.read(get_dataset, world.workspace_id, dataset_id)
+    work, *given = CHANGES[change]
+
+    async def begun() -> None:
+        with pytest.raises(DoFirst) as first:
+            await world.database.write(work, ada, dataset_id, *given)
+        first.value.work()
+
+    await begun()  # and the process ends before the last transaction
+    assert rows_of(world, dataset_id) == MANY
+    for other in ((add_column, "more", "string"), (delete_rows, [1]), (import_rows, checked_rows([{"n": 1}]))):
+        with pytest.raises(BeingChanged):
+            world.write(other[0], ada, dataset_id, *other[1:])
+    world.write(tidy_some)
+    with pytest.raises(BeingChanged):
+        step(world, dataset_id, "append", "", {"n": 1}, "job:early:")
+    clock.offset += LEFT_MS + 1_000
+    while world.write(tidy_some):
+        pass
+    assert world.read(get_dataset, world.workspace_id, dataset_id) == before
+    assert rows_of(world, dataset_id) == MANY
+
+    await begun()
+    steps = WorkspaceDatasets(world.database, world.workspace_id)
+    waiting = asyncio.create_task(steps.write(dataset_id, "append", "", {"word": "late"}, "job:late:"))
+    world.write(work, ada, dataset_id, *given)
+    assert await waiting == "added"
+    there = {"append": MANY * 2, "rename": [{"number": row["n"], "word": row["word"]} for row in MANY]}
+    there["remove"] = [{"word": row["word"]} for row in MANY]
+    assert rows_of(world, dataset_id) == [*there.get(change, MANY), {"word": "late"}]
+    now_there = world.read(get_dataset, world.workspace_id, dataset_id)
+    assert now_there.rows == len(rows_of(world, dataset_id))
+    assert now_there.bytes == sum(len(as_json(row)) for row in rows_of(world, dataset_id))
+    assert (now_there.column_names == before.column_names) == (change in ("append", "replace"))
+
+
+async def test_a_new_dataset_of_many_rows_is_there_with_all_of_them_or_never(world: World, clock: MovedClock) -> None:
+    ada, new = person(world.workspace_id), checked_rows(MANY)
+    with pytest.raises(DoFirst) as first:
+        await world.database.write(add_dataset_with_rows, ada, "Many", new)
+    first.value.work()
+    assert world.read(find_dataset, world.workspace_id, "Many") is None
+    clock.offset += LEFT_MS + 1_000
+    while world.write(tidy_some):
+        pass
+    dataset_id = world.write(add_dataset_with_rows, ada, "Many", new)
+    assert rows_of(world, dataset_id) == MANY
+    world.write(delete_dataset, ada, dataset_id)
+    assert world.read(find_dataset, world.workspace_id, dataset_id) is None
+
+
+def test_rows_are_found_by_their_keys_after_a_change_in_pieces(world: World) -> None:
+    ada, dataset_id = person(world.workspace_id), add(world, MANY[:5])
+    assert step(world, dataset_id, "update", "word", {"word": "Word 3", "n": -3}, "job:keys:1") == ("updated", 1, False)
+    world.write(import_rows, ada, dataset_id, checked_rows(MANY[5:]))
+    world.write(rename_column, ada, dataset_id, "word", "text")
+    last = MANY[-1]["word"]
+    assert step(world, dataset_id, "update", "text", {"text": last, "n": -1}, "job:keys:2") == ("updated", 1, False)
+    assert step(world, dataset_id, "update", "text", {"text": "Word 3", "n": 3}, "job:keys:3") == ("updated", 1, False)
+    assert rows_of(world, dataset_id)[-1] == {"n": -1, "text": last}

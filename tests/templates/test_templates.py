@@ -21,6 +21,7 @@ from engine.flow.validation import deploy_problems
 from engine.knowledge.samples import sample_documents
 from engine.nodes import CATALOG
 from engine.outbound.practice_site import PRACTICE_HOST
+from engine.table_files.reading import read_table
 from engine.table_files.samples import sample_tables
 from storage.datasets import list_datasets, page_of_rows
 from tests.databases import open_database
@@ -303,6 +304,34 @@ def test_a_question_about_nothing_in_the_documents_is_answered_plainly(
     assert code == 0
     said = json.loads(capsys.readouterr().out)
     assert said == {"answer": "Nothing about this was found in the documents. Try other words.", "sources": []}
+
+
+def test_the_sum_of_a_table_says_which_rows_had_no_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = 'Sender,Total\nMill,"1.234,50"\nMill,cash\nOvens,"10,00 €"\nOvens,\n'
+    database = open_database(tmp_path)
+    owner = command_line(database.write_now(ensure_workspace, "free"))
+    database.write_now(bring_samples, owner, {"Costs": read_table(table.encode(), "costs.csv")})
+    database.close()
+    told = (FOLDER / "add-up-rows.json").read_text(encoding="utf-8")
+    for name, mine in {
+        '"Sample invoices"': '"Costs"',
+        '"total"': '"Total"',
+        '"by": "sender"': '"by": "Sender"',
+    }.items():
+        told = told.replace(name, mine)
+    path = tmp_path / "costs.json"
+    path.write_text(told, encoding="utf-8")
+
+    code = main(["flows", "run", str(path), "--data", str(tmp_path)], {}, serve=_never, worker=_never)
+
+    assert code == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["sum"], answer["rows"]) == (1244.5, 2)
+    assert answer["answer"].splitlines() == [
+        "Sum 1244.50, 2 rows, 2 rows had no number",
+        "Mill: 1234.50, 1 row, 1 row had no number",
+        "Ovens: 10, 1 row, 1 row had no number",
+    ]
 
 
 def test_a_template_that_keeps_rows_fills_only_what_is_empty(

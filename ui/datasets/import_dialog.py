@@ -7,10 +7,8 @@ done = await import_file(page_session, dataset)           # rows for an existing
 from __future__ import annotations
 
 from nicegui import events, ui
-from sqlalchemy.orm import Session
 
-from engine.actions.datasets import Import, add_dataset, import_rows
-from engine.actions.principal import Principal
+from engine.actions.datasets import Import, add_dataset_with_rows, import_rows
 from engine.core.errors import Refusal
 from engine.core.shared_places import CURRENT_WORKSPACE
 from engine.documents.table_reading import RowTexts, is_office_file, read_rows_apart, read_sheets_apart
@@ -262,7 +260,7 @@ class ImportDialog:
         self.go.disable()
         try:
             if self.dataset is None:
-                dataset_id = await self.page_session.execute(_add_with_rows, self.name.value or "", self.new)
+                dataset_id = await self.page_session.execute(add_dataset_with_rows, self.name.value or "", self.new)
             else:
                 dataset_id = self.dataset.id
                 column = await self.page_session.query(find_key_column, dataset_id)
@@ -279,10 +277,3 @@ class ImportDialog:
 def _read_and_check(data: bytes, name: str, names: Names) -> tuple[Table, NewRows]:
     table_ = read_table(data, name, names=names, most_rows=MAX_ROWS)
     return table_, checked_rows(table_.rows, table_.columns)
-
-
-def _add_with_rows(session: Session, principal: Principal, name: str, new: NewRows) -> str:
-    """Creates the dataset with its rows in one transaction, so that a refused import leaves no empty dataset behind."""
-    dataset_id = add_dataset(session, principal, name)
-    import_rows(session, principal, dataset_id, new)
-    return dataset_id

@@ -106,8 +106,10 @@ class GoalPage:
                 times = times_note(time)
                 times.visible = made is None or made.flow.live_version is None
             left_note(find_goals(asked))
+            self.changed = ui.element("div").props("role=status")
             if choices.changed is not None:
-                _draw_changed(choices.changed)
+                with self.changed:
+                    _draw_changed(choices.changed)
             with ui.element("div").classes("fp-row fp-goal-go"):
                 verb = _("Make it and run it") if made is None else _("Run it again")
                 self.go = button(verb, self._make, icon="play_arrow", kind="main", big=True)
@@ -139,6 +141,7 @@ class GoalPage:
             self._set_enabled(enabled=True)
         self.go.text = _("Run it again")
         self.keep.visible = True
+        self.changed.clear()
         await self.run.run(made)
 
     async def _save(self) -> None:
@@ -149,7 +152,11 @@ class GoalPage:
         self._set_enabled(enabled=False)
         try:
             with feedback.refusals_told():
-                made = await self._store(filled_in)
+                unchanged = await self.flow.find_unchanged()
+                if unchanged is None:
+                    self._show_changed()
+                    return
+                made = await self.flow.change(unchanged, filled_in, self.questions.tables.known)
                 self.run.draw_acts_again()
                 live = made.flow.live_version is not None and draft_differs(made.flow)
                 said = _("Callers get it once you press Update API on its page.") if live else _("Nothing was run.")
@@ -161,6 +168,15 @@ class GoalPage:
                 )
         finally:
             self._set_enabled(enabled=True)
+
+    def _show_changed(self) -> None:
+        """Says that nothing was saved: the flow was changed elsewhere since this page read it."""
+        assert self.flow.made is not None
+        self.keep.visible = False
+        self.changed.clear()
+        with self.changed:
+            _draw_changed(self.flow.made)
+        feedback.failed(_("Nothing was saved."), _("The flow that you made here was changed since."))
 
     def _set_enabled(self, *, enabled: bool) -> None:
         """While one of the two buttons works, neither can be pressed."""

@@ -16,7 +16,7 @@ from ui.flows.documents_choice import DocumentsChoice
 from ui.flows.goal_flow import SIMULATED, FilledIn, GoalBlanks, GoalChoices, model_of
 from ui.flows.made_up_note import choices_not_kept, worth_of_answers
 from ui.flows.practice_page import is_practice_page, show_practice_page
-from ui.flows.table_choice import COLUMN, WIDGET, TableChoice
+from ui.flows.table_choice import COLUMN, NUMBER_COLUMN, WIDGET, TableChoice
 from ui.flows.templates import find_template
 from ui.forms.form import Form
 from ui.forms.specs import specs_of_schema
@@ -62,7 +62,11 @@ class GoalQuestions:
             self._first_answers(choices, asked, models, table),
             lambda pointer, _value: self._changed(pointer),
             keep_file=file_keeper(page_session),
-            widgets={WIDGET: self.tables.draw, COLUMN: self.tables.draw_column},
+            widgets={
+                WIDGET: self.tables.draw,
+                COLUMN: self.tables.draw_column,
+                NUMBER_COLUMN: self.tables.draw_number_column,
+            },
         )
         with ui.element("p").classes("fp-row fp-wrap-row fp-s13 fp-t2") as self.practice_row:
             words(_("The practice page is there for flows only."))
@@ -208,7 +212,7 @@ def _schema_of(question: Question) -> dict[str, Any]:
         case "table":
             asked["widget"] = WIDGET
         case "column":
-            asked["widget"] = COLUMN
+            asked["widget"] = NUMBER_COLUMN if question.numbers else COLUMN
     return asked | {"type": "string"}
 
 

@@ -16,11 +16,12 @@ from engine.flow.called_flows import AGENT
 from engine.flow.contract import input_fields, payload_schema, sample_payload
 from engine.flow.document import Document
 from engine.flow.node_context import Json
+from engine.nodes.model_answers import SAME_TEXTS
 from engine.outbound.practice_site import PRACTICE_HOST
 from storage.flows import get_flow
 from storage.jobs import JobRow, read_value
 from storage.questions import list_questions_of_job
-from storage.steps import PartRow, list_parts
+from storage.steps import PartRow, StepRow, list_parts
 from ui.flow_view.job_watch import Look, look_at, seen_seq
 from ui.flows.deploy import deploy_flow
 from ui.flows.flow_states import draft_differs
@@ -48,6 +49,8 @@ from ui.parts.written_rows import WrittenRows
 WAIT_SECONDS = 0.4
 #: How many questions of the run are shown at once; the others come when these are answered.
 _MOST_QUESTIONS = 5
+#: How many warnings of steps are shown below a result.
+_MOST_WARNINGS = 5
 #: Codes of connections that failed, and a page that needs none.
 _NOT_REACHED = frozenset({"connect_failed", "timed_out"})
 _PRACTICE = f"https://{PRACTICE_HOST}/"
@@ -259,10 +262,11 @@ class GoalRun:
                 words(_("This is what your flow answers"), "fp-grow", tag="h2")
                 status_badge("simulated" if simulated else "completed")
             reader, heads = times_of(self.page_session).reader, names_of_groups(made.document)
-            if step_with_same_texts(look.steps) and not texts_differ(result):
+            if step_with_same_texts(look.job, look.steps) and not texts_differ(result):
                 same_texts_note(_("All fields of the answer are the same text:"))
             readable(result, label=_("What your flow answers"), reader=reader, heads=heads)
             written = WrittenRows(self.page_session)
+            _draw_warnings(made.document, look.steps)
             for step, parts in looked_up.items():
                 if parts:
                     draw_looked_up(parts, reader, step)
@@ -316,8 +320,10 @@ class GoalRun:
     def _note_typed(self, form: Form) -> None:
         self.typed = form
 
-    def _draw_acts(self, place: ui.element, made: Made, job_id: str) -> None:
-        """Draws what can be done with the flow, and once it is deployed that it is live."""
+    def _draw_acts(self, place: ui.element, made: Made, job_id: str, *, ran: bool = True) -> None:
+        """Draws what can be done with the flow, and once it is deployed that it is live. `ran`: the result is that of what
+        is filled in.
+        """
         place.clear()
         flow = made.flow
         live = flow.live_version is not None
@@ -336,7 +342,9 @@ class GoalRun:
                     times_note(self.flow.time, triggers_path(flow.id))
             elif live:
                 note(
-                    _("Callers get what you see here once you press Update API."),
+                    _("Callers get what you see here once you press Update API.")
+                    if ran
+                    else _("Callers get what you filled in once you press Update API."),
                     icon="info",
                     strong=_("Version {number} is live, with what you filled in before.").format(
                         number=flow.live_version
@@ -357,7 +365,7 @@ class GoalRun:
             and self.flow.made is not None
             and self.job_id is not None
         ):
-            self._draw_acts(self.acts, self.flow.made, self.job_id)
+            self._draw_acts(self.acts, self.flow.made, self.job_id, ran=False)
 
     def _draw_failure(self, error: Mapping[str, Any], path: str) -> None:
         todo = str(error.get("remedy") or _("Change what you filled in above and run it again."))
@@ -398,6 +406,14 @@ class _Progress:
         self.turning.visible = not job.waits_for_person
         self.running.text = _ASKS if job.waits_for_person else _RUNS
         self.progress.text = _("{done} of {total} steps are done").format(done=job.steps_done, total=job.steps_total)
+
+
+def _draw_warnings(document: Document, steps: Sequence[StepRow]) -> None:
+    """Draws what the steps warned of, each warning once. The one about same texts stands above the result."""
+    found = dict.fromkeys((step.node_id, said) for step in steps for said in step.warnings if said != SAME_TEXTS)
+    for node_id, said in list(found)[:_MOST_WARNINGS]:
+        node = document.node(node_id)
+        note(said, kind="warn", icon="warning", strong=f"{node.name}:" if node is not None else "")
 
 
 def _run_path(made: Made, job_id: str) -> str:

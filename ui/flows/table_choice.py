@@ -13,7 +13,7 @@ from engine.nodes.known_datasets import KnownDataset, find_known
 from engine.table_files.samples import sample_tables
 from ui.forms.specs import FieldSpec, Json
 from ui.kit.ask import ask_text
-from ui.kit.parts import button, link
+from ui.kit.parts import button, link, words
 from ui.kit.text import _
 from ui.page_session import PageSession
 from ui.page_shell import every
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 #: How often the page looks whether an empty table was filled, in seconds.
 _LOOK_SECONDS = 2.0
-#: The names of the form widgets: the table, and one of its columns.
+#: The names of the form widgets: the table, one of its columns, and one that is to hold numbers.
 WIDGET = "table"
 COLUMN = "column"
+NUMBER_COLUMN = "number_column"
 
 
 class TableChoice:
@@ -90,35 +91,68 @@ class TableChoice:
         draw(value)
         around.on("fpback", look_again, [])
 
-    def draw_column(self, form: Form, spec: FieldSpec, pointer: str, value: Json) -> None:
+    def draw_number_column(self, form: Form, spec: FieldSpec, pointer: str, value: Json) -> None:
+        """Draws the same for a column that is to hold numbers: it says so of one that holds something else."""
+        self.draw_column(form, spec, pointer, value, numbers=True)
+
+    def draw_column(self, form: Form, spec: FieldSpec, pointer: str, value: Json, *, numbers: bool = False) -> None:
         """Draws the form widget in which a column of the chosen table is chosen. A field that may be empty is last.
 
-        A column that another table does not have is taken back.
+        A column that another table does not have is taken back, and comes back with its table.
         """
         place = ui.element("div")
+        told = words("", "fp-hint", tag="p").props("role=status")
         chosen = str(value or "")
+        picked = {self._name_on_page(): chosen}
+
+        def put(column: str) -> None:
+            nonlocal chosen
+            chosen = column
+            form.change(pointer, chosen)
 
         def pick(column: Any) -> None:
-            nonlocal chosen
-            chosen = str(column or "")
-            form.change(pointer, chosen)
+            put(str(column or ""))
+            picked[self._name_on_page()] = chosen
+            tell()
+
+        def tell() -> None:
+            told.text = self._no_numbers(chosen) if numbers else ""
+            told.visible = bool(told.text)
 
         def draw(*, again: bool = True) -> None:
             if place.is_deleted:
                 return
             columns = self._columns_of(self._on_page)
             options = {name: name for name in columns} | ({} if spec.required else {"": _("None")})
-            if again and chosen and chosen not in columns:
-                pick("")
+            wanted = picked.get(self._name_on_page(), chosen)
+            if again and (wanted := wanted if wanted in columns else "") != chosen:
+                put(wanted)
             place.clear()
             with place:
                 box = ui.select(options, value=chosen if chosen in options else None)
                 box.on_value_change(lambda event: pick(event.value))
                 box.props("outlined dense options-dense").classes("w-full")
                 box.props["aria-label"] = spec.title
+            tell()
 
         draw(again=False)
         self._columns.append(draw)
+
+    def _name_on_page(self) -> str:
+        found = find_known(self.known, self._on_page)
+        return self._on_page if found is None else found.name
+
+    def _no_numbers(self, column: str) -> str:
+        """What to know about a column of the chosen table that is no column of numbers; "" for one that is."""
+        found = find_known(self.known, self._on_page)
+        kind = "" if found is None else found.columns.get(column, "")
+        if kind in {"", "number", "integer"}:
+            return ""
+        if kind in {"string", "mixed"}:
+            return _(
+                "There is text in this column. Numbers in it, like 1.234,50 or £ 12.50, count; the rest is left out."
+            )
+        return _("There are no numbers in this column.")
 
     def _columns_of(self, named: str) -> Sequence[str]:
         if (found := find_known(self.known, named)) is not None:

@@ -118,6 +118,9 @@ class Field(ui.element):
         self._control.props.set_optional("aria-describedby", " ".join(ids) or None)
 
     def focus(self) -> None:
-        """Moves the keyboard focus into the control."""
+        """Moves the keyboard focus into the control, or into the first one of several."""
         if self._control is not None:
             self._control.run_method("focus")
+        else:
+            first = f"getHtmlElement({self.place.id})?.querySelector('input, textarea, button')"
+            self.client.run_javascript(f"{first}?.focus()")

@@ -19,7 +19,7 @@ from engine.actions.deployments import endpoint_path
 from engine.actions.erasing import erase_data, find_copies
 from engine.actions.jobs import RunOptions, cancel_run, run_in_playground
 from engine.code_samples import first_call
-from engine.core.errors import NotFound
+from engine.core.errors import FlowInvalid, NotFound, PayloadInvalid
 from engine.core.ids import FlowId
 from engine.core.lone_surrogates import whole_utf8
 from engine.flow.document import Document, Node, load_document, with_huge_integers_as_text
@@ -46,7 +46,7 @@ from ui.jobs.job_failure import draw_failure, draw_went_on
 from ui.jobs.run_again import choose_way, load_ways
 from ui.jobs.step_drawer import StepDrawer
 from ui.jobs.step_list import FailedStep, StepLine, StepList, failed_steps, step_lines
-from ui.kit.feedback import refusals_told
+from ui.kit.feedback import failed, refusals_told
 from ui.kit.parts import (
     button,
     card,
@@ -75,6 +75,7 @@ from ui.parts.job_words import (
     version_words,
 )
 from ui.parts.question_cards import Asked, QuestionCards, outcome_words
+from ui.parts.refusal_words import first_wrong
 from ui.parts.value_view import answer_view
 from ui.parts.written_rows import WrittenRows, does_before_a_run, tables_of
 from ui.pulse import RepeatedCall
@@ -277,18 +278,14 @@ class JobDetailPage:
                             filter(
                                 None,
                                 [
-                                    _(
-                                        "A run in the Playground with {version} and this input. It does not count toward your plan."
-                                    ).format(version=self._version()),
+                                    _("A run in the Playground with this input. It does not count toward your plan."),
                                     does_before_a_run(self.document, self.inner, self.tables),
                                 ],
                             )
                         )
                     )
             if not flow.deleted and kept:
-                link_button(
-                    _("Open in Playground with this input"), f"/playground/{job.flow_id}?job={job.id}", icon="schema"
-                )
+                link_button(_("Open in Playground with this input"), self._playground_path(), icon="schema")
             if (curl := self._curl()) is not None:
                 copy_button(curl, _("Copy as curl"), small=False)
             if job.ended and job.data_erased_at is None and self.page_session.may("erase data"):
@@ -519,6 +516,18 @@ class JobDetailPage:
             await finish_erasing_soon(self.page_session.app.database, WAIT_SECONDS)
             ui.navigate.to(f"/jobs/{self.job.id}")
 
+    def _playground_path(self) -> str:
+        return f"/playground/{self.job.flow_id}?job={self.job.id}"
+
+    def _tell_why_not(self, strong: str, text: str) -> None:
+        """Says why the flow does not run again, with the way to where that can be changed."""
+        failed(
+            strong,
+            text,
+            action=_("Open in Playground with this input"),
+            on_action=lambda: ui.navigate.to(self._playground_path()),
+        )
+
     async def _run_again(self, start: str | None = None) -> bool:
         """Runs the flow with the input of the job: from the node `start` on as it ran then, otherwise in the way that the
         person chooses where the flow was changed since. Returns whether the page is left.
@@ -530,11 +539,21 @@ class JobDetailPage:
                 return False
             payload = self.seen.payload.value if self.seen.payload is not None else {}
             reuse = self.job.id if start else None
-            options = RunOptions(start=start, reuse=reuse, again=self.job.id, version=way.version, now=way.now)
-            checked = await self.page_session.checked(way.document, payload, kept=options.repeats)
-            job_id = await self.page_session.execute(
-                run_in_playground, FlowId(self.job.flow_id), way.document, payload, options, checked
-            )
+            now = way.now if way.version is None else None
+            options = RunOptions(start=start, reuse=reuse, again=self.job.id, version=way.version, now=now)
+            try:
+                checked = await self.page_session.checked(way.document, payload, kept=options.repeats)
+                job_id = await self.page_session.execute(
+                    run_in_playground, FlowId(self.job.flow_id), way.document, payload, options, checked
+                )
+            except FlowInvalid as refusal:
+                self._tell_why_not(_("The flow cannot run yet."), refusal.problems[0].message)
+                return False
+            except PayloadInvalid as refusal:
+                wrong = first_wrong([asdict(one) for one in refusal.errors])
+                said = _("{wrong}. Change the input in the Playground and run it there.").format(wrong=wrong)
+                self._tell_why_not(_("The input of this run does not fit that flow."), said)
+                return False
             ui.navigate.to(f"/jobs/{job_id}")
             return True
         return False

@@ -10,7 +10,9 @@ from difflib import SequenceMatcher
 from typing import Any, Literal
 
 from msgspec import Struct
+from pydantic_core import from_json
 
+from engine.core.lone_surrogates import whole_utf8
 from engine.flow.references import as_text
 from ui.kit.text import _
 
@@ -70,12 +72,23 @@ def _inside(value: Any, depth: int) -> str:
 
 
 def in_short_of_json(text: str, longest: int) -> str:
-    """Returns a value whose JSON text may be cut, on one line of at most this length."""
+    """Returns a value whose JSON text may be cut, on one line of at most this length; "" for no text."""
+    if not text:
+        return ""
     try:
-        shown = in_short(json.loads(text))
-    except ValueError:  # it is cut
-        shown = text.strip("{[").replace('"', "").replace(":", ": ").replace(",", ", ") + "…"
+        cut, value = "", json.loads(text)
+    except ValueError:
+        cut, value = "…", _beginning(text)
+    shown = " ".join(in_short(value).split()) + cut
     return shown if len(shown) <= longest else shown[: longest - 1].rstrip() + "…"
+
+
+def _beginning(text: str) -> Any:
+    """Reads JSON text that was cut; the text itself when half of a character stands in it."""
+    try:
+        return from_json(whole_utf8(text), allow_partial="trailing-strings")
+    except ValueError:
+        return text
 
 
 def shortened(text: str, longest: int) -> str:

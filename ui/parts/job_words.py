@@ -136,7 +136,9 @@ def version_words(job: JobRow) -> str:
         return _("Version {flow_version}").format(flow_version=number)
     options = job.run_options or {}
     if "again" in options and not options.get("now"):
-        return _("What was on the canvas of an earlier run")
+        # an older release stored only that a run repeats another one
+        is_canvas = "now" in options
+        return _("What was on the canvas of an earlier run") if is_canvas else _("The flow of an earlier run")
     return _("What was on the canvas")
 
 

@@ -40,7 +40,7 @@ from ui.page_session import PageSession
 from ui.page_shell import base_address
 from ui.parts.answer_words import MADE_UP, SAME_TEXTS_ASKED, THEN, may_have_lines, now_words, until_words
 from ui.parts.ask_owners import asking
-from ui.parts.same_texts import is_warned
+from ui.parts.same_texts import warned_questions
 from ui.parts.value_view import readable
 
 _TYPES = {"text": "string", "number": "number", "flag": "boolean", "list": "array", "group": "object"}
@@ -130,8 +130,7 @@ class QuestionCards:
         asked = [card.question for card in self._cards.values()]
 
         def read(session: Session, workspace_id: str) -> tuple[int, set[str]]:
-            warned = {one.id for one in asked if is_warned(session, one)}
-            return count_open_questions(session, workspace_id), warned
+            return count_open_questions(session, workspace_id), warned_questions(session, asked)
 
         waiting, warned = await self.page_session.query(read)
         if not self.box.is_deleted:

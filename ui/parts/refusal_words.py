@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jsonpointer
 
@@ -104,10 +104,13 @@ _REASONS = {
 
 def what_was_wrong(call: RefusedRow) -> str:
     """The first wrong fields, each with its reason, and the number of others; without fields the reason of the call."""
-    if not call.fields:
-        return refusal_word(call.code)
-    named = "; ".join(f"{field_name(field)}: {field_reason(field, {})}" for field in call.fields[:_NAMED])
-    more = len(call.fields) - _NAMED
+    return first_wrong(call.fields) if call.fields else refusal_word(call.code)
+
+
+def first_wrong(fields: Sequence[Mapping[str, str]]) -> str:
+    """The first wrong fields, each with its reason, and the number of others: `name: is missing; and 2 more`."""
+    named = "; ".join(f"{field_name(field)}: {field_reason(field, {})}" for field in fields[:_NAMED])
+    more = len(fields) - _NAMED
     return _("{named}; and {count} more").format(named=named, count=more) if more > 0 else named
 
 

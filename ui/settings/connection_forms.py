@@ -131,6 +131,8 @@ class ConnectionForm:
         if self.name.value in {"", *(_first_name(provider) for provider in PROVIDERS.values())}:
             self.name.value = _first_name(self.kind)
         self._tell()
+        for name, box in (("key", self.boxes["key"]), ("name", self.name)):
+            self._look_for_address(self.fields[f"/{name}"], box)
 
     def _draw_rest(self) -> None:
         row = self.row

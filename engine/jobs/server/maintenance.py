@@ -1,5 +1,5 @@
 """The server's background tasks: the roll-up for Monitoring, retention every ten minutes, a nightly check of the database
-with a backup, and the rest of interrupted erasures.
+with a backup, the rest of interrupted erasures, and rows of datasets that were replaced or left.
 
 All of them run in one thread of the one server of a data folder; of several servers that share a PostgreSQL, in the one
 that leads.
@@ -35,6 +35,7 @@ from engine.jobs.server.rollup import Rollup
 from engine.secrets.sealing import Vault
 from storage.backup import DATABASE, damage_told, find_fault
 from storage.database import Database
+from storage.dataset_pieces import tidy_some
 from storage.jobs import has_jobs
 from storage.settings import NIGHTLY_AT, SERVER, find_setting, put_setting
 
@@ -116,6 +117,7 @@ class Maintenance:
         if self._stop.is_set():
             return
         self._guarded(self._finish_erasing, "Erased data was not overwritten yet")
+        self._guarded(self._tidy_datasets, "Rows of datasets that were replaced were not removed")
         self._guarded(self._add_up, "The figures of Monitoring were not added up; they are read from the jobs")
         if at >= self._retention_due:
             self._retention_due = at + RETENTION_SECONDS
@@ -166,6 +168,10 @@ class Maintenance:
 
     def _finish_erasing(self) -> None:
         finish_some(self._database, stop=self._stop)
+
+    def _tidy_datasets(self) -> None:
+        while not self._stop.is_set() and self._database.write_now(tidy_some):
+            pass  # each piece is a transaction, and others write between them
 
     def _remove_old_drafts(self) -> None:
         """Removes what killed processes left in this server's own folder, whether it leads or not."""

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 from msgspec import Struct
 from sqlalchemy.orm import Session
 
+from engine.core.do_first import MOST_WORK, TOO_MUCH_FIRST
 from engine.core.errors import Refusal, StorageUnavailable
 from engine.core.ids import file_ids_in
 from engine.core.json_text import json_text
 from engine.flow.node_context import Json, NodeFailed
 from storage.database import Database
 from storage.dataset_changes import Mode, Written, write_from_step
-from storage.datasets import Row, get_dataset, goes_on_after, list_sized_rows
+from storage.dataset_keys import TakesLong, Turn, look_through, write_some_keys
+from storage.datasets import BeingChanged, Row, get_dataset, goes_on_after, list_sized_rows
 from storage.files import add_read, list_shared, names_files
+
+#: How often, and after how many seconds, a step looks whether the dataset is no longer being changed.
+WAITS, WAIT_SECONDS = 600, 0.2
+#: The turns of workspaces, while one of their writes has or awaits it.
+_turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 class RowsRead(Struct, frozen=True):
@@ -75,12 +84,48 @@ class WorkspaceDatasets:
         if self._settled is not None:
             await self._settled()
         try:
-            written: Written = await self._database.write(
-                write_from_step, self._workspace_id, dataset, cast("Mode", mode), key_column, dict(row), step, numbers
-            )
+            written = await self._write(dataset, cast("Mode", mode), key_column, dict(row), step, numbers)
         except Refusal as refusal:
             raise _failed(refusal) from refusal
         return written.action
+
+    async def _write(self, dataset: str, mode: Mode, key_column: str, *row: Any) -> Written:
+        """Writes a row. What takes long is done before its transaction, and for one row of a workspace at a time. While
+        many rows of the dataset are changed, it waits.
+        """
+
+        def write(turn: Turn | None = None) -> Awaitable[Written]:
+            return self._database.write(write_from_step, self._workspace_id, dataset, mode, key_column, *row, turn=turn)
+
+        waited = 0
+        while True:
+            try:
+                return await self._write_now(write, dataset)
+            except BeingChanged:
+                if waited == WAITS:
+                    raise
+            waited += 1
+            await asyncio.sleep(WAIT_SECONDS)
+
+    async def _write_now(self, write: Callable[..., Awaitable[Written]], dataset: str) -> Written:
+        try:
+            return await write()
+        except TakesLong:
+            async with _turns.setdefault(self._workspace_id, asyncio.Lock()):
+                return await self._write_in_turn(write, dataset)
+
+    async def _write_in_turn(self, write: Callable[..., Awaitable[Written]], dataset: str) -> Written:
+        turn = Turn()
+        for _ in range(MOST_WORK):
+            try:
+                return await write(turn)
+            except TakesLong as first:
+                wanted = self._workspace_id, dataset, first.column
+                while first.lacks_keys and await self._database.write(write_some_keys, *wanted):
+                    pass  # each piece is a transaction, and others write between them
+                if not first.lacks_keys:
+                    turn = await self._database.read(look_through, *wanted, first.value)
+        raise StorageUnavailable(TOO_MUCH_FIRST, remedy="Try again when fewer flows write into this dataset.")
 
 
 def _next_rows(
@@ -108,5 +153,5 @@ def _failed(refusal: Refusal) -> NodeFailed:
         code="dataset_failed",
         why="" if refusal.detail == "" else f"{refusal.title}.",
         remedy=refusal.remedy,
-        passing=isinstance(refusal, StorageUnavailable),
+        passing=isinstance(refusal, StorageUnavailable | BeingChanged),
     )

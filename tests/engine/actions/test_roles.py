@@ -29,6 +29,7 @@ WHO_MAY = {
     "connections.set_price": OWNERS,
     "datasets.add_column": EDITORS,
     "datasets.add_dataset": EDITORS,
+    "datasets.add_dataset_with_rows": EDITORS,
     "datasets.add_row": EDITORS,
     "datasets.bring_samples": EDITORS,
     "datasets.change_row": EDITORS,

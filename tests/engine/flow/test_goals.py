@@ -287,12 +287,34 @@ TIMED = [
     ("summarise every page of a list", "summarise-pages", ""),
     ("Sum up the list of invoices every Monday at 8", "add-up-rows", "every Monday at 8"),
     ("Add up the totals of a table of invoices every Monday", "add-up-rows", "every Monday"),
+    ("sum the invoices every monday at 8", "add-up-rows", "every monday at 8"),
+    ("sum up the invoices every monday", "add-up-rows", "every monday"),
+    ("read invoices every monday", "read-an-invoice", "every monday"),
 ]
 
 
 def goal_with(*questions: Question, **sets: object) -> Goal:
     places = {place.replace("__", "/"): value for place, value in sets.items()}
     return Goal("x", "X", "X.", "", "answer-by-word", questions, places)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "how much is this product",
+        "sales letter",
+        "list of sales leads",
+        "list the houses for sale",
+        "sum of an invoice",
+    ],
+)
+def test_what_is_no_sum_of_rows_does_not_lead_there(asked: str) -> None:
+    assert "add-up-rows" not in {goal.name for goal in find_goals(asked).goals}
+
+
+@pytest.mark.parametrize("asked", ["rule that sorts", "sort mails by rule"])
+def test_a_rule_is_no_handbook(asked: str) -> None:
+    assert "answer-from-documents" not in {goal.name for goal in find_goals(asked).goals}
 
 
 @pytest.mark.parametrize(("asked", "name"), PHRASES.items())

@@ -4,9 +4,10 @@ import pytest
 
 from engine.flow.contract import result_schema
 from engine.flow.document import Document, Node
+from engine.flow.node_context import Json
 from engine.flow.output_schemas import out_schema
 from engine.flow.renames import rename_ops
-from engine.flow.value_types import as_yes_no, number_in, types_after, with_type
+from engine.flow.value_types import as_yes_no, number_in, number_reader, types_after, with_type
 from engine.nodes import CATALOG
 from tests.engine.nodes.one_node import Alone, problems_of, run_node
 
@@ -165,3 +166,24 @@ def test_a_field_of_the_answer_that_is_renamed_with_its_source_keeps_its_type():
         "inputs": {"amount": "{{ s.out.amount }}", "left": "x"},
         "config": {"types": {"amount": "number"}},
     }
+
+
+@pytest.mark.parametrize(
+    ("column", "numbers"),
+    [
+        (["1.234,50", "10,00"], [1234.5, 10]),
+        (["1.234,50", "1.234", "7", 3], [1234.5, 1234, 7, 3]),
+        (["1,234.50", "1,234", "1.5", "1,000,000"], [1234.5, 1234, 1.5, 1000000]),
+        (["1 234,50", "1\u00a0234", "0,5"], [1234.5, 1234, 0.5]),
+        (["\u00a3 12.50", "$3", "5", "", None], [12.5, 3, 5, None, None]),
+        (["12,50 \u20ac", "-3 EUR", "\u2212\u20ac 2", "CHF 1", "4 Euro"], [12.5, -3, -2, 1, 4]),
+        (["1.234", "7", "n/a"], [1.234, 7, None]),
+        (["\u20ac 1.234", "1,234", "7"], [None, None, 7]),
+        (["1.234", "1,234", "2.50", "3,50"], [None, None, 2.5, 3.5]),
+        (["Room 12", "12 pieces", "2026-01-05", "01.02.2026", "12:30", "top 5", "3-4"], [None] * 7),
+        (["(5)", "5-", "- 5", "1,0"], [None, None, None, 1]),
+        (["1e3", "1.5", True, [1]], [1000, 1.5, None, None]),
+    ],
+)
+def test_a_column_tells_how_its_numbers_are_written(column: list[Json], numbers: list[int | float | None]) -> None:
+    assert list(map(number_reader(column), column)) == numbers

@@ -10,6 +10,7 @@ import pytest
 
 from engine.actions.datasets import (
     add_dataset,
+    change_row,
     delete_dataset,
     delete_rows,
     import_rows,
@@ -26,6 +27,7 @@ from engine.jobs.worker.dataset_writes import RowsRead, WorkspaceDatasets
 from engine.nodes import CATALOG, dataset_source
 from engine.nodes.known_datasets import KnownDataset, missing_datasets, with_datasets
 from storage.dataset_changes import checked_rows
+from storage.dataset_keys import MOST_SAME, PIECE_ROWS, look_through
 from storage.datasets import CHUNK, each_row, list_row_ids
 from tests.engine.jobs.world import World, open_world
 from tests.engine.nodes.one_node import Alone, problems_of, run_node
@@ -84,6 +86,47 @@ async def take(world: World, dataset: str, step: str = "job:node:", **config: An
 
 async def put(world: World, config: dict[str, Any], row: dict[str, Any], step: str) -> Any:
     return await run_node("dataset_sink", config, row, alone(world, step))
+
+
+async def test_rows_that_change_while_a_step_looks_for_one_are_looked_through_again(world: World) -> None:
+    dataset = add(world, [{"a": f"a{n}", "b": "old"} for n in range(PIECE_ROWS + 1)])
+    config = {"dataset": dataset, "mode": "upsert", "key_column": "b"}
+    await put(world, {**config, "key_column": "a"}, {"a": "a1", "b": "old"}, "job:keys:")
+    rows_read, (row_id, *_) = world.database.read, world.read(list_row_ids, world.workspace_id, dataset)
+
+    async def read_then_changed(work: Any, *args: Any) -> Any:
+        read = await rows_read(work, *args)
+        if work is look_through:
+            world.database.read = rows_read  # type: ignore[method-assign]
+            world.write(change_row, person(world.workspace_id), dataset, row_id, {"b": "new"})
+        return read
+
+    world.database.read = read_then_changed  # type: ignore[method-assign]
+    assert (await put(world, config, {"b": "new", "a": "found"}, "job:node:"))["action"] == "updated"
+    assert rows_of(world, dataset)[0] == {"a": "found", "b": "new"}
+    assert len(rows_of(world, dataset)) == PIECE_ROWS + 1
+
+
+async def test_a_step_writes_over_all_rows_with_a_value_or_says_that_they_are_too_many(world: World) -> None:
+    dataset = add(world, [{"a": "x", "n": 0}] * MOST_SAME)
+    config = {"dataset": dataset, "mode": "upsert", "key_column": "a"}
+    assert (await put(world, config, {"a": "x", "n": 1}, "job:node:1"))["action"] == "updated"
+    assert (await put(world, config, {"a": "x", "n": 1}, "job:node:2"))["action"] == "unchanged"
+    assert rows_of(world, dataset) == [{"a": "x", "n": 1}] * MOST_SAME
+    world.write(import_rows, person(world.workspace_id), dataset, checked_rows([{"a": "x", "n": 1}]))
+    for mode in ("upsert", "update"):
+        with pytest.raises(NodeFailed, match=r"More than 1,000 rows have the same value in `a`") as refused:
+            await put(world, {**config, "mode": mode}, {"a": "x", "n": 2}, f"job:node:{mode}")
+        assert "Compare a column that tells rows apart" in refused.value.remedy
+    assert (await put(world, {**config, "mode": "leave"}, {"a": "x", "n": 2}, "job:node:3"))["action"] == "kept"
+    assert rows_of(world, dataset) == [{"a": "x", "n": 1}] * (MOST_SAME + 1)
+
+
+async def test_rows_with_a_value_that_are_too_large_together_are_not_written_over(world: World) -> None:
+    dataset = add(world, [{"a": "x", "text": "y" * 900_000}] * 5)
+    with pytest.raises(NodeFailed, match="take more than 4 MiB"):
+        await put(world, {"dataset": dataset, "mode": "update", "key_column": "a"}, {"a": "x", "n": 1}, "job:node:")
+    assert all("n" not in row for row in rows_of(world, dataset))
 
 
 @pytest.mark.parametrize(

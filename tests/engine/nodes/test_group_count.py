@@ -66,6 +66,15 @@ async def test_sums_are_as_people_add_them():
     assert one["sum_of_items"] == 4.3
 
 
+async def test_amounts_as_people_write_them_are_added_and_the_rest_is_counted():
+    context = Alone()
+    measures = [{"field": "paid", "name": "sum"}, {"operation": "numbers", "field": "paid", "name": "numbers"}]
+    items = [{"who": "A", "paid": "1.234,50 €"}, {"who": "B", "paid": "2.000"}, {"who": "B", "paid": "cash"}, {}]
+    found = await groups({"by": "who", "measures": measures}, items, context=context)
+    assert [(one["sum"], one["numbers"], one["count"]) for one in found] == [(1234.5, 1, 1), (2000, 1, 2), (0, 0, 1)]
+    assert context.warnings == ["1 of 4 items were left out of the numbers: `paid` was no number, like `cash`."]
+
+
 async def test_groups_of_a_fixed_list_have_a_row_without_an_item():
     config = {"by": "mood", "choices": ["mixed", "Good", " "], "measures": [{"field": "stars"}]}
     context = Alone()

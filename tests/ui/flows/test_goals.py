@@ -18,6 +18,7 @@ from engine.actions.knowledge import add_collection, add_text
 from engine.flow.contract import samples_of
 from engine.flow.document import Document
 from engine.flow.edits import apply_ops, update_node
+from engine.nodes.model_answers import SAME_TEXTS
 from engine.secrets.sealing import open_vault
 from storage.datasets import list_datasets
 from storage.first_steps import read_first_steps
@@ -30,7 +31,7 @@ from tests.factories import asks_person, sets_aside
 from tests.stored import failing
 from tests.ui.arrange import box, buttons, draft, h1, hrefs, open_page, page_text, press, until
 from tests.ui.conftest import Site
-from tests.ui.playground.runs import working
+from tests.ui.playground.runs import Did, end_run, working
 from ui.parts.open_drafts import drafts_of
 
 
@@ -172,6 +173,7 @@ async def test_other_answers_are_saved_without_a_run(site: Site, user: User) -> 
     assert "burnt" in draft(site, flow.id).dumps()
     assert len(_runs(site)) == 1
     assert "Version 1 is live, with what you filled in before." in page_text(user)
+    assert "Callers get what you filled in once you press Update API." in page_text(user)
     assert "This is from what you filled in before." in page_text(user)
 
 
@@ -384,6 +386,26 @@ async def test_a_flow_that_was_changed_elsewhere_is_left_as_it_is(site: Site, us
 
     assert draft(site, flow.id) == changed
     assert len(site.database.read_now(list_flows, site.workspace_id)) == 2
+
+
+async def test_saving_makes_no_second_flow_where_the_first_was_changed_elsewhere(site: Site, user: User) -> None:
+    await user.open("/start?goal=filter-lines")
+    async with working(site):
+        press(user, "Make it and run it")
+        await user.should_see("This is what your flow answers")
+    (flow,) = list_of_flows(site)
+    mine = draft(site, flow.id)
+    nodes = tuple(one.model_copy(update={"label": "Mine"}) if one.id == "api_output" else one for one in mine.nodes)
+    changed = mine.model_copy(update={"nodes": nodes})
+    site.database.write_now(save_draft, site.owner, flow.id, changed, flow.draft_revision)
+
+    type_into(user, "Which word must be in a line?", "burnt")
+    press(user, "Save without a run")
+    await user.should_see("Nothing was saved.")
+
+    assert f"/playground/{flow.id}" in hrefs(user)
+    assert [one.id for one in list_of_flows(site)] == [flow.id]
+    assert draft(site, flow.id) == changed
 
 
 @pytest.mark.parametrize("flow_id", ["flow_unknown", "<script>"])
@@ -747,6 +769,15 @@ async def test_a_column_of_the_chosen_table_is_added_up(site: Site, user: User) 
     assert column("By which column should it group them?").value == "sender"
     table_choice(user).set_value(mine)
     assert list(column("Which column has the numbers?").options) == ["person", "hours"]
+    table_choice(user).set_value("Sample invoices")
+    assert column("Which column has the numbers?").value == "total"
+    assert column("By which column should it group them?").value == "sender"
+    table_choice(user).set_value(mine)
+    column("Which column has the numbers?").set_value("person")
+    assert "There is text in this column." in page_text(user)
+    column("Which column has the numbers?").set_value("hours")
+    assert "There is text in this column." not in page_text(user)
+    column("Which column has the numbers?").set_value(None)
     press(user, "Make it and run it")
     await user.should_see("Choose a column.")
     column("Which column has the numbers?").set_value("hours")
@@ -761,6 +792,20 @@ async def test_a_column_of_the_chosen_table_is_added_up(site: Site, user: User) 
     await user.open(f"/start?goal=add-up-rows&flow={flow.id}")
     assert column("Which column has the numbers?").value == "hours"
     assert column("By which column should it group them?").value == ""
+
+
+async def test_what_a_step_warned_of_stands_below_the_answer(site: Site, user: User) -> None:
+    said = "2 of 4 items were left out of the numbers: `total` was no number, like `cash`."
+    await user.open("/start?goal=add-up-rows")
+    press(user, "Make it and run it")
+    await until(lambda: _runs(site))
+    (job,) = _runs(site)
+    end_run(site, job.id, Did("group_count", warnings=(said, SAME_TEXTS)), result={"answer": "Sum 5, 2 rows"})
+    await user.should_see("This is what your flow answers")
+
+    assert "Add up:" in page_text(user)
+    assert "2 of 4 items were left out of the numbers" in page_text(user)
+    assert SAME_TEXTS not in page_text(user)
 
 
 def table_choice(user: User) -> ui.select:

@@ -9,6 +9,7 @@ from nicegui.testing import User
 from engine.actions.datasets import add_dataset
 from engine.actions.deployments import deploy
 from engine.actions.flows import save_draft
+from engine.actions.jobs import RunOptions
 from engine.flow.document import load_document
 from storage.flows import get_draft
 from storage.job_documents import get_job_flow
@@ -118,3 +119,44 @@ async def test_a_run_of_the_canvas_names_what_it_ran(site: Site, user: User) -> 
     await user.should_see("As it ran then")
     press(user, "As it ran then")
     await user.should_see("What was on the canvas of an earlier run, as it ran", retries=100)
+
+
+def test_a_repeat_that_does_not_say_what_it_ran_is_not_called_the_canvas(site: Site) -> None:
+    flow_id = site.flow("Greeting")
+    earlier = playground_run(site, flow_id, {"name": "Ada"})
+    playground_run(site, flow_id, {"name": "Ada"}, options=RunOptions(again=earlier))
+    assert version_words(newest_job(site)) == "The flow of an earlier run"
+
+
+async def test_an_input_that_does_not_fit_names_its_fields_and_leads_to_the_playground(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    job_id = ended(site, flow_id)
+    file = greeting("Hi {{ api_input.out.person }}")
+    file["nodes"][0]["config"]["fields"] = [{"name": "person", "type": "string", "required": True}]
+    file["nodes"][0]["config"]["samples"] = []
+    put_on_canvas(site, flow_id, file)
+    await user.open(f"/jobs/{job_id}")
+
+    press(user, "Run again")
+    await user.should_see("With what is on the canvas now")
+    press(user, "With what is on the canvas now")
+    await user.should_see("The input of this run does not fit that flow.")
+
+    said = page_text(user)
+    assert "person: is missing" in said
+    assert "name: the flow has no field of this name" in said
+    assert newest_job(site).id == job_id
+    assert buttons(user).count("Open in Playground with this input") > 1
+
+
+async def test_a_canvas_with_problems_says_the_first_one(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    job_id = ended(site, flow_id)
+    put_on_canvas(site, flow_id, greeting("Hi {{ gone.out }}"))
+    await user.open(f"/jobs/{job_id}")
+
+    press(user, "Run again")
+    await user.should_see("With what is on the canvas now")
+    press(user, "With what is on the canvas now")
+    await user.should_see("The flow cannot run yet.")
+    assert "gone" in page_text(user)

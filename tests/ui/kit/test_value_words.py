@@ -39,6 +39,13 @@ def test_a_value_is_said_on_one_line(value: Any, said: str) -> None:
 def test_json_that_is_cut_is_said_as_far_as_it_goes() -> None:
     assert in_short_of_json('{"who":"Ann","n":1}', 50) == "who: Ann, n: 1"
     assert in_short_of_json('{"who":"Ann","text":"long l', 50) == "who: Ann, text: long l…"
+    said = 'page: https://shop.example/a,b, text: Hi at 10:30, "Tom…'
+    cut = r'{"page":"https://shop.example/a,b","text":"Hi\n\nat 10:30, \"Tom'
+    assert [in_short_of_json(f"{cut}{end}", 90) for end in ("", "\\", "\\u00")] == [said] * 3
+    assert in_short_of_json('{"tags":["red","bl', 50) == "tags: red, bl…"
+    assert in_short_of_json('{"who":"Ann","te', 50) == "who: Ann…"
+    assert in_short_of_json('{"who":"\\ud83d A', 50) == '{"who":"\\ud83d A…'
+    assert in_short_of_json("", 50) == ""
     assert in_short_of_json('"' + "x" * 90 + '"', 10) == "x" * 9 + "…"
 
 

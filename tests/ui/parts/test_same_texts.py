@@ -38,7 +38,9 @@ def test_texts_differ_where_several_are_shown_and_none_is_repeated(shown: Any, d
     assert texts_differ(shown) is differ
 
 
-@pytest.mark.parametrize(("values", "warned"), [(SAME, True), ({"subject": LONG, "urgency": "high"}, False)])
+@pytest.mark.parametrize(
+    ("values", "warned"), [(SAME, True), ({"subject": LONG, "urgency": "high"}, False), ({"reply": LONG}, False)]
+)
 async def test_who_is_asked_is_warned_of_the_same_texts(
     site: Site, user: User, values: dict[str, Any], warned: bool
 ) -> None:

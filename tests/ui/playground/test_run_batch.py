@@ -39,6 +39,7 @@ from tests.ui.playground.inspector.test_inspector import change
 from tests.ui.playground.runs import Did, end_run, working
 from tests.ui.playground.test_run_panel import FLOW, field, jobs, named, opened, payload, push
 from tests.workbooks import read_workbook
+from ui.parts.job_words import version_words
 
 FIELDS = [{"name": "who", "type": "string", "required": True}, {"name": "max_pages", "type": "integer"}]
 READING: dict[str, Any] = {
@@ -201,7 +202,8 @@ async def test_a_row_that_still_runs_is_not_run_again(site: Site, user: User) ->
     press(user, "Run this row again")
     await until(lambda: len(jobs(site)) == 3)
     assert field(user, "who").value == "Bob"
-    repeat = next(job for job in jobs(site) if job.run_options == {"again": bob.id})
+    repeat = next(job for job in jobs(site) if job.run_options == {"again": bob.id, "now": True})
+    assert version_words(repeat) == "What was on the canvas"
     tab(user, "batch")
     await user.should_see("Run again: Waiting", retries=60)
     end_run(site, repeat.id, result={"output": "Dear Bob!"})

@@ -10,6 +10,7 @@ import pytest
 from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from engine.flow.contract import samples_of
@@ -169,6 +170,17 @@ async def test_a_result_with_one_text_in_all_fields_says_so_and_leads_to_the_ste
     assert page_text(user).count("the same text") == 1
     press(user, "Open the step")
     await user.should_see("Text Template", retries=60)
+
+
+async def test_a_result_after_a_question_is_not_called_the_same_text_again(
+    site: Site, user: User, flow_id: str
+) -> None:
+    warned = Did("text_template", warnings=(SAME_TEXTS,))
+    job_id = playground_run(site, flow_id, {"who": "Ann"}, warned, result={"output": "Dear Ann"})
+    site.database.write_now(lambda session: session.execute(update(Job).where(Job.id == job_id).values(questions=1)))
+    await opened(user, flow_id, "?run")
+    await user.should_see("Dear Ann", retries=60)
+    assert "the same text" not in page_text(user)
 
 
 async def test_the_samples_are_gone_through_and_the_place_is_told(site: Site, user: User, flow_id: str) -> None:

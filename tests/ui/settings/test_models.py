@@ -131,6 +131,17 @@ async def test_a_server_of_ones_own_company_is_found_and_asks_for_the_name_of_it
 
 
 @pytest.mark.parametrize("label", ["Key", "Name"])
+async def test_an_address_in_another_field_is_told_also_after_the_provider_was_chosen_by_hand(
+    user: User, label: str
+) -> None:
+    await user.open(PAGE)
+    press(user, "Add a connection")
+    box(user, label).value = "https://ai.house.example/v1"
+    box(user, "Provider").value = "openai_compatible"
+    await user.should_see("This is an address. It goes under “Base URL”.")
+
+
+@pytest.mark.parametrize("label", ["Key", "Name"])
 async def test_an_address_that_was_given_becomes_that_of_any_server(user: User, label: str) -> None:
     await user.open(PAGE)
     press(user, "Add a connection")

@@ -318,7 +318,7 @@ class RunPanel:
             return
         self._take_row()
         if self.input.ready():
-            await self._start(self.input.payload, RunOptions(again=self.job_id))
+            await self._start(self.input.payload, RunOptions(again=self.job_id, now=True))
 
     # The run in progress.
 

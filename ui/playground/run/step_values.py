@@ -176,7 +176,7 @@ class StepValuesPanel:
         """Says at the result that a model gave the same text for all fields, with the way to the first such step; not once
         somebody corrected them.
         """
-        told = step_with_same_texts(look.steps)
+        told = step_with_same_texts(look.job, look.steps)
         if told is None or texts_differ(result):
             return
         with same_texts_note(

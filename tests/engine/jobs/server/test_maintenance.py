@@ -7,13 +7,19 @@ import os
 import threading
 
 import pytest
+from sqlalchemy import func, select
 
+from engine.actions.datasets import add_dataset_with_rows, delete_dataset
 from engine.core.settings import Settings
 from engine.jobs.server import maintenance as module
 from engine.jobs.server.maintenance import Maintenance
 from engine.secrets.opening import open_vault_of
+from storage.dataset_changes import checked_rows
+from storage.dataset_keys import PIECE_ROWS
 from storage.file_bytes import DRAFTS
+from storage.tables import DatasetRow
 from tests.engine.jobs.world import World
+from tests.factories import person
 
 
 def test_a_look_that_fails_is_followed_by_the_next_one(
@@ -47,6 +53,17 @@ def test_a_server_that_does_not_lead_removes_what_killed_processes_left_in_its_o
     settings = Settings(data=world.data)
     Maintenance(world.database, settings, open_vault_of(settings, world.database), leads=lambda: False).pass_over()
     assert (left.exists(), new.exists()) == (False, True)
+
+
+def test_the_rows_of_a_large_dataset_that_was_deleted_are_removed(world: World) -> None:
+    ada, new = person(world.workspace_id), checked_rows([{"n": 1}] * (2 * PIECE_ROWS))
+    dataset_id = world.write(add_dataset_with_rows, ada, "Many", new)
+    world.write(delete_dataset, ada, dataset_id)
+    rows = select(func.count()).select_from(DatasetRow)
+    assert world.read(lambda session: session.scalar(rows)) == 2 * PIECE_ROWS
+    settings = Settings(data=world.data)
+    Maintenance(world.database, settings, open_vault_of(settings, world.database)).pass_over()
+    assert world.read(lambda session: session.scalar(rows)) == 0
 
 
 def test_backups_that_cannot_be_listed_are_told_once_an_hour_and_stop_no_other_work(
