@@ -31,6 +31,8 @@ try:
     from engine.core.settings import BadSetting, Settings, misspelt_variables
     from engine.core.standard_streams import open_standard_streams
     from engine.diagnostics.start import require_usable
+except KeyboardInterrupt:
+    sys.exit(130)
 except ModuleNotFoundError as missing:
     sys.exit(
         f"Flowport is not set up completely: the package {missing.name} is missing. Run `make setup` in "
@@ -98,7 +100,7 @@ def serve(settings: Settings, options: ServeOptions = ServeOptions()) -> int:
     with contextlib.closing(listener), _opened(settings) as (database, vault):
         lock.note_running()
         settings = _with_stored_address(settings, database)
-        _tell_misspelt()
+        _tell_misspelt(settings)
         if settings.database_url is not None:
             _tell_unused_file(settings)
         if link := set_up(database, settings, owns_pages=options.pages):
@@ -110,11 +112,16 @@ def serve(settings: Settings, options: ServeOptions = ServeOptions()) -> int:
     return int(lock.damaged or fell)
 
 
-def _tell_misspelt() -> None:
+def _tell_misspelt(settings: Settings) -> None:
     """Logs the variables that look like settings and are none, as a server that passes over them seems to be set."""
     found = [f"{name} (did you mean {known}?)" if known else name for name, known in misspelt_variables(os.environ)]
     if found and _LISTENER not in os.environ:
         log.warning("Nothing reads these variables: %s. /docs/guides/settings lists those there are.", ", ".join(found))
+    if settings.database_direct_url is not None and settings.database_url is None and _LISTENER not in os.environ:
+        log.warning(
+            "FLOWPORT_DATABASE_DIRECT_URL is not used, as FLOWPORT_DATABASE_URL is not set: everything is kept in SQLite, in %s.",
+            settings.data.resolve(),
+        )
 
 
 def _tell_unused_file(settings: Settings) -> None:
@@ -142,6 +149,7 @@ def _work_as_copy(copy: Copy, settings: Settings) -> int:
     """Runs the worker in a copy of the server's process; returns the exit code."""
     from setproctitle import setproctitle
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the server, too, which stops its worker
     command = _command("worker", settings)
     setproctitle(" ".join(command))
     added = copy.environment()
@@ -189,7 +197,8 @@ def _serve_with_processes(settings: Settings, options: ServeOptions) -> int:
     def command_of(number: int) -> list[str]:
         has_worker = options.worker and number == 0
         address = ["--host", settings.host, "--port", str(settings.port)]  # which is told, and not listened on again
-        return [*_command("serve", settings), *address, "--no-pages", *([] if has_worker else ["--no-worker"])]
+        flags = [*([] if has_worker else ["--no-worker"]), *(["--paused"] if options.paused else [])]
+        return [*_command("serve", settings), *address, "--no-pages", *flags]
 
     say = functools.partial(_note, settings)
     with contextlib.closing(listen(settings, limits_for(raise_limit()).backlog)) as listener:
@@ -221,8 +230,11 @@ def worker(settings: Settings) -> int:
     from engine.jobs.worker.worker import SLOTS, WorkerOptions, run_worker, slots_within
 
     os.umask(0o077)
+    if os.environ.get(PIPES) == "1":
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the server, too, which stops its worker
     open_standard_streams()
     require_usable(settings, serves=False)
+    _require_started(settings)
     share_among_threads()
     limit = raise_limit()
     log_to_stderr(style=settings.log)
@@ -233,6 +245,15 @@ def worker(settings: Settings) -> int:
         _note(settings, f"This worker may have {limit} open files, and takes {slots} jobs at a time.")
     options = WorkerOptions(pipes=flags[PIPES], alone=flags[ALONE], beside=beside, slots=slots, environment=os.environ)
     return run_worker(settings, options)
+
+
+def _require_started(settings: Settings) -> None:
+    """Raises NotFound when no server has started on the data folder: a worker there would wait for jobs for ever."""
+    from storage.backup import require_database
+
+    if settings.database_url is None:
+        remedy = "Name the server's folder with --data or FLOWPORT_DATA. In a new folder start the server first."
+        require_database(settings.data, remedy=remedy)
 
 
 def _beside_worker(settings: Settings, database: Database) -> Supervisor:
@@ -254,6 +275,7 @@ def _opened(settings: Settings) -> Iterator[tuple[Database, Vault]]:
     from storage.database_note import put_note
     from storage.opening import open_database
 
+    log_to_stderr(style=settings.log)  # an upgrade is told
     keep_out = functools.partial(ready_for_upgrade, settings, serves=True)
     database = open_database(settings.data, url=settings.database_url, keep_out=keep_out)
     try:
@@ -321,25 +343,36 @@ async def _run(
         ends.push_async_callback(batches.close)
         scheduler = Scheduler(database, threads)
         ends.push_async_callback(scheduler.stop)
-        local_servers = LocalServers(settings.local_servers if options.pages else ())  # only pages offer them
+        local_servers = LocalServers(settings.local_servers if options.pages and not options.paused else ())
         is_ready = asyncio.Event()
         looking = _look_for_servers(local_servers, settings, database, is_ready)
         ends.push_async_callback(_cancel, asyncio.create_task(looking))
 
         if options.pages:
-            await batches.resume()
+            if not options.paused:
+                await batches.resume()
             public_api, pages = _faces(settings, database, waiters, vault, limits, batches, local_servers)
         else:
             public_api, pages = _api_face(settings, database, waiters, vault, limits, threads)
         server = _server(settings, _front(settings, database, public_api, pages), limits, ready=is_ready.set)
         on_damage = _stop_on_signals(settings, server, public_api, maintenance, supervisor, stop_workers, lock)
-        maintenance.start(on_damage=on_damage)
-        scheduler.start()
+        if options.paused:
+            _note_paused(settings, database)
+        else:
+            maintenance.start(on_damage=on_damage)
+            scheduler.start()
         collect_garbage_seldom()
         async with _known_to_others(database, options, link):
             await server.serve(sockets=[listener])
         await public_api.close()
     return supervisor.is_lost
+
+
+def _note_paused(settings: Settings, database: Database) -> None:
+    from engine.jobs.notifier import PAUSED
+
+    database.info[PAUSED] = True
+    _note(settings, "Flowport is paused (--paused): no job, schedule, webhook or nightly work runs by itself.")
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from engine.core.errors import StorageUnavailable
+from engine.core.errors import NotFound, StorageUnavailable
+from engine.core.settings import require_utf8
 
 DATABASE = "flowport.db"
 #: The check of a large file stops after this many seconds. It finds faults in the first pages it reads.
@@ -20,6 +21,22 @@ SMALL_BYTES = 4 << 20
 
 class DatabaseDamaged(Exception):  # shown to the person who starts the program
     """The database file is damaged."""
+
+
+def has_database(data: Path) -> bool:
+    """True when a data folder holds a database of Flowport. Raises OSError, also when it is no folder."""
+    try:
+        (data / DATABASE).stat()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def require_database(data: Path, *, remedy: str = "Name its folder with --data or FLOWPORT_DATA.") -> None:
+    """Raises NotFound when a data folder holds no database, BadSetting when its path is no text, and OSError."""
+    require_utf8(data)
+    if not has_database(data):
+        raise NotFound(f"There is no Flowport in {data.resolve()}", remedy=remedy)
 
 
 def copy_database(data: Path, target: Path) -> None:

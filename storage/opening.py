@@ -32,7 +32,8 @@ def open_database(
 
     `url` names a PostgreSQL database (`Settings.database_url`); None: SQLite in the folder. `durable` as in
     `storage.engines.make_engine`: a worker does not need it. `keep_out` as in `upgrade`, for all that a server may
-    use. Raises NewerData, and BadSetting when PostgreSQL or the path of the folder cannot be used.
+    use. Raises NewerData, and BadSetting when PostgreSQL or the path of the folder cannot be
+    used, and when everything was moved away from that PostgreSQL.
     """
     target = url or sqlite_url(data)
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -40,8 +41,15 @@ def open_database(
         make_private(data)
     upgrade(target, data, keep_out=keep_out)
     if url is not None:
+        from storage.database_note import require_not_moved
         from storage.postgres.database import PostgresDatabase
 
-        return PostgresDatabase(target, clock, folder=data, durable=durable)
+        database = PostgresDatabase(target, clock, folder=data, durable=durable)
+        try:
+            require_not_moved(database, target)
+        except BaseException:
+            database.close()
+            raise
+        return database
     make_private(data)
     return Database(target, clock or SystemClock(), folder=data, durable=durable)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
 from storage.database import now
 from storage.settings import BACKUP_PASSPHRASE, SERVER, TRY_KEY, find_setting, put_setting
-from storage.tables import Connection, SecondFactor, Secret, Setting, ToolServer, User, WebhookSecret
-from storage.tables_triggers import HookSecret
+from storage.tables import Connection, Flow, SecondFactor, Secret, Setting, ToolServer, User, WebhookSecret
+from storage.tables_triggers import Hook, HookSecret
 
 
 class SecretRow(Struct, frozen=True):
@@ -26,6 +27,27 @@ class SecretRow(Struct, frozen=True):
     created_at: int
     updated_at: int
     hosts: tuple[str, ...] | None = None
+
+
+#: What a sealed value belongs to: a model connection, an MCP server, nothing else, the webhooks of a flow, or an incoming
+#: webhook.
+SealedKind = Literal["model", "tools", "secret", "webhook", "hook"]
+
+
+_Owners: TypeAlias = Select[str, str, str, str, str]
+
+
+class SealedOwner(Struct, frozen=True):
+    """A sealed value with what it belongs to: `owner_id` is the id of the connection, server, secret, flow or hook, and
+    `name` what people call it.
+    """
+
+    workspace_id: str
+    secret_id: str
+    sealed: str
+    owner_id: str
+    name: str
+    kind: SealedKind
 
 
 def list_secrets(session: Session, workspace_id: str) -> list[SecretRow]:
@@ -69,6 +91,33 @@ def list_sealed(session: Session) -> list[tuple[str, str, str]]:
     kinds = (Secret, WebhookSecret, HookSecret)
     rows = [row for kind in kinds for row in session.execute(select(kind.workspace_id, kind.id, kind.sealed))]
     return [(workspace_id, secret_id, sealed) for workspace_id, secret_id, sealed in rows]
+
+
+def list_sealed_owners(session: Session, workspace_id: str = "") -> list[SealedOwner]:
+    """Returns what people entered or were given and is sealed, with what it belongs to; "" for all workspaces. Of secrets
+    that are rotated the current one counts.
+    """
+    queries: dict[SealedKind, _Owners] = {
+        "model": _owners(Secret, Connection, Connection.name).join(Secret, Secret.id == Connection.secret_id),
+        "tools": _owners(Secret, ToolServer, ToolServer.name).join(Secret, Secret.id == ToolServer.secret_id),
+        "secret": _owners(Secret, Secret, Secret.name),
+        "webhook": _owners(WebhookSecret, Flow, Flow.title)
+        .join(WebhookSecret, WebhookSecret.flow_id == Flow.id)
+        .where(WebhookSecret.ends_at.is_(None)),
+        "hook": _owners(HookSecret, Hook, Hook.title)
+        .join(HookSecret, HookSecret.hook_id == Hook.id)
+        .where(HookSecret.ends_at.is_(None)),
+    }
+    found: dict[str, SealedOwner] = {}
+    for kind, query in queries.items():
+        for workspace, secret_id, sealed, owner_id, name in session.execute(query):
+            if workspace_id in {"", workspace}:
+                found.setdefault(secret_id, SealedOwner(workspace, secret_id, sealed, owner_id, name, kind))
+    return list(found.values())
+
+
+def _owners(sealed: Any, owner: Any, name: Any) -> _Owners:
+    return select(sealed.workspace_id, sealed.id, sealed.sealed, owner.id, name).select_from(owner).order_by(name)
 
 
 def list_sealed_of_server(session: Session) -> list[tuple[str, str, str]]:

@@ -34,6 +34,8 @@ NIGHTLY_AT = "nightly_at"
 #: The last complete backup that was noted: its time in milliseconds since 1970, the host name of the machine, and the path
 #: of the file there. With SQLite nightly backups are not noted.
 BACKUP_MADE = "backup_made"
+#: Where everything of a PostgreSQL database was moved, in words (`storage.database_note`).
+MOVED_TO = "moved_to"
 #: A workspace's setting: the id of the key "Try it now" and the last four characters of its secret; with PostgreSQL also
 #: the sealed secret, for all servers.
 TRY_KEY = "try_key"

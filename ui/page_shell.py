@@ -25,6 +25,7 @@ from starlette.responses import HTMLResponse, Response
 
 from engine.core.errors import Unavailable
 from engine.diagnostics.disk import read_disk
+from engine.jobs.notifier import PAUSED
 from ui.access_guard import NO_STORE, theme_of
 from ui.kit.assets import asset_url
 from ui.kit.frame import Area, PageFrame, frame, reader
@@ -60,6 +61,7 @@ def opened(
         search=page_session.findable,
     ) as page:
         ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("pages.css")}">')  # overrides theme.css
+        tell_paused(page_session)
         warn_of_low_disk(page_session)
         yield page
 
@@ -70,6 +72,13 @@ def base_address(page_session: PageSession) -> str:
     if page_session.app.settings.public_url or request is None:
         return page_session.app.settings.public_url or page_session.app.settings.base_url
     return f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
+
+
+def tell_paused(page_session: PageSession) -> None:
+    """Tells on every page of a server that was started paused that nothing runs."""
+    if page_session.app.database.info.get(PAUSED):
+        text = _("No jobs, schedules, webhooks or nightly work run until it is started without `--paused`.")
+        note(text, kind="warn", icon="pause", strong=_("This server was started to look at it only."))
 
 
 def warn_of_low_disk(page_session: PageSession) -> None:

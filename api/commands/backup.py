@@ -5,6 +5,7 @@ runs.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
 
 def _back_up(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
     from engine.actions.server import note_backup, note_backup_made
-    from engine.backups.backups import check_passphrase, write_backup
+    from engine.backups.backups import check_passphrase, require_folder, write_backup
+    from engine.backups.passphrase import find_passphrase
     from engine.backups.sealed_file import is_other_file
     from engine.core.errors import Invalid
 
@@ -36,9 +38,10 @@ def _back_up(arguments: argparse.Namespace, terminal: Terminal, environment: Map
             f"{arguments.file} is there already and is no backup; nothing was written",
             remedy="Name another file, or add --overwrite to replace it when the backup is complete.",
         )
-    passphrase = check_passphrase(read_passphrase(settings, twice=True))
-    database = terminal.database
-    _ = terminal.vault  # whose key goes into the backup: refused when it is not the database's
+    require_folder(arguments.file)
+    database, vault = terminal.database, terminal.vault  # its key goes into the backup: refused unless the database's
+    stored = "" if sys.stdin.isatty() else database.read_now(find_passphrase, settings, vault)
+    passphrase = check_passphrase(stored or read_passphrase(settings, twice=True))
     at = database.clock.now()
     write_backup(
         settings.data,

@@ -26,7 +26,7 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
         "--id", metavar="FLOW_ID", help="the id of a flow that was deleted: it is brought back at its address"
     )
     command.add_argument("--json", action="store_true", help="print {flow_id, problems}")
-    command.set_defaults(run=_import)
+    command.set_defaults(run=_import, makes_folder=True)
 
     command = subcommands.add_parser("list", parents=[shared], help="the flows of the workspace")
     command.add_argument("--json", action="store_true", help="print JSON")
@@ -61,7 +61,7 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
         help="send a file in a field of the type File; several times for a list",
     )
     command.add_argument("--approve", action="store_true", help="answer every question to a person with yes")
-    command.set_defaults(run=_run)
+    command.set_defaults(run=_run, makes_folder=True)
 
 
 def _import(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> int:
@@ -169,3 +169,5 @@ def _note_problems(terminal: Terminal, problems: Sequence[Problem]) -> None:
     for problem in problems:
         where = " ".join(part for part in (problem.node_id, problem.pointer) if part)
         terminal.note(f"  {problem.code}{f' at {where}' if where else ''}: {problem.message}")
+    if any("FLOWPORT_OUTBOUND_ALLOW" in problem.message for problem in problems):
+        terminal.note_allowed_here()

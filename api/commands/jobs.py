@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from api.commands.terminal import Commands, Terminal
+from api.commands.terminal import Commands, Terminal, UsedWrongly
 from engine.core.clock import DAY
 
 if TYPE_CHECKING:
@@ -77,12 +77,11 @@ def _cancel(arguments: argparse.Namespace, terminal: Terminal, environment: Mapp
 
 def _erase(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> int:
     from engine.actions.erasing import erase_data, find_copies
-    from engine.core.errors import Invalid
     from engine.jobs.server.erasing import finish_erasing, is_clean
 
     of_key = (arguments.key, arguments.since, arguments.until)
     if (arguments.job is None) == (None in of_key) or (arguments.job is not None and any(of_key)):
-        raise Invalid(
+        raise UsedWrongly(
             "What to erase is not said",
             remedy="Name a job, or a key with its period: `--key KEY_ID --from DATE --to DATE`.",
         )

@@ -32,7 +32,7 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
         help="the id of a flow it may call; repeat it for several (default: every flow)",
     )
     command.add_argument("--json", action="store_true", help="print {id, key, label, environment}")
-    command.set_defaults(run=_create)
+    command.set_defaults(run=_create, makes_folder=True)
 
     command = subcommands.add_parser("list", parents=[shared], help="the keys, without their secrets")
     command.add_argument("--json", action="store_true", help="print JSON")

@@ -35,7 +35,7 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     key = command.add_mutually_exclusive_group()
     key.add_argument("--key-env", metavar="VAR", help="take the key from this environment variable")
     key.add_argument("--key-stdin", action="store_true", help="read the key from stdin")
-    command.set_defaults(run=_add)
+    command.set_defaults(run=_add, makes_folder=True)
 
     command = subcommands.add_parser("list", parents=[shared], help="the connections, without their keys")
     command.add_argument("--json", action="store_true", help="print JSON")
@@ -48,7 +48,13 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
 
 def _add(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
     from engine.actions.connections import add_connection
+    from engine.core.errors import Invalid
 
+    if PROVIDERS[arguments.provider].needs_address and not arguments.base_url:
+        raise Invalid(
+            f"{arguments.provider} needs the address of its server",
+            remedy=f"Give it with --base-url, like {PROVIDERS[arguments.provider].address_hint}.",
+        )
     key = _read_key(arguments, environment)
     terminal.execute(
         add_connection,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from api.commands.terminal import Commands, Terminal
+from engine.core.counted import counted
 
 if TYPE_CHECKING:
     from engine.moving.move import Moved
@@ -52,7 +54,8 @@ def _move(arguments: argparse.Namespace, terminal: Terminal, environment: Mappin
     from engine.core.errors import Invalid
     from engine.core.settings import require_utf8
     from engine.moving.move import move_to_folder, move_to_other, move_to_postgres
-    from storage.database_note import NOTE, put_note, require_data_here
+    from storage.database_note import NOTE, note_moved, put_note, require_data_here
+    from storage.postgres.unusable import database_in_words
 
     settings = terminal.settings
     to_url = _url(arguments.to, "--to")
@@ -100,14 +103,18 @@ def _move(arguments: argparse.Namespace, terminal: Terminal, environment: Mappin
         )
     elif to_url is None:
         folder = Path(arguments.to).resolve()
+        note_moved(from_url, f"the folder {folder} of the machine {socket.gethostname()}")
         terminal.note(
             f"Next: unset FLOWPORT_DATABASE_URL and FLOWPORT_SECRET_KEY_FILE (the key is in the folder, too), and start with "
-            f"--data {folder}. The PostgreSQL database is as it was: start no server on it any more, or its jobs run twice."
+            f"--data {folder}. The PostgreSQL database is as it was, but for a note where its data are: no server starts on it any more, or its jobs "
+            "would run twice. The refusal says how to lift that, if this was a trial."
         )
     else:
+        note_moved(from_url, database_in_words(to_url))
         terminal.note(
-            "Next: set FLOWPORT_DATABASE_URL to the new address on every machine, and start. The old database is as it was: "
-            "start no server on it any more, or its jobs run twice."
+            "Next: set FLOWPORT_DATABASE_URL to the new address on every machine, and start. The old database is as it was, but for "
+            "a note where its data are: no server starts on it any more, or its jobs would run twice. The refusal says how to "
+            "lift that, if this was a trial."
         )
 
 
@@ -171,7 +178,9 @@ def _sum_up(terminal: Terminal, moved: Moved, seconds: float) -> None:
         "rows and hash are the same."
     )
     if moved.queued:
-        terminal.note(f"{moved.queued:,} jobs that wait were queued anew; they go on when the server starts.")
+        terminal.note(
+            f"{counted(moved.queued, 'job')} that had not ended, waiting or running, will go on when the server starts."
+        )
     if stored.missing:
         terminal.note(
             f"The bytes of {stored.missing:,} stored files were missing already before; steps that read them fail."

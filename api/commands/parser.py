@@ -31,7 +31,7 @@ from api.commands import (
     workspaces,
 )
 from api.commands.faults import database_error_told, system_error_told
-from api.commands.terminal import Commands, open_terminal
+from api.commands.terminal import Commands, UsedWrongly, open_terminal
 from engine.core.errors import Invalid, Refusal
 from engine.core.logging_setup import in_one_line, line_of
 from engine.core.settings import BadSetting, Settings, from_environment
@@ -40,11 +40,14 @@ DONE, REFUSED, USED_WRONGLY = 0, 1, 2
 
 
 class ServeOptions(Struct, frozen=True):
-    """What `serve` runs: `pages` beside the API, a `worker` of its own, and how many `processes` share the port."""
+    """What `serve` runs: `pages` beside the API, a `worker` of its own, and how many `processes` share the port. `paused`:
+    nothing that happens by itself: no worker, schedules, batches, retention and backups.
+    """
 
     pages: bool = True
     worker: bool = True
     processes: int = 1
+    paused: bool = False
 
 
 #: Starts a server or worker, blocks until it is stopped, and returns the exit code.
@@ -65,11 +68,13 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], *, serve: Ser
             settings = from_environment(environment, data=known.data, host=known.host, port=known.port)
             if known.command == "worker":
                 return worker(settings)
-            return serve(settings, ServeOptions(known.pages, known.worker, known.processes))
+            has_worker = known.worker and not known.paused
+            return serve(settings, ServeOptions(known.pages, has_worker, known.processes, known.paused))
         with open_terminal(known, environment) as terminal:
             return known.run(known, terminal, environment) or DONE
     except (Refusal, BadSetting) as error:
-        return _refused(str(error).removeprefix(f"{Invalid().title}. "), style)  # to a command nothing was sent
+        _refused(str(error).removeprefix(f"{Invalid().title}. "), style)  # to a command nothing was sent
+        return USED_WRONGLY if isinstance(error, UsedWrongly) else REFUSED
     except BrokenPipeError:  # the reader of a pipe, such as `head`, closed it early
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return REFUSED
@@ -100,34 +105,28 @@ def build_parser() -> argparse.ArgumentParser:
     shared.add_argument(
         "--data", type=Path, metavar="FOLDER", help="where everything is kept (default: FLOWPORT_DATA, else ./data)"
     )
+    of_all = argparse.ArgumentParser(add_help=False, parents=[shared])
     shared.add_argument("--workspace", metavar="NAME", help="id or name of the workspace (default: the first one)")
+    of_all.add_argument("--workspace", help=argparse.SUPPRESS)  # accepted, and does nothing there
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    _add_serve_options(_add_start(commands, shared, "serve", "start the server (the default)"))
-    _add_start(commands, shared, "worker", "start one more worker on this data folder, or on the database")
-    for module in (
-        flows,
-        jobs,
-        keys,
-        models,
-        plan,
-        people,
-        workspaces,
-        overview,
-        backup,
-        restore,
-        move,
-        migrate,
-        new_sealing_key,
-        check,
-    ):
+    _add_serve_options(_add_start(commands, of_all, "serve", "start the server (the default)"))
+    _add_start(commands, of_all, "worker", "start one more worker on this data folder, or on the database")
+    for module in (flows, jobs, keys, models, plan, people, workspaces, overview):
         module.add_to(commands, shared)
+    for module in (backup, restore, move, migrate, new_sealing_key, check):
+        module.add_to(commands, of_all)
     return parser
 
 
 def _add_start(commands: Commands, shared: argparse.ArgumentParser, name: str, text: str) -> argparse.ArgumentParser:
     command = commands.add_parser(name, parents=[shared], help=text, description=text[0].upper() + text[1:] + ".")
-    command.add_argument("--host", help="address to listen on (default: FLOWPORT_HOST, else 127.0.0.1)")
-    command.add_argument("--port", type=_port, help="port to listen on (default: FLOWPORT_PORT, else 8080)")
+    listens = name == "serve"  # a worker accepts both, and listens nowhere
+    host, port = (
+        "address to listen on (default: FLOWPORT_HOST, else 127.0.0.1)",
+        "port to listen on (default: FLOWPORT_PORT, else 8080)",
+    )
+    command.add_argument("--host", help=host if listens else argparse.SUPPRESS)
+    command.add_argument("--port", type=_port, help=port if listens else argparse.SUPPRESS)
     return command
 
 
@@ -143,6 +142,11 @@ def _add_serve_options(command: argparse.ArgumentParser) -> None:
         dest="worker",
         action="store_false",
         help="start no worker: others run the jobs (`app.py worker`)",
+    )
+    command.add_argument(
+        "--paused",
+        action="store_true",
+        help="run nothing by itself (no jobs, schedules, webhooks, nightly work), to look at a restored backup",
     )
     command.add_argument(
         "--processes",

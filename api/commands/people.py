@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from api.commands.terminal import Commands, Terminal
+from engine.core.counted import counted
 from engine.core.roles import Role
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     command = subcommands.add_parser("invite", parents=[shared], help="print a link to join; it works once, for 7 days")
     command.add_argument("--role", required=True, choices=ROLES, help="what the person may do")
     command.add_argument("--email", default="", metavar="EMAIL", help="only for this e-mail address")
-    command.set_defaults(run=_invite)
+    command.set_defaults(run=_invite, makes_folder=True)
 
     command = subcommands.add_parser("withdraw", parents=[shared], help="make an open invitation useless")
     command.add_argument("invitation", metavar="ID", help="its id, as `people list` shows it")
@@ -57,7 +58,7 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--reset", metavar="EMAIL", help="a link to set a new password for this account; takes its second factor away"
     )
-    command.set_defaults(run=_print_link)
+    command.set_defaults(run=_print_link, makes_folder=True)
 
 
 def _list(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
@@ -126,6 +127,8 @@ def _change_role(arguments: argparse.Namespace, terminal: Terminal, environment:
     one = _person(terminal, arguments.email)
     terminal.execute(change_role, one.id, arguments.role)
     terminal.note(f"{one.name} is {arguments.role} from the next sign-in on.")
+    if one.disabled:
+        terminal.note(f"They are shut out, and stay so: `people enable {one.email}` lets them in.")
 
 
 def _disable(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
@@ -134,6 +137,10 @@ def _disable(arguments: argparse.Namespace, terminal: Terminal, environment: Map
     one = _person(terminal, arguments.email)
     keys = terminal.execute(disable_person, one.id, None if arguments.revoke_keys else ())
     terminal.note(f"{one.name} is shut out.")
+    if arguments.revoke_keys:
+        terminal.note(
+            f"{counted(len(keys), 'API key')} that they have seen {'is' if len(keys) == 1 else 'are'} revoked."
+        )
     for key in keys:
         now = "is revoked" if arguments.revoke_keys else f"works on; `keys revoke {key.id}` stops it"
         terminal.note(f"They have seen the key “{key.label}” ({key.masked}): it {now}.")

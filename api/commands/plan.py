@@ -31,7 +31,7 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
             help_text = f"{title}'s {what}, or `unlimited`; a quarter of Production's when it is left out"
             command.add_argument(f"--{environment}-{name}", type=limit, metavar="N", help=help_text)
     command.add_argument("--json", action="store_true", help="print JSON")
-    command.set_defaults(run=_set)
+    command.set_defaults(run=_set, makes_folder=True)
 
     command = subcommands.add_parser("show", parents=[shared], help="the plan and its limits")
     command.add_argument("--json", action="store_true", help="print JSON")

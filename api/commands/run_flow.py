@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from api.commands.local_files import LocalFiles, with_files
-from api.commands.terminal import Terminal, read_flow_file
+from api.commands.terminal import Terminal, UsedWrongly, read_flow_file
 from engine.browser.browser import browser_of
 from engine.core.error_codes import JobErrorCode
-from engine.core.errors import FlowInvalid, InvalidJson, PayloadInvalid, Refusal, wrong_fields
+from engine.core.errors import FlowInvalid, PayloadInvalid, Refusal, wrong_fields
 from engine.core.ids import new_id
 from engine.flow.contract import input_fields
 from engine.flow.document import Document
@@ -74,6 +74,8 @@ def run_file(arguments: argparse.Namespace, terminal: Terminal) -> int:
     error = outcome.error
     assert error is not None, "a run that failed says why"
     terminal.note(" ".join(part for part in (f"{error.message}", error.why, error.remedy) if part))
+    if error.code == JobErrorCode.ADDRESS_NOT_ALLOWED:
+        terminal.note_allowed_here()
     return 1
 
 
@@ -103,11 +105,11 @@ def _read_payload(document: Document, text: str, named_files: Sequence[str]) -> 
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:
-        raise InvalidJson(
+        raise UsedWrongly(
             f"--input: {error}", remedy='Give a JSON object, like \'{"url": "https://example.com"}\'.'
         ) from None
     if not isinstance(value, dict):
-        raise InvalidJson(
+        raise UsedWrongly(
             "--input is no JSON object", remedy='Give an object, like \'{"url": "https://example.com"}\'.'
         )
     if deeper_than(value, MAX_DEPTH):
@@ -118,8 +120,8 @@ def _read_payload(document: Document, text: str, named_files: Sequence[str]) -> 
     return payload
 
 
-def _too_deep() -> InvalidJson:
-    return InvalidJson(
+def _too_deep() -> UsedWrongly:
+    return UsedWrongly(
         f"--input nests lists and objects more than {MAX_DEPTH} levels deep", remedy="Give a flatter object."
     )
 

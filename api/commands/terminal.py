@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeAlias, TypeVar
 
+from engine.core.errors import Invalid
 from engine.core.logging_setup import in_one_line
 from engine.core.settings import Settings, from_environment
 
@@ -32,12 +33,18 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class UsedWrongly(Invalid):
+    """What was sent is not valid."""  # the title of Invalid, which a command does not show
+
+
 class Terminal:
     """The context of one command."""
 
-    def __init__(self, settings: Settings, workspace: str | None) -> None:
+    def __init__(self, settings: Settings, workspace: str | None, *, makes_folder: bool = False) -> None:
+        """`makes_folder`: the command sets something up, and may do so before the first start of a server."""
         self.settings = settings
         self._named = workspace
+        self._makes_folder = makes_folder
 
     @property
     def workspace_named(self) -> bool:
@@ -47,17 +54,27 @@ class Terminal:
     @functools.cached_property
     def database(self) -> Database:
         """The database. A new one is created and initialised, an older schema in a data folder is migrated. Raises InUse
-        when a server of an older version runs or may run on it, and BadSetting when it has an older schema and another key.
+        when a server of an older version runs or may run on it, and BadSetting when it has an older schema and another key;
+        NotFound when the folder has none and the command makes none.
         """
         from engine.actions.workspaces import ensure_workspace
+        from storage.backup import has_database
         from storage.opening import open_database
         from storage.workspaces import find_first_workspace
 
         self.require_own(self.settings.data)
         self.require_data_here()
+        is_new = self.settings.database_url is None and not has_database(self.settings.data)
+        if is_new and not self._makes_folder:
+            self.require_flowport()
         database = open_database(self.settings.data, url=self.settings.database_url, keep_out=self.keep_out)
         if database.read_now(find_first_workspace) is None:
             database.write_now(ensure_workspace, self.settings.plan)
+        if is_new:
+            self.note(
+                f"There was no Flowport in {self.settings.data.resolve()}: a new one was made there. If you meant another "
+                "folder, name it with --data or FLOWPORT_DATA, and remove this one."
+            )
         return database
 
     def keep_out(self) -> AbstractContextManager[None]:
@@ -156,7 +173,7 @@ class Terminal:
     def require_flowport(self) -> None:
         """Raises NotFound when there is no Flowport yet; opening `database` would make one."""
         from engine.core.errors import NotFound
-        from storage.backup import DATABASE
+        from storage.backup import require_database
 
         settings = self.settings
         self.require_own(settings.data)
@@ -173,8 +190,8 @@ class Terminal:
                     f"There is no Flowport in {database_in_words(settings.database_url)}",
                     remedy="Check FLOWPORT_DATABASE_URL, or start a server on it, which makes its tables.",
                 )
-        elif not (settings.data / DATABASE).exists():
-            raise NotFound(f"There is no Flowport in {settings.data}", remedy="Name its folder with --data.")
+        else:
+            require_database(settings.data)
 
     def query(self, query: Callable[Concatenate[Session, str, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a query on the workspace."""
@@ -209,10 +226,16 @@ class Terminal:
         """Prints a note for the user to stderr, in one line."""
         print(in_one_line(text), file=sys.stderr)
 
+    def note_allowed_here(self) -> None:
+        """Notes, where an address was refused, that the server's environment may allow it, which a command does not see."""
+        if not self.settings.outbound_allow:
+            self.note(
+                "FLOWPORT_OUTBOUND_ALLOW is not set here. If the server has it (in the unit of systemd or the compose file), "
+                "set it here, too, and give the command again: a command reads only its own environment."
+            )
+
     def is_sure(self, question: str, *, remedy: str) -> bool:
         """Asks the person at the terminal. Raises Invalid with the remedy when there is nobody."""
-        from engine.core.errors import Invalid
-
         if not sys.stdin.isatty():
             raise Invalid("There is nobody at this terminal to ask", remedy=remedy)
         print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
@@ -230,7 +253,8 @@ class Terminal:
 @contextlib.contextmanager
 def open_terminal(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Iterator[Terminal]:
     """Opens the context of one command; `--data` overrides FLOWPORT_DATA. Raises BadSetting."""
-    terminal = Terminal(from_environment(environment, data=arguments.data), arguments.workspace)
+    settings = from_environment(environment, data=arguments.data)
+    terminal = Terminal(settings, arguments.workspace, makes_folder=getattr(arguments, "makes_folder", False))
     try:
         yield terminal
     finally:

@@ -19,7 +19,7 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--plan", choices=tuple(map(str, PLANS)), default=PlanName.FREE, help="its plan (default: free)"
     )
-    command.set_defaults(run=_create)
+    command.set_defaults(run=_create, makes_folder=True)
 
     command = subcommands.add_parser("list", parents=[shared], help="the workspaces of this server")
     command.add_argument("--json", action="store_true", help="print JSON")

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from engine.actions.members import ensure_owner, password_hash_now
 from engine.actions.one_time_links import link_path, new_setup_token
 from engine.actions.workspaces import ensure_workspace
+from engine.core.errors import Invalid
 from engine.core.settings import BadSetting, Settings, unreadable_file
 from engine.jobs.transitions import end_cancelled
 from storage.database import Database
@@ -33,12 +34,23 @@ def set_up(database: Database, settings: Settings, *, owns_pages: bool = True) -
 
     workspace_id = database.write_now(make_consistent)  # one transaction, which the disk confirms once
     if settings.admin_email and not database.read_now(has_owner, workspace_id):
-        hashed = password_hash_now(_admin_password(settings))
-        database.write_now(ensure_owner, workspace_id, settings.admin_email, hashed)
+        try:
+            hashed = password_hash_now(_admin_password(settings))
+        except Invalid as refusal:
+            raise _unusable(f"FLOWPORT_ADMIN_PASSWORD_FILE ({settings.admin_password_file})", refusal) from refusal
+        try:
+            database.write_now(ensure_owner, workspace_id, settings.admin_email, hashed)
+        except Invalid as refusal:
+            raise _unusable("FLOWPORT_ADMIN_EMAIL", refusal) from refusal
     if owns_pages and not database.read_now(has_owner, workspace_id):
         # of several servers each prints a link, and one may be open in a browser already
         return link_path(database.write_now(new_setup_token, workspace_id, voids=not database.is_postgres))
     return None
+
+
+def _unusable(variable: str, refusal: Invalid) -> BadSetting:
+    said = str(refusal).removeprefix(f"{refusal.title}. ")
+    return BadSetting(f"{variable} cannot be used: {said} Change it, and start again.")
 
 
 def _admin_password(settings: Settings) -> str:

@@ -85,6 +85,17 @@ def check_passphrase(passphrase: str) -> str:
     return passphrase
 
 
+def require_folder(target: Path) -> None:
+    """Raises Invalid when a backup cannot be written to this path, as it is a folder or in none."""
+    if not target.name or target.is_dir():
+        raise Invalid(f"{target} is a folder", remedy="Name the file to write, like /mnt/usb/flowport.fpbackup.")
+    if not target.parent.is_dir():
+        raise Invalid(
+            f"There is no folder {target.parent.absolute()}, so no backup was written",
+            remedy="Make it, or mount its disk, or name a file in another folder.",
+        )
+
+
 def write_backup(
     data: Path,
     target: Path,
@@ -99,13 +110,7 @@ def write_backup(
     An older file at `target` is replaced only when the new one is complete. Raises Invalid, StorageUnavailable and
     BadSetting.
     """
-    if not target.name or target.is_dir():
-        raise Invalid(f"{target} is a folder", remedy="Name the file to write, like /mnt/usb/flowport.fpbackup.")
-    if not target.parent.is_dir():
-        raise Invalid(
-            f"There is no folder {target.parent.absolute()}, so no backup was written",
-            remedy="Make it, or mount its disk, or name a file in another folder.",
-        )
+    require_folder(target)
     key = _key_of(data, key_file)
     try:
         _require_room(data, target, url)

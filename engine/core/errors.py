@@ -231,7 +231,7 @@ class FlowInvalid(Invalid):
 
 
 class Conflict(Refusal):
-    """This no longer fits what is stored."""
+    """This does not fit what is stored."""
 
     code = RefusalCode.CONFLICT
 

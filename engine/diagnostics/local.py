@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from engine.backups.backups import is_backup_name, list_backups
@@ -27,6 +27,7 @@ from engine.diagnostics.findings import Line, State, megabytes
 from engine.diagnostics.waiting_jobs import check_waiting_jobs
 from engine.jobs.server.retention import read_rules
 from engine.jobs.worker_locks import SERVE, run_folder
+from engine.secrets.opening import list_unreadable
 from engine.secrets.sealing import KEY_FILE, Vault, open_vault
 from engine.secrets.shared_key import require_own_key, require_shared_key
 from storage.backup import DATABASE, find_fault, schema_of
@@ -36,6 +37,7 @@ from storage.files import list_hashes
 from storage.jobs import first_job_at, last_enqueued_at
 from storage.migrations.schema import newest_schema
 from storage.retention import read_room
+from storage.secrets import SealedKind
 from storage.server_figures import server_figures
 from storage.workers import is_serving_on
 
@@ -45,6 +47,14 @@ SLOW_SYNC, TOO_SLOW_SYNC = 0.02, 0.2
 _NETWORK_DISKS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.s3fs"}
 #: Milliseconds since 1970. An earlier clock is wrong: it is older than this program.
 _NOT_BEFORE_MS = 1_760_000_000_000
+#: What a sealed value belongs to, in the words of the check.
+_KINDS: Mapping[SealedKind, str] = {
+    "model": "keys of models",
+    "tools": "keys of tools",
+    "secret": "secrets",
+    "webhook": "webhooks of flows",
+    "hook": "incoming webhooks",
+}
 
 
 def check_folder_and_database(
@@ -75,6 +85,7 @@ def check_folder_and_database(
         yield _files(database)
         yield _worker(data, database, running=running)
     yield _key(settings, database)
+    yield from _unreadable(database, vault)
     yield from _backups(settings, database, vault)
 
 
@@ -212,6 +223,24 @@ def _key(settings: Settings, database: Database) -> Line:
     )
 
 
+def _unreadable(database: Database, vault: Vault) -> Iterator[Line]:
+    """Names all that has to be entered again since another key was taken."""
+    found = database.read_now(list_unreadable, vault)
+    named = [
+        f"{title}: {', '.join(f'“{one.name}”' for one in found if one.kind == kind)}"
+        for kind, title in _KINDS.items()
+        if any(one.kind == kind for one in found)
+    ]
+    if named:
+        yield Line(
+            "Sealed values",
+            "warn",
+            f"{counted(len(found), 'value')} cannot be read any more, as another key sealed them. {'; '.join(named)}.",
+            "Enter them again: keys and secrets under Settings, Models and secrets and Settings, Tools; at a flow's webhooks press New "
+            "signing secret, at an incoming webhook New secret or New address.",
+        )
+
+
 def _files(database: Database) -> Line:
     named = database.read_now(list_hashes)
     if not named:
@@ -243,7 +272,8 @@ def _worker(data: Path, database: Database, *, running: bool | None) -> Line:
             "Worker",
             "bad",
             "No worker has been heard of for 30 seconds, so no job runs.",
-            "Read the server's log for lines that begin with `worker`, then start the server again.",
+            "Read the server's log for lines that begin with `worker`, then start the server again; with `serve --no-worker` start a worker: "
+            "`app.py worker`.",
         )
     return check_waiting_jobs(figures, "1 worker lives" if figures.workers == 1 else f"{figures.workers} workers live")
 
@@ -264,7 +294,8 @@ def _backups(settings: Settings, database: Database, vault: Vault) -> Iterator[L
                 "Backup",
                 "bad",
                 "There is none.",
-                "Make one under Settings, Data, or with `app.py backup FILE`; the log says why the nightly one failed.",
+                "Make one under Settings, Data, or with `app.py backup FILE`. A server makes one each night when it runs: if it ran, "
+                "its log says why there is none.",
             )
     elif last.size is None:
         yield _backup_elsewhere(settings, database, last)

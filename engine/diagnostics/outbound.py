@@ -25,7 +25,7 @@ from engine.outbound.client import OutboundClient, OutboundFailed, OutboundRefus
 from engine.secrets.sealing import Vault
 from storage.connections import list_connections
 from storage.database import Database
-from storage.settings import find_public_url
+from storage.settings import ADDRESS, SERVER, find_public_url, find_setting
 from storage.workspaces import list_workspaces
 
 #: Requested only when a person starts a check. IANA reserves the domain for examples (RFC 2606).
@@ -38,7 +38,7 @@ async def check_outside(
     settings: Settings, database: Database, vault: Vault, outbound: OutboundClient, *, anywhere: str = ANYWHERE
 ) -> AsyncIterator[Line]:
     """Yields the lines in a fixed order, each as soon as it and those before it are known."""
-    address = settings.public_url or database.read_now(find_public_url)
+    address = settings.public_url or database.read_now(_known_address)
     waiting = [_anywhere(outbound, anywhere, database.clock, proxied=bool(settings.outbound_proxy))]
     if address:
         waiting.insert(0, _public_address(outbound, address))
@@ -56,6 +56,15 @@ async def check_outside(
         yield await line
     if not connections:
         yield Line("Models", "note", "No model is connected; flows can use the Simulated model.")
+
+
+def _known_address(session: Session) -> str:
+    """Returns the address that the owner set, or else the one that the last server had, whose environment may set one that a
+    command does not see; "" when that was only its own machine.
+    """
+    last = find_setting(session, SERVER, ADDRESS)
+    told = last if isinstance(last, str) and split_url(last).hostname != "localhost" else ""
+    return find_public_url(session) or told
 
 
 async def _browser(outbound: OutboundClient, *, sandbox: bool) -> Line:

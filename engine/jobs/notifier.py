@@ -21,6 +21,8 @@ NOTIFIER = "notifier"
 #: The key in `database.info` for what returns for how many seconds the worker that this server keeps has been away; it is
 #: missing in a process that keeps none.
 WORKER_AWAY = "worker_away"
+#: The key in `database.info` of a server that was started paused (`serve --paused`).
+PAUSED = "paused"
 #: The keys in `database.info` for what tells the other processes, and for what is called at each word that they tell; both
 #: are missing with SQLite.
 TELLER, HEARERS = "teller", "hearers"

@@ -24,7 +24,7 @@ from engine.core.settings import BadSetting
 from engine.jobs.transitions import send_all
 from engine.moving.in_use import nobody_in, require_nobody
 from engine.secrets.sealing import KEY_FILE, Vault, open_vault
-from storage.backup import DATABASE, copy_database, list_file_hashes, require_sound, schema_of
+from storage.backup import DATABASE, copy_database, list_file_hashes, require_database, require_sound, schema_of
 from storage.engines import sqlite_url
 from storage.file_bytes import FILES_FOLDER
 from storage.file_modes import make_private
@@ -33,7 +33,7 @@ from storage.knowledge_documents import index_all_pieces
 from storage.migrations.schema import newest_schema, refuse_newer
 from storage.migrations.upgrade import require_driver, upgrade
 from storage.opening import open_database
-from storage.settings import KEY_FINGERPRINT, SERVER, find_setting
+from storage.settings import KEY_FINGERPRINT, MOVED_TO, SERVER, find_setting, put_setting
 from storage.table_rows import (
     Copied,
     CopiedFiles,
@@ -68,8 +68,7 @@ def move_to_postgres(data: Path, url: str, *, tell: Progress) -> Moved:
     require_driver()
     from storage.postgres.all_rows import writing_all
 
-    if not (data / DATABASE).exists():
-        raise NotFound(f"There is no Flowport in {data}", remedy="Name its folder with --data or --from.")
+    require_database(data, remedy="Name its folder with --data or --from.")
     refuse_newer(f"in {data}", schema_of(data / DATABASE))
     with nobody_in(data), _refusals(), writing_all(url) as target:
         _prepare(target, url)
@@ -113,6 +112,7 @@ def move_to_folder(url: str, data: Path, *, key_file: Path | None, tell: Progres
             files = copy_files(named, PostgresFiles(source), FolderFiles(work / FILES_FOLDER), tell=tell)
             database = open_database(work)
             try:
+                database.write_now(put_setting, SERVER, MOVED_TO, None)
                 queued = database.write_now(send_all)
             finally:
                 database.close()
@@ -130,6 +130,7 @@ def _fill(target: Opened, rows: Rows, files: Files, tell: Progress) -> Moved:
     copied = copy_rows(rows, PostgresRows(target), tell=tell)
     with session_in(target, SystemClock().now()) as session:
         copied_files = copy_files(list_hashes(session), files, PostgresFiles(target), tell=tell)
+        put_setting(session, SERVER, MOVED_TO, None)
         index_all_pieces(session)
         return Moved(copied, copied_files, send_all(session))
 

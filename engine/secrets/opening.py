@@ -13,7 +13,7 @@ from engine.flow.node_http import SecretValue
 from engine.secrets.sealing import KEY_FILE, Vault, open_vault
 from engine.secrets.shared_key import require_key_file, require_shared_key
 from storage.database import Database
-from storage.secrets import hold_secret, list_sealed
+from storage.secrets import SealedOwner, hold_secret, list_sealed, list_sealed_owners
 
 
 def open_vault_of(settings: Settings, database: Database) -> Vault:
@@ -42,6 +42,17 @@ def open_for_step(session: Session, vault: Vault, workspace_id: str, secret_id: 
     secret = hold_secret(session, workspace_id, secret_id)
     hosts = None if secret.hosts is None else tuple(secret.hosts)
     return SecretValue(secret.name, vault.open(workspace_id, secret_id, secret.sealed), hosts)
+
+
+def list_unreadable(session: Session, vault: Vault, workspace_id: str = "") -> list[SealedOwner]:
+    """Returns whose sealed values another key has sealed, so that they have to be entered again; "" for all workspaces."""
+    owners = list_sealed_owners(session, workspace_id)
+    return [one for one in owners if not vault.opens(one.workspace_id, one.secret_id, one.sealed)]
+
+
+def find_unreadable(session: Session, workspace_id: str, vault: Vault) -> frozenset[str]:
+    """Returns the ids of the connections, servers, secrets, flows and hooks of `list_unreadable`, for pages."""
+    return frozenset(one.owner_id for one in list_unreadable(session, vault, workspace_id))
 
 
 def open_all(session: Session, vault: Vault) -> list[str]:

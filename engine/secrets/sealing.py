@@ -70,6 +70,14 @@ class Vault:
             hide_in_logs(value)
         return value
 
+    def opens(self, workspace_id: str, secret_id: str, sealed: str) -> bool:
+        """Tells whether this key sealed a value."""
+        try:
+            self.open(workspace_id, secret_id, sealed, hide=False)
+        except SecretUnreadable:
+            return False
+        return True
+
 
 def open_vault(data: Path, key_file: Path | None = None, what_to_do: str = "") -> Vault:
     """Opens the vault of a data folder and creates its key on first use.

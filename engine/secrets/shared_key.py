@@ -52,7 +52,7 @@ def require_key_of_file(settings: Settings) -> None:
     told, what_to_do = _told(path, named=named), _what_to_do(named=named, is_postgres=False)
     if known and vault.fingerprint() != known:
         raise _is_another(vault, told, known, what_to_do)
-    if not known and not any(_opens(vault, *one) for one in sealed):
+    if not known and not any(vault.opens(*one) for one in sealed):
         raise _opens_none(told, what_to_do)
 
 
@@ -104,7 +104,7 @@ def _open_old(session: Session, data: Path, path: Path) -> Vault:
     old, known = open_vault(data, path, what_to_do), find_setting(session, SERVER, KEY_FINGERPRINT)
     if known is not None and known != old.fingerprint():
         raise _is_another(old, str(path), known, what_to_do)
-    if known is None and (sealed := _all_sealed(session)) and not any(_opens(old, *one) for one in sealed):
+    if known is None and (sealed := _all_sealed(session)) and not any(old.opens(*one) for one in sealed):
         raise _opens_none(str(path), what_to_do)
     return old
 
@@ -116,7 +116,7 @@ def _seal_with(session: Session, vault: Vault, old: Vault | None) -> int:
     put_setting(session, SERVER, KEY_FINGERPRINT, vault.fingerprint())
     if old is None:
         passphrase = find_setting(session, SERVER, BACKUP_PASSPHRASE)
-        if isinstance(passphrase, str) and not _opens(vault, SERVER, BACKUP_PASSPHRASE, passphrase):
+        if isinstance(passphrase, str) and not vault.opens(SERVER, BACKUP_PASSPHRASE, passphrase):
             put_setting(session, SERVER, BACKUP_PASSPHRASE, None)
         return 0
     unreadable = 0
@@ -197,15 +197,7 @@ def _take_key(session: Session, vault: Vault) -> str | None:
     if isinstance(known, str):
         return known
     sealed = _all_sealed(session)
-    if sealed and not any(_opens(vault, *one) for one in sealed):
+    if sealed and not any(vault.opens(*one) for one in sealed):
         return None
     put_setting(session, SERVER, KEY_FINGERPRINT, vault.fingerprint())
     return vault.fingerprint()
-
-
-def _opens(vault: Vault, workspace_id: str, secret_id: str, sealed: str) -> bool:
-    try:
-        vault.open(workspace_id, secret_id, sealed)
-    except SecretUnreadable:
-        return False
-    return True

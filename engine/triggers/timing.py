@@ -110,6 +110,14 @@ def slots_between(timing: Timing, zone_name: str, after: int, until: int, most: 
     return number
 
 
+def clocks_change(zone_name: str, begin: int, end: int) -> bool:
+    """Tells whether the clocks of a time zone show another offset at the end of a period, in milliseconds, than at its
+    begin. Raises Invalid.
+    """
+    zone = find_zone(zone_name)
+    return len({datetime.fromtimestamp(moment / 1_000, zone).utcoffset() for moment in (begin, end)}) > 1
+
+
 def find_zone(name: str) -> ZoneInfo:
     """Returns a time zone by its name, for example `Europe/Berlin`. Raises Invalid."""
     from zoneinfo import ZoneInfo

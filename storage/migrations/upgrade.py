@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import shlex
 import shutil
 import sqlite3
@@ -18,6 +19,9 @@ from sqlalchemy.pool import NullPool
 from storage.backup import DATABASE, copy_database, schema_of
 from storage.migrations.schema import KeepOut, newest_schema, refuse_newer, run_migrations, stored_schema
 
+log = logging.getLogger(__name__)
+
+FOLDER_OF_COPIES = "backups"
 #: How many copies from before migrations are kept.
 COPIES_KEPT = 3
 _LOCK = "migrate.lock"
@@ -55,6 +59,10 @@ def upgrade(url: str, data: Path, *, keep_out: KeepOut = contextlib.nullcontext)
                 broken = connection.exec_driver_sql("pragma foreign_key_check").fetchall()
                 if broken:
                     raise RuntimeError(f"the migration would leave rows without their parent: {broken[:5]}")
+        if current:
+            copy = (data / FOLDER_OF_COPIES / f"{_COPY}{current}.db").resolve()
+            told = "The tables in %s were brought up to date, from schema %s to %s. A copy from before is %s."
+            log.warning(told, data.resolve(), current, newest_schema(), copy)
         return True
 
 
@@ -105,7 +113,7 @@ def _own_transactions(engine: Engine) -> None:
 
 def _back_up(data: Path, current: str) -> None:
     """Writes a copy of the database, readable by its owner only. To go back, put it in the place of `flowport.db`."""
-    backups = data / "backups"
+    backups = data / FOLDER_OF_COPIES
     backups.mkdir(mode=0o700, exist_ok=True)
     target = backups / f"{_COPY}{current}.db"
     draft = target.with_suffix(".part")

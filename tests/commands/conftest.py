@@ -57,7 +57,7 @@ def made_once(tmp_path_factory) -> Path:
     """A data folder that a first command created. Copying it is faster than creating another."""
     folder = tmp_path_factory.mktemp("made") / "data"
     environment = clean_environment()
-    ended = run_here(["flows", "list", "--data", str(folder)], stdin=b"", environment=environment, folder=folder.parent)
+    ended = run_here(["setup-link", "--data", str(folder)], stdin=b"", environment=environment, folder=folder.parent)
     assert ended.returncode == 0, ended.stderr
     return folder
 

@@ -19,6 +19,7 @@ from engine.actions.flows import import_flow
 from engine.actions.jobs import submit
 from engine.actions.principal import command_line
 from engine.backups.backups import new_name, write_backup
+from engine.backups.passphrase import seal_passphrase
 from engine.backups.work_folders import backups_folder
 from engine.core.errors import InUse
 from engine.jobs.submit.accept import Caller
@@ -30,7 +31,7 @@ from storage.jobs import get_job
 from storage.migrations.schema import newest_schema
 from storage.opening import open_database as open_database_of
 from storage.secrets import list_sealed
-from storage.settings import BACKUP_PASSPHRASE, SERVER, put_setting
+from storage.settings import ADDRESS, BACKUP_PASSPHRASE, SERVER, put_setting
 from storage.workspaces import find_first_workspace
 from tests.commands.conftest import Command
 from tests.databases import open_database
@@ -82,6 +83,19 @@ def test_a_backup_replaces_an_earlier_one_and_other_files_only_when_told_to(comm
     assert command("backup", file, "--overwrite", **GIVEN).code == 0
     assert file.read_bytes()[:4] != b"dear"
     assert command("backup", file, **GIVEN).code == 0
+
+
+def test_a_backup_that_nobody_attends_takes_the_passphrase_of_the_page(
+    command: Command, data: Path, tmp_path: Path
+) -> None:
+    database = open_database_of(data)
+    database.write_now(
+        put_setting, SERVER, BACKUP_PASSPHRASE, seal_passphrase(open_vault(data), GIVEN["FLOWPORT_BACKUP_PASSPHRASE"])
+    )
+    database.close()
+    assert command("backup", tmp_path / "one.fpbackup").code == 0
+    data.rename(tmp_path / "lost")
+    assert command("restore", tmp_path / "one.fpbackup", **GIVEN).code == 0
 
 
 def test_a_backup_in_another_place_is_the_last_one_that_a_check_tells(command: Command, tmp_path: Path):
@@ -187,7 +201,9 @@ def test_a_lost_key_is_told_until_another_one_is_taken(command: Command, data: P
     assert "nightly backups are sealed with the new key alone" in taken.err
     for told in ("New signing secret", "New address", "New secret"):
         assert told in taken.err
-    assert command("check", "--offline").code == 0
+    said = command("check", "--offline")
+    assert said.code == 0
+    assert "1 value cannot be read any more, as another key sealed them. keys of models: “oa”." in said.out
     assert command("backup", tmp_path / "one.fpbackup", **GIVEN).code == 0
 
 
@@ -420,7 +436,7 @@ def test_a_check_says_what_to_do_and_ends_with_1_when_something_is_wrong(
     new_folder: None, command: Command, data: Path
 ):
     assert "no Flowport in" in command("check").err
-    command("keys", "list")
+    command("setup-link")
     fine = command("check", "--json", **CLOSED)
     assert fine.code == 0, fine
     lines = {line["name"]: line for line in fine.json}
@@ -435,6 +451,11 @@ def test_a_check_says_what_to_do_and_ends_with_1_when_something_is_wrong(
     write_backup(data, file, at=4_000_000_000_000)
     lines = {line["name"]: line for line in command("check", "--json", **CLOSED).json}
     assert "There is none" in lines["Backup"]["found"], "one of a clock that was ahead"
+    database = open_database_of(data)
+    database.write_now(put_setting, SERVER, ADDRESS, "https://flows.example.com")  # a server had it in its environment
+    database.close()
+    lines = {line["name"]: line for line in command("check", "--json", **CLOSED).json}
+    assert lines["Public address"]["found"].startswith("https://flows.example.com does not answer")
     command("models", "add", "local", "--provider", "openai_compatible", "--base-url", "http://127.0.0.1:9/v1")
     wrong = command("check", **CLOSED)
     assert wrong.code == 1

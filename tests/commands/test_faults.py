@@ -69,7 +69,7 @@ def test_a_folder_without_free_space_needs_space_and_no_other_owner(data: Path):
 
 def test_a_backup_into_a_missing_folder_names_it(command: Command, tmp_path: Path):
     command("keys", "list")
-    refused = command("backup", tmp_path / "none" / "one.fpbackup", **GIVEN)
+    refused = command("backup", tmp_path / "none" / "one.fpbackup")
     assert f"There is no folder {tmp_path / 'none'}, so no backup was written. Make it" in refused.err
     assert "disk space" not in refused.err
 

@@ -255,18 +255,19 @@ def test_run_prints_the_result_and_touches_no_data_folder(new_folder, command, f
 
 
 @pytest.mark.parametrize(
-    ("body", "word"), [('{"nom": "Ada"}', "/name"), ("{", "--input"), ('["Ada"]', "--input"), ('{"name": 5}', "/name")]
+    ("body", "word", "code"),
+    [('{"nom": "Ada"}', "/name", 1), ("{", "--input", 2), ('["Ada"]', "--input", 2), ('{"name": 5}', "/name", 1)],
 )
-def test_run_refuses_a_wrong_body(command, flow_file, body, word):
+def test_run_refuses_a_wrong_body(command, flow_file, body, word, code):
     said = command("flows", "run", flow_file, "--input", body)
-    assert (said.code, said.out) == (1, "")
+    assert (said.code, said.out) == (code, "")
     assert word in said.err
 
 
 @pytest.mark.parametrize("depth", [65, 100_000])
 def test_run_refuses_a_body_that_is_nested_too_deep(command, flow_file, depth):
     refused = command("flows", "run", flow_file, "--input", f'{{"name": {"[" * depth}{"]" * depth}}}')
-    assert (refused.code, refused.out) == (1, "")
+    assert (refused.code, refused.out) == (2, "")
     assert "more than 64 levels deep" in refused.err
 
 
@@ -274,3 +275,15 @@ def test_run_refuses_a_flow_with_problems(command):
     said = command("flows", "run", "-", stdin=json.dumps(cycle()))
     assert (said.code, said.out) == (1, "")
     assert "cycle" in said.err
+
+
+def test_a_refused_address_tells_of_the_variable_that_this_command_may_lack(command):
+    file = greeting()
+    file["nodes"][1] = {"id": "text_template", "type": "http_request", "inputs": {"url": "http://192.168.0.5/"}}
+    flow_id = command("flows", "import", "-", stdin=json.dumps(file)).value
+    said = "FLOWPORT_OUTBOUND_ALLOW is not set here. If the server has it"
+    refused = command("flows", "deploy", flow_id)
+    assert (refused.code, said in refused.err) == (1, True)
+    ran = command("flows", "run", "-", "--input", '{"name": "Ada"}', stdin=json.dumps(file))
+    assert (ran.code, said in ran.err) == (1, True)
+    assert said not in command("flows", "deploy", flow_id, FLOWPORT_OUTBOUND_ALLOW="10.0.0.1").err

@@ -183,7 +183,7 @@ def test_a_period_without_jobs_erases_nothing(command: Command, filled: Filled) 
 )
 def test_what_to_erase_must_be_said(command: Command, named: tuple[str, ...]) -> None:
     said = command("jobs", "erase", *named, "--yes")
-    assert said.code == 1
+    assert said.code == 2
     assert said.err.startswith("What to erase is not said. "), "nothing was sent, as to the API"
     assert "--key KEY_ID --from DATE --to DATE" in said.err
 

@@ -15,6 +15,11 @@ import httpx
 import pytest
 from nicegui import __version__ as nicegui_version
 
+from engine.actions.principal import command_line
+from engine.actions.schedules import add_schedule
+from storage.schedules import get_schedule
+from storage.tables_triggers import Schedule
+from storage.workspaces import find_first_workspace
 from tests.commands.conftest import APP
 from tests.databases import settings_of
 from tests.factories import greeting
@@ -275,6 +280,32 @@ def ends_well(server: LiveServer, meanwhile: Callable[[], object]) -> int:
         more.terminate()
         more.communicate(timeout=120)
     return more.returncode
+
+
+def test_a_paused_server_shows_everything_and_starts_nothing_by_itself(tmp_path):
+    server = LiveServer(tmp_path / "data", options=("--paused",))
+    terminal = Terminal(server)
+    flow_id = terminal.value("flows", "import", "-", stdin=json.dumps(greeting()))
+    terminal.value("flows", "deploy", flow_id)
+    key = terminal.value("keys", "create", "--label", "Shop", "--environment", "live")
+    owner = command_line(server.store.read_now(find_first_workspace).id)
+    every_minute = {"kind": "minutes", "every": 1}
+    schedule = server.store.write_now(
+        add_schedule, owner, flow_id, "", every_minute, "UTC", {"kind": "input", "payload": {"name": "Ada"}}
+    )
+    server.store.write_now(lambda session: setattr(session.get_one(Schedule, schedule), "next_at", 60_000))
+    server.start()
+    try:
+        assert call(server, flow_id, key, prefer="wait=2").status_code == 202
+        assert server.store.read_now(get_schedule, owner.workspace_id, schedule).next_at == 60_000
+        with httpx.Client(headers={"origin": server.url}) as client:
+            client.post(f"{server.url}/sign-in", data={"email": EMAIL, "password": PASSWORD})
+            assert "This server was started to look at it only." in client.get(f"{server.url}/flows").text
+        assert server.stop() == 0
+    finally:
+        server.close_store()
+        if server.process is not None and server.process.poll() is None:
+            server.kill()
 
 
 def test_the_log_says_when_a_server_was_ready_and_when_it_stopped(life):

@@ -144,7 +144,7 @@ def test_a_limit_that_no_database_can_store_is_refused(command):
 
 
 def test_a_new_folder_begins_with_the_plan_of_the_environment(new_folder, command):
-    assert command("plan", "show", "--json", FLOWPORT_PLAN="pro").json["plan"] == "pro"
+    assert command("setup-link", FLOWPORT_PLAN="pro").code == 0
     assert command("plan", "show", "--json").json["plan"] == "pro"
 
 
@@ -239,6 +239,8 @@ def test_keys_that_somebody_has_seen_are_named_and_revoked_when_they_are_shut_ou
     said = command("people", "disable", "eve@example.com", "--revoke-keys")
     assert "They have seen the key “Laptop”" in said.err
     assert "it is revoked" in said.err
+    assert "1 API key that they have seen is revoked." in said.err
+    assert "They are shut out" in command("people", "role", "eve@example.com", "editor").err
     assert [key["status"] for key in command("keys", "list", "--json").json] == ["revoked"]
     again = command("people", "disable", "eve@example.com", "--revoke-keys")
     assert (again.code, "Laptop" in again.err) == (0, False)
@@ -251,11 +253,32 @@ async def _tried(joining):
         return False
 
 
+@pytest.mark.sqlite("the address of a PostgreSQL database says where its tables are")
+@pytest.mark.parametrize(
+    "words",
+    [("flows", "list"), ("keys", "list"), ("keys", "revoke", "key_x"), ("plan", "show"), ("workspaces", "list"), ("people", "list"), ("models", "list"), ("jobs", "erase", "job_x"), ("flows", "undeploy", "flow_x"), ("worker",)],
+)  # fmt: skip
+def test_a_command_that_has_nothing_to_do_in_a_new_folder_makes_none(new_folder, command, data, words):
+    refused = command(*words)
+    assert (refused.code, refused.out) == (1, "")
+    assert f"There is no Flowport in {data}" in refused.err
+    assert "--data" in refused.err
+    assert not data.exists()
+
+
+@pytest.mark.sqlite("the address of a PostgreSQL database says where its tables are")
+def test_a_command_that_sets_up_a_new_folder_says_that_it_made_one(new_folder, command, data):
+    made = command("keys", "create", "--label", "Shop", "--environment", "test")
+    assert made.value.startswith("fp_test_")
+    assert f"There was no Flowport in {data}: a new one was made there." in made.err
+    assert "There was no Flowport" not in command("keys", "create", "--label", "B", "--environment", "test").err
+
+
 def test_the_data_folder_comes_from_the_environment_or_is_named_data(new_folder, command, data, tmp_path):
     other = tmp_path / "other"
-    command("plan", "show", folder=False, FLOWPORT_DATA=str(other))
+    command("setup-link", folder=False, FLOWPORT_DATA=str(other))
     assert (other / "flowport.db").exists()
-    command("plan", "show", folder=False)  # runs next to the folder, so that `./data` is the data folder
+    command("setup-link", folder=False)  # runs next to the folder, so that `./data` is the data folder
     assert (data / "flowport.db").exists()
 
 
@@ -318,6 +341,18 @@ def test_help_needs_no_heavy_library():
         check=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_help_names_no_option_that_does_nothing(command):
+    for words, unused in ((("worker",), "--port"), (("worker",), "--workspace"), (("check",), "--workspace")):
+        assert unused not in command(*words, "--help", folder=False).out
+    assert command("check", "--offline", "--workspace", "any").code == 0, "scripts may give it"
+
+
+def test_a_model_without_the_address_that_it_needs_names_the_option(command):
+    said = command("models", "add", "azure", "--provider", "azure_openai")
+    assert (said.code, said.out) == (1, "")
+    assert "--base-url" in said.err
 
 
 def test_help_names_every_command(command):

@@ -76,7 +76,7 @@ def test_commands_work_on_an_empty_folder_with_no_server(tmp_path):
         check_value(name, empty.run(*command).stdout)
         assert (empty.data / "flowport.db").exists() is not POSTGRES
 
-    for name in ("flows list", "keys create", "models add"):
+    for name in ("plan set", "keys create", "models add"):
         run((name, COMMANDS[name]))
 
 

@@ -538,6 +538,15 @@ def test_batches_of_before_get_places_an_end_and_no_webhook(tmp_path: Path) -> N
         database.close()
 
 
+def test_an_upgrade_says_from_where_and_where_its_copy_lies(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    unpack(RELEASES[0], tmp_path / "data")
+    before = schema_of(tmp_path / "data" / "flowport.db")
+    for _ in range(2):
+        open_database(tmp_path / "data").close()
+    (told,) = (line for line in caplog.messages if "brought up to date" in line)
+    assert f"from schema {before} to {newest_schema()}. A copy from before is {tmp_path / 'data' / 'backups'}" in told
+
+
 def test_a_newer_folder_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
     data = tmp_path / "data"
     open_database(data).close()

@@ -50,6 +50,8 @@ class HooksCard:
         self.form_open = False
         self.made: tuple[NewHook, str] | None = None
         self.again = again
+        #: The ids of hooks whose secrets cannot be opened.
+        self.unreadable: frozenset[str] = frozenset()
         self.place = ui.element("div")
 
     def show(self, flow: FlowRow, seen: FlowTriggers, document: Document) -> None:
@@ -168,6 +170,10 @@ class HooksCard:
                 badge(SERVICES[hook.preset][0])
                 if hook.paused:
                     badge(_("Paused"), kind="warn", icon="pause")
+                if hook.id in self.unreadable:
+                    renew = _("New address") if hook.preset == "link" else _("New secret")
+                    said = _("Its secret cannot be read any more, so calls are refused: press {verb}")
+                    badge(said.format(verb=renew), kind="bad", icon="key_off")
             address = self.base + hook_path(hook.id, hook.preset)
             with ui.element("div").classes("fp-row"):
                 words(f"{address}/…" if hook.preset == "link" else address, "fp-mono fp-s13 fp-break", tag="code")

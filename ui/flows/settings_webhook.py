@@ -10,11 +10,12 @@ from engine.core.clock import HOUR
 from engine.core.errors import Invalid, Refusal
 from engine.core.web_addresses import split_url
 from engine.jobs.submit.accept import WEBHOOK_SETTINGS, flow_webhook
+from engine.secrets.opening import find_unreadable
 from storage.webhooks import DeliveryRow, list_deliveries
 from ui.flows.flow_settings import FlowSettings
 from ui.forms.form import Field
 from ui.kit import feedback
-from ui.kit.parts import ENVIRONMENTS, Column, Kind, badge, button, card, copy_button, link, table, words
+from ui.kit.parts import ENVIRONMENTS, Column, Kind, badge, button, card, copy_button, link, note, table, words
 from ui.kit.text import _
 from ui.page_shell import every, one_at_a_time, times_of
 
@@ -62,6 +63,13 @@ class WebhookCard:
                     button(_("Save the webhooks"), self._keep)
                     button(_("New signing secret"), self._renew, kind="quiet")
             self.secret = ui.element("div")
+            self.unreadable = note(
+                _("Press New signing secret and give it to the receiver. Until then no call is sent."),
+                kind="bad",
+                icon="key_off",
+                strong=_("The signing secret cannot be read any more."),
+            )
+            self.unreadable.visible = False
             with ui.element("p").classes("fp-hint"):
                 link(_("How to check a signature"), "/docs/guides/webhooks", new_tab=True)
         self.list = ui.element("div")
@@ -117,6 +125,7 @@ class WebhookCard:
         secret = await self.page_session.try_execute(renew_signing_secret, self.page_session.app.vault, self.flow_id)
         if secret is None:
             return
+        self.unreadable.visible = False
         self.secret.clear()
         with self.secret, ui.element("div").classes("fp-row"):
             words(secret, "fp-mono fp-cut")
@@ -125,6 +134,9 @@ class WebhookCard:
 
     @one_at_a_time
     async def _look(self) -> None:
+        if self.seen is None:
+            vault = self.page_session.app.vault
+            self.unreadable.visible = self.flow_id in await self.page_session.query(find_unreadable, vault)
         fresh = await self.page_session.query_again(list_deliveries, self.flow_id)
         if fresh != self.seen:
             self.seen = fresh

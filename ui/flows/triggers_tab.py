@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.samples import example_payload
 from engine.flow.document import Document, load_document
+from engine.secrets.opening import find_unreadable
 from storage.flows import FlowRow, get_draft, get_version
 from storage.jobs import JobFilters, list_jobs
 from storage.triggers import SHOWN, FlowTriggers, load_flow_triggers
@@ -70,6 +71,7 @@ class TriggersTab:
             return
         self.schedules = SchedulesCard(self.page_session, self.again)
         self.hooks = HooksCard(self.page_session, base_address(self.page_session), self.again)
+        self.hooks.unreadable = await self.page_session.query(find_unreadable, self.page_session.app.vault)
         self._show(seen)
         every(_LOOK_SECONDS, self.again)
 
@@ -77,12 +79,14 @@ class TriggersTab:
     async def again(self) -> None:
         """Reads the tab again, and draws what changed."""
         seen = await self.page_session.query_again(load_triggers_tab, self.flow())
+        if self.hooks.unreadable:
+            self.hooks.unreadable = await self.page_session.query_again(find_unreadable, self.page_session.app.vault)
         if not self.schedules.place.is_deleted:
             self._show(seen)
 
     def _show(self, seen: TriggersContents) -> None:
         flow = self.flow()
-        shown = (seen, flow.live_version)
+        shown = (seen, flow.live_version, self.hooks.unreadable)
         if shown == self.shown:
             return
         self.shown = shown

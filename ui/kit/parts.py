@@ -325,6 +325,11 @@ def badge(text: str, *, kind: Kind = "", icon: str | None = None, dot: bool = Fa
     return element
 
 
+def unreadable_badge() -> None:
+    """Creates the badge of a stored key or secret that another key of the server has sealed."""
+    badge(_("Cannot be read any more: enter it again"), kind="bad", icon="key_off")
+
+
 def status_badge(state: str, text: str = "") -> ui.element:
     """Creates the badge of a state of `STATES`. `text` replaces its label ("Live v4", "2 problems")."""
     word, symbol, kind = STATES[state]

@@ -16,7 +16,7 @@ from engine.models.price_lookup import find_price
 from engine.models.provider_catalog import PROVIDERS
 from storage.connections import ConnectionRow, FlowUse, PriceRow
 from ui.kit import feedback
-from ui.kit.parts import badge, button, card, icon, link, link_button, note, words
+from ui.kit.parts import badge, button, card, icon, link, link_button, note, unreadable_badge, words
 from ui.kit.text import Reader, _, duration, number, plural
 from ui.page_session import PageSession
 from ui.settings.price_dialog import ask_price, price_words
@@ -40,7 +40,7 @@ class CardActions(Struct, frozen=True):
 class ConnectionCard:
     """One connection. Viewers and editors see it; the owner may change it (`verbs` is None for all others)."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that the card shows
         self,
         page_session: PageSession,
         row: ConnectionRow,
@@ -52,9 +52,11 @@ class ConnectionCard:
         tested: TestResult | None = None,
         verbs: CardActions | None = None,
         all_models: bool = False,
+        readable: bool = True,
     ) -> None:
         self.page_session = page_session
         self.row = row
+        self.readable = readable
         self.prices = prices
         self.reader = reader
         self.verbs = verbs
@@ -92,7 +94,9 @@ class ConnectionCard:
         row = self.row
         with ui.element("div").classes("fp-row fp-wrap-row fp-s13"):
             words(row.base_url or PROVIDERS[row.provider].address, "fp-mono fp-t2")
-            if row.has_key or PROVIDERS[row.provider].needs_key:
+            if not self.readable:
+                unreadable_badge()
+            elif row.has_key or PROVIDERS[row.provider].needs_key:
                 badge(_("Key stored") if row.has_key else _("No key"), icon="key" if row.has_key else "key_off")
             if row.local:
                 badge(_("Local, free"), kind="ok", icon="dns")

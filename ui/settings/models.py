@@ -18,6 +18,8 @@ from engine.jobs.outbound_rules import outbound_rules
 from engine.models.connection_test import TestResult, check_connection
 from engine.models.saved_connections import open_connection
 from engine.outbound.client import OutboundClient
+from engine.secrets.opening import find_unreadable
+from engine.secrets.sealing import Vault
 from storage.connections import (
     SIMULATED,
     ConnectionRow,
@@ -66,9 +68,11 @@ class SeenModels(Struct, frozen=True):
     secrets: Sequence[SecretRow]
     hosts_found: bool
     opens_addresses: bool
+    #: The ids of connections and secrets whose sealed values cannot be opened.
+    unreadable: frozenset[str]
 
 
-def load_models(session: Session, workspace_id: str) -> SeenModels:
+def load_models(session: Session, workspace_id: str, vault: Vault) -> SeenModels:
     """Reads the connections without their keys, the owner's prices, the flows that use them, and the open notes."""
     return SeenModels(
         list_connections(session, workspace_id),
@@ -78,6 +82,7 @@ def load_models(session: Session, workspace_id: str) -> SeenModels:
         list_secrets(session, workspace_id),
         bool(find_setting(session, workspace_id, SECRET_HOSTS_FOUND)),
         is_first_workspace(session, workspace_id),
+        find_unreadable(session, workspace_id, vault),
     )
 
 
@@ -118,7 +123,7 @@ class ModelsPage:
 
     async def build(self) -> None:
         """Draws the page."""
-        self.seen = await self.page_session.query(load_models)
+        self.seen = await self.page_session.query(load_models, self.page_session.app.vault)
         sub = _(
             "A Prompt names one of these connections and a model of it. Keys are kept sealed and never shown again."
         )
@@ -154,7 +159,7 @@ class ModelsPage:
 
     @one_at_a_time
     async def _look(self) -> None:
-        self.seen = await self.page_session.query(load_models)
+        self.seen = await self.page_session.query(load_models, self.page_session.app.vault)
         await self._draw()
 
     # Adding and changing.
@@ -230,7 +235,14 @@ class ModelsPage:
         self._draw_connections(prices)
         self.secrets.clear()
         with self.secrets:
-            draw_secrets(self.page_session, seen.secrets, self.times, self._look, hosts_found=seen.hosts_found)
+            draw_secrets(
+                self.page_session,
+                seen.secrets,
+                self.times,
+                self._look,
+                hosts_found=seen.hosts_found,
+                unreadable=seen.unreadable,
+            )
         if self.found is not None:
             self.found.show(seen.connections)
 
@@ -264,4 +276,5 @@ class ModelsPage:
                     tested=self.tested.get(row.name),
                     verbs=verbs,
                     all_models=row.name in wide_open,
+                    readable=row.id not in self.seen.unreadable,
                 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 
 from nicegui import ui
 
@@ -18,7 +18,7 @@ from storage.secrets import SecretRow
 from ui.forms.form import Field
 from ui.kit import feedback
 from ui.kit.answer import answer_of
-from ui.kit.parts import button, card, icon, note, words
+from ui.kit.parts import button, card, icon, note, unreadable_badge, words
 from ui.kit.text import _
 from ui.kit.times import Times
 from ui.page_session import PageSession
@@ -36,10 +36,12 @@ def draw_secrets(  # noqa: C901 - draws one card from top to bottom
     on_changed: Callable[[], Awaitable[None]],
     *,
     hosts_found: bool = False,
+    unreadable: Container[str] = (),
 ) -> None:
     """Draws the card. People who may not manage connections see names and hosts only.
 
-    `hosts_found`: the owner has not yet confirmed the hosts that the upgrade derived from the flows.
+    `hosts_found`: the owner has not yet confirmed the hosts that the upgrade derived from the flows. `unreadable`: the ids
+    of those that another key has sealed.
     """
     may = page_session.may("manage connections")
 
@@ -97,6 +99,8 @@ def draw_secrets(  # noqa: C901 - draws one card from top to bottom
                     icon("key", size=16)
                     with ui.element("div").classes("fp-secret"):
                         words(row.name, "fp-b fp-s13 fp-wrap-text", tag="p")
+                        if row.id in unreadable:
+                            unreadable_badge()
                         words(hosts_in_words(row), "fp-s12 fp-t2 fp-wrap-text", tag="p")
                     words(_("set {updated_at}").format(updated_at=times.ago(row.updated_at)), "fp-s12 fp-t3 fp-nw")
                     if may:

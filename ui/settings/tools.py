@@ -15,12 +15,14 @@ from engine.core.errors import Refusal
 from engine.flow.node_context import NodeFailed
 from engine.jobs.outbound_rules import outbound_rules
 from engine.outbound.client import OutboundClient
+from engine.secrets.opening import find_unreadable
+from engine.secrets.sealing import Vault
 from engine.tool_servers.saved_servers import open_tool_server
 from engine.tool_servers.session import opened
 from storage.connections import FlowUse
 from storage.tool_servers import ListedTool, ToolServerRow, list_tool_servers, servers_in_flows
 from ui.kit import feedback
-from ui.kit.parts import badge, button, card, icon, link, note, words
+from ui.kit.parts import badge, button, card, icon, link, note, unreadable_badge, words
 from ui.kit.text import _, plural
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, times_of
@@ -38,11 +40,17 @@ class SeenServers(Struct, frozen=True):
 
     servers: Sequence[ToolServerRow]
     uses: Mapping[str, Sequence[FlowUse]]
+    #: The ids of servers whose keys cannot be opened.
+    unreadable: frozenset[str]
 
 
-def load_tool_servers(session: Session, workspace_id: str) -> SeenServers:
+def load_tool_servers(session: Session, workspace_id: str, vault: Vault) -> SeenServers:
     """Reads the servers without their keys, and the flows that use them."""
-    return SeenServers(list_tool_servers(session, workspace_id), servers_in_flows(session, workspace_id))
+    return SeenServers(
+        list_tool_servers(session, workspace_id),
+        servers_in_flows(session, workspace_id),
+        find_unreadable(session, workspace_id, vault),
+    )
 
 
 def register(app: App) -> None:
@@ -74,7 +82,7 @@ class ToolsPage:
 
     async def build(self) -> None:
         """Draws the page."""
-        self.seen = await self.page_session.query(load_tool_servers)
+        self.seen = await self.page_session.query(load_tool_servers, self.page_session.app.vault)
         sub = _("Services whose tools an Agent may use. Flows, datasets and web addresses need nothing here.")
         with settings_page(self.page_session, "tools", sub) as page:
             if self.may:
@@ -104,7 +112,7 @@ class ToolsPage:
 
     @one_at_a_time
     async def _look(self) -> None:
-        self.seen = await self.page_session.query(load_tool_servers)
+        self.seen = await self.page_session.query(load_tool_servers, self.page_session.app.vault)
         self.draw()
 
     @one_at_a_time
@@ -112,7 +120,7 @@ class ToolsPage:
         """Draws what somebody else has changed. The flows that use the servers are read only then: all are searched."""
         servers = await self.page_session.query_again(list_tool_servers)
         if not self._storing and servers != self.seen.servers:
-            self.seen = await self.page_session.query(load_tool_servers)
+            self.seen = await self.page_session.query(load_tool_servers, self.page_session.app.vault)
             self.draw()
 
     # Adding and changing.
@@ -248,7 +256,9 @@ class _ServerCard:
             with ui.element("div").classes("fp-col"):
                 with ui.element("div").classes("fp-row fp-wrap-row fp-s13"):
                     words(row.url, "fp-mono fp-cut")
-                    if row.secret_id:
+                    if row.id in page.seen.unreadable:
+                        unreadable_badge()
+                    elif row.secret_id:
                         badge(_("Key stored"), icon="key")
                 self._draw_uses()
                 self.result = ui.element("div").classes("fp-col").props("role=status")

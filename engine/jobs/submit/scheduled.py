@@ -32,7 +32,7 @@ from engine.flow.payload_check import PayloadCheck
 from engine.jobs.submit.accept import Caller, accept, choose_version, find_live_flow
 from engine.jobs.submit.batches import MAX_ITEMS, accept_batch
 from engine.jobs.submit.bodies import CheckedBody, NotChecked, SubmitOptions, read_version
-from engine.triggers.timing import next_slot, slots_between
+from engine.triggers.timing import clocks_change, next_slot, slots_between
 from storage.database import after_commit, now
 from storage.datasets import DatasetLine, find_dataset, list_rows
 from storage.files import UseKind, add_uses, find_visible, list_shared, names_files
@@ -57,7 +57,8 @@ ENVIRONMENT = "live"
 _TOLD = 5
 #: How many rows of a dataset are in memory at once; each may have 1 MiB.
 _ROWS_AT_ONCE = 50
-#: How much later than its next slot a schedule waits at least when a clock was ahead, in milliseconds.
+#: How much later than its next slot a schedule waits at least when a clock was ahead, in milliseconds, if the clocks of its
+#: time zone were changed meanwhile.
 _LATE = 2 * HOUR
 
 
@@ -168,14 +169,15 @@ def schedules_changed(session: Session) -> None:
 
 def list_late_slots(session: Session) -> dict[tuple[str, int], int]:
     """Returns the schedules that wait for a later slot than their next one, since a clock was ahead when it was set:
-    (id, the slot that they wait for) -> their next slot. Less than two hours is no such lateness: in the night in which
-    the clocks go back, times that come twice make as much of a difference.
+    (id, the slot that they wait for) -> their next slot. Around the night in which the clocks go back less than two hours
+    is no such lateness: times that come twice make as much of a difference.
     """
     late: dict[tuple[str, int], int] = {}
     for waiting in list_waiting(session):
         with contextlib.suppress(Invalid):  # it is paused when its start is refused
             following = next_slot(waiting.timing, waiting.time_zone, now(session))
-            if following <= waiting.next_at - _LATE:
+            times_twice = clocks_change(waiting.time_zone, now(session) - _LATE, waiting.next_at)
+            if following < waiting.next_at and (not times_twice or following <= waiting.next_at - _LATE):
                 late[waiting.id, waiting.next_at] = following
     return late
 

@@ -24,7 +24,7 @@ from engine.actions.team import disable_person, invite
 from engine.actions.workspaces import create_workspace
 from engine.core.clock import DAY, HOUR, MINUTE
 from engine.core.errors import Conflict, Invalid, LinkNotValid, NotFound, RateLimited, SignInFailed
-from engine.core.settings import Settings
+from engine.core.settings import BadSetting, Settings
 from storage.audit import list_entries
 from storage.members import has_owner, list_people
 from storage.sessions import find_signed_in, note_seen
@@ -35,6 +35,19 @@ from tests.stored import all_of
 PASSWORD = "correct horse battery"
 EMAIL = "ada@example.com"
 HERE = Browser("192.0.2.7", "Firefox", "flows.lan:8080")
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "variable"),
+    [("boss", PASSWORD, "FLOWPORT_ADMIN_EMAIL"), ("ada@example.com", "short", "FLOWPORT_ADMIN_PASSWORD_FILE")],
+)
+def test_an_owner_of_the_environment_that_cannot_be_is_refused_by_the_variable(
+    database, tmp_path, email, password, variable
+):
+    file = tmp_path / "password"
+    file.write_text(password)
+    with pytest.raises(BadSetting, match=rf"^{variable} .*cannot be used: "):
+        server_start.set_up(database, Settings(admin_email=email, admin_password_file=file))
 
 
 def set_up(database, workspace, password=PASSWORD):

@@ -23,7 +23,7 @@ from storage.files import count_files, list_hashes
 from storage.opening import open_database
 from storage.postgres.unusable import database_in_words
 from storage.secrets import list_sealed
-from storage.settings import BACKUP_MADE, NIGHTLY_AT, SERVER, find_setting, put_setting
+from storage.settings import BACKUP_MADE, MOVED_TO, NIGHTLY_AT, SERVER, find_setting, put_setting
 from storage.workers import beat, insert_worker
 from tests.commands.conftest import Said
 from tests.one_command import clean_environment, run_here
@@ -135,13 +135,23 @@ def test_files_and_knowledge_go_along_into_postgresql_a_backup_and_back(
     assert new_key.read_text().strip() == key.read_text().strip()
     assert "The database is not empty" in command(tmp_path, "restore", "all.fpbackup", "--data", "srv", **there).err
 
+    database = open_database(tmp_path / "any", url=restored_url)
+    assert seen(database, of) == expected
+    database.close()
     (tmp_path / "back").mkdir()
     put_note(tmp_path / "back", restored_url)
     back = command(tmp_path, "move", "--to", "back", **there)
     assert back.code == 0, back
     assert not (tmp_path / "back" / "database.txt").exists()
-    for data, where in ((tmp_path / "folder", None), (tmp_path / "any", restored_url), (tmp_path / "back", None)):
-        database = open_database(data, url=where)
+    for words in (("serve",), ("worker",), ("keys", "list"), ("check", "--offline")):
+        refused = command(tmp_path, *words, "--data", "srv", **there)
+        assert (refused.code, refused.out) == (1, ""), words
+        assert f"was moved to the folder {tmp_path / 'back'} of the machine" in refused.err
+    again = command(tmp_path, "move", "--to", "again", **there)
+    assert again.code == 0, again
+    for data in (tmp_path / "folder", tmp_path / "back", tmp_path / "again"):
+        database = open_database(data)
+        assert database.read_now(find_setting, SERVER, MOVED_TO) is None
         assert seen(database, of) == expected, data
         database.close()
     assert (tmp_path / "back" / "secret.key").read_text().strip() == key.read_text().strip()

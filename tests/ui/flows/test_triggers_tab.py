@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from pathlib import Path
 from typing import Any
 
 from nicegui import ui
@@ -16,11 +17,13 @@ from engine.actions.datasets import add_dataset, import_rows
 from engine.actions.flows import rename_flow
 from engine.actions.hooks import add_hook
 from engine.actions.schedules import add_schedule, pause_schedule, remove_schedule
+from engine.actions.webhooks import renew_signing_secret
 from engine.core.clock import DAY
 from engine.core.errors import SignatureInvalid
 from engine.flow.times_asked import with_times
 from engine.jobs.server.scheduler import Scheduler
 from engine.jobs.submit.hook_calls import HookCall, note_refused, receive
+from engine.secrets.sealing import open_vault
 from engine.triggers.body_mapping import parse_form, payload_of
 from storage.dataset_changes import checked_rows
 from storage.flows import get_flow
@@ -52,6 +55,18 @@ def _label_of(element: ui.element) -> str:
 def schedule(site: Site, flow_id: str, title: str = "Monday report", **source: Any) -> str:
     given = source or {"kind": "input", "payload": {"name": "Ada"}}
     return site.database.write_now(add_schedule, site.owner, flow_id, title, MONDAYS, "Europe/Berlin", given)
+
+
+async def test_secrets_of_webhooks_that_another_key_has_sealed_have_to_be_made_again(
+    site: Site, user: User, tmp_path: Path
+) -> None:
+    flow_id, lost = site.flow("Greeting", live=True), open_vault(tmp_path)
+    site.database.write_now(add_hook, site.owner, lost, flow_id, "Form", "link", {})
+    site.database.write_now(renew_signing_secret, site.owner, lost, flow_id)
+    await user.open(f"/flows/{flow_id}?tab=triggers")
+    await user.should_see("Its secret cannot be read any more, so calls are refused: press New address")
+    await user.open(f"/flows/{flow_id}?tab=settings")
+    await user.should_see("The signing secret cannot be read any more.", retries=40)
 
 
 async def test_a_schedule_is_added_in_words_and_says_when_it_starts_next(site: Site, user: User) -> None:

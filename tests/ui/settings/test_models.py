@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from nicegui.testing import User
@@ -102,6 +103,16 @@ async def test_a_connection_is_added_and_tested_and_its_key_is_never_shown(
     assert SECRET not in page_text(user)
     answer = await user.http_client.get(PAGE)
     assert SECRET not in answer.text
+
+
+async def test_what_another_key_has_sealed_has_to_be_entered_again(site: Site, user: User, tmp_path: Path) -> None:
+    (tmp_path / "lost").mkdir()
+    lost = open_vault(tmp_path / "lost")
+    site.database.write_now(add_connection, site.owner, lost, "box", "openai", key=SECRET)
+    site.database.write_now(add_secret, site.owner, lost, "Shop", SECRET, "shop.example.com")
+    await user.open(PAGE)
+    assert page_text(user).count("Cannot be read any more: enter it again") == 2
+    assert "Key stored" not in page_text(user)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

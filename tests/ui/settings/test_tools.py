@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from nicegui import ui
@@ -60,6 +61,15 @@ def boxes(user: User) -> dict[str, ui.checkbox]:
 def allowed(site: Site) -> list[str]:
     (row,) = site.database.read_now(list_tool_servers, site.owner.workspace_id)
     return [tool.name for tool in row.offered]
+
+
+async def test_a_key_that_another_key_has_sealed_has_to_be_entered_again(
+    user: User, site: Site, tmp_path: Path
+) -> None:
+    site.database.write_now(add_tool_server, site.owner, open_vault(tmp_path), "shop", URL, key="k-very-secret")
+    await user.open("/settings/tools")
+    await user.should_see("Cannot be read any more: enter it again")
+    await user.should_not_see("Key stored")
 
 
 async def test_a_tool_that_somebody_forbade_meanwhile_stays_forbidden(user: User, site: Site, vault: Vault) -> None:

@@ -207,6 +207,19 @@ async def test_a_clock_that_was_ahead_for_a_moment_silences_no_schedule(days: Da
     assert [days.local(start.slot) for start in days.starts(schedule)] == ["Tue 03 09:00", "Mon 02 09:00"]
 
 
+async def test_a_clock_that_was_ahead_by_an_hour_lets_no_schedule_wait_for_that_hour(days: Days) -> None:
+    days.set("2026-11-02T10:50")
+    schedule = days.add(days.world.add_flow(), {"kind": "minutes", "every": 15})
+    days.set("2026-11-02T11:00:01")
+    await days.run()
+    assert days.next(schedule) == "Mon 02 11:15"
+    for time in ("10:01", "10:12", "10:15:01", "10:30:01", "10:45:01", "11:00:01"):  # an hour back
+        days.set(f"2026-11-02T{time}")
+        await days.run()
+    started = [days.local(start.slot) for start in days.starts(schedule)]
+    assert started == ["Mon 02 11:00", "Mon 02 10:45", "Mon 02 10:30", "Mon 02 10:15"]
+
+
 async def test_times_that_come_twice_in_the_night_the_clocks_go_back_are_no_clock_that_was_ahead(
     new_data: Path,
 ) -> None:
