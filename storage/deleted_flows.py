@@ -62,11 +62,15 @@ def has_parts(session: Session, flow_id: str) -> bool:
     if has_jobs(session, flow_id):
         return False
     settings = session.scalar(select(Flow.settings).where(Flow.id == flow_id, Flow.deleted_at.is_not(None)))
+    if settings is None:
+        return False  # it was brought back
     return bool(settings) or any(one.row(session, {"id": flow_id}) is not None for one in _HAS_ROWS.values())
 
 
 def remove_parts(session: Session, flow_id: str, most: int) -> int:
     """Removes about `most` rows of it, its settings with the last ones. Returns how many rows; 0: there was none."""
+    if not _is_deleted(session, flow_id):
+        return 0
     place = "rowid" if is_sqlite(session) else "ctid"
     removed = 0
     for table in _TABLES:
@@ -81,8 +85,14 @@ def remove_parts(session: Session, flow_id: str, most: int) -> int:
 def remove_row(session: Session, flow_id: str) -> int:
     """Removes the row of a deleted flow that has no parts. Returns how many there were."""
     workspace_id = session.scalar(select(Flow.workspace_id).where(Flow.id == flow_id))
-    if workspace_id is None:
+    if workspace_id is None or not _is_deleted(session, flow_id):
         return 0
     remove_schedules(session, workspace_id, flow_id=flow_id)
     remove_hooks(session, workspace_id, flow_id=flow_id)
     return _REMOVE_ROW.count(session, {"id": flow_id})
+
+
+def _is_deleted(session: Session, flow_id: str) -> bool:
+    """False when the flow was brought back; while the transaction lasts, it is not."""
+    deleted = select(Flow.id).where(Flow.id == flow_id, Flow.deleted_at.is_not(None))
+    return session.scalar(deleted.with_for_update()) is not None

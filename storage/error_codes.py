@@ -71,14 +71,20 @@ def error_says(text: str) -> ColumnElement[bool]:
     no line breaks, and capitals make no difference.
     """
     wanted = " ".join(text.replace("`", "").split())
-    # The databases may fold the capitals of ASCII alone, so the usual ways to write the other letters are tried.
-    ways = dict.fromkeys([wanted, *([] if wanted.isascii() else [wanted.lower(), wanted.upper(), wanted.capitalize()])])
+    ways = ways_to_write(wanted)
     fields = [_as_shown(field) for field in (_Message(), _Why(), _NodeLabel(), ERROR_CODE)]
     says = or_(*(field.icontains(way, autoescape=True) for field in fields for way in ways))
     # Few rows have all words, and to look for these in the stored text costs a tenth of reading the fields.
     stored = func.replace(cast(Job.error, Text), "`", "")
     words = sorted(set(_WORD.findall(wanted)), key=len, reverse=True)[:_WORDS]
     return and_(Job.error.is_not(None), *(stored.icontains(word, autoescape=True) for word in words), says)
+
+
+def ways_to_write(text: str) -> list[str]:
+    """Returns the text as it is looked for without regard to capitals: the databases may fold those of ASCII alone, so the
+    usual ways to write the other letters are tried.
+    """
+    return list(dict.fromkeys([text, *([] if text.isascii() else [text.lower(), text.upper(), text.capitalize()])]))
 
 
 def _as_shown(field: ColumnElement[str]) -> ColumnElement[str]:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from sqlalchemy import Select, and_, delete, exists, not_, select
 from sqlalchemy.orm import Session
 
-from engine.core.errors import NotFound
+from engine.core.errors import Conflict, NotFound
 from engine.core.ids import new_id
 from storage.database import now
 from storage.statements import Statement, from_json
@@ -335,11 +335,12 @@ def insert_flow(
     description: str,
     draft: str,
     settings: Mapping[str, Any],
+    flow_id: str | None = None,
 ) -> Flow:
-    """Adds a flow with its first draft and without versions; returns its ORM row."""
+    """Adds a flow with its first draft and without versions, with this id or a new one; returns its ORM row."""
     at = now(session)
     flow = Flow(
-        id=new_id("flow"),
+        id=flow_id or new_id("flow"),
         workspace_id=workspace_id,
         title=title,
         description=description,
@@ -355,6 +356,30 @@ def insert_flow(
     )
     session.add(flow)
     session.flush()
+    return flow
+
+
+def bring_back_flow(
+    session: Session, workspace_id: str, flow_id: str, title: str, *, description: str, draft: str
+) -> Flow:
+    """Adds a flow with the id of one that was deleted, or that this database never had. What is left of the deleted one
+    stays: its versions, its settings and its jobs. Returns its ORM row; raises Conflict when a flow has the id.
+    """
+    flow = session.get(Flow, flow_id)
+    if flow is None:
+        return insert_flow(
+            session, workspace_id, title, description=description, draft=draft, settings={}, flow_id=flow_id
+        )
+    if flow.workspace_id != workspace_id or flow.deleted_at is None:
+        message = (
+            f"There is a flow with the id `{flow_id}`"
+            if flow.workspace_id == workspace_id
+            else f"The id `{flow_id}` is that of a flow of another workspace"
+        )
+        raise Conflict(message, remedy="Import the file without `--id`; the flow then gets a new one.")
+    flow.title, flow.description, flow.draft, flow.deleted_at = title, description, draft, None
+    flow.draft_revision += 1
+    flow.draft_saved_at = flow.updated_at = now(session)
     return flow
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import (
     Boolean,
     ColumnElement,
@@ -28,10 +29,10 @@ from engine.core.job_status import ENDED, MOST_TOLD, OPEN, SHARED_ATTEMPTS
 from engine.core.redaction import without_keys
 from storage.cursors import cursor_after, read_cursor
 from storage.database import now
-from storage.error_codes import ERROR_CODE, error_says
+from storage.error_codes import ERROR_CODE, error_says, ways_to_write
 from storage.statements import Statement, from_json
 from storage.table_base import belongs_to
-from storage.tables import TOLD, TRIED, Batch, Job, Value
+from storage.tables import TOLD, TRIED, Batch, Flow, Job, Value
 from storage.tables_questions import Question
 from storage.value_sizes import VALUE_CAP, WHOLE
 
@@ -166,7 +167,7 @@ class JobFilters(Struct, frozen=True):
     error_code: str | None = None
     #: A whole trigger (`schedule:ID`, `hook:ID`), only `schedule:` or `hook:` for all of a kind, or ANY_TRIGGER.
     trigger: str | None = None
-    #: A job's id, or text in the message, the reason, the node's name or the code of its error.
+    #: A job's id, or text in its flow's title, or in the message, the reason, the node's name or the code of its error.
     text: str = ""
 
 
@@ -376,6 +377,13 @@ def count_jobs(session: Session, workspace_id: str, filters: JobFilters, most: i
     return min(found, most), found <= most and (oldest is None or (filters.created_after or 0) >= oldest)
 
 
+def count_queued(session: Session, workspace_id: str, filters: JobFilters) -> int:
+    """Counts the queued jobs that fit the filters, whatever status these name."""
+    queued = replace(filters, statuses=("queued",))
+    counted = select(func.count()).select_from(Job)
+    return session.scalar(counted.where(_of_workspace(workspace_id, queued), *_conditions(queued))) or 0
+
+
 def find_value(session: Session, job_id: str, name: str, node_id: str = "", index_path: str = "") -> StoredValue | None:
     """Returns a stored value to be shown, without what looks like a key in a step's output; None also when the job's data
     was erased. The caller has checked the job's workspace.
@@ -559,8 +567,14 @@ def _conditions(filters: JobFilters) -> list[ColumnElement[bool]]:
     if filters.trigger is not None:
         found.append(_has_trigger(filters.trigger))
     if filters.text:
-        found.append(or_(Job.id == filters.text, error_says(filters.text)))
+        found.append(or_(Job.id == filters.text, error_says(filters.text), _titled(filters.text)))
     return found
+
+
+def _titled(words: str) -> ColumnElement[bool]:
+    """Returns the condition for jobs of the flows, also deleted ones, that have these words in their title."""
+    ways = [Flow.title.icontains(way, autoescape=True) for way in ways_to_write(words)]
+    return Job.flow_id.in_(select(Flow.id).where(or_(*ways)))
 
 
 def _went_otherwise(filters: JobFilters) -> list[ColumnElement[bool]]:

@@ -22,6 +22,9 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
         "import", parents=[shared], help="take a flow file in as version 1; prints the flow's id"
     )
     command.add_argument("file", metavar="FILE", help="a flow file in JSON or YAML, or - for stdin (JSON)")
+    command.add_argument(
+        "--id", metavar="FLOW_ID", help="the id of a flow that was deleted: it is brought back at its address"
+    )
     command.add_argument("--json", action="store_true", help="print {flow_id, problems}")
     command.set_defaults(run=_import, makes_folder=True)
 
@@ -69,7 +72,7 @@ def _import(arguments: argparse.Namespace, terminal: Terminal, environment: Mapp
     title = UNTITLED if arguments.file == "-" else Path(arguments.file).stem
     try:
         file = read_import(read_flow_file(arguments.file), title)
-        done = terminal.execute(import_flow, file)
+        done = terminal.execute(import_flow, file, arguments.id)
     except FlowInvalid as refusal:
         terminal.note(f"{refusal.title}: {refusal.detail}. Nothing was imported.")
         _note_problems(terminal, refusal.problems)

@@ -1,4 +1,6 @@
-"""`jobs erase`: erases the data of one job, or of all jobs that an API key sent in a period."""
+"""`jobs cancel`: cancels the jobs that wait; `jobs erase`: erases the data of one job, or of all jobs that an API key sent
+in a period.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,17 @@ if TYPE_CHECKING:
 
 def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     """Adds the commands to the parser."""
-    group = commands.add_parser("jobs", help="erase the data of jobs")
+    group = commands.add_parser("jobs", help="cancel jobs that wait, or erase the data of jobs")
     subcommands = group.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    text = "cancel the jobs that wait: of a flow, a batch or a key, or all of them; those that run go on"
+    command = subcommands.add_parser("cancel", parents=[shared], help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.add_argument("--flow", metavar="FLOW_ID", help="only those of this flow")
+    command.add_argument("--batch", metavar="BATCH_ID", help="only those of this batch")
+    command.add_argument("--key", metavar="KEY_ID", help="only those that this key sent")
+    command.add_argument("--all", action="store_true", help="all of the workspace, where no option narrows them")
+    command.add_argument("--yes", action="store_true", help="do not ask")
+    command.set_defaults(run=_cancel)
 
     text = "remove input, result, steps and messages of a job, or of all that a key sent in a period, for good"
     command = subcommands.add_parser("erase", parents=[shared], help=text, description=f"{text[0].upper()}{text[1:]}.")
@@ -27,6 +38,41 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     command.add_argument("--to", dest="until", type=_day, metavar="DATE", help="the last day; it counts too")
     command.add_argument("--yes", action="store_true", help="do not ask")
     command.set_defaults(run=_erase)
+
+
+def _cancel(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> int:
+    from engine.actions.jobs import cancel_waiting
+    from engine.core.errors import Invalid
+    from storage.flows import get_flow
+    from storage.jobs import JobFilters, count_queued
+    from storage.keys import get_key
+
+    if arguments.all == any((arguments.flow, arguments.batch, arguments.key)):
+        raise Invalid(
+            "Which jobs to cancel is not said",
+            remedy="Name a flow, a batch or a key (`--flow FLOW_ID`), or `--all` for every job that waits.",
+        )
+    if arguments.flow:
+        terminal.query(get_flow, arguments.flow)
+    if arguments.key:
+        terminal.query(get_key, arguments.key)
+    filters = JobFilters(
+        flow_id=arguments.flow,
+        batch_id=arguments.batch,
+        key_id=arguments.key,
+        created_before=terminal.database.clock.now() + 1,  # not those that come meanwhile
+    )
+    count = terminal.query(count_queued, filters)
+    if count:
+        question = f"Cancel {_jobs(count)} that {'waits' if count == 1 else 'wait'}? They do not run any more."
+        if not arguments.yes and not terminal.is_sure(question, remedy="Add --yes to cancel without a question."):
+            terminal.note("Nothing was cancelled.")
+            return 1
+    cancelled = 0
+    while count and (part := terminal.execute(cancel_waiting, filters)):
+        cancelled += part
+    terminal.value(str(cancelled))
+    return 0
 
 
 def _erase(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> int:

@@ -24,6 +24,7 @@ from api.commands import (
     models,
     move,
     new_sealing_key,
+    overview,
     people,
     plan,
     restore,
@@ -110,7 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_serve_options(_add_start(commands, of_all, "serve", "start the server (the default)"))
     _add_start(commands, of_all, "worker", "start one more worker on this data folder, or on the database")
-    for module in (flows, jobs, keys, models, plan, people, workspaces):
+    for module in (flows, jobs, keys, models, plan, people, workspaces, overview):
         module.add_to(commands, shared)
     for module in (backup, restore, move, migrate, new_sealing_key, check):
         module.add_to(commands, of_all)

@@ -18,7 +18,7 @@ from engine.actions.flow_uses import refuse_delete
 from engine.actions.principal import Principal, require_may
 from engine.core.clock import DAY, HOUR, MINUTE
 from engine.core.errors import FieldError, FlowInvalid, Invalid, Problem, VersionConflict
-from engine.core.ids import FlowId, file_ids_in
+from engine.core.ids import FLOW_ID, FlowId, file_ids_in
 from engine.flow.called_flows import call_problems, unpinned
 from engine.flow.document import MAX_BYTES, MAX_NAME, Document, load_document
 from engine.flow.flow_file import FlowFile, parse_flow_file
@@ -42,6 +42,7 @@ from storage.flows import (
     EMPTY_DRAFT,
     UNTITLED,
     add_deployment,
+    bring_back_flow,
     find_document,
     get_draft,
     get_flow,
@@ -147,15 +148,21 @@ def read_import(data: bytes, fallback_title: str = UNTITLED) -> FlowFile:
     return file
 
 
-def import_flow(session: Session, principal: Principal, file: FlowFile) -> Imported:
+def import_flow(session: Session, principal: Principal, file: FlowFile, flow_id: str | None = None) -> Imported:
     """Creates a flow with version 1 from a flow file. Raises FlowInvalid with every problem; then nothing is stored.
     Raises DoFirst when the file has costly patterns.
+
+    `flow_id`: the id of a deleted flow, which is so brought back at its address, with a version after its last one; or one
+    of another database. Raises Conflict when it is taken.
     """
     require_may(principal, "edit flows")
     found = problems_at_once(file.document, CATALOG)
     if any(problem.blocks_import for problem in found):
         raise FlowInvalid(found)
-    flow = _add_flow(session, principal, file.title, file.description, file.document)
+    if flow_id is None:
+        flow = _add_flow(session, principal, file.title, file.description, file.document)
+    else:
+        flow = _bring_back(session, principal, file, flow_id)
     found += call_problems(file.document, flow.id, read_library(session, principal.workspace_id, file.document))
     add_version(session, principal, flow, "Imported")
     found += missing_datasets(file.document, known_datasets(session, principal.workspace_id))
@@ -388,6 +395,25 @@ def _add_flow(
         settings=settings or {},
     )
     _note_files(session, flow)
+    return flow
+
+
+def _bring_back(session: Session, principal: Principal, file: FlowFile, flow_id: str) -> Flow:
+    if not FLOW_ID.fullmatch(flow_id):
+        raise Invalid(
+            f"`{flow_id[:100]}` is not the id of a flow",
+            remedy="It begins with `flow_` and has 22 letters and digits after it, as in the address of its API.",
+        )
+    flow = bring_back_flow(
+        session,
+        principal.workspace_id,
+        flow_id,
+        file.title[:MAX_NAME],
+        description=file.description,
+        draft=_draft_text(file.document),
+    )
+    _note_files(session, flow)
+    add_entry(session, principal, "bring back flow", flow.id, flow.title)
     return flow
 
 

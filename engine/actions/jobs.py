@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import read_library
@@ -37,14 +38,16 @@ from engine.jobs.submit.bodies import CheckedBody, SubmitOptions, steps_of
 from engine.jobs.submit.check_threads import CheckThreads
 from engine.jobs.submit.job_files import NamedFiles, look_up_files, name_files
 from engine.jobs.submit.limits import LimitsView
-from engine.jobs.transitions import cancel_batch, cancel_job
+from engine.jobs.transitions import cancel_batch, cancel_job, finish_many
 from engine.jobs.worker.plan_loader import trimmed
 from engine.nodes import CATALOG
 from engine.run.plan import compile_plan
+from storage.audit import add_entry
 from storage.batches import BatchRow
 from storage.flows import FlowRow, get_flow
 from storage.job_changes import insert_job
-from storage.jobs import JobRow, get_job, when_values_went
+from storage.job_ends import JobEnd
+from storage.jobs import JobFilters, JobRow, get_job, list_jobs, when_values_went
 from storage.prefetch import prefetch
 from storage.snapshots import insert_snapshot
 from storage.steps import take_over_steps
@@ -58,11 +61,14 @@ __all__ = [
     "cancel",
     "cancel_all",
     "cancel_run",
+    "cancel_waiting",
     "run_in_playground",
     "submit",
 ]
 
 PLAYGROUND = "playground"
+#: How many jobs `cancel_waiting` cancels in one transaction.
+MOST_CANCELLED = 200
 
 
 class RunOptions(Struct, frozen=True):
@@ -140,6 +146,20 @@ def cancel_run(session: Session, principal: Principal, job_id: str) -> JobRow:
     """Cancels a job or a Playground run for a person. Raises NotAllowed, NotFound and JobNotCancellable."""
     require_may(principal, "run flows")
     return cancel_job(session, principal.workspace_id, job_id)
+
+
+def cancel_waiting(session: Session, principal: Principal, filters: JobFilters) -> int:
+    """Cancels jobs that are queued and fit the filters, whatever status these name, the newest first, and of those
+    MOST_CANCELLED. Returns how many; 0: none waits. Raises NotAllowed.
+    """
+    require_may(principal, "run flows")
+    waiting = list_jobs(session, principal.workspace_id, replace(filters, statuses=("queued",)), MOST_CANCELLED).jobs
+    count = sum(finish_many(session, [JobEnd(job.id, "cancelled", None) for job in waiting]))
+    if count:
+        add_entry(
+            session, principal, "cancel jobs", filters.flow_id or "", f"{count} {'job' if count == 1 else 'jobs'}"
+        )
+    return count
 
 
 def run_in_playground(

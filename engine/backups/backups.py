@@ -190,6 +190,18 @@ def list_backups(data: Path) -> list[BackupFile]:
     return sorted(found, key=lambda one: (one.at, one.name), reverse=True)
 
 
+def list_upgrade_copies(data: Path) -> list[tuple[str, int]]:
+    """Returns name and bytes of the copies of the database from before upgrades, sorted by name. Raises
+    StorageUnavailable.
+    """
+    found = []
+    for path in list_folder(data / FOLDER):
+        if path.name.startswith("before-migration-") and path.suffix == ".db":
+            with contextlib.suppress(OSError):
+                found.append((path.name, path.stat().st_size))
+    return sorted(found)
+
+
 def new_name(kind: Kind, at: int) -> str:
     """Returns the file name of a new backup with its time in UTC, for example `nightly-20261125-030000.fpbackup`."""
     return f"{kind}-{datetime.fromtimestamp(at / 1000, tz=UTC):%Y%m%d-%H%M%S}{SUFFIX}"

@@ -24,6 +24,8 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{random_base62(22)}"
 
 
+#: The form of a flow's id.
+FLOW_ID = re.compile(r"flow_[0-9A-Za-z]{22}")
 #: The form of a file's id.
 FILE_ID = re.compile(r"file_[0-9A-Za-z]{22}")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
@@ -16,7 +16,7 @@ from engine.outbound.addresses import Guard, is_localhost, port_of, read_url
 from engine.outbound.allow_list import OutboundRules
 from engine.outbound.error_messages import converted_errors
 from engine.outbound.errors import BadUrl, OutboundRefused
-from engine.outbound.secret_hosts import written_host
+from engine.outbound.secret_hosts import host_entry, written_host
 
 #: The node types that open the address in their input `url`.
 _OPEN: Final = frozenset({"page_scraper", "website_mapper", "http_request"})
@@ -52,6 +52,21 @@ def _of_tools(node: Node, rules: OutboundRules | None) -> Iterator[Problem]:
         if text and written_host(text) is not None and (why := _why_never(text, rules)):
             pointer = f"/config/tools/{at}/address"
             yield Problem("bad_address", f"{node.name}, tool {at + 1}: {why}", node.id, pointer, blocks_import=False)
+
+
+def called_hosts(document: Mapping[str, Any]) -> set[str]:
+    """Returns the hosts that the nodes of a stored document open, and those of its agents' tools; "" for an address that
+    comes from data. The form of a draft may be wrong.
+    """
+    found = set[str]()
+    for node in document["nodes"]:
+        if node["type"] in _OPEN:
+            found.add(str(node.get("inputs", {}).get("url") or ""))
+        tools = node.get("config", {}).get("tools") if node["type"] == "agent" else None
+        for tool in tools if isinstance(tools, list) else ():
+            if isinstance(tool, dict) and tool.get("kind") == "http":
+                found.add(_IN_BRACES.sub("x", str(tool.get("address") or "")))
+    return {host_entry(text) for text in found}
 
 
 def with_scheme(text: str) -> str | None:

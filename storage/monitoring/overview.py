@@ -89,6 +89,21 @@ def count_callers_since(
     ).one()
 
 
+def count_calls_since(session: Session, workspace_id: str, flow_id: str, since: int, most: int) -> int:
+    """Returns how many jobs callers started of a flow since a time (milliseconds); it stops at `most`."""
+    counted = (
+        select(Job.id)
+        .where(
+            Job.workspace_id == workspace_id,
+            Job.flow_id == flow_id,
+            Job.created_at >= since,
+            Job.environment.in_(PUBLIC),
+        )
+        .limit(most)
+    )
+    return session.scalars(select(func.count()).select_from(counted.subquery())).one()
+
+
 def _newest_jobs(session: Session, workspace_id: str) -> dict[str, JobRow]:
     newest = (
         select(Job.id)

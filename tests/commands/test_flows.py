@@ -5,8 +5,14 @@ import sqlite3
 
 import pytest
 
+from engine.actions.flows import delete_flow
+from engine.actions.keys import create_key
+from engine.actions.principal import command_line
+from engine.core.environments import Environment
 from engine.flow.flow_file import parse_flow_file
 from engine.flow.yaml_files import as_yaml
+from storage.workspaces import find_first_workspace
+from tests.databases import open_database
 from tests.factories import greeting
 
 
@@ -112,6 +118,40 @@ def test_import_prints_the_id_and_makes_version_1_named_after_the_file(new_folde
         "live_version": None,
     }
     assert command("flows", "list").out.split("\t")[0] == flow_id
+
+
+def test_a_deleted_flow_is_brought_back_at_its_address_with_a_version_after_its_last_one(command, data, flow_file):
+    flow_id = command("flows", "import", flow_file).value
+    address = command("flows", "deploy", flow_id).value
+    refused = command("flows", "import", flow_file, "--id", flow_id)
+    assert refused.code == 1
+    assert f"There is a flow with the id `{flow_id}`" in refused.err
+
+    database = open_database(data)
+    first = database.read_now(find_first_workspace)
+    assert first is not None
+    key = database.write_now(create_key, command_line(first.id), "Shop", Environment.LIVE, flow_ids=[flow_id])
+    database.write_now(delete_flow, command_line(first.id), flow_id)
+    database.close()
+    elsewhere = command("workspaces", "create", "Other").value
+    foreign = command("flows", "import", flow_file, "--id", flow_id, "--workspace", elsewhere)
+    assert (foreign.code, foreign.out) == (1, "")
+    assert "of another workspace" in foreign.err
+
+    assert command("flows", "import", flow_file, "--id", flow_id).value == flow_id
+    assert command("flows", "deploy", flow_id).value == address
+    (line,) = command("flows", "list", "--json").json
+    assert (line["flow_id"], line["newest_version"], line["live_version"]) == (flow_id, 2, 2)
+    assert key.id in command("keys", "list").out
+    assert "live, “say hello”" in command("overview").out, "the key is for it again"
+
+
+def test_an_id_that_this_folder_never_had_is_taken_and_what_is_no_id_is_refused(command, flow_file):
+    flow_id = "flow_" + "a1B" * 7 + "z"
+    assert command("flows", "import", flow_file, "--id", flow_id).value == flow_id
+    refused = command("flows", "import", flow_file, "--id", "flow_short")
+    assert (refused.code, refused.out) == (1, "")
+    assert "`flow_short` is not the id of a flow" in refused.err
 
 
 def test_an_import_says_that_another_flow_has_the_title(command, flow_file):

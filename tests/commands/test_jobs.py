@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 import engine.jobs.server.erasing
 import storage.erasing
@@ -21,7 +22,9 @@ from engine.jobs.transitions import claim, finish
 from storage.audit import list_entries
 from storage.database import Database
 from storage.job_changes import Lease
+from storage.jobs import find_status
 from storage.statements import Statement
+from storage.tables import Workspace
 from storage.workspaces import find_first_workspace
 from tests.commands.conftest import Command
 from tests.databases import open_database
@@ -191,3 +194,31 @@ def test_a_period_that_ends_before_it_begins_and_a_date_that_is_none_are_refused
     key = ("jobs", "erase", "--key", filled.key_id, "--yes")
     assert command(*key, "--from", "2026-01-02", "--to", "2025-12-31").code == 1
     assert command(*key, "--from", "yesterday", "--to", "2026-01-02").code == 2
+
+
+def test_the_jobs_that_wait_are_cancelled_in_slices_and_no_other(
+    command: Command, filled: Filled, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("engine.actions.jobs.MOST_CANCELLED", 2)
+    done = filled.job()
+    filled.database.write_now(lambda session: session.execute(update(Workspace).values(concurrency=-1)))
+    waiting = [filled.job(ended=False) for _ in range(5)]
+    runs = filled.job(ended=False)
+    filled.database.write_now(claim, "boot_test", runs)
+
+    refused = command("jobs", "cancel")
+    assert (refused.code, refused.out) == (1, "")
+    assert "Which jobs to cancel is not said" in refused.err
+    asked = command("jobs", "cancel", "--flow", filled.flow_id)
+    assert (asked.code, asked.out) == (1, "")
+    assert "--yes" in asked.err
+    assert command("jobs", "cancel", "--batch", "bat_none", "--yes").value == "0"
+    assert command("jobs", "cancel", "--flow", filled.flow_id, "--yes").value == "5"
+
+    def status(job_id: str) -> str | None:
+        return filled.database.read_now(find_status, filled.workspace_id, job_id)
+
+    assert [status(job_id) for job_id in waiting] == ["cancelled"] * 5
+    assert (status(runs), status(done)) == ("processing", "completed")
+    entries = filled.database.read_now(list_entries, filled.workspace_id)
+    assert [one.detail for one in entries if one.verb == "cancel jobs"] == ["1 job", "2 jobs", "2 jobs"]

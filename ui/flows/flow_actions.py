@@ -9,25 +9,33 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 
 from engine.actions.deployments import undeploy
 from engine.actions.flows import UNTITLED, delete_flow, duplicate_flow, export_flow
 from engine.actions.keys import find_try_key
-from engine.core.clock import HOUR
+from engine.core.clock import DAY, HOUR
 from engine.core.errors import Refusal
 from engine.core.ids import FlowId
 from engine.flow.yaml_files import as_yaml
 from storage.called_flow_uses import list_callers
+from storage.database import now
 from storage.flows import FlowRow
-from storage.monitoring.overview import count_callers_since
+from storage.hooks import count_hooks
+from storage.keys import list_keys
+from storage.monitoring.overview import count_callers_since, count_calls_since
+from storage.schedules import count_schedules
 from ui.kit import feedback
 from ui.kit.ask import ask_text
-from ui.kit.text import _, plural
+from ui.kit.text import _, number, plural
 from ui.page_session import PageSession
 from ui.parts.flow_uses import confirm_delete
 from ui.parts.open_drafts import drafts_of
+
+#: Calls are counted up to this number.
+_MOST_COUNTED = 10_001
 
 
 async def save_flow_as(page_session: PageSession, flow: FlowRow) -> FlowId | None:
@@ -110,6 +118,47 @@ def _count_callers(session: Session, workspace_id: str, flow_id: str, since: int
     return count_callers_since(session, workspace_id, flow_id, since, find_try_key(session, workspace_id))
 
 
+class _Uses(Struct, frozen=True):
+    """What is bound to a flow: calls of the last 30 days, and keys, schedules and incoming webhooks."""
+
+    calls: int
+    keys: int
+    schedules: int
+    hooks: int
+
+
+def _read_uses(session: Session, workspace_id: str, flow_id: str) -> _Uses:
+    at = now(session)
+    bound = [key for key in list_keys(session, workspace_id) if key.flow_ids is not None and flow_id in key.flow_ids]
+    return _Uses(
+        count_calls_since(session, workspace_id, flow_id, at - 30 * DAY, _MOST_COUNTED),
+        sum(key.status(at) == "active" for key in bound),
+        count_schedules(session, workspace_id, flow_id),
+        count_hooks(session, workspace_id, flow_id),
+    )
+
+
+def _uses_in_words(uses: _Uses) -> list[str]:
+    said = []
+    if uses.calls >= _MOST_COUNTED:
+        said.append(
+            _("It was called more than {count} times in the last 30 days.").format(count=number(_MOST_COUNTED - 1))
+        )
+    elif uses.calls:
+        calls = plural(uses.calls, _("call"), _("calls"))
+        said.append(_("It had {calls} in the last 30 days.").format(calls=calls))
+    if uses.keys:
+        keys = plural(uses.keys, _("key is made for it"), _("keys are made for it"))
+        said.append(_("{keys}; their calls of it fail from then on.").format(keys=keys))
+    if uses.schedules:
+        schedules = plural(uses.schedules, _("schedule"), _("schedules"))
+        said.append(_("{schedules} of it will be gone, too.").format(schedules=schedules))
+    if uses.hooks:
+        hooks = plural(uses.hooks, _("incoming webhook"), _("incoming webhooks"))
+        said.append(_("{hooks} of it will be gone, too: their addresses answer no more.").format(hooks=hooks))
+    return said
+
+
 async def delete(page_session: PageSession, flow: FlowRow) -> bool:
     """Asks for confirmation, for a flow that is live or that other flows call by typing its title, and deletes the flow.
 
@@ -126,7 +175,8 @@ async def delete(page_session: PageSession, flow: FlowRow) -> bool:
         )
     )
     callers = await page_session.query(list_callers, flow.id)
-    if not await confirm_delete(flow.title, lost, callers, typed=live):
+    uses = await page_session.query(_read_uses, flow.id)
+    if not await confirm_delete(flow.title, " ".join([lost, *_uses_in_words(uses)]), callers, typed=live):
         return False
     with feedback.refusals_told() as outcome:
         await page_session.execute(delete_flow, flow.id, "delete" if callers else "refuse")

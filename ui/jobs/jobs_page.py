@@ -11,10 +11,11 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
+from engine.actions.jobs import cancel_waiting
 from engine.core.errors import ParameterInvalid
 from engine.core.job_status import STATUSES
 from storage.job_documents import list_flow_titles, list_key_labels
-from storage.jobs import ANY_TRIGGER, JobFilters, JobPage, count_jobs, list_beginnings, list_jobs
+from storage.jobs import ANY_TRIGGER, JobFilters, JobPage, count_jobs, count_queued, list_beginnings, list_jobs
 from storage.questions import list_refusers
 from storage.refusals import RefusalFilters, count_refused_calls
 from storage.schedules import list_started_by_hand
@@ -27,7 +28,7 @@ from ui.kit.parts import STATES, button, icon, link_button, note, words
 from ui.kit.tab_bar import tab_bar
 from ui.kit.text import Reader, _, number, plural
 from ui.page_session import App, PageSession, open_page_session, page_at
-from ui.page_shell import every, one_at_a_time, opened, times_of
+from ui.page_shell import every, not_twice, one_at_a_time, opened, times_of
 from ui.parts.failure_words import failure_word
 from ui.parts.filter_choice import filter_choice
 from ui.parts.job_table import LARGEST_INPUT, job_table
@@ -180,6 +181,7 @@ class JobsList:
         box = ui.input(value=self.narrowed.q, placeholder=_("Job id or error text"))
         box.props("outlined dense clearable debounce=300").classes("fp-finder")
         box.props["aria-label"] = _("Search in jobs")
+        box.props["title"] = looked_through()
         with box.add_slot("prepend"):
             icon("search", size=16)
         box.on_value_change(lambda event: self._narrow(q=(event.value or "").strip()))
@@ -270,8 +272,12 @@ class JobsList:
         self.body.clear()
         with self.body:
             self._draw_refused()
+            if self.narrowed.q:
+                words(looked_through(), "fp-s13 fp-t2", tag="p")
             if page.jobs:
                 words(self._count_words(), "fp-s13 fp-t2", tag="p").props("role=status")
+                if self.narrowed.status == "queued" and self.page_session.may("run flows"):
+                    button(_("Cancel all that wait"), not_twice(self._cancel_waiting), icon="cancel")
             with ui.element("section").classes("fp-card"):
                 if page.jobs:
                     names = {**self.seen.keys, **self.seen.triggers}
@@ -296,6 +302,30 @@ class JobsList:
                     if page.next_cursor:
                         cursor = page.next_cursor
                         button(_("Older jobs"), lambda: self._narrow(cursor=cursor), icon="chevron_right")
+
+    async def _cancel_waiting(self) -> None:
+        """Asks, and cancels the jobs that wait and fit the filters; none that comes meanwhile."""
+        now = self.times.clock.now()
+        filters = self.narrowed.filters(now, self.times.reader.zone)
+        filters = replace(filters, created_before=min(filters.created_before or now + 1, now + 1))
+        count = await self.page_session.query(count_queued, filters)
+        sure = count and await feedback.confirm(
+            _("Cancel all that wait?"),
+            _("{jobs} with these filters will not run. Jobs that run go on.").format(
+                jobs=plural(count, _("waiting job"), _("waiting jobs"), self.times.reader)
+            ),
+            verb=_("Cancel them"),
+            danger=True,
+            keep=_("Keep them"),
+        )
+        cancelled = 0
+        with feedback.refusals_told():
+            while sure and (part := await self.page_session.execute(cancel_waiting, filters)):
+                cancelled += part
+        if cancelled:
+            jobs = plural(cancelled, _("job is cancelled"), _("jobs are cancelled"), self.times.reader)
+            feedback.told(_("{jobs}.").format(jobs=jobs))
+        await self.look()
 
     def _count_words(self) -> str:
         (count, is_all), reader = self.seen.count, self.times.reader
@@ -325,6 +355,11 @@ class JobsList:
                 "inbox", _("No jobs yet"), _("Each call of an API and each run in the Playground becomes a job here.")
             ):
                 link_button(_("Go to Saved Flows"), "/flows", icon="folder_open")
+
+
+def looked_through() -> str:
+    """Says what the search looks through."""
+    return _("The search looks at ids of jobs, titles of flows and texts of errors, not at inputs and results.")
 
 
 def _refused_word(count: int, reader: Reader) -> str:

@@ -9,6 +9,7 @@ from importlib import metadata
 from starlette.requests import Request
 
 from engine.core.paths import PROJECT
+from engine.core.version import VERSION, read_commit
 from storage.support import database_version
 from storage.workspaces import is_first_workspace
 from ui.kit.feedback import fold
@@ -30,14 +31,9 @@ _TOLD = ("nicegui", "fastapi", "starlette", "uvicorn", "sqlalchemy", "huey", "py
 
 @cache
 def flowport_version() -> str:
-    """The version in `pyproject.toml`."""
-    import tomllib
-
-    try:
-        project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    except (OSError, KeyError, ValueError):
-        return _("unknown")
-    return str(project.get("version", _("unknown")))
+    """The version in `pyproject.toml`, with the commit of a git checkout: it may have later changes than the release."""
+    commit = read_commit()
+    return _("{version}, commit {commit}").format(version=VERSION, commit=commit) if commit else VERSION
 
 
 @cache

@@ -7,7 +7,7 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from engine.backups.backups import BackupFile, list_backups
+from engine.backups.backups import BackupFile, list_backups, list_upgrade_copies
 from engine.backups.last_backup import LastBackup, find_last_backup
 from engine.backups.passphrase import has_passphrase
 from engine.backups.work_folders import FOLDER
@@ -39,6 +39,8 @@ class SeenData(Struct, frozen=True):
     backups: tuple[BackupFile, ...]
     last_backup: LastBackup | None
     backup_bytes: int
+    #: Name and bytes of the copies from before upgrades.
+    upgrade_copies: tuple[tuple[str, int], ...]
     #: The number and the bytes of this workspace's files.
     files: tuple[int, int]
     has_passphrase: bool
@@ -57,6 +59,7 @@ def load_data(session: Session, workspace_id: str, settings: Settings) -> SeenDa
         backups=tuple(list_backups(data)),
         last_backup=find_last_backup(session, data, shared=settings.database_url is not None),
         backup_bytes=folder_size(data, FOLDER),
+        upgrade_copies=tuple(list_upgrade_copies(data)),
         files=count_files(session, workspace_id),
         has_passphrase=has_passphrase(session, settings),
         database_bytes=database_size(session) if settings.database_url else 0,
@@ -163,6 +166,10 @@ class DataPage:
                     (
                         _("Backups"),
                         f"{size(seen.backup_bytes, reader)}, {plural(len(seen.backups), _('file'), _('files'), reader)}",
+                    ),
+                    *(
+                        (_("Among them, from before an upgrade"), f"{name}, {size(taken_by, reader)}")
+                        for name, taken_by in seen.upgrade_copies
                     ),
                 ]
             )

@@ -63,6 +63,7 @@ WHO_MAY = {
     "hooks.renew_hook_secret": EDITORS,
     "hooks.resume_hook": EDITORS,
     "jobs.cancel_run": EDITORS,
+    "jobs.cancel_waiting": EDITORS,
     "jobs.run_in_playground": EDITORS,
     "knowledge.add_collection": EDITORS,
     "knowledge.add_dataset_rows": EDITORS,

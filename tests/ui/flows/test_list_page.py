@@ -11,7 +11,13 @@ from sqlalchemy.orm import Session
 
 from engine.actions.deployments import deploy, undeploy
 from engine.actions.flows import export_flow, restore_version, save_draft
+from engine.actions.hooks import add_hook
+from engine.actions.jobs import submit
+from engine.actions.keys import create_key
+from engine.actions.schedules import add_schedule
+from engine.core.environments import Environment
 from engine.flow.yaml_files import as_yaml
+from engine.jobs.submit.accept import Caller
 from storage.flows import list_flows
 from storage.tables import Flow
 from tests.factories import as_bytes, document, greeting
@@ -142,6 +148,24 @@ async def test_a_deleted_live_flow_wants_its_title_typed_first(site: Site, user:
     press(user, "Delete")
 
     assert [flow.title for flow in site.database.read_now(list_flows, site.workspace_id)] == ["Precious"]
+
+
+async def test_the_question_before_a_flow_is_deleted_names_what_is_bound_to_it(site: Site, user: User) -> None:
+    flow_id, other = site.flow("Precious", live=True), site.flow("Other", live=True)
+    write = site.database.write_now
+    key = write(create_key, site.owner, "Shop", Environment.LIVE, flow_ids=[flow_id])
+    write(create_key, site.owner, "Elsewhere", Environment.LIVE, flow_ids=[other])
+    for name in "ab":
+        write(submit, Caller(site.workspace_id, key.id, "live"), flow_id, {"name": name})
+    timing = {"kind": "weekly", "days": [1], "time": "09:00"}
+    write(add_schedule, site.owner, flow_id, "", timing, "UTC", {"kind": "input", "payload": {"name": "x"}})
+    write(add_hook, site.owner, site.app.vault, flow_id, "A shop", "link", {})
+    await user.open(f"/flows/{flow_id}")
+
+    choose(user, "Delete...")
+    await user.should_see("It had 2 calls in the last 30 days. 1 key is made for it; their calls of it fail")
+    await user.should_see("1 schedule of it will be gone, too.")
+    await user.should_see("1 incoming webhook of it will be gone, too")
 
 
 async def test_a_flow_that_others_call_says_so_and_wants_its_title_typed_before_it_is_deleted(

@@ -23,7 +23,7 @@ from engine.actions.keys import create_key
 from engine.actions.workspaces import create_workspace
 from engine.core.clock import HOUR, month_of
 from engine.core.ids import FlowId
-from storage.jobs import JobFilters, count_failed_runs, count_jobs
+from storage.jobs import JobFilters, count_failed_runs, count_jobs, find_status
 from storage.members import list_people
 from storage.tables import Job, Usage, Value, Workspace
 from storage.usage import usage_subject
@@ -90,6 +90,9 @@ async def test_filters_stand_in_the_address(site: Site, user: User) -> None:
     assert _rows(user) == [f"/jobs/{failed}"]
     await user.open(f"/jobs?q={failed}")
     assert _rows(user) == [f"/jobs/{failed}"]
+    assert "looks at ids of jobs, titles of flows and texts of errors, not at inputs" in page_text(user)
+    await user.open("/jobs?q=OTH")
+    assert _rows(user) == [f"/jobs/{failed}"], "the title of its flow has it"
     await user.open("/jobs?status=cancelled")
     assert "No job fits these filters" in page_text(user)
     await user.open("/jobs?cursor=nonsense&status=whatever")
@@ -199,6 +202,24 @@ async def test_the_list_says_how_many_jobs_fit(site: Site, user: User, monkeypat
     monkeypatch.setattr("storage.jobs._MOST_LOOKED_AT", 2)
     counted = site.database.read_now(count_jobs, site.workspace_id, JobFilters(statuses=("failed",)), 100)
     assert counted == (1, False), "the oldest one is not looked at"
+
+
+async def test_all_that_wait_are_cancelled_after_a_question(site: Site, user: User) -> None:
+    flow_id, other = site.flow("Greeting", live=True), site.flow("Other", live=True)
+    site.database.write_now(lambda session: session.execute(update(Workspace).values(concurrency=-1)))
+    mine, kept = [accepted(site, flow_id) for _ in range(3)], accepted(site, other)
+    await user.open("/jobs")
+    assert "Cancel all that wait" not in buttons(user)
+    await user.open(f"/jobs?status=queued&flow={flow_id}")
+    press(user, "Cancel all that wait")
+    await user.should_see("3 waiting jobs with these filters will not run. Jobs that run go on.")
+    press(user, "Cancel them")
+    await user.should_see("3 jobs are cancelled.")
+
+    def status(job_id: str) -> str | None:
+        return site.database.read_now(find_status, site.workspace_id, job_id)
+
+    assert [status(job_id) for job_id in (*mine, kept)] == ["cancelled", "cancelled", "cancelled", "queued"]
 
 
 async def test_the_csv_file_has_every_job_and_nobody_elses(site: Site, user: User) -> None:

@@ -37,6 +37,14 @@ def verbs(site: Site) -> list[str]:
     return [entry.verb for entry in site.database.read_now(list_entries, site.workspace_id)]
 
 
+async def test_the_copies_from_before_upgrades_are_named_with_their_size(site: Site, user: User) -> None:
+    folder = backups_folder(site.settings.data)
+    (folder / "before-migration-from-0031.db").write_bytes(b"x" * (4 << 20))
+    await user.open("/settings/data")
+    assert "Among them, from before an upgrade" in page_text(user)
+    assert "before-migration-from-0031.db, 4" in page_text(user)
+
+
 async def test_back_up_now_makes_a_file_that_its_passphrase_opens(site: Site, user: User, tmp_path) -> None:
     await user.open("/settings/data")
     await user.should_see("Nightly backups have no passphrase.")

@@ -11,9 +11,10 @@ from engine.actions.connections import add_connection
 from engine.actions.keys import create_key
 from engine.actions.secrets import add_secret
 from engine.core.settings import Settings
+from engine.core.version import VERSION, read_commit
 from engine.diagnostics.support import settings_without_secrets, write_support_file
 from engine.secrets.sealing import open_vault
-from tests.ui.arrange import FAILED, buttons, code_block, ended, press
+from tests.ui.arrange import FAILED, buttons, code_block, ended, page_text, press
 from tests.ui.conftest import EMAIL, Site
 
 CANARY = "canary-value-0123456789"
@@ -79,6 +80,8 @@ def test_a_new_setting_is_told_only_as_set_or_not_unless_it_is_known_to_hold_no_
 
 async def test_it_is_shown_before_it_is_downloaded_as_it_stands(site: Site, user: User) -> None:
     await user.open("/settings/about")
+    assert f"Flowport\n{VERSION}" in page_text(user)
+    assert read_commit() in page_text(user)
     assert "Download the support file" not in buttons(user)
     press(user, "Make the support file")
     await user.should_see("Read it first")

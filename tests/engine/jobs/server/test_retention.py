@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
-from engine.actions.flows import change_flow_settings, delete_flow, save_draft, save_version
+from engine.actions.flows import (
+    change_flow_settings,
+    delete_flow,
+    export_flow,
+    import_flow,
+    save_draft,
+    save_version,
+)
 from engine.backups.backups import list_backups
 from engine.backups.passphrase import seal_passphrase
 from engine.core.clock import DAY, HOUR, MINUTE, MovedClock
@@ -20,7 +27,8 @@ from engine.jobs.server.retention import CAP_GB, GIB, Retention, Rules, read_rul
 from engine.jobs.transitions import claim, finish
 from engine.secrets.sealing import open_vault
 from storage.audit import add_entry
-from storage.flows import EMPTY_DRAFT
+from storage.deleted_flows import has_parts, remove_parts, remove_row
+from storage.flows import EMPTY_DRAFT, get_flow
 from storage.job_changes import Lease
 from storage.retention import read_room
 from storage.settings import BACKUP_PASSPHRASE, SERVER, put_setting
@@ -126,6 +134,26 @@ def test_of_a_deleted_flow_the_draft_goes_at_once_the_versions_with_its_last_job
     assert (report.jobs, report.flows) == (1, 1)
     assert left() == [1, 1, 0, 0]
     assert world.read(lambda session: session.get(Flow, neighbour)) is not None
+
+
+def test_retention_takes_nothing_of_a_flow_that_was_brought_back(world: World, clock: MovedClock) -> None:
+    flow_id, ada = world.add_flow(), person(world.workspace_id)
+    file = world.write(export_flow, ada, flow_id)
+    world.write(change_flow_settings, ada, flow_id, {"webhook_url": "https://a.example"})
+    world.write(delete_flow, ada, flow_id)
+    clock.offset += 2 * DAY
+    Retention(world.database, rest=0).run()
+    world.write(import_flow, ada, file, flow_id)
+    there = count(world, "flow_versions")
+    assert there == 1
+
+    assert not world.read(has_parts, flow_id), "retention looked for it while it was deleted"
+    assert world.write(remove_parts, flow_id, 100) == 0
+    assert world.write(remove_row, flow_id) == 0
+    clock.offset += 2 * DAY
+    Retention(world.database, rest=0).run()
+    assert count(world, "flow_versions") == there
+    assert world.read(get_flow, world.workspace_id, flow_id).newest_version == 2
 
 
 def test_a_deleted_flow_without_jobs_keeps_its_title_and_nothing_else(world: World, clock: MovedClock) -> None:
