@@ -163,8 +163,14 @@ class Database:
             await self._read_places.take()
         finally:
             CURRENT_WORKSPACE.reset(before)
-        reading = asyncio.ensure_future(self.read(work, *args, **kwargs))
-        reading.add_done_callback(lambda _: self._read_places.give_back(workspace_id))
+
+        def give_back(read: asyncio.Task[T]) -> None:
+            self._read_places.give_back(workspace_id)
+            if not read.cancelled():
+                read.exception()  # whoever still waits gets it; when nobody does, it is no fault
+
+        reading = asyncio.create_task(self.read(work, *args, **kwargs))
+        reading.add_done_callback(give_back)
         return await asyncio.shield(reading)
 
     def read_now(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:

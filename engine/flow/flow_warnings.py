@@ -42,7 +42,7 @@ EMPTY_RULE = "empty_rule"
 _WITH_EMPTY = ALONE | {"equals", "not_equals"}
 
 #: Comparisons of a Condition that ask whether something is empty.
-_ASKS_EMPTY = frozenset({"is_empty", "is_not_empty"})
+_ASKS_EMPTY = "is_empty", "is_not_empty"
 
 #: Nodes that give the list under Items in another order or with fewer items, and what their list is called.
 _CHANGES_LIST = {"sort_limit": "sorted", "filter_list": "filtered"}

@@ -52,8 +52,8 @@ _CURRENCY: Final = re.compile(rf"(?:{_CODE}|(?:\b[A-Z]{{1,3}})?[{_CURRENCIES}])\
 _LETTERS: Final = re.compile(r"[^\W\d_]{1,3}[.,]?\Z")
 #: What may stand before and behind the digits of a text that is only an amount.
 _MONEY: Final = rf"(?:{_CODE}|[A-Z]{{0,3}}[{_CURRENCIES}]|(?i:\b(?:eur|euros?|kr\.?|zł)))?"
-_BEFORE_AMOUNT: Final = re.compile(rf"[{_BLANKS}]*[\u2212\u2013-]?{_MONEY}[{_BLANKS}]*[\u2212\u2013-]?")
-_BEHIND_AMOUNT: Final = re.compile(rf"[{_BLANKS}]*{_MONEY}[{_BLANKS}]*")
+_BEFORE_AMOUNT: Final = re.compile(rf"[{_BLANKS}]*+[\u2212\u2013-]?+{_MONEY}[{_BLANKS}]*+[\u2212\u2013-]?+")
+_BEHIND_AMOUNT: Final = re.compile(rf"[{_BLANKS}]*+{_MONEY}[{_BLANKS}]*+")
 #: What stands before a point or a comma that parts a number from what is before it.
 _PARTED: Final = "[\\w.,)\\]\"'\u2019\u201d%]"
 #: Digits, in groups of three with blanks or apostrophes between them or not, then points and commas with digits. A number

@@ -53,7 +53,7 @@ NAMED = {
     "question_id": "question",
 }
 #: Values for the other parameters of the queries.
-OTHERS = {"number": 1, "ids": (1,), "since": 0, "until": 1 << 53, "after": (0, ""), "most": 5}
+OTHERS = {"number": 1, "ids": (1,), "limit": 5, "since": 0, "until": 1 << 53, "after": (0, ""), "most": 5}
 MORNINGS = {"kind": "weekly", "days": [1], "time": "09:00"}
 #: Queries that return nothing private: they count the person's own notes, or take more than an id.
 LEFT_OUT = {"owner_notes.count_open_notes_of"}

@@ -193,7 +193,7 @@ CASES: dict[str, list[Case]] = {
         bad("null", Fails("Items has no value.", "The value chosen for it was empty in this run.", "Choose data that is always there, or give the field a default value."), None, inputs=ITEMS),
         bad("two results of one name", Problem("/config/measures/1/name", "Two results are named `sum_price`. Choose another name."), config={"measures": [{"field": "price"}, {"field": "name", "name": "sum_price"}]}, inputs=ITEMS),
         bad("a name that every group has", Problem("/config/measures/0/name", "Every group has a `key` already. Choose another name."), config={"measures": [{"field": "price", "name": "key"}]}, inputs=ITEMS),
-        bad("no such number", Problem("/config/measures/0/operation", "“Also work out”, entry 1, `operation` must be 'count', 'sum', 'average', 'min' or 'max', but is the text `median`."), config={"measures": [{"operation": "median"}]}, inputs=ITEMS),
+        bad("no such number", Problem("/config/measures/0/operation", "“Also work out”, entry 1, `operation` must be 'count', 'numbers', 'sum', 'average', 'min' or 'max', but is the text `median`."), config={"measures": [{"operation": "median"}]}, inputs=ITEMS),
         bad("nothing bound", Problem("/inputs/items", "“Group and count” is not ready yet: fill in “Items”.")),
     ],
     "merge_lists": [

@@ -178,7 +178,7 @@ async def test_a_row_from_before_a_field_was_renamed_runs_with_what_is_filled_in
     await user.should_see("Row 2 of the batch (Bob).", retries=100)
     press(user, "Run this row again")
     await user.should_see("What the row has for “who” is left out: the flow has no such field any more.")
-    await until(lambda: "1 field is wrong" in page_text(user))
+    await until(lambda: "Fill in “person”." in page_text(user))
     assert field(user, "count").value == "2"
     field(user, "person").value = "Bob"
     press(user, "Run")
