@@ -23,7 +23,7 @@ from uvicorn.middleware.proxy_headers import _TrustedHosts
 #: Upper limit of connections, because each one needs memory.
 MOST = 4096
 #: Connections of one caller that is not a trusted proxy.
-MOST_OF_ONE = 256
+MAX_OF_ONE = 256
 #: Descriptors reserved for everything other than callers' connections: an idle server has about 30 open, and each model
 #: or web call needs more.
 KEPT_BACK = 96
@@ -53,7 +53,7 @@ class ConnectionLimits(Struct, frozen=True):
 def limits_for(descriptors: int) -> ConnectionLimits:
     """Returns the connection limits of a process that may open `descriptors` file descriptors."""
     most = min(MOST, max(16, (descriptors - KEPT_BACK) // 2))
-    return ConnectionLimits(most, min(MOST_OF_ONE, max(8, most // 4)))
+    return ConnectionLimits(most, min(MAX_OF_ONE, max(8, most // 4)))
 
 
 class Standing(Enum):

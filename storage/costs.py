@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Float, cast, func
 
 #: The most that a sum of costs is said to be: two of them can still be added in the database.
-MOST_NANOS: Final = 4 * 10**18
+MAX_NANOS: Final = 4 * 10**18
 
 
 def sum_nanos(column: Any) -> ColumnElement[float]:
@@ -22,5 +22,5 @@ def sum_nanos(column: Any) -> ColumnElement[float]:
 
 
 def as_nanos(total: Any) -> int:
-    """Returns what `sum_nanos` found as a whole number, MOST_NANOS at most."""
-    return min(int(total or 0), MOST_NANOS)
+    """Returns what `sum_nanos` found as a whole number, MAX_NANOS at most."""
+    return min(int(total or 0), MAX_NANOS)

@@ -31,7 +31,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from engine.core.clock import Clock, Millis
-from engine.core.do_first import MOST_WORK, TOO_MUCH_FIRST, DoFirst
+from engine.core.do_first import MAX_WORK, TOO_MUCH_FIRST, DoFirst
 from engine.core.errors import StorageUnavailable, Unavailable
 from engine.core.shared_places import CURRENT_WORKSPACE, SharedPlaces
 from storage.engines import READERS, as_fault, driver_of, is_storage_fault, make_engine, storage_faults
@@ -261,7 +261,7 @@ class Database:
 
     def write_now(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Does the same from a thread without an event loop, in which the work of a DoFirst is done."""
-        for _ in range(MOST_WORK):
+        for _ in range(MAX_WORK):
             done: Future[Any] = Future()
             self._submit(Write(work, args, kwargs, done))
             try:

@@ -22,7 +22,7 @@ from engine.core.ids import file_ids_in, new_id
 from engine.core.json_types import json_type
 from engine.core.lone_surrogates import without_lone_surrogates
 from storage.database import now
-from storage.dataset_keys import MOST_SAME, PIECE_CHARS, PIECE_ROWS, TakesLong, Turn, find_by_value, is_small, key_text
+from storage.dataset_keys import MAX_SAME, PIECE_CHARS, PIECE_ROWS, TakesLong, Turn, find_by_value, is_small, key_text
 from storage.datasets import ColumnType, Row, as_json, hold_dataset, rows_of
 from storage.files import add_uses, drop_uses, find_for_job, note_named_files
 from storage.statements import Statement, Values, is_sqlite
@@ -35,7 +35,7 @@ MAX_COLUMNS = 200
 MAX_COLUMN_NAME = 200
 #: The most characters of rows with the same value that a step writes over, and how many of them it writes over without a
 #: turn.
-MOST_SAME_CHARS = 4 << 20
+MAX_SAME_CHARS = 4 << 20
 WITHOUT_TURN = 50
 #: How long the receipt of a step's write is kept, in milliseconds; longer than the step's job may run.
 RECEIPT_MS = 4 * DAY
@@ -414,16 +414,16 @@ def _write_over(
     """Writes values into all of these rows but those that a later item of the same step wrote. Returns False when they
     have them already. Raises TooLarge, Invalid.
     """
-    if len(found) > MOST_SAME:
-        raise _too_many_same(f"More than {MOST_SAME:,} rows have the same value in `{key_column}`", key_column)
+    if len(found) > MAX_SAME:
+        raise _too_many_same(f"More than {MAX_SAME:,} rows have the same value in `{key_column}`", key_column)
     stamped: list[Values] = []
     written: list[Values] = []
     size = grown = 0
     for row_id, stored, written_by in _texts_of(session, found):
         size += len(stored)
-        if size > MOST_SAME_CHARS and len(found) > 1:
+        if size > MAX_SAME_CHARS and len(found) > 1:
             raise _too_many_same(
-                f"The rows with the same value in `{key_column}` take more than {MOST_SAME_CHARS >> 20} MiB", key_column
+                f"The rows with the same value in `{key_column}` take more than {MAX_SAME_CHARS >> 20} MiB", key_column
             )
         if _is_later(written_by, step):
             continue
@@ -459,7 +459,7 @@ def _texts_of(session: Session, ids: Sequence[int]) -> Iterator[Any]:
 
 def _too_many_same(said: str, column: str) -> TooLarge:
     return TooLarge(
-        f"{said}, and a step writes over {MOST_SAME:,} rows and {MOST_SAME_CHARS >> 20} MiB at most",
+        f"{said}, and a step writes over {MAX_SAME:,} rows and {MAX_SAME_CHARS >> 20} MiB at most",
         remedy=f"Compare a column that tells rows apart, like a number, or remove the rows that are alike in `{column}`.",
     )
 

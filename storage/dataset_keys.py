@@ -27,7 +27,7 @@ MAX_KEY = 1_000
 #: So many searches by other columns in a row make the column of the last one the key column.
 OUT_OF_USE = 100
 #: The most rows with the same value that a step writes over.
-MOST_SAME = 1_000
+MAX_SAME = 1_000
 #: How many rows, and characters of their JSON texts, a transaction reads or writes, which takes some ten milliseconds.
 PIECE_ROWS, PIECE_CHARS = 500, 1 << 20
 #: How many characters of a value are looked for in the texts of rows before they are parsed.
@@ -92,7 +92,7 @@ def find_by_value(
     session: Session, dataset: Dataset, column: str, value: Any, turn: Turn | None = None
 ) -> Sequence[int]:
     """Returns the ids of rows, in order, whose value in a column gives the same key as this one, which gives one; of more
-    than MOST_SAME one more than that. Raises TakesLong.
+    than MAX_SAME one more than that. Raises TakesLong.
     """
     if dataset.key_column not in (None, column):
         ids = _found_before(session, dataset, column, value, turn)
@@ -110,7 +110,7 @@ def find_by_value(
     rows: Any = session.execute(
         select(DatasetRow.id, DatasetRow.key, DatasetRow.data if len(cut) == MAX_KEY else null())
         .where(*rows_of(dataset), DatasetRow.key.in_({key, cut}))
-        .limit(MOST_SAME + 1)
+        .limit(MAX_SAME + 1)
     )
     return sorted(row_id for row_id, its, data in rows if len(its or "") < MAX_KEY or key_text(data.get(column)) == key)
 
@@ -202,7 +202,7 @@ def _ids_by_text(session: Session, dataset: Dataset, column: str, value: Any) ->
     found = (
         row_id for row_id, text in texts if sought.may_be_in(text) and key_text(json.loads(text).get(column)) == key
     )
-    return islice(found, MOST_SAME + 1)
+    return islice(found, MAX_SAME + 1)
 
 
 class _Sought:

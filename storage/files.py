@@ -24,7 +24,7 @@ from storage.tables_files import FileUse, StoredFile
 UNUSED_MS: Final = DAY
 #: What may keep a file.
 UseKind = Literal["job", "flow", "dataset", "collection", "schedule"]
-_MOST_IDS = 500
+_MAX_IDS = 500
 
 _COLUMNS = (
     "id", "workspace_id", "sha256", "name", "media_type", "size", "environment", "key_id", "created_by", "created_at",
@@ -108,10 +108,10 @@ def find_files(session: Session, workspace_id: str, file_ids: Collection[str]) -
     """Returns the files of a workspace that have one of these ids (at most 500 are looked for at once), by id."""
     found: dict[str, FileRow] = {}
     ids = list(dict.fromkeys(file_ids))
-    for first in range(0, len(ids), _MOST_IDS):
+    for first in range(0, len(ids), _MAX_IDS):
         rows = session.scalars(
             select(StoredFile).where(
-                StoredFile.id.in_(ids[first : first + _MOST_IDS]), belongs_to(StoredFile.workspace_id, workspace_id)
+                StoredFile.id.in_(ids[first : first + _MAX_IDS]), belongs_to(StoredFile.workspace_id, workspace_id)
             )
         )
         found |= {row.id: _row(row) for row in rows}
@@ -136,11 +136,11 @@ def find_visible(
         sample = and_(sample, FileUse.owner_id.in_(scope.flow_ids))
     seen: set[str] = set()
     ids = list(known)
-    for first in range(0, len(ids), _MOST_IDS):
+    for first in range(0, len(ids), _MAX_IDS):
         by_job = exists().where(FileUse.file_id == StoredFile.id, job)
         by_sample = exists().where(FileUse.file_id == StoredFile.id, sample)
         wanted = select(StoredFile.id).where(
-            StoredFile.id.in_(ids[first : first + _MOST_IDS]), or_(of_its_own, by_job, by_sample)
+            StoredFile.id.in_(ids[first : first + _MAX_IDS]), or_(of_its_own, by_job, by_sample)
         )
         seen.update(session.scalars(wanted))
     return {file_id: row for file_id, row in known.items() if file_id in seen}
@@ -278,8 +278,8 @@ def list_shared(session: Session, kind: UseKind, owner_id: str, job_id: str, fil
 
 def _named_by(session: Session, kind: UseKind, owner_id: str, file_ids: Collection[str]) -> set[str]:
     ids, found = list(file_ids), set[str]()
-    for first in range(0, len(ids), _MOST_IDS):
-        some = FileUse.file_id.in_(ids[first : first + _MOST_IDS])
+    for first in range(0, len(ids), _MAX_IDS):
+        some = FileUse.file_id.in_(ids[first : first + _MAX_IDS])
         found.update(
             session.scalars(select(FileUse.file_id).where(FileUse.kind == kind, FileUse.owner_id == owner_id, some))
         )
@@ -347,7 +347,7 @@ def _named_by_dataset(session: Session, dataset_id: str) -> tuple[int | None, se
 
 
 def _ids_in_texts(session: Session, texts: Select[str]) -> set[str]:
-    found = session.scalars(texts.execution_options(yield_per=_MOST_IDS))
+    found = session.scalars(texts.execution_options(yield_per=_MAX_IDS))
     return {file_id for text in found for file_id in file_ids_in(text)}
 
 

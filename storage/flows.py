@@ -18,7 +18,7 @@ from engine.core.ids import new_id
 from storage.database import now
 from storage.statements import Statement, from_json
 from storage.tables import Deployment, Flow, FlowVersion
-from storage.value_sizes import MOST_INTEGER
+from storage.value_sizes import MAX_INTEGER
 
 #: The title of a flow that nobody gave one.
 UNTITLED = "Untitled flow"
@@ -237,7 +237,7 @@ def get_draft(session: Session, workspace_id: str, flow_id: str) -> DraftRow:
 
 def find_version(session: Session, workspace_id: str, flow_id: str, number: int) -> VersionRow | None:
     """Returns a saved version, or None."""
-    if number > MOST_INTEGER:  # it would be an error of the database
+    if number > MAX_INTEGER:  # it would be an error of the database
         return None
     row = session.scalars(
         select(FlowVersion)

@@ -15,8 +15,8 @@ from storage.table_base import belongs_to
 from storage.tables import Event, Job, ModelCall, Step, Value
 
 #: Of a run with more events than this, the newest are read; a list may produce tens of thousands.
-MOST_EVENTS = 5_000
-_MOST_VALUES = 1_000
+MAX_EVENTS = 5_000
+_MAX_VALUES = 1_000
 
 StepKey = tuple[str, str]
 
@@ -65,20 +65,20 @@ def read_log(session: Session, workspace_id: str, job_id: str) -> JobLog:
             Event.name.not_in(("step.delta", "step.part")),
         )
         .order_by(Event.seq.desc())
-        .limit(MOST_EVENTS + 1)
+        .limit(MAX_EVENTS + 1)
     ).all()
     calls = session.execute(
         select(*(getattr(ModelCall, name) for name in CallRow.__struct_fields__))
         .where(ModelCall.job_id == job_id, belongs_to(ModelCall.workspace_id, workspace_id))
         .order_by(ModelCall.id.desc())
-        .limit(MOST_EVENTS)
+        .limit(MAX_EVENTS)
     )
     return JobLog(
-        tuple(EventRow(*row) for row in reversed(events[:MOST_EVENTS])),
+        tuple(EventRow(*row) for row in reversed(events[:MAX_EVENTS])),
         tuple(CallRow(*row) for row in reversed(calls.all())),
         _values(session, workspace_id, job_id, "tries"),
         _values(session, workspace_id, job_id, "log"),
-        cut=len(events) > MOST_EVENTS,
+        cut=len(events) > MAX_EVENTS,
     )
 
 
@@ -97,7 +97,7 @@ def calls_without_answer(session: Session, workspace_id: str, job_id: str) -> di
         )
         .where(ModelCall.job_id == job_id, belongs_to(ModelCall.workspace_id, workspace_id))
         .group_by(ModelCall.node_id, ModelCall.index_path)
-        .limit(_MOST_VALUES)
+        .limit(_MAX_VALUES)
     )
     rows = session.execute(
         select(*(getattr(ModelCall, name) for name in CallRow.__struct_fields__)).where(
@@ -122,7 +122,7 @@ def _values(session: Session, workspace_id: str, job_id: str, name: str) -> dict
             Value.name == name,
         )
         .order_by(Value.node_id, Value.index_path)
-        .limit(_MOST_VALUES)
+        .limit(_MAX_VALUES)
     )
     found = {(row[0], row[1]): as_value(name, row[2], row[3]) for row in rows}
     return {key: cast("list[Any]", stored.value) for key, stored in found.items() if isinstance(stored.value, list)}

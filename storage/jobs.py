@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
-from engine.core.job_status import ENDED, MOST_TOLD, OPEN, SHARED_ATTEMPTS
+from engine.core.job_status import ENDED, MAX_TOLD, OPEN, SHARED_ATTEMPTS
 from engine.core.redaction import without_keys
 from storage.cursors import cursor_after, read_cursor
 from storage.database import now
@@ -238,7 +238,7 @@ _JOB_AND_RESULT = f"""
 _JOBS_AND_RESULTS = {
     count: Statement(f"{_JOB_AND_RESULT} ({', '.join(f':id{at}' for at in range(count))})") for count in (1, 8, 32, 128)
 }
-_MOST_JOBS = max(_JOBS_AND_RESULTS)
+_MAX_JOBS = max(_JOBS_AND_RESULTS)
 _DECODE = tuple(
     (_NAMES.index(name), from_json if name in _JSON_COLUMNS else bool) for name in (*_JSON_COLUMNS, *_BOOLEAN_COLUMNS)
 )
@@ -266,8 +266,8 @@ def find_jobs_and_small_results(session: Session, asked: Sequence[WantedJob]) ->
     """Returns for each the job, if there is one that may be seen, with a small result: a plural query."""
     ids = list(dict.fromkeys(one.job_id for one in asked))
     found: dict[str, JobAndResult] = {}
-    for at in range(0, len(ids), _MOST_JOBS):
-        for one in _jobs_and_results(session, ids[at : at + _MOST_JOBS]):
+    for at in range(0, len(ids), _MAX_JOBS):
+        for one in _jobs_and_results(session, ids[at : at + _MAX_JOBS]):
             found[one.job.id] = one
     return [_if_seen(found.get(one.job_id), one) for one in asked]
 
@@ -279,7 +279,7 @@ def _if_seen(found: JobAndResult | None, asked: WantedJob) -> JobAndResult | Non
 
 
 def _jobs_and_results(session: Session, ids: Sequence[str]) -> Iterator[JobAndResult]:
-    """Yields what there is of at most _MOST_JOBS jobs."""
+    """Yields what there is of at most _MAX_JOBS jobs."""
     count = next(count for count in _JOBS_AND_RESULTS if count >= len(ids))
     named = {f"id{at}": ids[min(at, len(ids) - 1)] for at in range(count)}
     for row in _JOBS_AND_RESULTS[count].rows(session, {**named, "most": SMALL_RESULT}):
@@ -342,7 +342,7 @@ def no_such_job(job_id: str) -> NotFound:
 
 
 #: How many of the newest jobs of a workspace are looked at to count those that fit filters.
-_MOST_LOOKED_AT = 10_000
+_MAX_LOOKED_AT = 10_000
 
 
 def list_jobs(
@@ -368,7 +368,7 @@ def count_jobs(session: Session, workspace_id: str, filters: JobFilters, most: i
     """
     newest_first = Job.created_at.desc(), Job.id.desc()
     ages = select(Job.created_at).where(Job.workspace_id == workspace_id).order_by(*newest_first)
-    oldest = session.scalar(ages.offset(_MOST_LOOKED_AT).limit(1))
+    oldest = session.scalar(ages.offset(_MAX_LOOKED_AT).limit(1))
     conditions = [_of_workspace(workspace_id, filters), *_conditions(filters)]
     if oldest is not None:
         conditions.append(Job.created_at > oldest)
@@ -444,14 +444,14 @@ _TOLD = Statement(
      where workspace_id = :workspace_id and {TOLD}
        and completed_at > (select coalesce(jobs_seen_at, created_at) from users where id = :user_id)
      order by completed_at desc
-     limit {MOST_TOLD + 1}
+     limit {MAX_TOLD + 1}
     """  # noqa: S608 - no outside text
 )
 
 
 def list_failed_runs(session: Session, workspace_id: str, user_id: str) -> list[str]:
     """Returns the ids of the runs of Production, of schedules and of incoming webhooks that failed since the newest that a
-    person has seen in Jobs, or since they got the account, the last first; MOST_TOLD + 1 when there are more.
+    person has seen in Jobs, or since they got the account, the last first; MAX_TOLD + 1 when there are more.
     """
     return [row[0] for row in _TOLD.rows(session, {"workspace_id": workspace_id, "user_id": user_id})]
 

@@ -29,7 +29,7 @@ from storage.tables_knowledge import (
 #: How long the receipt of a step's addition is kept, in milliseconds; longer than the step's job may run.
 RECEIPT_MS = 4 * DAY
 #: The problems of a source that are kept.
-MOST_PROBLEMS = 50
+MAX_PROBLEMS = 50
 #: How often a source is read again -> the time between, in milliseconds.
 AGAIN = {"hourly": HOUR, "daily": DAY, "weekly": 7 * DAY, "monthly": 30 * DAY}
 
@@ -265,7 +265,7 @@ def end_source(
     source = hold_claimed(session, source_id, owner)
     source.state, source.owner, source.stop_requested = state, None, False
     source.message = message
-    source.problems = [dict(one) for one in problems[:MOST_PROBLEMS]]
+    source.problems = [dict(one) for one in problems[:MAX_PROBLEMS]]
     source.document_count = (
         session.scalar(
             select(func.count()).select_from(KnowledgeDocument).where(KnowledgeDocument.source_id == source_id)

@@ -17,7 +17,7 @@ from msgspec import Struct
 from engine.core.unicode_forms import normalized
 
 #: The largest number of words of a question that are searched.
-MOST_WORDS = 32
+MAX_WORDS = 32
 
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
@@ -30,7 +30,7 @@ _UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff]++")
 _BETWEEN_WORDS = frozenset("\u200b\ufeff")
 _SHARP_S = re.compile("ß|ss")
 #: At so many places of a word, from its beginning on, ß and ss are exchanged: 16 spellings.
-_MOST_SHARP_S = 4
+_MAX_SHARP_S = 4
 TOKENIZER = "porter unicode61 remove_diacritics 2"
 
 _ENGLISH = (
@@ -100,7 +100,7 @@ def small(text: str) -> str:
 def spellings(term: Term) -> tuple[str, ...]:
     """Returns how a word may be written: ß is SS in capitals, and ss in Switzerland."""
     whole = term.text.casefold()
-    *before, end = _SHARP_S.split(term.text, maxsplit=_MOST_SHARP_S)
+    *before, end = _SHARP_S.split(term.text, maxsplit=_MAX_SHARP_S)
     spelled = [
         "".join(chain.from_iterable(zip(before, written, strict=True))) + end
         for written in product(("ß", "ss"), repeat=len(before))
@@ -119,7 +119,7 @@ def terms_of(question: str) -> list[Term]:
         else:
             found.update(dict.fromkeys(Term(text[at : at + 2]) for at in range(len(text) - 1)))
     telling = [term for term in found if term.text not in _COMMON]
-    return (telling or list(found))[:MOST_WORDS]
+    return (telling or list(found))[:MAX_WORDS]
 
 
 def found_words_in(terms: Sequence[Term], texts: Sequence[str]) -> list[dict[Term, tuple[str, ...]]]:

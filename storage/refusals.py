@@ -20,7 +20,7 @@ from storage.tables import ApiKey, RefusalCount, RefusedCall
 
 KEPT_CALLS = 1_000
 #: Wrong fields of a call that are stored; further ones are left out.
-MOST_STORED_FIELDS = 20
+MAX_STORED_FIELDS = 20
 
 
 class Counted(NamedTuple):

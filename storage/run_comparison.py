@@ -13,9 +13,9 @@ from storage.table_base import belongs_to
 from storage.tables import Job, Value
 
 #: How many runs are offered for a comparison.
-MOST_RUNS = 40
+MAX_RUNS = 40
 #: How many outputs of a run are compared. Each is read in full.
-MOST_OUTPUTS = 5_000
+MAX_OUTPUTS = 5_000
 
 
 class RecentRun(Struct, frozen=True):
@@ -29,7 +29,7 @@ class OutputsCompared(Struct, frozen=True):
     """A node's outputs in two runs, compared item by item.
 
     `differs_at`: the index path of the first difference, or None. `cut`: the node has more outputs, which are not compared,
-    because a run has more than MOST_OUTPUTS.
+    because a run has more than MAX_OUTPUTS.
     """
 
     same: int
@@ -46,7 +46,7 @@ def list_recent_runs(session: Session, workspace_id: str, flow_id: str) -> list[
         select_jobs()
         .where(belongs_to(Job.workspace_id, workspace_id), Job.flow_id == flow_id, Job.completed_at.is_not(None))
         .order_by(Job.created_at.desc(), Job.id.desc())
-        .limit(MOST_RUNS)
+        .limit(MAX_RUNS)
     )
     jobs = [as_job(row) for row in rows]
     payloads = list_beginnings(session, jobs)
@@ -87,7 +87,7 @@ def _last_compared(session: Session, job_id: str) -> tuple[str, str] | None:
         select(Value.node_id, Value.index_path)
         .where(Value.job_id == job_id, Value.name == "output")
         .order_by(Value.node_id, Value.index_path)
-        .offset(MOST_OUTPUTS - 1)
+        .offset(MAX_OUTPUTS - 1)
         .limit(2)
     ).all()
     return (last[0].node_id, last[0].index_path) if len(last) > 1 else None

@@ -41,7 +41,7 @@ _COUNTED: tuple[type[Base], ...] = (
     Job,
 )
 #: The number of newest failed jobs that are examined.
-MOST_ERRORS = 200
+MAX_ERRORS = 200
 
 
 def count_everything(session: Session) -> dict[str, int]:
@@ -59,7 +59,7 @@ def list_last_errors(session: Session) -> list[tuple[str, int, int]]:
         select(Job.error, Job.completed_at)
         .where(Job.status == "failed", Job.completed_at.is_not(None))
         .order_by(Job.completed_at.desc())
-        .limit(MOST_ERRORS)
+        .limit(MAX_ERRORS)
     )
     found: dict[str, tuple[int, int]] = {}
     for error, at in rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 #: The largest whole number that a database stores.
-MOST_INTEGER = (1 << 63) - 1
+MAX_INTEGER = (1 << 63) - 1
 #: The largest size of a step's value in bytes; of a larger one only the beginning is stored.
 VALUE_CAP = 1 << 20
 #: Values that are stored whole: payloads and results have limits of their own.

@@ -30,7 +30,7 @@ from ui.kit.frame import THEME_COOKIE
 from ui.kit.plain_pages import error_page, open_link_page
 from ui.kit.text import _
 from ui.page_session import COOKIE, App
-from ui.page_sockets import MOST_OF_PERSON, MOST_OF_WORKSPACE, PERSON, asks_for_too_much, open_pages
+from ui.page_sockets import MAX_OF_PERSON, MAX_OF_WORKSPACE, PERSON, asks_for_too_much, open_pages
 from ui.uploads import PREFIX as UPLOADS
 from ui.uploads import take_upload
 
@@ -133,10 +133,10 @@ def _too_many_pages(connection: HTTPConnection) -> Response:
 def _too_many_open(connection: HTTPConnection, person: Person) -> Response | None:
     """The answer when this person, or the workspace, has as many pages open as it may; None when it has fewer."""
     own, of_all = open_pages(person)
-    if own >= MOST_OF_PERSON:
+    if own >= MAX_OF_PERSON:
         happened = _("You have {count} pages of this server open, in all your browsers together.").format(count=own)
         todo = _("Close tabs that you do not need, wait a minute, then open the page again.")
-    elif of_all >= MOST_OF_WORKSPACE:
+    elif of_all >= MAX_OF_WORKSPACE:
         happened = _("The people of your workspace have {count} pages of this server open.").format(count=of_all)
         todo = _(
             "Close tabs that you do not need and ask the others to do so, wait a minute, then open the page again."

@@ -17,7 +17,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from engine.actions.questions import MOST_NOTE, Answer, answer_question_by_link
+from engine.actions.questions import MAX_NOTE, Answer, answer_question_by_link
 from engine.actions.sign_in_limits import open_question
 from engine.core.errors import PayloadInvalid, QuestionClosed, QuestionLinkNotValid, RateLimited
 from engine.core.lone_surrogates import without_lone_surrogates
@@ -38,7 +38,7 @@ from ui.parts.value_shapes import in_words, is_small_picture
 from ui.sign_in import FormRefused, SignInPages, browser_of, html_answer, refused_form, too_often
 
 #: The largest form in bytes, and the most fields of it.
-LARGEST, MOST_FIELDS = 1024 * 1024, 500
+LARGEST, MAX_FIELDS = 1024 * 1024, 500
 _HEADERS = {"x-robots-tag": "noindex, nofollow"}
 _DEEPEST = 5
 
@@ -76,7 +76,7 @@ class AnswerPages(SignInPages):
 
     async def answer(self, request: Request) -> Response:
         try:
-            form = await self._form(request, LARGEST, MOST_FIELDS)
+            form = await self._form(request, LARGEST, MAX_FIELDS)
         except FormRefused as refused:
             return refused_form(request, refused.status)
         question = await self._question(request)
@@ -164,7 +164,7 @@ def question_page(
         body += _field(number, name, question.values[name], sent.get(f"v{number}"), wrong.get(name, ""))
     body += (
         f'<div class="fp-f"><label for="note">{escape(_("Note"))} <span class="fp-t3">{escape(_("optional"))}</span></label>'
-        f'<textarea class="fp-in fp-in--text" id="note" name="note" rows="2" maxlength="{MOST_NOTE}">{escape(sent.get("note", ""))}</textarea></div>'
+        f'<textarea class="fp-in fp-in--text" id="note" name="note" rows="2" maxlength="{MAX_NOTE}">{escape(sent.get("note", ""))}</textarea></div>'
         '<div class="fp-answers">'
         f'<button class="fp-btn fp-btn--main" type="submit" name="decision" value="approve">{escape(_("Approve"))}</button>'
         f'<button class="fp-btn" type="submit" name="decision" value="refuse">{escape(_("Refuse"))}</button>'

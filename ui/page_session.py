@@ -27,10 +27,10 @@ from engine.actions.jobs import CheckedInput, check_beside
 from engine.actions.members import note_jobs_seen
 from engine.actions.principal import Permission, Principal, may, require_may
 from engine.core.clock import MINUTE
-from engine.core.do_first import MOST_WORK, TOO_MUCH_FIRST, DoFirst
+from engine.core.do_first import MAX_WORK, TOO_MUCH_FIRST, DoFirst
 from engine.core.errors import Refusal, Unavailable
 from engine.core.ids import WorkspaceId
-from engine.core.job_status import MOST_TOLD
+from engine.core.job_status import MAX_TOLD
 from engine.core.roles import Role
 from engine.jobs.submit.check_threads import CheckThreads
 from engine.jobs.submit.scheduled import CheckedStart, check_inputs, find_costly_inputs
@@ -167,10 +167,10 @@ class PageSession:
 
     async def see_failed_runs(self, shown: Mapping[str, int]) -> None:
         """Notes that the person has seen the failed runs, so that they are not marked as news, once all of them, or of more
-        than MOST_TOLD the last one, are among these: job id -> when it ended.
+        than MAX_TOLD the last one, are among these: job id -> when it ended.
         """
         news = await self.query_again(list_failed_runs, self.person.id)
-        if news and shown.keys() >= set(news[:1] if len(news) > MOST_TOLD else news):
+        if news and shown.keys() >= set(news[:1] if len(news) > MAX_TOLD else news):
             await self.execute(note_jobs_seen, shown[news[0]])
             await self._show_failed()
 
@@ -350,7 +350,7 @@ class PageSession:
 
     async def _after_work(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Returns the answer of a transaction, which begins again after the work that it needs."""
-        for _attempt in range(MOST_WORK):
+        for _attempt in range(MAX_WORK):
             try:
                 return await ask()
             except DoFirst as first:

@@ -23,10 +23,10 @@ from ui.page_session import COOKIE
 
 #: Most pages of one session that wait for their browser. A browser that restores its tabs opens some dozens, and each
 #: connects within seconds.
-MOST_WAITING = 40
+MAX_WAITING = 40
 #: Most pages that a person has open, in all browsers, and those of a workspace together. Each takes 1 to 3 MB of memory.
-MOST_OF_PERSON = 50
-MOST_OF_WORKSPACE = 500
+MAX_OF_PERSON = 50
+MAX_OF_WORKSPACE = 500
 #: The key of the signed-in Person in the scope of the request for a page.
 PERSON = "flowport.person"
 #: NiceGUI's events that name the page they are for. `connect` and `handshake` bind a socket to a page.
@@ -47,7 +47,7 @@ def asks_for_too_much(cookie: str) -> bool:
     Each takes 3 MB of memory until NiceGUI removes it after a minute.
     """
     waiting = [client for client in Client.instances.values() if not client.has_socket_connection]
-    return len(waiting) >= MOST_WAITING and sum(_opened_by(client, cookie) for client in waiting) >= MOST_WAITING
+    return len(waiting) >= MAX_WAITING and sum(_opened_by(client, cookie) for client in waiting) >= MAX_WAITING
 
 
 def open_pages(person: Person) -> tuple[int, int]:

@@ -26,7 +26,7 @@ SAME_SECONDS = 10
 #: For how long all pages share what was committed.
 MOMENT_SECONDS = 0.1
 #: How many browsers are remembered at most, and how many answers to one query, which may be another for each person.
-MOST_KEPT = 1_000
+MAX_KEPT = 1_000
 
 
 class Moment(Struct, frozen=True):
@@ -80,7 +80,7 @@ class SessionChecks:
 
     def note(self, cookie: str, moment: Moment) -> None:
         """Remembers that the session was there at this moment."""
-        if len(self._last) >= MOST_KEPT:
+        if len(self._last) >= MAX_KEPT:
             self._last.clear()
         self._last[cookie] = moment
 
@@ -116,7 +116,7 @@ class Answers:
         if answer.moment.version != self._version:
             self._known.clear()
             self._version = answer.moment.version
-        kept = self._known.setdefault((workspace_id, query), deque(maxlen=MOST_KEPT))
+        kept = self._known.setdefault((workspace_id, query), deque(maxlen=MAX_KEPT))
         while kept and not kept[0].moment.still_holds(answer.moment):
             kept.popleft()
         kept.append(answer)

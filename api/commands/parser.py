@@ -54,7 +54,7 @@ class ServeOptions(Struct, frozen=True):
 Serve = Callable[[Settings, ServeOptions], int]
 Work = Callable[[Settings], int]
 
-MOST_PROCESSES = 64
+MAX_PROCESSES = 64
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str], *, serve: Serve, worker: Work) -> int:
@@ -158,8 +158,8 @@ def _add_serve_options(command: argparse.ArgumentParser) -> None:
 
 
 def _processes(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= MOST_PROCESSES:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes; it is from 1 to {MOST_PROCESSES}")
+    if not text.isdecimal() or not 0 < int(text) <= MAX_PROCESSES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes; it is from 1 to {MAX_PROCESSES}")
     return int(text)
 
 

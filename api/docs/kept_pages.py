@@ -9,7 +9,7 @@ from typing import Final
 from cachetools import LRUCache
 
 #: What all kept pages have together, in bytes.
-MOST_BYTES: Final = 16 * 1024 * 1024
+MAX_BYTES: Final = 16 * 1024 * 1024
 
 
 class KeptPages:
@@ -17,7 +17,7 @@ class KeptPages:
     event loop may use it.
     """
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, most_bytes: int = MAX_BYTES) -> None:
         self._kept: LRUCache[Hashable, bytes] = LRUCache(most_bytes, getsizeof=len)
         self._being_made: dict[Hashable, asyncio.Task[bytes]] = {}
 

@@ -26,7 +26,7 @@ from storage.keys import find_caller, note_key_use
 
 _USE_NOTED_EVERY_SECONDS = 60
 _KNOWN_SECONDS = 1.0
-_MOST_KNOWN = 1_000
+_MAX_KNOWN = 1_000
 _NOBODY: tuple[float, Caller | None] = (0.0, None)
 
 
@@ -53,7 +53,7 @@ class Callers(Later[str]):
         until, caller = self._known.get(key_hash or "", _NOBODY)
         if caller is None or not lately or at >= until:
             caller = await self._look_up(key_hash)
-            if len(self._known) >= _MOST_KNOWN:
+            if len(self._known) >= _MAX_KNOWN:
                 self._known.clear()
             self._known[caller.key_hash] = (at + _KNOWN_SECONDS, caller)
         request.state.caller = caller

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from api.http.problem_examples import DETAILS
 from engine.core import errors
 from engine.core.error_codes import RefusalCode
-from engine.core.errors import MOST_ERRORS, FieldError, Refusal
+from engine.core.errors import MAX_ERRORS, FieldError, Refusal
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -205,7 +205,7 @@ def problem_body(refusal: Refusal, request_id: str) -> dict[str, Any]:
         body["error_count"] = refusal.error_count
         body["errors"] = [
             {"pointer": error.pointer, "code": error.code, "detail": error.detail}
-            for error in refusal.errors[:MOST_ERRORS]
+            for error in refusal.errors[:MAX_ERRORS]
         ]
     return body
 
@@ -247,6 +247,6 @@ def headers_of(refusal: Refusal) -> dict[str, str]:
 
 
 def _detail(refusal: Refusal) -> str:
-    first = f"The first {MOST_ERRORS} are listed" if refusal.error_count > MOST_ERRORS else ""
+    first = f"The first {MAX_ERRORS} are listed" if refusal.error_count > MAX_ERRORS else ""
     sentences = [part.rstrip(".") for part in (refusal.detail, first, refusal.remedy) if part]
     return ". ".join(sentences) or refusal.title

@@ -18,7 +18,7 @@ from storage.database import Database
 from storage.deferred_writes import Later
 from storage.flows import which_flows_exist
 from storage.keys import find_owner_of_secret
-from storage.refusals import MOST_STORED_FIELDS, Counted, RefusedRow, add_refusals
+from storage.refusals import MAX_STORED_FIELDS, Counted, RefusedRow, add_refusals
 
 #: Codes of wrong fields whose details name what the flow asks for, and nothing that was sent.
 _ASKED = frozenset({"type_error", "required", "unknown_field", "enum", "format", "minimum", "maximum"})
@@ -54,7 +54,7 @@ class RefusalRecorder(Later[_Heard]):
             flow_id="" if unknown_flow else flow_id,
             status=status_of(refusal),
             code=refusal.code,
-            fields=tuple(_field(error, refusal) for error in refusal.errors[:MOST_STORED_FIELDS]),
+            fields=tuple(_field(error, refusal) for error in refusal.errors[:MAX_STORED_FIELDS]),
         )
         self.add((call, key_hash))
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from engine.actions.questions import MOST_NOTE
+from engine.actions.questions import MAX_NOTE
 from engine.jobs.submit.batches import MAX_ITEMS
 
 Status = Literal["queued", "processing", "completed", "failed", "cancelled"]
@@ -302,7 +302,7 @@ class QuestionAnswer(Published):
         None,
         description="The values that you change, of those in `editable`; each keeps its type, while what stands in a list or an object is not checked. Others may be left out, or sent as they are. What you change may have 256 KiB as JSON.",
     )
-    note: str | None = Field(None, description="A word for later steps and for people.", max_length=MOST_NOTE)
+    note: str | None = Field(None, description="A word for later steps and for people.", max_length=MAX_NOTE)
 
 
 class BatchAccepted(Published):

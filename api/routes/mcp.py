@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 WAIT_SECONDS = 50
 CANCEL_WAIT_SECONDS = 3
 #: What a message that calls a tool may have beside its arguments, in bytes.
-MOST_BESIDE_ARGUMENTS = 64 * 1024
+MAX_BESIDE_ARGUMENTS = 64 * 1024
 #: The progress of a job is read again after this many seconds, also without a notice of a change.
 LOOK_SECONDS = 5
 INSTRUCTIONS = (
@@ -155,7 +155,7 @@ class Mcp:
                 return body.data
             request.state.arguments = [(message["params"].pop("arguments", None) or {}, weight)]
             rest = json.dumps(message).encode()
-            return rest if len(rest) <= MOST_BESIDE_ARGUMENTS else too_large(message, MOST_BESIDE_ARGUMENTS)
+            return rest if len(rest) <= MAX_BESIDE_ARGUMENTS else too_large(message, MAX_BESIDE_ARGUMENTS)
 
     def _params_of(self, method: str) -> type[BaseModel] | None:
         """Returns the type of a method's params; None for one that is not there."""

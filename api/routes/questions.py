@@ -20,7 +20,7 @@ from api.http.large_bodies import json_answer
 from api.http.parameters import JobId
 from api.http.problem_json import UnsupportedMediaType
 from api.http.route_classes import BASE, ByKey, FromApp, PublicRoute, RawRoute, refusals
-from engine.actions.questions import MOST_NOTE, Answer, answer_question_by_key
+from engine.actions.questions import MAX_NOTE, Answer, answer_question_by_key
 from engine.core import errors
 from engine.core.errors import FieldError, WrongFields, wrong_fields
 from engine.jobs.job_views import question_view
@@ -111,8 +111,8 @@ def _answer_of(body: dict[str, Any]) -> Answer:
         wrong.append(FieldError("/values", "type_error", "must be an object with the values that you change"))
     if note is not None and not isinstance(note, str):
         wrong.append(FieldError("/note", "type_error", "must be a text"))
-    elif note is not None and len(note) > MOST_NOTE:
-        wrong.append(FieldError("/note", "max_length", f"must have at most {MOST_NOTE:,} characters"))
+    elif note is not None and len(note) > MAX_NOTE:
+        wrong.append(FieldError("/note", "max_length", f"must have at most {MAX_NOTE:,} characters"))
     if wrong:
         raise wrong_fields(wrong)
     return Answer(bool(approved), values or {}, note or "")

@@ -17,8 +17,8 @@ from engine.actions.stale_forms import refuse_stale
 from engine.core.errors import Conflict, FieldError, Invalid
 from engine.core.same_server import keeps_its_key
 from engine.core.web_addresses import LONGEST_ADDRESS, split_url
-from engine.models.price import MOST_PRICE
-from engine.models.provider_catalog import AZURE_API_VERSION, MOST_CONCURRENCY, PROVIDERS
+from engine.models.price import MAX_PRICE
+from engine.models.provider_catalog import AZURE_API_VERSION, MAX_CONCURRENCY, PROVIDERS
 from engine.secrets.sealing import Vault
 from storage.audit import add_entry
 from storage.connections import (
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _VERSION = re.compile(r"v1|20\d\d-\d\d-\d\d(-preview)?")
 #: Limits: models that an owner may name, characters of a model name, and stored models of a provider's list.
-MOST_NAMED = 100
+MAX_NAMED = 100
 MAX_MODEL = 200
-MOST_MODELS = 1_000
+MAX_MODELS = 1_000
 
 
 class ConnectionSettings(TypedDict, total=False):
@@ -170,9 +170,9 @@ def set_price(
         raise Invalid(
             f"The name of a model has at most {MAX_MODEL} characters", remedy="Enter the name that the provider uses."
         )
-    if max(input_nanos, output_nanos) > MOST_PRICE:
+    if max(input_nanos, output_nanos) > MAX_PRICE:
         raise Invalid(
-            f"A price can be ${MOST_PRICE // 10**9:,} for a million tokens at most",
+            f"A price can be ${MAX_PRICE // 10**9:,} for a million tokens at most",
             remedy="Check the unit: it is dollars for a million tokens, not for a thousand or for one.",
         )
     hold_connection(session, principal.workspace_id, connection)
@@ -240,7 +240,7 @@ def _set(connection: Connection, normal: _NormalSettings) -> None:
 
 
 def _listed(models: Iterable[str]) -> list[str]:
-    return sorted({model for model in models if len(model) <= MAX_MODEL})[:MOST_MODELS]
+    return sorted({model for model in models if len(model) <= MAX_MODEL})[:MAX_MODELS]
 
 
 def _check(name: str, provider: str, normal: _NormalSettings) -> None:
@@ -258,13 +258,13 @@ def _check(name: str, provider: str, normal: _NormalSettings) -> None:
                 f"the address is like https://host:port/v1, without a name or password, and has at most {LONGEST_ADDRESS:,} characters",
             )
         )
-    if len(normal.named_models) > MOST_NAMED or any(len(model) > MAX_MODEL for model in normal.named_models):
+    if len(normal.named_models) > MAX_NAMED or any(len(model) > MAX_MODEL for model in normal.named_models):
         wrong.append(
-            FieldError("/named_models", "max_items", f"at most {MOST_NAMED} models of {MAX_MODEL} characters each")
+            FieldError("/named_models", "max_items", f"at most {MAX_NAMED} models of {MAX_MODEL} characters each")
         )
-    if normal.max_concurrency is not None and not 1 <= normal.max_concurrency <= MOST_CONCURRENCY:
+    if normal.max_concurrency is not None and not 1 <= normal.max_concurrency <= MAX_CONCURRENCY:
         wrong.append(
-            FieldError("/max_concurrency", "minimum", f"calls at once are a whole number from 1 to {MOST_CONCURRENCY}")
+            FieldError("/max_concurrency", "minimum", f"calls at once are a whole number from 1 to {MAX_CONCURRENCY}")
         )
     if wrong:
         raise Invalid("; ".join(error.detail for error in wrong), errors=tuple(wrong))

@@ -73,14 +73,14 @@ TEMPLATE_DID = "template_did"
 #: The settings by which people and programs outside read a flow or hear of its jobs.
 _OF_OUTSIDE = frozenset({"public_docs", "mcp", *WEBHOOK_SETTINGS.values()})
 #: Most of these hashes that are kept.
-_MOST_DID = 50
+_MAX_DID = 50
 _OF_TEMPLATE = frozenset({TEMPLATE, TEMPLATE_LEFT, TEMPLATE_DID})
 #: What may be changed in a flow that still does what its template's description says.
 _OF_NO_TEMPLATE = frozenset(
     {"config/model", "config/samples", "config/may_end", "config/tools", "inputs/instructions", "label"}
 )
 #: Most versions that the draft is compared with, to find the one that holds its content.
-MOST_COMPARED = 50
+MAX_COMPARED = 50
 
 Which = int | Literal["draft", "newest"]
 
@@ -328,10 +328,10 @@ def find_version_of_draft(session: Session, workspace_id: str, flow_id: str) -> 
     """Returns the newest version with the content and the notes of the draft; None when replacing the draft would lose
     some of it. Nodes that are not connected are in no version.
 
-    Only the newest `MOST_COMPARED` versions are compared.
+    Only the newest `MAX_COMPARED` versions are compared.
     """
     draft = load_document(get_draft(session, workspace_id, flow_id).document)
-    for line in list_versions(session, workspace_id, flow_id)[:MOST_COMPARED]:
+    for line in list_versions(session, workspace_id, flow_id)[:MAX_COMPARED]:
         version = get_version(session, workspace_id, flow_id, line.number)
         document = load_document(version.document)
         if draft_changes(document, draft).same and _notes(document) == _notes(draft):
@@ -443,7 +443,7 @@ def _describe(flow: Flow, document: Document, *, as_described: bool) -> None:
         if draft_changes(before, document).only_in(_OF_NO_TEMPLATE):
             return
         did = [*flow.settings.get(TEMPLATE_DID, ()), content_hash(before, _OF_NO_TEMPLATE)]
-        did = list(dict.fromkeys(did))[-_MOST_DID:]
+        did = list(dict.fromkeys(did))[-_MAX_DID:]
         if as_described or content_hash(document, _OF_NO_TEMPLATE) in did:
             flow.settings = {**flow.settings, TEMPLATE_DID: did}
             return

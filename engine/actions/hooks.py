@@ -22,7 +22,7 @@ from storage.flows import hold_flow
 from storage.hooks import HookRow, count_hooks, get_hook, hold_hook, insert_hook, insert_hook_secret, remove_hooks
 
 MAX_TITLE = 100
-MOST_PER_FLOW = 50
+MAX_PER_FLOW = 50
 #: How long the old secret is valid beside a new one, in milliseconds.
 OVERLAP_MS = 24 * HOUR
 #: The shortest secret that a person may enter.
@@ -59,8 +59,8 @@ def add_hook(
     flow = hold_flow(session, principal.workspace_id, flow_id)
     if preset not in PRESETS:
         raise Invalid("It is not said which service calls", remedy="Choose one from the list.")
-    if count_hooks(session, principal.workspace_id, flow.id) >= MOST_PER_FLOW:
-        raise Conflict(f"The flow has {MOST_PER_FLOW} webhooks", remedy="Remove one that is not needed any more.")
+    if count_hooks(session, principal.workspace_id, flow.id) >= MAX_PER_FLOW:
+        raise Conflict(f"The flow has {MAX_PER_FLOW} webhooks", remedy="Remove one that is not needed any more.")
     row = HookRow(
         id=new_id("hook"),
         workspace_id=principal.workspace_id,

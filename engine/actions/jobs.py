@@ -68,7 +68,7 @@ __all__ = [
 
 PLAYGROUND = "playground"
 #: How many jobs `cancel_waiting` cancels in one transaction.
-MOST_CANCELLED = 200
+MAX_CANCELLED = 200
 
 
 class RunOptions(Struct, frozen=True):
@@ -150,10 +150,10 @@ def cancel_run(session: Session, principal: Principal, job_id: str) -> JobRow:
 
 def cancel_waiting(session: Session, principal: Principal, filters: JobFilters) -> int:
     """Cancels jobs that are queued and fit the filters, whatever status these name, the newest first, and of those
-    MOST_CANCELLED. Returns how many; 0: none waits. Raises NotAllowed.
+    MAX_CANCELLED. Returns how many; 0: none waits. Raises NotAllowed.
     """
     require_may(principal, "run flows")
-    waiting = list_jobs(session, principal.workspace_id, replace(filters, statuses=("queued",)), MOST_CANCELLED).jobs
+    waiting = list_jobs(session, principal.workspace_id, replace(filters, statuses=("queued",)), MAX_CANCELLED).jobs
     count = sum(finish_many(session, [JobEnd(job.id, "cancelled", None) for job in waiting]))
     if count:
         add_entry(

@@ -35,7 +35,7 @@ MAX_LABEL = 100
 #: The label of the Development key with which a person calls a flow from its page.
 TRY_LABEL = "Try it now"
 #: Flows that an entry of the audit log names; it counts the others.
-_MOST_NAMED = 10
+_MAX_NAMED = 10
 DEFAULT_OVERLAP_HOURS = 24
 
 
@@ -144,8 +144,8 @@ def _which_flows(session: Session, workspace_id: str, before: Collection[str] | 
     for words, ids in changes.items():
         if ids:
             named = sorted(titles.get(flow_id, flow_id) for flow_id in ids)
-            more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
-            parts.append(f"{words} {', '.join(named[:_MOST_NAMED])}{more}")
+            more = f" and {len(named) - _MAX_NAMED} more" if len(named) > _MAX_NAMED else ""
+            parts.append(f"{words} {', '.join(named[:_MAX_NAMED])}{more}")
     return ", ".join(parts)
 
 

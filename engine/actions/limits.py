@@ -13,7 +13,7 @@ from engine.core.errors import FieldError, Invalid, VersionConflict
 from engine.core.plans import PLANS
 from storage.audit import add_entry
 from storage.usage import Caps
-from storage.value_sizes import MOST_INTEGER
+from storage.value_sizes import MAX_INTEGER
 from storage.workspaces import UNLIMITED, Limits, get_limits, hold_workspace
 
 __all__ = ["UNLIMITED", "Caps", "set_plan"]
@@ -73,10 +73,10 @@ def describe(limits: Limits) -> str:
 def _check(own: Mapping[str, Caps]) -> None:
     for environment, caps in own.items():
         for name, limit in (("concurrency", caps.concurrency), ("monthly", caps.monthly)):
-            if limit is not None and limit != UNLIMITED and not 1 <= limit <= MOST_INTEGER:
-                code, said = ("minimum", "at least 1") if limit < 1 else ("maximum", f"at most {MOST_INTEGER}")
+            if limit is not None and limit != UNLIMITED and not 1 <= limit <= MAX_INTEGER:
+                code, said = ("minimum", "at least 1") if limit < 1 else ("maximum", f"at most {MAX_INTEGER}")
                 raise Invalid(
                     f"The {name} limit of {ENVIRONMENT_TITLES[environment]} is {limit}",
-                    remedy=f"Set it to a number from 1 to {MOST_INTEGER}, or to `unlimited`.",
+                    remedy=f"Set it to a number from 1 to {MAX_INTEGER}, or to `unlimited`.",
                     errors=(FieldError(f"/{environment}/{name}", code, said),),
                 )

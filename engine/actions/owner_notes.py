@@ -12,7 +12,7 @@ from storage.flows import get_flow
 from storage.owner_notes import count_open_notes_of, find_open_note, hold_note, insert_note
 
 #: Limit of open notes per person, so that one person cannot flood the owner's page.
-MOST_OPEN = 20
+MAX_OPEN = 20
 MAX_TEXT = 500
 
 
@@ -32,9 +32,9 @@ def ask_owner(
     if asked is not None:
         asked.message = message or asked.message
         return asked.id
-    if count_open_notes_of(session, principal.workspace_id, principal.actor) >= MOST_OPEN:
+    if count_open_notes_of(session, principal.workspace_id, principal.actor) >= MAX_OPEN:
         raise Conflict(
-            f"{MOST_OPEN} notes of yours wait for the owner already", remedy="Speak with the owner, then ask again."
+            f"{MAX_OPEN} notes of yours wait for the owner already", remedy="Speak with the owner, then ask again."
         )
     note_id = insert_note(
         session,

@@ -22,7 +22,7 @@ from storage.audit import add_entry
 from storage.jobs import get_job
 from storage.questions import QuestionRow, get_question, no_such_question
 
-MOST_NOTE = 2_000
+MAX_NOTE = 2_000
 #: Who answered, when it was over the link.
 BY_LINK = "Somebody with the link"
 
@@ -74,7 +74,7 @@ def _answer(session: Session, who: Principal, question: QuestionRow, said: Answe
     changed, errors = changed_values(question.values, question.editable, said.values)
     if errors:
         raise PayloadInvalid("The answer does not fit the question", errors=errors)
-    note = said.note.strip()[:MOST_NOTE]
+    note = said.note.strip()[:MAX_NOTE]
     answer(session, question, "approved" if said.approved else "refused", changed, note, by)
     if said.approved:
         add_entry(session, who, "approve question", question.job_id, "")

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from storage.tables import Flow
 
 MAX_TITLE = 100
-MOST_PER_FLOW = 100
+MAX_PER_FLOW = 100
 #: What is wrong with inputs whose fields have patterns.
 _CHECKED: DoneFirst[WrongFields] = DoneFirst(100)
 
@@ -60,8 +60,8 @@ def add_schedule(
     """
     require_may(principal, "deploy")
     flow = hold_flow(session, principal.workspace_id, flow_id)
-    if count_schedules(session, principal.workspace_id, flow.id) >= MOST_PER_FLOW:
-        raise Conflict(f"The flow has {MOST_PER_FLOW} schedules", remedy="Remove one that is not needed any more.")
+    if count_schedules(session, principal.workspace_id, flow.id) >= MAX_PER_FLOW:
+        raise Conflict(f"The flow has {MAX_PER_FLOW} schedules", remedy="Remove one that is not needed any more.")
     check_timing(timing, time_zone)
     row = ScheduleRow(
         id=new_id("sched"),

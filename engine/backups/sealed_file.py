@@ -32,7 +32,7 @@ MAGIC = b"FLOWPORT BACKUP 1\n"
 PIECE = 1 << 20
 #: scrypt parameters: each guess needs 128 MiB of memory and about half a second.
 SCRYPT = {"n": 1 << 17, "r": 8, "p": 1}
-_MOST_MEMORY = 1 << 30
+_MAX_MEMORY = 1 << 30
 _HEAD_MOST = 4_096
 _CHUNK_MOST = 2 * PIECE
 _LENGTH = struct.Struct(">I")
@@ -202,7 +202,7 @@ def _keys(how: dict[str, Any], passphrase: str, server_key: bytes) -> tuple[byte
         if how["n"] > SCRYPT["n"] * 4 or how["r"] > SCRYPT["r"] or how["p"] > 4:
             raise ValueError("asks for more work than any backup of ours")
         both = hashlib.scrypt(
-            passphrase.encode(), salt=salt, n=how["n"], r=how["r"], p=how["p"], maxmem=_MOST_MEMORY, dklen=64
+            passphrase.encode(), salt=salt, n=how["n"], r=how["r"], p=how["p"], maxmem=_MAX_MEMORY, dklen=64
         )
     else:
         both = hashlib.sha512(b"flowport backup\0" + salt + server_key).digest()

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from playwright.async_api import BrowserContext, Page, Request, Route
 
 #: The limits of one page: requests, bytes in all, bytes of one answer, characters of HTML, seconds to wait for silence.
-_MOST_REQUESTS = 300
-_MOST_BYTES = 30 * 1024 * 1024
+_MAX_REQUESTS = 300
+_MAX_BYTES = 30 * 1024 * 1024
 _LONGEST_ONE = 10 * 1024 * 1024
 _LONGEST_HTML = 3 * 1024 * 1024
 _QUIET_SECONDS = 8.0
@@ -133,8 +133,8 @@ class BrowserPage:
             self._first = False
             return self.answer
         self.requests += 1
-        most_bytes = min(_LONGEST_ONE, _MOST_BYTES - self.received)
-        if self.requests > _MOST_REQUESTS or most_bytes <= 0:
+        most_bytes = min(_LONGEST_ONE, _MAX_BYTES - self.received)
+        if self.requests > _MAX_REQUESTS or most_bytes <= 0:
             return None
         if request.resource_type not in _KINDS or request.method not in _METHODS:
             return None

@@ -16,7 +16,7 @@ from engine.outbound.addresses import read_url
 from engine.outbound.redirects import origin_of
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MOST_REDIRECTS = 5
+_MAX_REDIRECTS = 5
 _SAME_ORIGIN_ONLY = frozenset({"authorization", "cookie"})
 
 
@@ -40,7 +40,7 @@ class PageRequests:
         page_origin = origin_of(read_url(page.url))
         reach = "flows" if page.listed else "public"
         options: dict[str, Any] = {"timeout_seconds": seconds, "max_bytes": most}
-        for _ in range(_MOST_REDIRECTS):
+        for _ in range(_MAX_REDIRECTS):
             if origin_of(read_url(url)) != page_origin:
                 break
             answer = await self._request(

@@ -35,7 +35,7 @@ _AT_ONCE = 2
 _IDLE_SECONDS = 60.0
 _PAGES_EACH = 100
 #: The memory of the whole browser in bytes; above it, the process of its largest page is killed.
-MOST_MEMORY = 1_000 * 1024 * 1024
+MAX_MEMORY = 1_000 * 1024 * 1024
 _CLOSE_SECONDS = 5.0
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
@@ -262,14 +262,14 @@ class BrowserThread:
         return [(str(one["type"]), int(one["id"])) for one in info["processInfo"]]
 
     async def _watch_memory(self) -> None:
-        """Kills the process of the largest page while the browser uses more than MOST_MEMORY."""
+        """Kills the process of the largest page while the browser uses more than MAX_MEMORY."""
         from playwright.async_api import Error
 
         with contextlib.suppress(Error):  # the browser was closed
             while True:
                 await asyncio.sleep(0.25)
                 sizes = {pid: (_own_memory(pid), kind) for kind, pid in await self._processes()}
-                if sum(size for size, _ in sizes.values()) <= MOST_MEMORY:
+                if sum(size for size, _ in sizes.values()) <= MAX_MEMORY:
                     continue
                 pages = [pid for pid, (_, kind) in sizes.items() if kind == "renderer"] or [self._main_pid]
                 self._memory_taken = True

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 #: How often work is done for one transaction, which may ask for the work of several steps or find that something has
 #: changed meanwhile.
-MOST_WORK: Final = 5
+MAX_WORK: Final = 5
 TOO_MUCH_FIRST: Final = "It changed again and again while it was checked"
 
 

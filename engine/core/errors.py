@@ -74,11 +74,11 @@ class FieldError(Struct, frozen=True):
 
 
 #: How many errors of one body are kept and told. One body may have ten million: each is only counted then.
-MOST_ERRORS = 100
+MAX_ERRORS = 100
 
 
 class WrongFields(list[FieldError]):
-    """The first MOST_ERRORS errors of a body, as a list. `total`: how many there are, with those that are not kept.
+    """The first MAX_ERRORS errors of a body, as a list. `total`: how many there are, with those that are not kept.
     `at_least`: whether a part of the body was not looked at, so that there may be more.
     """
 
@@ -92,7 +92,7 @@ class WrongFields(list[FieldError]):
     @property
     def full(self) -> bool:
         """Tells whether the next error is only counted."""
-        return len(self) >= MOST_ERRORS
+        return len(self) >= MAX_ERRORS
 
     def append(self, error: FieldError, /) -> None:
         """Counts an error, and keeps it when there is room."""

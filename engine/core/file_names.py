@@ -10,7 +10,7 @@ from engine.core.unicode_forms import normalized
 
 #: The most characters of a file name; a name is also cut to so many bytes.
 MAX_FILE_NAME = 120
-_MOST_BYTES = 240
+_MAX_BYTES = 240
 _SEPARATORS = re.compile(r"[/\\]")
 #: What a name must not hold on one of the usual systems.
 _FORBIDDEN = re.compile(r'[<>:"|?*]')
@@ -42,6 +42,6 @@ def _cut(name: str) -> str:
     stem, dot, ending = name.rpartition(".")
     if not dot or not stem or len(ending) > 16:
         stem, dot, ending = name, "", ""
-    while stem and (len(stem) + len(dot + ending) > MAX_FILE_NAME or len((stem + dot + ending).encode()) > _MOST_BYTES):
+    while stem and (len(stem) + len(dot + ending) > MAX_FILE_NAME or len((stem + dot + ending).encode()) > _MAX_BYTES):
         stem = stem[:-1]
     return (stem.rstrip(" .") or "file") + dot + ending

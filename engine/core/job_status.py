@@ -23,7 +23,7 @@ OPEN = (JobStatus.QUEUED.value, JobStatus.PROCESSING.value)
 ENDED = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 #: How many failed runs a person is told of at most; more are "99+".
-MOST_TOLD = 99
+MAX_TOLD = 99
 
 #: A job under which this many workers died runs alone in a worker the next time.
 SHARED_ATTEMPTS = 2

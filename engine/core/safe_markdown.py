@@ -23,10 +23,10 @@ _TAGS = {
 
 
 #: Longer texts of others are not rendered: the time grows with the square of the length where a text is made for that.
-MOST_FOREIGN = 5_000
+MAX_FOREIGN = 5_000
 #: Tables are rendered up to this number of cells. Rows are filled up to the number of columns, so that few letters could
 #: make a very large page.
-_MOST_CELLS = 2_500
+_MAX_CELLS = 2_500
 
 
 def clean_html(text: str) -> str:
@@ -47,10 +47,10 @@ def foreign_html(text: str) -> str:
     """Returns Markdown that somebody else wrote as HTML: HTML in it is shown as text, a picture becomes a link and a
     heading a bold line, since the headings of the page around it have their own order.
 
-    Raises ValueError for a text longer than MOST_FOREIGN. Its own parser: `markdown2` needs seconds for texts that are
+    Raises ValueError for a text longer than MAX_FOREIGN. Its own parser: `markdown2` needs seconds for texts that are
     made to slow it down.
     """
-    if len(text) > MOST_FOREIGN:
+    if len(text) > MAX_FOREIGN:
         raise ValueError("too long to be rendered")
 
     import nh3
@@ -58,7 +58,7 @@ def foreign_html(text: str) -> str:
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")  # as the parser reads them
     cells = len(lines) * max(line.count("|") + 1 for line in lines)
     return nh3.clean(
-        (_parser("table") if cells <= _MOST_CELLS else _parser()).render(text),
+        (_parser("table") if cells <= _MAX_CELLS else _parser()).render(text),
         tags=_TAGS,
         attributes={"a": {"href"}},
         url_schemes={"http", "https"},

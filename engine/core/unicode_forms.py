@@ -7,11 +7,11 @@ import unicodedata
 from typing import Literal
 
 #: So many marks may stand behind a letter: `unicodedata.normalize` sorts them in time that grows with their square.
-_MOST_MARKS = 30
+_MAX_MARKS = 30
 #: What no normal form moves a mark across.
 _JOINER = "\u034f"
 #: Every mark is in such a run, beside signs, and so are the two letters that become one.
-_RUN = re.compile(rf"(?:[^\w\s\x00-\x7f]|[\uff9e\uff9f]){{{_MOST_MARKS + 1},}}")
+_RUN = re.compile(rf"(?:[^\w\s\x00-\x7f]|[\uff9e\uff9f]){{{_MAX_MARKS + 1},}}")
 
 
 def normalized(form: Literal["NFC", "NFD", "NFKC", "NFKD"], text: str) -> str:
@@ -24,7 +24,7 @@ def _kept_apart(run: re.Match[str]) -> str:
     marks = 0
     for sign in run[0]:
         marks = marks + 1 if unicodedata.combining(unicodedata.normalize("NFKD", sign)[0]) else 0
-        if marks > _MOST_MARKS:
+        if marks > _MAX_MARKS:
             signs.append(_JOINER)
             marks = 1
         signs.append(sign)

@@ -9,12 +9,12 @@ from typing import Any
 from msgspec import Struct
 
 from engine.core.counted import counted
-from engine.documents.page_ranges import MOST_PAGES, BadRange, pages_of
+from engine.documents.page_ranges import MAX_PAGES, BadRange, pages_of
 
 #: The most characters of text that are read of one document.
-MOST_CHARACTERS = 2_000_000
+MAX_CHARACTERS = 2_000_000
 #: The most cells of tables that are read of one document.
-MOST_CELLS = 250_000
+MAX_CELLS = 250_000
 
 
 class Unreadable(Exception):
@@ -90,15 +90,15 @@ class Read:
             self.notes.append(note)
 
     def cut_long_texts(self) -> None:
-        """Cuts the text and the Markdown of each page to MOST_CHARACTERS."""
+        """Cuts the text and the Markdown of each page to MAX_CHARACTERS."""
         for page in self.pages:
-            if max(len(page.text), len(page.markdown)) > MOST_CHARACTERS:
-                page.text, page.markdown = page.text[:MOST_CHARACTERS], page.markdown[:MOST_CHARACTERS]
-                self.cut(f"Only its first {MOST_CHARACTERS:,} characters were read.")
+            if max(len(page.text), len(page.markdown)) > MAX_CHARACTERS:
+                page.text, page.markdown = page.text[:MAX_CHARACTERS], page.markdown[:MAX_CHARACTERS]
+                self.cut(f"Only its first {MAX_CHARACTERS:,} characters were read.")
 
     def is_full(self, wish: Wish, done: int, chosen: list[int], unit: str) -> bool:
         """Tells whether none of the chosen pages after the first `done` are read, and notes that they are left out."""
-        if not done or not (done >= MOST_PAGES or wish.late or self.room() < 0 or self.truncated):
+        if not done or not (done >= MAX_PAGES or wish.late or self.room() < 0 or self.truncated):
             return False
         first = f"the first {counted(done, unit)}, up to {unit} {chosen[done - 1]:,},"
         self.cut(f"Only {first} were read: there is too much for one step.")
@@ -106,4 +106,4 @@ class Read:
 
     def room(self) -> int:
         """The characters that may still be read."""
-        return MOST_CHARACTERS - sum(len(page.text) for page in self.pages)
+        return MAX_CHARACTERS - sum(len(page.text) for page in self.pages)

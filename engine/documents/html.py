@@ -14,7 +14,7 @@ from engine.pages.parsing_limits import PageTooTangled, check_shape
 from engine.pages.table_places import TablePlaces, placed
 
 MEDIA_TYPE = "text/html"
-MOST_TABLES = 500
+MAX_TABLES = 500
 
 
 def read_html(content: bytes, wish: Wish) -> Read:
@@ -44,8 +44,8 @@ def read_html_text(html: str, media_type: str, wish: Wish, title: str = "") -> R
     read.cut_long_texts()
     if wish.how == "tables":
         read.tables = tables_in(tree.body)
-        if len(tree.body.css("table")) > MOST_TABLES:
-            read.cut(f"Only its first {MOST_TABLES} tables were read.")
+        if len(tree.body.css("table")) > MAX_TABLES:
+            read.cut(f"Only its first {MAX_TABLES} tables were read.")
     return read
 
 
@@ -53,7 +53,7 @@ def tables_in(top: LexborNode) -> list[dict[str, Any]]:
     """Returns the tables that hold no other table and have several columns."""
     tables = []
     finder = TablePlaces()
-    for node in top.css("table")[:MOST_TABLES]:
+    for node in top.css("table")[:MAX_TABLES]:
         if node.css_first("table table, table") is not None and len(node.css("table")) > 1:
             continue
         lines = [(row, row.css("td, th")) for row in node.css("tr")]

@@ -13,11 +13,11 @@ from msgspec import Struct
 
 from engine.core.charsets import decode_body
 from engine.documents.document import Page, Read, Unreadable, Wish
-from engine.documents.html import MOST_TABLES, read_html_text
+from engine.documents.html import MAX_TABLES, read_html_text
 
 MEDIA_TYPE = "message/rfc822"
 _HEADS = ("From", "To", "Cc", "Date", "Subject")
-_MOST_PARTS = 1_000
+_MAX_PARTS = 1_000
 _DEEPEST = 50
 
 
@@ -46,10 +46,10 @@ def read_mail(content: bytes, wish: Wish) -> Read:
     text = "\n\n".join(one.text for one in blocks)
     marked = "\n\n".join(one.markdown or one.text for one in blocks)
     tables = _tables(body)
-    read = Read(MEDIA_TYPE, [Page(1, text, marked)], heads.get("Subject", ""), tables=tables[:MOST_TABLES])
+    read = Read(MEDIA_TYPE, [Page(1, text, marked)], heads.get("Subject", ""), tables=tables[:MAX_TABLES])
     read.cut_long_texts()
-    if len(tables) > MOST_TABLES:
-        read.cut(f"Only its first {MOST_TABLES} tables were read.")
+    if len(tables) > MAX_TABLES:
+        read.cut(f"Only its first {MAX_TABLES} tables were read.")
     if any(one.truncated for one in body) and not read.truncated:
         read.cut("Only the beginning of one of its parts was read.")
     if wish.pages.strip():
@@ -97,8 +97,8 @@ def _attached(mail: Message) -> list[str]:
         seen += 1
         if depth > _DEEPEST:
             raise Unreadable("too_deep")
-        if seen > _MOST_PARTS:
-            raise Unreadable("unsafe", detail=f"It has more than {_MOST_PARTS:,} parts.")
+        if seen > _MAX_PARTS:
+            raise Unreadable("unsafe", detail=f"It has more than {_MAX_PARTS:,} parts.")
         if (inner := _inner(part)) is not None:
             message = part.get_content_type() == MEDIA_TYPE
             if message and forwarded:

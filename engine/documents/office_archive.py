@@ -12,8 +12,8 @@ from lxml import etree  # pyright: ignore[reportAttributeAccessIssue] - made in 
 from engine.documents.document import Unreadable
 
 #: The most that all parts together may have when they are unpacked, in bytes, and the number of parts.
-_MOST_BYTES = 300 << 20
-_MOST_PARTS = 10_000
+_MAX_BYTES = 300 << 20
+_MAX_PARTS = 10_000
 #: The declaration of a document type stands before the first element, so it is looked for in so many bytes.
 _LOOKED_AT = 64 << 10
 _XML = (".xml", ".rels")
@@ -33,9 +33,9 @@ class Archive:
         """Raises Unreadable for an archive that unpacks to too much, is locked, or declares document types (XXE)."""
         parts = self._zip.infolist()
         size = sum(part.file_size for part in parts)
-        if size > _MOST_BYTES or len(parts) > _MOST_PARTS:
-            big = f"{size / (1 << 20):,.0f} MiB" if size > _MOST_BYTES else f"{len(parts):,} parts"
-            most = f"{_MOST_BYTES >> 20} MiB" if size > _MOST_BYTES else f"{_MOST_PARTS:,} parts"
+        if size > _MAX_BYTES or len(parts) > _MAX_PARTS:
+            big = f"{size / (1 << 20):,.0f} MiB" if size > _MAX_BYTES else f"{len(parts):,} parts"
+            most = f"{_MAX_BYTES >> 20} MiB" if size > _MAX_BYTES else f"{_MAX_PARTS:,} parts"
             raise Unreadable("unpacks", size=big, most=most)
         if any(part.flag_bits & 0x1 for part in parts) or self._is_sealed():
             raise Unreadable("with_password")

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from engine.documents.rows import Row, as_markdown
 
-_MOST_COLUMNS = 220
+_MAX_COLUMNS = 220
 #: Characters of a cell, on average, from which lines of cells are prose in columns.
 _PROSE = 32
 _MARKS = re.compile(r"^[•◦▪‣·●○■–—*-]\s+")
@@ -75,7 +75,7 @@ class PageLayout:
         for line in self._lines:
             text = ""
             for cell in line.cells:
-                column = min(int((cell.left - self._left) / self._width), _MOST_COLUMNS)
+                column = min(int((cell.left - self._left) / self._width), _MAX_COLUMNS)
                 text += " " * max(column - len(text), 2 if text else 0) + cell.text
             written.append(text.rstrip())
         return "\n".join(written)

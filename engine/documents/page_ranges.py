@@ -8,10 +8,10 @@ from typing import Final
 
 HOW_TO_WRITE: Final = "Write pages like `1-3, 5`, `4-` for the fourth and all after it, or `last`."
 #: The most pages that are read of one document.
-MOST_PAGES: Final = 1_000
+MAX_PAGES: Final = 1_000
 
 _PART: Final = re.compile(r"([0-9]{1,6})(\s*[-–]\s*([0-9]{1,6})?)?")
-_MOST_PARTS: Final = 100
+_MAX_PARTS: Final = 100
 
 
 class BadRange(ValueError):
@@ -26,8 +26,8 @@ def read_ranges(text: str) -> list[tuple[int, int | None]]:
     if not text.strip():
         return [(1, None)]
     parts = [part.strip() for part in text.split(",")]
-    if len(parts) > _MOST_PARTS:
-        raise BadRange(f"At most {_MOST_PARTS} groups of pages can be named.")
+    if len(parts) > _MAX_PARTS:
+        raise BadRange(f"At most {_MAX_PARTS} groups of pages can be named.")
     return [_read(part) for part in parts if part]
 
 
@@ -47,7 +47,7 @@ def _read(part: str) -> tuple[int, int | None]:
 
 
 def pages_of(text: str, total: int) -> list[int]:
-    """Returns the named pages that exist, each once, in the order in which they are named: one more than MOST_PAGES when
+    """Returns the named pages that exist, each once, in the order in which they are named: one more than MAX_PAGES when
     there are more.
 
     `total`: the pages of the document. Raises BadRange.
@@ -56,7 +56,7 @@ def pages_of(text: str, total: int) -> list[int]:
     for first, last in read_ranges(text):
         for page in _each(first, last, total):
             found[page] = None
-            if len(found) > MOST_PAGES:
+            if len(found) > MAX_PAGES:
                 return list(found)
     return list(found)
 
@@ -64,4 +64,4 @@ def pages_of(text: str, total: int) -> list[int]:
 def _each(first: int, last: int | None, total: int) -> Iterator[int]:
     if first == 0:
         return iter(range(total, total + 1) if total else ())
-    return iter(range(first, min(total if last is None else last, total, first + MOST_PAGES) + 1))
+    return iter(range(first, min(total if last is None else last, total, first + MAX_PAGES) + 1))

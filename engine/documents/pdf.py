@@ -18,12 +18,12 @@ from engine.documents.rows import table_of
 
 MEDIA_TYPE = "application/pdf"
 #: A page with more characters than this is read without its layout.
-_MOST_CHARACTERS = 100_000
+_MAX_CHARACTERS = 100_000
 #: Codes that are no characters of the page: of broken words, and of fonts that do not tell.
 _NO_CHARACTERS = frozenset({0xFFFE, 0xFFFF, 0xAD})
-_MOST_PICTURES = 20
+_MAX_PICTURES = 20
 #: The largest picture: pixels of a side, and of the whole.
-_LONGEST_SIDE, _MOST_PIXELS = 4_000, 8_000_000
+_LONGEST_SIDE, _MAX_PIXELS = 4_000, 8_000_000
 
 
 def read_pdf(content: bytes, wish: Wish) -> Read:
@@ -68,7 +68,7 @@ def page_pictures(content: bytes, wish: Wish, width: int) -> tuple[list[dict[str
     with closing(_opened(content)) as pdf:
         chosen = wish.chosen(len(pdf))
         reached = 0
-        for number in chosen[:_MOST_PICTURES]:
+        for number in chosen[:_MAX_PICTURES]:
             reached += 1
             try:
                 with closing(pdf[number - 1]) as page:
@@ -81,8 +81,8 @@ def page_pictures(content: bytes, wish: Wish, width: int) -> tuple[list[dict[str
             if wish.late:
                 break
         if reached < len(chosen):
-            most = f"at most {_MOST_PICTURES} are drawn"
-            why = most if reached == _MOST_PICTURES else "drawing them takes too long for one step"
+            most = f"at most {_MAX_PICTURES} are drawn"
+            why = most if reached == _MAX_PICTURES else "drawing them takes too long for one step"
             last = f"{chosen[reached - 1]:,}"
             notes.append(f"It has {counted(len(pdf), 'page')}, and those after page {last} are missing: {why}.")
     if not told:
@@ -114,7 +114,7 @@ def _read_page(page: pypdfium2.PdfPage, number: int, how: str) -> tuple[Page, li
     with closing(page.get_textpage()) as text_page:
         text = _tidy(text_page.get_text_bounded())
         read = Page(number, text)
-        if not text or not 0 < text_page.count_chars() <= _MOST_CHARACTERS:
+        if not text or not 0 < text_page.count_chars() <= _MAX_CHARACTERS:
             read.markdown = read.layout = text
             return read, []
         layout = PageLayout(_pieces(text_page))
@@ -176,7 +176,7 @@ def _has_pictures(page: pypdfium2.PdfPage) -> bool:
 
 def _picture(page: pypdfium2.PdfPage, width: int) -> bytes:
     wide, high = page.get_size()
-    scale = min(width / max(wide, 1), _LONGEST_SIDE / max(high, 1), (_MOST_PIXELS / max(wide * high, 1)) ** 0.5)
+    scale = min(width / max(wide, 1), _LONGEST_SIDE / max(high, 1), (_MAX_PIXELS / max(wide * high, 1)) ** 0.5)
     bitmap = page.render(scale=scale, rev_byteorder=True, prefer_bgrx=False)
     with closing(bitmap):
         return png(bitmap.buffer, bitmap.width, bitmap.height, bitmap.stride, bitmap.n_channels)

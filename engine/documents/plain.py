@@ -9,7 +9,7 @@ from engine.documents.rows import Row, as_markdown
 #: Media types by the ending of the name; others are plain text.
 MEDIA_TYPES = {"md": "text/markdown", "markdown": "text/markdown", "csv": "text/csv", "tsv": "text/csv"}
 MEDIA_TYPES |= {"json": "application/json", "xml": "application/xml"}
-_MOST_ROWS = 100_000
+_MAX_ROWS = 100_000
 
 
 def read_plain(content: bytes, wish: Wish) -> Read:
@@ -36,7 +36,7 @@ def read_csv_file(content: bytes, wish: Wish) -> Read:
     if wish.how == "text":
         return read
     try:
-        table = read_csv(decode_body(content, wish.media_type, is_page=False), most_rows=_MOST_ROWS)
+        table = read_csv(decode_body(content, wish.media_type, is_page=False), most_rows=_MAX_ROWS)
     except Refusal as refusal:
         if wish.how == "tables":
             raise Unreadable("table_wrong", detail=f"{refusal.detail}.", hint=refusal.remedy) from None

@@ -11,7 +11,7 @@ from typing import Any
 import python_calamine
 
 from engine.core.counted import counted
-from engine.documents.document import MOST_CELLS, Page, Read, Unreadable, Wish
+from engine.documents.document import MAX_CELLS, Page, Read, Unreadable, Wish
 from engine.documents.rows import Cell, Row, as_markdown, as_text, table_of
 
 EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -32,7 +32,7 @@ def read_sheets(content: bytes, wish: Wish, media_type: str, title: str = "") ->
     names = book.sheet_names
     read = Read(media_type, [], title, len(names))
     chosen = wish.chosen(len(names), "sheet")
-    room = MOST_CELLS
+    room = MAX_CELLS
     for done, number in enumerate(chosen):
         if read.is_full(wish, done, chosen, "sheet"):
             break

@@ -16,12 +16,12 @@ from engine.flow.node_context import JsonSchema
 from engine.flow.payload_check import bound_text, fits_format
 from engine.flow.references import Json
 
-MOST_COMPLAINTS = 10
+MAX_COMPLAINTS = 10
 _DEEPEST = 64
 #: A value is counted as `_PLACE`, and each type, allowed value and required name that it is compared with as one more. So
 #: many values take 0.2 seconds of the worker's event loop.
 _PLACE = 20
-_MOST_VALUES = 20_000
+_MAX_VALUES = 20_000
 _KINDS: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
     "number": (int, float),
@@ -45,7 +45,7 @@ def wrong_arguments(schema: JsonSchema, arguments: JsonValue) -> list[str]:
     try:
         for complaint in checked.complaints(schema, arguments, "", 0):
             found.append(complaint)
-            if len(found) == MOST_COMPLAINTS:
+            if len(found) == MAX_COMPLAINTS:
                 break
     except _UncheckedError as error:
         found.append(str(error))
@@ -61,7 +61,7 @@ class _Check:
 
     def __init__(self, root: JsonSchema) -> None:
         self._root = root
-        self._left = _MOST_VALUES * _PLACE
+        self._left = _MAX_VALUES * _PLACE
 
     def complaints(self, schema: JsonValue, value: JsonValue, at: str, depth: int) -> Iterator[str]:
         schema = self._resolved(schema)
@@ -123,7 +123,7 @@ class _Check:
         self._left -= work
         if self._left < 0:
             raise _UncheckedError(
-                f"they are too large to be checked: send at most {_MOST_VALUES:,} values at a time, or fewer if this tool has "
+                f"they are too large to be checked: send at most {_MAX_VALUES:,} values at a time, or fewer if this tool has "
                 "many rules for each"
             )
 

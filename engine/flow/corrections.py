@@ -19,7 +19,7 @@ from engine.flow.reference_edits import change_references, references_of
 from engine.flow.references import Reference, only_reference
 
 #: At most as many steps get a First Value by one press; the others are told again.
-_MOST_JOINED = 20
+_MAX_JOINED = 20
 
 
 class LostCorrection(Struct, frozen=True):
@@ -86,7 +86,7 @@ def take_corrected_ops(document: Document, lost: LostCorrection, catalog: Catalo
     A step that also runs without the Approval reads a First Value: the corrected value, or the value as it was made.
     """
     ops: list[Op] = []
-    left = _MOST_JOINED
+    left = _MAX_JOINED
     for reader in lost.mendable(catalog):
         if reader.id not in lost.joined:
             inputs = change_references(reader, catalog[reader.type], lost.corrected)

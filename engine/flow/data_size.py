@@ -14,7 +14,7 @@ from engine.flow.node_context import Json, NodeFailed
 from engine.flow.references import Reference, Scope
 
 #: The most data that a step takes, and gives, in bytes. A web page comes as 10 MiB of text and as much of Markdown and HTML.
-MOST_DATA: Final = 64 << 20
+MAX_DATA: Final = 64 << 20
 #: Bytes of an entry of a list, and of a list or an object.
 _ENTRY, _CONTAINER = 8, 64
 _DEEPEST = 200
@@ -46,15 +46,15 @@ def texts_are_short(references: Mapping[Reference, int], scope: Scope) -> bool:
 
 
 def require_moderate_texts(references: Mapping[Reference, int], scope: Scope) -> None:
-    """Raises NodeFailed when the texts with these values would have more than MOST_DATA."""
-    if sum(times * data_size(scope.find(one), MOST_DATA) for one, times in references.items()) > MOST_DATA:
+    """Raises NodeFailed when the texts with these values would have more than MAX_DATA."""
+    if sum(times * data_size(scope.find(one), MAX_DATA) for one, times in references.items()) > MAX_DATA:
         raise too_much_data()
 
 
 def too_much_data() -> NodeFailed:
-    """Returns the failure of a step with more than MOST_DATA."""
+    """Returns the failure of a step with more than MAX_DATA."""
     return NodeFailed(
-        f"This step has to do with more than {MOST_DATA >> 20} MB of data.",
+        f"This step has to do with more than {MAX_DATA >> 20} MB of data.",
         why="A text or a list that stands in it several times counts each time.",
         remedy="Put less together here: only the parts that later steps need, each once.",
     )

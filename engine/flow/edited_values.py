@@ -11,7 +11,7 @@ from engine.core.errors import FieldError, WrongFields
 from engine.core.json_text import json_bytes
 
 #: The largest size of the changed values as JSON, in bytes.
-MOST_BYTES = 256 * 1024
+MAX_BYTES = 256 * 1024
 
 _WORDS = {"text": "a text", "number": "a number", "flag": "true or false", "list": "a list", "group": "a group"}
 
@@ -53,7 +53,7 @@ def changed_values(
             )
         else:
             changed[name] = value
-    if len(json_bytes(changed)) > MOST_BYTES:
+    if len(json_bytes(changed)) > MAX_BYTES:
         errors.append(FieldError("/values", "max_length", "must have at most 256 KiB"))
     return changed, errors
 

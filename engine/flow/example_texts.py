@@ -24,7 +24,7 @@ else:
 #: How many variants of one pattern are tried. Each one repeats more often and takes another alternative.
 _FORMS: Final = 80
 #: The characters and repetitions of all variants of one pattern: about a hundredth of a second.
-MOST_TEXT_STEPS: Final = 30_000
+MAX_TEXT_STEPS: Final = 30_000
 _PLAIN: Final = "a0A-_ .,:/@+#x1B" + "".join(map(chr, range(33, 127))) + "é\n\t"
 _CLASSES: Final = {
     "\\p{L}": "a-zA-Zé",

@@ -31,9 +31,9 @@ from engine.flow.wrong_values import what_it_must_be
 MAX_FILE_BYTES = 4 << 20
 
 #: Most problems of a file's shape that are listed.
-MOST_PROBLEMS = 200
+MAX_PROBLEMS = 200
 #: As many as fit into a document.
-MOST_VALUES = MAX_BYTES // 2
+MAX_VALUES = MAX_BYTES // 2
 
 
 class FlowFile(Part):
@@ -84,14 +84,14 @@ def parse_flow_file(
     except ValidationError as error:
         # half characters are told by `unfit`, in plain words
         document, wrong = None, [one for one in error.errors(include_url=False) if one["type"] != "string_unicode"]
-    problems += [_shape_problem(body, dict(item)) for item in wrong[:MOST_PROBLEMS]]
-    if len(wrong) > MOST_PROBLEMS:
-        said = f"{len(wrong) - MOST_PROBLEMS:,} more values or keys of the file are wrong."
+    problems += [_shape_problem(body, dict(item)) for item in wrong[:MAX_PROBLEMS]]
+    if len(wrong) > MAX_PROBLEMS:
+        said = f"{len(wrong) - MAX_PROBLEMS:,} more values or keys of the file are wrong."
         problems.append(Problem("invalid_value", said))
     told = {item["loc"] for item in wrong}
     found = ((location, why) for location, why in unfit(value) if location not in told)
     problems += [
-        Problem("invalid_value", why, *_place(body, location)) for location, why in islice(found, MOST_PROBLEMS)
+        Problem("invalid_value", why, *_place(body, location)) for location, why in islice(found, MAX_PROBLEMS)
     ]
     if document is None:
         return None, problems
@@ -107,12 +107,10 @@ def _json_of(raw: bytes) -> tuple[JsonValue, list[Problem]]:
         said = f"The file has {len(raw):,} bytes; a flow file may have {MAX_FILE_BYTES:,} (4 MiB), and its flow 1 MiB."
         return None, [Problem("too_large", said)]
     try:
-        check_shape(raw, most_values=MOST_VALUES)
+        check_shape(raw, most_values=MAX_VALUES)
         return json.loads(raw, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_int=_integer), []
     except TooManyValues:
-        return None, [
-            Problem("too_large", f"The file has more than {MOST_VALUES:,} values, more than fit into a flow.")
-        ]
+        return None, [Problem("too_large", f"The file has more than {MAX_VALUES:,} values, more than fit into a flow.")]
     except (ValueError, RecursionError) as error:
         return None, [Problem("invalid_json", f"This is not valid JSON: {error}.")]
 
@@ -136,7 +134,7 @@ def too_many_parts(body: Mapping[str, JsonValue]) -> list[Problem]:
             for value in (part, *(part.get(key) for key in _GROUPS)) if isinstance(part, dict) else ():
                 keys += len(value) if isinstance(value, dict) else 0
             known += len(model.model_fields) + len(_GROUPS) * len(Policy.model_fields)
-    if keys > known + MOST_PROBLEMS:
+    if keys > known + MAX_PROBLEMS:
         said = f"Its parts have {keys:,} keys together, most of which Flowport does not know."
         return [Problem("too_many_keys", said)]
     return []

@@ -25,7 +25,7 @@ from engine.flow.payload_check import fits_format
 FILE = ASSETS / "goals.yaml"
 #: The longest answer, in characters, and the largest number of words in a list of them.
 LONGEST = 5_000
-MOST_WORDS = 100
+MAX_WORDS = 100
 _SAMPLES = "api_input/config/samples"
 _PROMPT = "prompt/inputs/prompt"
 #: What reading a place raises that a document does not have, or in which something else stands.
@@ -51,7 +51,7 @@ class Question(Struct, frozen=True):
     hint: str = ""
     choices: Mapping[str, Json] = field(default_factory=dict[str, Json])
     least: int = 1
-    most: int = MOST_WORDS
+    most: int = MAX_WORDS
     takes: tuple[str, ...] = ()
     most_mb: float | None = None
     about_sample: bool = False
@@ -246,7 +246,7 @@ def _question(name: str, value: Mapping[str, Any]) -> Question:
         value.get("hint", ""),
         choices,
         value.get("least", 1),
-        value.get("most", MOST_WORDS),
+        value.get("most", MAX_WORDS),
         tuple(value.get("takes", ())),
         value.get("most_mb"),
         value.get("about_sample", False),
@@ -296,8 +296,8 @@ def _words(question: Question, typed: JsonValue) -> list[str]:
     found = list(dict.fromkeys(_plain(str(line).strip()) for line in lines if str(line).strip()))
     if len(found) < question.least:
         raise BadAnswer("Write at least one." if question.least == 1 else f"Write at least {question.least} of them.")
-    if len(found) > MOST_WORDS:
-        raise BadAnswer(f"These are more than {MOST_WORDS}. Take fewer for the first try.")
+    if len(found) > MAX_WORDS:
+        raise BadAnswer(f"These are more than {MAX_WORDS}. Take fewer for the first try.")
     return found
 
 

@@ -21,21 +21,21 @@ from pydantic import JsonValue
 
 from engine.core.errors import WrongFields
 from engine.core.json_text import json_bytes
-from engine.flow.example_texts import MOST_TEXT_STEPS, Budget, UsedUp, texts_like
+from engine.flow.example_texts import MAX_TEXT_STEPS, Budget, UsedUp, texts_like
 from engine.flow.patterns import PatternBudget
 from engine.flow.payload_check import FieldDict, PayloadCheck
 from engine.flow.references import Json
 
 #: The characters and items that the made-up values of one example may have together. What would have more is left out.
-MOST_MADE_UP: Final = 20_000
+MAX_MADE_UP: Final = 20_000
 #: The candidates for them: characters and items that are written or looked at. A few hundredths of a second.
-MOST_WORK: Final = 100_000
+MAX_WORK: Final = 100_000
 #: The steps of patterns for all candidates of one example (`engine.flow.patterns`): about a hundredth of a second.
 EXAMPLE_STEPS: Final = 2_000_000
 #: The steps of compiling these patterns and of all searches: a few hundredths of a second.
 _PATTERN_STEPS: Final = 9_000_000
 #: How many candidates are checked to find one example value.
-_MOST_CANDIDATES: Final = 300
+_MAX_CANDIDATES: Final = 300
 #: How many bytes the texts of the kept examples may have together.
 _KEPT: Final = 8_000_000
 
@@ -150,14 +150,14 @@ class _Making:
     """Makes the values of one example."""
 
     def __init__(self) -> None:
-        self._left = MOST_MADE_UP
-        self._work = Budget(MOST_WORK)
+        self._left = MAX_MADE_UP
+        self._work = Budget(MAX_WORK)
         self._check = _small_check()
 
     def value(self, field: FieldDict) -> Json:
         """Returns a value that fits the field; when none is found, one of its type. Raises UsedUp."""
         chosen: tuple[Json, int] = (None, 0)
-        for candidate in itertools.islice(self._candidates(field), _MOST_CANDIDATES):
+        for candidate in itertools.islice(self._candidates(field), _MAX_CANDIDATES):
             chosen = candidate
             if self._fits(field, candidate[0]):
                 break
@@ -251,7 +251,7 @@ class _Making:
         yield from made
 
     def _texts_like(self, pattern: str, least: int, most: float) -> Iterator[str]:
-        budget = Budget(min(MOST_TEXT_STEPS, self._work.left))
+        budget = Budget(min(MAX_TEXT_STEPS, self._work.left))
         before = budget.left
         try:
             yield from texts_like(pattern, least, min(int(most), self._left), budget)

@@ -27,14 +27,14 @@ _WIDTH, _HEIGHT = 204, 84
 #: The smallest distance between two nodes.
 _APART = 20
 #: The distance of a frame from its nodes, and how much further a frame around other frames is away (measures.js).
-_FRAME_PAD, _FRAME_MORE, _MOST_MORE = 18, 14, 2
+_FRAME_PAD, _FRAME_MORE, _MAX_MORE = 18, 14, 2
 #: By how much rows are moved apart to make room, the smallest first.
 _ROWS_APART = (STEP_Y / 2, STEP_Y, STEP_Y * 1.5, STEP_Y * 2)
 
 #: How much is tried to find room, so that a large flow does not hold up the page: tries times nodes, and tries at least.
 _TRIED_NODES, _FEWEST_TRIES = 4_000, 10
 #: Up to this number of nodes a flow without positions is laid out with regard to its lists.
-_MOST_WITH_LISTS = 60
+_MAX_WITH_LISTS = 60
 
 _Places = dict[str, tuple[float, float]]
 
@@ -77,7 +77,7 @@ def make_room(before: Document, document: Document, node_id: str, catalog: Catal
 
 def _spread(document: Document, graph: Graph, frames: Sequence[_Frame], catalog: Catalog) -> _Places:
     """Places all nodes, one after the other in the order in which they run."""
-    if len(graph.ids) > _MOST_WITH_LISTS:
+    if len(graph.ids) > _MAX_WITH_LISTS:
         return _in_columns(graph)
     leading: dict[str, list[Edge]] = {node_id: [] for node_id in graph.ids}
     for edge in graph.edges:
@@ -252,7 +252,7 @@ def _frames(document: Document, graph: Graph) -> list[_Frame]:
     for splitter in reversed(inside):  # the inner frames come last
         levels[splitter] = max((levels[one] + 1 for one in inside[splitter] if one in levels), default=0)
     return [
-        _Frame(splitter, frozenset(members), _FRAME_PAD + _FRAME_MORE * min(_MOST_MORE, levels[splitter]))
+        _Frame(splitter, frozenset(members), _FRAME_PAD + _FRAME_MORE * min(_MAX_MORE, levels[splitter]))
         for splitter, members in inside.items()
     ]
 

@@ -34,7 +34,7 @@ _LARGEST = 500_000
 #: How many levels such a schema may have: twice those of a document, as each level of a value has two.
 _DEEPEST = 2 * MAX_DEPTH
 #: How many characters of schemas are compared with one another, to find what all items of a list have.
-_MOST_COMPARED = 5_000_000
+_MAX_COMPARED = 5_000_000
 
 
 def out_schema(node: Node, catalog: Catalog, document: Document | None = None) -> JsonSchema:
@@ -79,7 +79,7 @@ class OutputSchemas:
         #: By the identity of a part: the part, the characters of its JSON, and its levels.
         self._sizes: dict[int, tuple[JsonValue | JsonSchema, int, int]] = {}
         self._with_null: dict[int, tuple[JsonSchema, JsonSchema]] = {}
-        self._may_compare = _MOST_COMPARED
+        self._may_compare = _MAX_COMPARED
 
     def out(self, node: Node) -> JsonSchema:
         """Returns the schema of a node's `out`."""

@@ -18,7 +18,7 @@ import jsonpointer
 from pydantic import JsonValue
 
 from engine.core.counted import counted
-from engine.core.errors import MOST_ERRORS, FieldError, WrongFields
+from engine.core.errors import MAX_ERRORS, FieldError, WrongFields
 from engine.core.json_text import json_bytes
 from engine.core.json_types import json_type
 from engine.core.rfc3339 import NoSuchTime, NotRfc3339, read_time
@@ -35,8 +35,8 @@ PATTERN_STEPS = 30_000_000
 STEPS_OF_BATCH = 5 * PATTERN_STEPS
 #: What the defaults of left out fields may take as JSON, in one payload and in all of a batch. `{}` in a list may stand
 #: for a hundred fields, so without a limit the largest body becomes gigabytes.
-MOST_DEFAULTS = 10 * 1024 * 1024
-MOST_DEFAULTS_OF_BATCH = 64 * 1024 * 1024
+MAX_DEFAULTS = 10 * 1024 * 1024
+MAX_DEFAULTS_OF_BATCH = 64 * 1024 * 1024
 
 TOO_COSTLY = (
     "cannot be checked against its pattern, as the patterns of the flow take too long together; whoever builds the flow "
@@ -237,16 +237,16 @@ class PayloadCheck:
         size = group.size - sum(group.sizes[name] for name in known if value[name] is not None)
         self._defaults += size
         self._all_defaults += size
-        if self._defaults > MOST_DEFAULTS:
+        if self._defaults > MAX_DEFAULTS:
             raise _TooManyDefaults(
                 "leaves so much out in the entries of its lists that the defaults take more than "
-                f"{size_in_words(MOST_DEFAULTS)}; send shorter lists"
+                f"{size_in_words(MAX_DEFAULTS)}; send shorter lists"
             )
-        if self._all_defaults > MOST_DEFAULTS_OF_BATCH:
+        if self._all_defaults > MAX_DEFAULTS_OF_BATCH:
             self.defaults_ended = True
             raise _TooManyDefaults(
                 "leaves so much out, with the items before it, that the defaults take more than "
-                f"{size_in_words(MOST_DEFAULTS_OF_BATCH)}; send fewer items in one batch"
+                f"{size_in_words(MAX_DEFAULTS_OF_BATCH)}; send fewer items in one batch"
             )
 
     def _field(self, group: _Group, name: str, value: Mapping[str, Any], at: str) -> Json:
@@ -261,7 +261,7 @@ class PayloadCheck:
     def _add_unknown(self, group: _Group, value: Mapping[str, Any], at: str) -> None:
         unknown = [name for name in value if name not in group.fields]
         why = _unknown(group.fields, "flow" if at == self._top else "object")
-        kept = unknown[: max(0, MOST_ERRORS - len(self.errors))]
+        kept = unknown[: max(0, MAX_ERRORS - len(self.errors))]
         for name in kept:
             pointer = f"{at}/{jsonpointer.escape(name)}"
             self.errors.append(FieldError(pointer, "unknown_field", why, field_type(value[name])))

@@ -12,7 +12,7 @@ from pydantic import JsonValue, ValidationError
 
 from engine.core.json_shape import TooManyValues, check_shape
 from engine.flow.document import MAX_BYTES, Document
-from engine.flow.flow_file import MAX_FILE_BYTES, MOST_VALUES, too_many_parts
+from engine.flow.flow_file import MAX_FILE_BYTES, MAX_VALUES, too_many_parts
 from engine.flow.references import Json
 from engine.flow.storable_values import MAX_DEPTH, deeper_than, unfit
 
@@ -24,7 +24,7 @@ def readable_part(data: bytes) -> Document | None:
     if len(data) > MAX_FILE_BYTES:
         return None
     try:
-        check_shape(data, most_values=MOST_VALUES)
+        check_shape(data, most_values=MAX_VALUES)
         value: JsonValue = json.loads(data)
     except (TooManyValues, ValueError, RecursionError):
         return None

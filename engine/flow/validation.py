@@ -47,7 +47,7 @@ _TOO_COSTLY = (
     r"shorten them: long repetitions like `.{1,900}` and classes like `\p{L}` cost most."
 )
 #: How many problems of a flow with costly patterns are kept, for how many flows.
-_MOST_KEPT = 500
+_MAX_KEPT = 500
 _LOOKED_THROUGH: DoneFirst[list[Problem]] = DoneFirst(32)
 #: The line on a node is made from this many characters of each text.
 SUMMED_UP = 400
@@ -95,7 +95,7 @@ def problems_at_once(document: Document, catalog: Catalog) -> list[Problem]:
     if not budget.short:
         return found
     key = id(catalog), hashlib.sha256(document.dumps().encode("utf-8", "surrogatepass")).digest()
-    return _LOOKED_THROUGH.get(key, lambda: problems(document, catalog)[:_MOST_KEPT])
+    return _LOOKED_THROUGH.get(key, lambda: problems(document, catalog)[:_MAX_KEPT])
 
 
 def deploy_problems(document: Document, catalog: Catalog) -> list[Problem]:

@@ -18,10 +18,10 @@ from typing import Any
 #: Size of one field in bytes; every job id fits into it.
 FIELD = 32
 #: The largest number of threads that can be recorded at the same time.
-MOST_THREADS = 64
+MAX_THREADS = 64
 #: Index of each field in the file: reason for the kill, process id, job on the event loop; then one field per thread.
 _VERDICT, _PID, _LOOP, _THREADS = 0, 1, 2, 3
-SIZE = FIELD * (_THREADS + MOST_THREADS)
+SIZE = FIELD * (_THREADS + MAX_THREADS)
 
 #: Reasons for an end: the worker stopped responding; the worker was suspended by a signal (SIGSTOP), took too long to end
 #: when the server stopped, or ended by an error that is none of its jobs'.
@@ -43,7 +43,7 @@ class AtWork:
             except OSError:
                 descriptor = None
         self._map = mmap.mmap(-1 if descriptor is None else descriptor, SIZE)
-        self._free = list(range(_THREADS, _THREADS + MOST_THREADS))
+        self._free = list(range(_THREADS, _THREADS + MAX_THREADS))
         self._put(_PID, str(os.getpid()).encode())
 
     def begin_in_thread(self, job_id: str) -> int:

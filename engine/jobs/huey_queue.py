@@ -52,7 +52,7 @@ TURN_SECONDS = 0.008
 _ENDS = 16
 #: No job is taken while the event loop answers later than this, and the longest pause before it is asked again. A few are
 #: taken all the same when none was for so long, so that work which slows the loop keeps nobody waiting for its end.
-MOST_LAG_SECONDS, LONGEST_PAUSE_SECONDS, LONGEST_HOLD_SECONDS = 0.05, 0.02, 0.25
+MAX_LAG_SECONDS, LONGEST_PAUSE_SECONDS, LONGEST_HOLD_SECONDS = 0.05, 0.02, 0.25
 
 
 def send(session: Session, *jobs: tuple[str, str]) -> None:
@@ -214,7 +214,7 @@ class Dispatch:
 
     def _take_or_wait(self) -> None:
         most = min(self._pace.most if self._busy > TAKE else TAKE, self.slots - self._busy)
-        if self._busy > TAKE and (lag := self._lag()) > MOST_LAG_SECONDS:
+        if self._busy > TAKE and (lag := self._lag()) > MAX_LAG_SECONDS:
             if time.monotonic() - self._took_at < LONGEST_HOLD_SECONDS:
                 time.sleep(min(lag, LONGEST_PAUSE_SECONDS))
                 return

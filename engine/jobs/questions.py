@@ -43,7 +43,7 @@ from storage.usage import release_slot, usage_subject
 from storage.webhooks import insert_delivery
 
 #: How many questions of a workspace may be open at once.
-MOST_OPEN = 5_000
+MAX_OPEN = 5_000
 #: How many expired questions one transaction closes.
 _AT_ONCE = 100
 
@@ -78,8 +78,8 @@ def ask(
     asked = note_question(session, job_id, lease.owner, lease.attempt)
     if asked is None:
         return None
-    if count_open_questions(session, asked.workspace_id) >= MOST_OPEN:
-        raise TooManyQuestions(f"{MOST_OPEN:,} questions of this workspace are open")
+    if count_open_questions(session, asked.workspace_id) >= MAX_OPEN:
+        raise TooManyQuestions(f"{MAX_OPEN:,} questions of this workspace are open")
     at = now(session)
     new = NewQuestion(
         id=new_id("ask"),

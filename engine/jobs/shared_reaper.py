@@ -30,7 +30,7 @@ FREE_SECONDS = 10.0
 OLD_SECONDS = 10.0
 #: The most that one look adds to the silence of others, in seconds: this process may have stood still meanwhile. It is
 #: above the time for which its own heartbeat waits for the lock of writers, which a machine that was cut off may hold.
-_MOST_AT_ONCE = 12.0
+_MAX_AT_ONCE = 12.0
 #: After so many seconds without a look, others may have stood still with this process: all begin anew.
 _STOOD_STILL = 15.0
 #: Of a process that has no row.
@@ -84,7 +84,7 @@ class SharedReaper(Reaper):
         for owner in suspects:
             beat, silent = self._silence.get(owner, (None, 0.0))
             last = known.get(owner, _NONE)
-            more = min(since, _MOST_AT_ONCE)
+            more = min(since, _MAX_AT_ONCE)
             if beat is None:
                 silent, more = 0.0, 0.0  # it is seen for the first time
             elif beat != last.number:

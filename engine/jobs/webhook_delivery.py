@@ -64,7 +64,7 @@ _FILL_SECONDS = 0.1
 #: While more are due than have a place, the pause after a look is this many times as long as the look, which takes a tenth of
 #: a second when a hundred thousand deliveries to one host have to be passed.
 _REST_PER_LOOK = 20
-_MOST_REST_SECONDS = 10.0
+_MAX_REST_SECONDS = 10.0
 #: The event of a delivery that a person sends to test the address; it belongs to no job.
 TEST_EVENT = "webhook.test"
 _GONE = 410
@@ -160,7 +160,7 @@ class Webhooks:
             if len(due) < _LOOK:
                 break
         if self._more_due:
-            self._rest_until = time.monotonic() + min(_MOST_REST_SECONDS, took * _REST_PER_LOOK)
+            self._rest_until = time.monotonic() + min(_MAX_REST_SECONDS, took * _REST_PER_LOOK)
         return found
 
     def _ended(self, task: asyncio.Task[None]) -> None:

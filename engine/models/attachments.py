@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 #: The width of the pictures of a scanned PDF's pages, in pixels.
 PAGE_WIDTH: Final = 1_240
 #: Characters of one file's text, and of all texts of a question.
-MOST_TEXT, MOST_TEXTS = 400_000, 1_200_000
+MAX_TEXT, MAX_TEXTS = 400_000, 1_200_000
 _LONGEST_NAME: Final = 120
 
 
@@ -163,11 +163,11 @@ class _Attaching:
             self.warnings.append(warning)
 
     def _text(self, name: str, file: FileContent, text: str) -> None:
-        room = min(MOST_TEXT, MOST_TEXTS - self.letters)
+        room = min(MAX_TEXT, MAX_TEXTS - self.letters)
         if room <= 0:
             raise _refused(
                 "The texts of the files are too long for one question.",
-                f"Together they have more than {MOST_TEXTS:,} characters.",
+                f"Together they have more than {MAX_TEXTS:,} characters.",
                 "Send fewer files, or ask about each one by itself (For each item).",
             )
         if len(text) > room:

@@ -12,7 +12,7 @@ from pydantic_ai.models.openai import OpenAIChatModel, OpenAIStreamedResponse
 from pydantic_ai.profiles import DEFAULT_THINKING_TAGS, merge_profile
 from pydantic_ai.profiles.openai import OpenAIModelProfile
 
-from engine.models.errors import LONGEST_ARGUMENTS, MOST_PARTS, arguments_too_long, too_many_parts
+from engine.models.errors import LONGEST_ARGUMENTS, MAX_PARTS, arguments_too_long, too_many_parts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterable
@@ -42,7 +42,7 @@ class ChatModel(OpenAIChatModel):
             raise arguments_too_long(self.model_name)
         completion = super()._validate_completion(response)
         begin, _ = self.profile.get("thinking_tags", DEFAULT_THINKING_TAGS)
-        if (completion.choices[0].message.content or "").count(begin) > MOST_PARTS:  # each is cut out of what follows
+        if (completion.choices[0].message.content or "").count(begin) > MAX_PARTS:  # each is cut out of what follows
             raise too_many_parts(self.model_name)
         return completion
 

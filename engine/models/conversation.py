@@ -24,7 +24,7 @@ from engine.flow.node_context import Json, JsonSchema
 from engine.models.attachments import Attached
 from engine.models.connections import ModelConnection
 from engine.models.errors import (
-    MOST_PARTS,
+    MAX_PARTS,
     ModelFailed,
     asked_to_wait,
     empty_answer,
@@ -46,7 +46,7 @@ from engine.models.structured_output import instructions_for, read_object_beside
 from engine.models.usage import ModelAnswer, ModelCall, ModelRequest
 from engine.outbound.client import OutboundClient
 from engine.outbound.errors import ResponseTooLarge
-from engine.outbound.reply_size import MOST_BYTES, bounded_reply
+from engine.outbound.reply_size import MAX_BYTES, bounded_reply
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelResponse
@@ -97,7 +97,7 @@ class Conversation:
             raise key_missing(self.connection)
         trace = CURRENT_TRACE.get().headers()
         async with self.outbound.client(allow_extra=allowed_for(self.connection), headers=trace) as client:
-            client.event_hooks = {"request": [], "response": [bounded_reply("the model", MOST_BYTES)]}
+            client.event_hooks = {"request": [], "response": [bounded_reply("the model", MAX_BYTES)]}
             await prepare(self.connection, client)
             model = build_model(self.connection, self.request.model_name, client)
             limit = asyncio.timeout(self.request.timeout_seconds)
@@ -252,7 +252,7 @@ class Conversation:
             response = await model_request(
                 model, messages, model_settings=settings, model_request_parameters=parameters, instrument=False
             )
-            if len(response.parts) > MOST_PARTS:
+            if len(response.parts) > MAX_PARTS:
                 raise too_many_parts(self.request.model_name)
             return response
         parts = length = 0
@@ -261,7 +261,7 @@ class Conversation:
         ) as stream:
             async for event in stream:
                 parts += isinstance(event, PartStartEvent)
-                if parts > MOST_PARTS:  # the library looks at all parts again at the end of each
+                if parts > MAX_PARTS:  # the library looks at all parts again at the end of each
                     raise too_many_parts(self.request.model_name)
                 match event:
                     case (
@@ -269,9 +269,9 @@ class Conversation:
                         | PartDeltaEvent(delta=TextPartDelta(content_delta=text))
                     ) if text:
                         length += len(text)
-                        if length > MOST_BYTES:  # the library looks through the whole text again at the end
+                        if length > MAX_BYTES:  # the library looks through the whole text again at the end
                             raise ResponseTooLarge(
-                                f"The reply of the model has more than {MOST_BYTES:,} characters. Ask for less at once."
+                                f"The reply of the model has more than {MAX_BYTES:,} characters. Ask for less at once."
                             )
                         self._stream_text(text)
             return stream.get()

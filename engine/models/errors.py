@@ -26,7 +26,7 @@ _KEY_SHAPED = re.compile(r"\b(?:(?:sk|pk|rk|gsk|xai|key)[-_]|AIza|Bearer )[A-Za-
 
 
 #: The texts, thoughts and calls of tools that are read of one reply.
-MOST_PARTS = 100
+MAX_PARTS = 100
 #: The characters of the arguments of all calls of tools in one reply: the library looks at some of them one by one, which
 #: takes up to 10 microseconds each.
 LONGEST_ARGUMENTS = 200_000
@@ -158,10 +158,10 @@ def empty_answer(
 
 
 def too_many_parts(model: str) -> ModelFailed:
-    """The reply has more than MOST_PARTS texts, thoughts and calls of tools."""
+    """The reply has more than MAX_PARTS texts, thoughts and calls of tools."""
     return ModelFailed(
         JobErrorCode.OUTPUT_INVALID,
-        f"{model} gave a reply of more than {MOST_PARTS} calls of tools and pieces of text.",
+        f"{model} gave a reply of more than {MAX_PARTS} calls of tools and pieces of text.",
         why="So many are not read.",
         remedy="Ask for fewer things at once, or choose another model.",
         maybe_billed=True,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: This machine, and the host machine as seen from a container.
 HOSTS = ("127.0.0.1", "host.docker.internal")
 SEARCH_SECONDS = 3.0
-_MOST_BYTES = 1_000_000
+_MAX_BYTES = 1_000_000
 
 
 class Kind(Struct, frozen=True):
@@ -103,7 +103,7 @@ async def _ask(outbound: OutboundClient, host: str, port: int) -> FoundServer | 
             models_url(place),
             timeout_seconds=SEARCH_SECONDS,
             follow_redirects=False,
-            max_bytes=_MOST_BYTES,
+            max_bytes=_MAX_BYTES,
             allow_extra=allowed_for(place),
         )
         body = json.loads(answer.body) if answer.status == 200 else None

@@ -39,8 +39,8 @@ _VIDEOS: Final = frozenset(
 _WITH_TEXT: Final = ("text", "document", "spreadsheet", "presentation", "email")
 
 #: The most files of one question, and their most bytes, also of those that are sent as their text.
-MOST_FILES: Final = 50
-MOST_BYTES: Final = 100 * MIB
+MAX_FILES: Final = 50
+MAX_BYTES: Final = 100 * MIB
 
 Way = Literal["file", "text", "pdf as text"]
 
@@ -84,22 +84,22 @@ assert TAKES.keys() == {*PROVIDERS, "simulated"}
 
 def check_count(count: int) -> None:
     """Raises NodeFailed when so many files are too many for one question."""
-    if count > MOST_FILES:
+    if count > MAX_FILES:
         raise NodeFailed(
             f"{count} files are too many for one question.",
             code=JobErrorCode.FILE_NOT_TAKEN,
-            why=f"A prompt sends at most {MOST_FILES} files.",
+            why=f"A prompt sends at most {MAX_FILES} files.",
             remedy="Send fewer, or put the prompt into a list (For each item), so that each file is a question of its own.",
         )
 
 
 def check_size(size: int) -> None:
     """Raises NodeFailed when files of so many bytes are too much for one question."""
-    if size > MOST_BYTES:
+    if size > MAX_BYTES:
         raise NodeFailed(
             "The files are too large for one question.",
             code=JobErrorCode.FILE_NOT_TAKEN,
-            why=f"Together they have {size_in_words(size)}, and a question takes at most {size_in_words(MOST_BYTES)}.",
+            why=f"Together they have {size_in_words(size)}, and a question takes at most {size_in_words(MAX_BYTES)}.",
             remedy="Send fewer or smaller files, or ask about each one by itself (For each item).",
         )
 

@@ -11,10 +11,10 @@ PriceSource = Literal["own", "price table", "local"]
 MILLION = 1_000_000
 #: What a server says of one call beyond these numbers is no measurement: tokens count as not counted, and the cost as
 #: unknown. So what one workspace's server answers cannot make the sums of a whole server too large for the database.
-MOST_TOKENS = 1_000_000_000
-MOST_COST = 10_000 * 10**9
+MAX_TOKENS = 1_000_000_000
+MAX_COST = 10_000 * 10**9
 #: The most that the owner's price may be for a million tokens, in nano-dollars.
-MOST_PRICE = 10_000 * 10**9
+MAX_PRICE = 10_000 * 10**9
 
 
 class Price(Struct, frozen=True):
@@ -36,12 +36,12 @@ class Price(Struct, frozen=True):
 
 def is_token_count(said: object) -> bool:
     """Returns whether this can be the number of tokens of one call."""
-    return isinstance(said, int) and not isinstance(said, bool) and 0 <= said <= MOST_TOKENS
+    return isinstance(said, int) and not isinstance(said, bool) and 0 <= said <= MAX_TOKENS
 
 
 def plausible_cost(nanos: int) -> int | None:
     """Returns the cost of one call, or None for one that no call has."""
-    return nanos if nanos <= MOST_COST else None
+    return nanos if nanos <= MAX_COST else None
 
 
 LOCAL = Price(0, 0, "local")

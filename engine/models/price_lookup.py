@@ -75,7 +75,7 @@ def cost_of(
     connection: ModelConnection, model_name: str, tokens: Tokens, *, at: Millis
 ) -> tuple[Price | None, int | None]:
     """Returns the applied price and the cost in nano-dollars, or `(None, None)` when the price is unknown. A cost above
-    MOST_COST is unknown.
+    MAX_COST is unknown.
 
     With the price table, cached input and sound are charged at their own prices.
     """

@@ -27,7 +27,7 @@ Wire = Literal["openai", "anthropic", "google", "azure"]
 USUAL_CONCURRENCY = 10
 #: Default limit for local model servers, which process only a few requests in parallel.
 USUAL_LOCAL_CONCURRENCY = 4
-MOST_CONCURRENCY = 500
+MAX_CONCURRENCY = 500
 #: Azure's newest dated API version that is not a preview.
 AZURE_API_VERSION = "2024-10-21"
 

@@ -30,7 +30,7 @@ _WORD = re.compile(r"[^\W\d_][\w'’-]*")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:[.,]\d+)?(?![\w])")
 #: The head of one page among several, and how many of them a report names.
 _PAGE = re.compile(r"^Page: (.{1,200}?)(?: \(https?://[^\s)]+\))?$", re.MULTILINE)
-_MOST_PAGES = 10
+_MAX_PAGES = 10
 _URL = re.compile(r"https?://[^\s<>\"'`)\]}]+")
 # The lookbehind anchors a match at the start of a word; without it, a word of 40 KB would take seconds (quadratic
 # time).
@@ -39,9 +39,9 @@ _CURRENCY = re.compile(r"\d ?([A-Z]{3})\b")
 _DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
 #: The characters and entries that a schema may ask for in one answer, with those that are tried. An answer that would need
 #: more does not fit. A value counts as fifty characters; in a longer list the values come again.
-_MOST_ASKED_FOR = 1_000_000
+_MAX_ASKED_FOR = 1_000_000
 _OF_A_VALUE = 50
-_MOST_DIFFERENT = 50
+_MAX_DIFFERENT = 50
 #: Maximum number of characters that are read of a prompt, and of a word that is searched as a whole word.
 _LONGEST_PROMPT = 200_000
 _LONGEST_WORD = 200
@@ -85,7 +85,7 @@ def answer(
     never what is on them. `check`: with what is left of the job's budget; a schema with patterns may take a second.
     """
     check = PayloadCheck(steps=PATTERN_STEPS) if check is None else check
-    material = _Material((prompt or system)[:_LONGEST_PROMPT], tuple(files), Budget(_MOST_ASKED_FOR), check)
+    material = _Material((prompt or system)[:_LONGEST_PROMPT], tuple(files), Budget(_MAX_ASKED_FOR), check)
     if output_schema is None:
         text = _cut(material.opening, min(_LONGEST_ANSWER, (max_tokens or _LONGEST_ANSWER) * 4))
         return text, text
@@ -152,7 +152,7 @@ class _Material:
     def pages(self) -> str:
         """A line for each page of a prompt with heads like `Page: News (https://...)`: its title and a sentence of it."""
         _before, *parts = _PAGE.split(self.prompt)
-        heads, texts = parts[::2][:_MOST_PAGES], parts[1::2]
+        heads, texts = parts[::2][:_MAX_PAGES], parts[1::2]
         said = [
             _cut(f"{head}: {_first_sentence(text, head)}", _LONGEST_ANSWER)
             for head, text in zip(heads, texts, strict=False)
@@ -341,10 +341,10 @@ def _list(name: str, schema: JsonSchema, material: _Material) -> list[Json]:
 def _many(make: Callable[[int], Json], count: int, material: _Material) -> list[Json]:
     """Returns so many values; after the first ones they come again. Raises UsedUp."""
     before = material.budget.left
-    different = [make(place) for place in range(min(count, _MOST_DIFFERENT))]
-    again = max(0, count - _MOST_DIFFERENT)
-    material.budget.take((before - material.budget.left) * again // _MOST_DIFFERENT)
-    return different + [different[place % _MOST_DIFFERENT] for place in range(again)]
+    different = [make(place) for place in range(min(count, _MAX_DIFFERENT))]
+    again = max(0, count - _MAX_DIFFERENT)
+    material.budget.take((before - material.budget.left) * again // _MAX_DIFFERENT)
+    return different + [different[place % _MAX_DIFFERENT] for place in range(again)]
 
 
 def _number(name: str, schema: JsonSchema, material: _Material, nth: int, *, whole: bool) -> float | int:

@@ -20,9 +20,9 @@ from engine.models import simulated, structured_output
 from engine.models.structured_output import check_object
 
 #: The largest number of tools that are called for a message once one of them gave something, and of calls in all.
-MOST_TOOLS, MOST_CALLS = 2, 6
+MAX_TOOLS, MAX_CALLS = 2, 6
 #: How often a tool that searches by words is called: with all of them, and then with single ones.
-_MOST_SEARCHES = 3
+_MAX_SEARCHES = 3
 #: What the words of a search are called in the tools that search.
 _SEARCHED = ("text", "query", "search")
 _WORD = re.compile(r"[^\W\d_]{3,}")
@@ -101,8 +101,8 @@ _LONGEST_RESULT = 4_000
 #: What the list is called in the answers of tools that give one.
 _LISTS = ("rows", "pieces", "items", "results", "data")
 #: What an answer tells of a tool: the first rows, the first values of each, and the characters of a text and a value.
-_MOST_SHOWN = 3
-_MOST_VALUES = 8
+_MAX_SHOWN = 3
+_MAX_VALUES = 8
 _LONGEST_TEXT = 300
 _LONGEST_VALUE = 120
 
@@ -120,7 +120,7 @@ def reply(turn: ModelTurn, check: PayloadCheck | None = None) -> tuple[str, tupl
     results = _results(turn)
     made = Counter(str(result["name"]) for result in results)
     tool = _tool_again(turn, results, made) or _next_tool(turn, results, made)
-    if tool is None or not turn.may_call or len(results) >= MOST_CALLS:
+    if tool is None or not turn.may_call or len(results) >= MAX_CALLS:
         return _answer(turn, check), ()
     arguments = _made_up(tool, turn.message, made[tool.name], check)
     return "", (ToolCall(f"simulated_{len(results) + 1}", tool.name, arguments),)
@@ -160,7 +160,7 @@ def _next_tool(turn: ModelTurn, results: Sequence[Mapping[str, Json]], made: Map
     left = [tool for tool in turn.tools if not tool.changes and tool.name not in made]
     scores = {tool.name: len(wanted & _words(f"{tool.name} {tool.description}")) for tool in left}
     if any(not _is_nothing(str(result["text"])) for result in results):
-        left = [tool for tool in left if scores[tool.name]] if len(made) < MOST_TOOLS else []
+        left = [tool for tool in left if scores[tool.name]] if len(made) < MAX_TOOLS else []
     elif results:  # one that needs values of a kind of its own is not called at random
         left = [tool for tool in left if scores[tool.name] or not tool.schema.get("required") or _searched(tool)]
     return max(left, key=lambda tool: scores[tool.name], default=None)
@@ -230,7 +230,7 @@ def _searches(tool: ToolSpec, name: str, message: str) -> list[str]:
         return singles[:1]
     if columns and _words(line) & _ASKED_OF_A_PAGE:
         singles = []
-    return list(dict.fromkeys([" ".join(word for _, word in told), *singles]))[:_MOST_SEARCHES]
+    return list(dict.fromkeys([" ".join(word for _, word in told), *singles]))[:_MAX_SEARCHES]
 
 
 def _columns(tool: ToolSpec) -> Sequence[str]:
@@ -278,8 +278,8 @@ def _in_sentences(value: Json) -> str:
     if isinstance(value, list):
         if not value:
             return "nothing was found."
-        rows = "; ".join(_row(one) for one in value[:_MOST_SHOWN])
-        left = len(value) - _MOST_SHOWN
+        rows = "; ".join(_row(one) for one in value[:_MAX_SHOWN])
+        left = len(value) - _MAX_SHOWN
         return f"{rows}; and {left:,} more." if left > 0 else f"{rows}."
     return _shortened(_one(value))
 
@@ -288,7 +288,7 @@ def _row(row: Json) -> str:
     if not isinstance(row, dict):
         return _shortened(_one(row))
     named = [f"{name}: {_shortened(_one(one), _LONGEST_VALUE)}" for name, one in row.items() if one not in (None, "")]
-    return ", ".join(named[:_MOST_VALUES]) or "nothing"
+    return ", ".join(named[:_MAX_VALUES]) or "nothing"
 
 
 def _one(value: Json) -> str:
@@ -296,7 +296,7 @@ def _one(value: Json) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         plain = not any(isinstance(one, dict | list) for one in value)
-        return ", ".join(map(_one, value[:_MOST_VALUES])) if plain else f"{len(value):,} entries"
+        return ", ".join(map(_one, value[:_MAX_VALUES])) if plain else f"{len(value):,} entries"
     if isinstance(value, dict):
         return ", ".join(value) or "nothing"
     return value if isinstance(value, str) else json.dumps(value)

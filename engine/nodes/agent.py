@@ -46,7 +46,7 @@ from engine.flow.node_models import TurnFiles
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Text
 from engine.nodes.agent_loop import AgentRun, Limits
 from engine.nodes.agent_tool_problems import tool_problems
-from engine.nodes.agent_tool_settings import MOST_TOOLS, AgentTool
+from engine.nodes.agent_tool_settings import MAX_TOOLS, AgentTool
 from engine.nodes.agent_tools import build_tools
 from engine.nodes.given_files import FILES, files_of
 from engine.nodes.model_answers import (
@@ -71,7 +71,7 @@ class Config(NodeConfig):
     )
     tools: tuple[AgentTool, ...] = Field(
         default=(),
-        max_length=MOST_TOOLS,
+        max_length=MAX_TOOLS,
         title="Tools",
         description="What the model may use. It decides itself when.",
         json_schema_extra={"item": "tool"},

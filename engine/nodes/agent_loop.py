@@ -36,8 +36,8 @@ from engine.nodes.agent_tools import Tool
 log = logging.getLogger(__name__)
 
 #: The calls of one reply that are made, and how many of them at once.
-MOST_CALLS = 20
-MOST_AT_ONCE = 8
+MAX_CALLS = 20
+MAX_AT_ONCE = 8
 #: The characters of a result that a model gets.
 LONGEST_RESULT = 40_000
 #: The seconds that a person has to decide about a call; after that it is refused.
@@ -220,13 +220,13 @@ class AgentRun:
     async def _make(self, number: int, asked: list[ToolCall]) -> list[dict[str, Json]]:
         """Makes the calls of a reply and returns what the model is told, in their order.
 
-        Those that a person decides about come last: the run may be set aside for them. Those above MOST_CALLS are not made,
+        Those that a person decides about come last: the run may be set aside for them. Those above MAX_CALLS are not made,
         and leave no part of the step.
         """
-        asked, left_out = asked[:MOST_CALLS], asked[MOST_CALLS:]
+        asked, left_out = asked[:MAX_CALLS], asked[MAX_CALLS:]
         results: list[str] = [""] * len(asked)
         by_name = {tool.name: tool for tool in self.tools}
-        free = asyncio.Semaphore(MOST_AT_ONCE)
+        free = asyncio.Semaphore(MAX_AT_ONCE)
         aside: list[SetAside] = []
 
         async def make(place: int) -> None:
@@ -248,7 +248,7 @@ class AgentRun:
             await make(place)
             if aside:
                 raise aside[0]
-        results += [f"Only {MOST_CALLS} calls are made at a time. Ask again."] * len(left_out)
+        results += [f"Only {MAX_CALLS} calls are made at a time. Ask again."] * len(left_out)
         return [
             {"id": call.id, "name": call.name, "text": text}
             for call, text in zip([*asked, *left_out], results, strict=True)
@@ -328,7 +328,7 @@ class AgentRun:
         limit = asyncio.timeout(None if tool.entry.kind == "mcp" else tool.entry.timeout_seconds)
         try:
             async with limit:
-                came = await tool.run(arguments, key, number * MOST_CALLS + place, spent)
+                came = await tool.run(arguments, key, number * MAX_CALLS + place, spent)
         except NodeFailed as failed:
             return _not_made("failed", _failure(failed))
         except TimeoutError:

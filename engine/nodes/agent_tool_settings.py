@@ -12,7 +12,7 @@ from engine.flow.node_type import NodeConfig
 from engine.nodes.api_input import InputRules, InputType
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-MOST_TOOLS = 30
+MAX_TOOLS = 30
 LONGEST_DESCRIPTION = 2_000
 #: A name in an address, which the model fills in.
 IN_BRACES = re.compile(r"\{([^{}]*)\}")

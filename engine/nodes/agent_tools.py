@@ -17,7 +17,7 @@ from engine.core.redaction import cut
 from engine.core.web_addresses import split_url
 from engine.flow import contract
 from engine.flow.agent_kinds import fixed_host, name_of, server_tool_name
-from engine.flow.arguments import MOST_COMPLAINTS
+from engine.flow.arguments import MAX_COMPLAINTS
 from engine.flow.json_values import read_strictly, value_at
 from engine.flow.node_context import FlowAnswer, Json, JsonSchema, NodeContext, NodeFailed, Spent, ToolServer
 from engine.flow.node_http import HttpAnswer
@@ -35,9 +35,9 @@ from engine.pages.parsing_limits import PageUnreadable
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 #: Operators that a model may filter rows by.
 OPERATORS = ("equals", "not_equals", "contains", "greater", "greater_or_equal", "less", "less_or_equal", "is_empty")
-MOST_ROWS = 100
+MAX_ROWS = 100
 #: The rows of a dataset that a search looks at, and the largest answer of a web service in characters.
-MOST_ROWS_READ = 100_000
+MAX_ROWS_READ = 100_000
 LONGEST_BODY = 30_000
 _LONGEST_PLACE = 120
 
@@ -153,7 +153,7 @@ def _rows_schema(columns: Sequence[str]) -> dict[str, Any]:
             "limit": {
                 "type": "integer",
                 "minimum": 1,
-                "maximum": MOST_ROWS,
+                "maximum": MAX_ROWS,
                 "description": "How many rows; 20 if left out.",
             },
         },
@@ -176,7 +176,7 @@ async def _look_up(
             matching += len(kept)
             found += kept[: limit - len(found)]
             read += len(page.rows)
-            if read >= MOST_ROWS_READ:
+            if read >= MAX_ROWS_READ:
                 break
         return {"rows": found, "matching_rows": matching, "rows_looked_at": read}
 
@@ -277,7 +277,7 @@ async def _request(
     if takes_long(schema):  # it has patterns, which `wrong_arguments` does not run
         _, wrong = await context.checks.run(lambda check: check_object(arguments, schema, check))
         if wrong:
-            raise NodeFailed(f"The arguments do not fit: {'; '.join(wrong[:MOST_COMPLAINTS])}.")
+            raise NodeFailed(f"The arguments do not fit: {'; '.join(wrong[:MAX_COMPLAINTS])}.")
     url, rest = _filled(entry.address, _with_defaults(entry.model_dump()["parameters"], arguments))
     headers: dict[str, str] = {}
     content, query = None, {name: as_text(value) for name, value in rest.items() if value is not None}

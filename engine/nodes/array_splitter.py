@@ -33,7 +33,7 @@ from engine.flow.node_context import Json, JsonSchema, NodeContext, NodeFailed
 from engine.flow.node_type import THE_JOBS, NodeConfig, NodeInputs, NodeType
 
 #: A list that a caller sends has no more items than this either.
-MOST_ITEMS = MAX_VALUES
+MAX_ITEMS = MAX_VALUES
 
 
 class Config(NodeConfig):
@@ -70,9 +70,9 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     if not isinstance(inputs.items, list):
         raise not_a_list("Items", context.bindings.get("items"), inputs.items)
     items = cast("list[Json]", inputs.items)
-    if len(items) > MOST_ITEMS:
+    if len(items) > MAX_ITEMS:
         raise NodeFailed(
-            f"The list has {len(items):,} items; the next steps can run for {MOST_ITEMS:,} at most.",
+            f"The list has {len(items):,} items; the next steps can run for {MAX_ITEMS:,} at most.",
             why="Each item is a run of its own, which is kept in memory and stored.",
             remedy="Take a part of the list, for example with “Sort and Limit”, and send the rest in another call.",
             pointer="/inputs/items",

@@ -49,7 +49,7 @@ from engine.flow.node_context import Json, NodeContext, NodeFailed
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Text
 from engine.flow.patterns import MAX_PATTERN, BadPattern, Pattern, groups_in, read_pattern, why_not
 
-MOST_MATCHES = 10_000
+MAX_MATCHES = 10_000
 #: The seconds that a search may take in all. It is checked at every match, because RE2 cannot be interrupted; the way from
 #: one match to the next takes less than a second (`engine.flow.patterns.STEPS`).
 LONGEST = 2.0
@@ -78,9 +78,9 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
         raise NodeFailed(
             f"The pattern cannot be used: {bad}.", remedy="Mend the pattern in the node's settings."
         ) from bad
-    matches, cut = await context.in_thread(find, pattern, inputs.text, MOST_MATCHES if config.all else 1)
+    matches, cut = await context.in_thread(find, pattern, inputs.text, MAX_MATCHES if config.all else 1)
     if cut and config.all:
-        context.warn(f"There are more matches: only the first {MOST_MATCHES:,} are here.")
+        context.warn(f"There are more matches: only the first {MAX_MATCHES:,} are here.")
     if len(inputs.text) > pattern.longest_text:
         context.warn(
             f"The text is very long for this pattern: only its first {pattern.longest_text:,} characters were searched."

@@ -35,7 +35,7 @@ from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 from engine.flow.storable_values import MAX_DEPTH, deeper_than
 
 #: How many fenced code blocks are searched, from the first.
-_MOST_FENCES = 20
+_MAX_FENCES = 20
 #: A text of JSON, which may lack its end, or as group 1 what may be a number that cannot be read: one that JSON does not
 #: have, one with an exponent, or one with so many digits that it may be too large.
 _TEXT_OR_DOUBTFUL = re.compile(
@@ -186,7 +186,7 @@ def _place_of_number(text: str, start: int) -> int:
 def _fences(text: str) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     at = 0
-    while len(found) < _MOST_FENCES and (opening := _OPENING.search(text, at)):
+    while len(found) < _MAX_FENCES and (opening := _OPENING.search(text, at)):
         end = text.find(f"\n{opening[1]}", opening.end())
         end = len(text) if end < 0 else end
         found.append((opening.end(), end))

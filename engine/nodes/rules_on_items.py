@@ -36,7 +36,7 @@ from engine.flow.rules import (
 #: The seconds that the rules may take for one list.
 LONGEST = 10.0
 #: How many rules are asked only to know whether a text decided about an item, where the answer needs them no more.
-MOST_ASKED_MORE = 1_000
+MAX_ASKED_MORE = 1_000
 
 
 def match_field(title: str) -> Any:
@@ -62,7 +62,7 @@ class TextsCompared:
     @property
     def complete(self) -> bool:
         """True when so many rules were asked for it that no further item is looked at."""
-        return self.asked_more >= MOST_ASKED_MORE
+        return self.asked_more >= MAX_ASKED_MORE
 
     def item_passes(self, item: Json, rules: Sequence[tuple[FieldRule, bool]], match: Match) -> bool:
         """Returns what `item_passes` of the rules does, and counts the item when a text decided.

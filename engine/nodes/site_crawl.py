@@ -32,12 +32,12 @@ from engine.pages.parsing_limits import PageUnreadable
 _HTML = {"text/html", "application/xhtml+xml"}
 _ACCEPT = {"accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1"}
 _PAGE_SECONDS = 30.0
-_MOST_SITEMAPS = 10
+_MAX_SITEMAPS = 10
 _SITEMAP_SECONDS = 30.0
 #: The `Limits.sitemap_tries` after `/sitemap.xml` listed pages.
 _SITEMAP_TRIES = 3
 #: The most lines of the step's log about addresses that are not listed.
-_MOST_LINES = 200
+_MAX_LINES = 200
 #: The statuses by which a site says that nothing is there.
 _NOT_THERE = frozenset({404, 410})
 #: The code of a request that redirects led on and on.
@@ -323,7 +323,7 @@ class Crawl:
             self._fates[visit.fate] += 1
             self._first.setdefault(visit.fate, visit)
             self._lines += 1
-            if self._lines <= _MOST_LINES:
+            if self._lines <= _MAX_LINES:
                 self.context.log(f"{shown(visit.url)}: {visit.why}")
         return visit.links
 
@@ -351,7 +351,7 @@ class Crawl:
         limit = asyncio.timeout(_SITEMAP_SECONDS)
         try:
             async with limit:
-                while waiting and len(asked) < _MOST_SITEMAPS and len(pages) < 20 * self.limits.pages:
+                while waiting and len(asked) < _MAX_SITEMAPS and len(pages) < 20 * self.limits.pages:
                     if (sitemap := waiting.pop(0)).url not in asked:
                         asked.add(sitemap.url)
                         more, found = await self._read_sitemap(sitemap, is_guessed=sitemap.url == guessed)
@@ -388,7 +388,7 @@ class Crawl:
             self.sitemap_tries = _SITEMAP_TRIES
         elif is_guessed:
             self._miss_guessed(f"`{shown(link.url)}` lists no pages.")
-        addresses = sitemap.addresses[:_MOST_SITEMAPS] if sitemap.is_index else sitemap.addresses
+        addresses = sitemap.addresses[:_MAX_SITEMAPS] if sitemap.is_index else sitemap.addresses
         links = await self.context.in_thread(self._links_to, addresses, answer)
         return (links, []) if sitemap.is_index else ([], links)
 

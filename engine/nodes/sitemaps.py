@@ -15,7 +15,7 @@ from msgspec import Struct
 
 #: How many unpacked bytes and how many addresses are read of one sitemap.
 LONGEST = 10 * 1024 * 1024
-MOST_ADDRESSES = 20_000
+MAX_ADDRESSES = 20_000
 
 _LONGEST_ADDRESS = 4_096
 # RE2 takes time linear in the length of the sitemap and releases the interpreter lock.
@@ -46,7 +46,7 @@ def read_sitemap(body: bytes) -> Sitemap:
         if len(written) <= _LONGEST_ADDRESS:
             address = written.decode("utf-8", errors="replace")
             addresses.append(html.unescape(address) if is_xml else address)
-        if len(addresses) == MOST_ADDRESSES:
+        if len(addresses) == MAX_ADDRESSES:
             break
     return Sitemap(tuple(addresses), b"<sitemapindex" in body[:5_000])
 

@@ -43,7 +43,7 @@ class Forbidden(Exception):  # internal signal; `error_messages` turns it into a
 
 
 #: Longest address that `read_url` keeps, in characters.
-_MOST_KEPT = 500
+_MAX_KEPT = 500
 ENCODED_RULE = "its host ends in a number and is no IP address in its usual form"
 PRIVATE_RULE = "it leads into a private or reserved network"
 
@@ -157,7 +157,7 @@ def read_url(text: str) -> httpx2.URL:
 
     The last addresses without a query are kept; a query often carries a key.
     """
-    return _read_url(text) if "?" in text or len(text) > _MOST_KEPT else _read_and_kept(text)
+    return _read_url(text) if "?" in text or len(text) > _MAX_KEPT else _read_and_kept(text)
 
 
 def _read_url(text: str) -> httpx2.URL:

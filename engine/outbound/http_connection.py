@@ -16,7 +16,7 @@ import httptools
 
 _READ_BYTES = 64 * 1024
 #: Most bytes of a head, a trailer or the extensions of a chunk.
-_MOST_BYTES_WITHOUT_BODY = 100 * 1024
+_MAX_BYTES_WITHOUT_BODY = 100 * 1024
 #: Bytes of a request that are collected before they are written.
 _WRITE_BYTES = 64 * 1024
 
@@ -249,7 +249,7 @@ class _ResponseReader:
                 self._has_excess = True
             else:
                 self._fault = f"it is no HTTP/1.1 ({error})"
-        if self._bytes_without_body > _MOST_BYTES_WITHOUT_BODY and not self.is_complete:
+        if self._bytes_without_body > _MAX_BYTES_WITHOUT_BODY and not self.is_complete:
             self._fault = "its headers are too long"
         if self._fault:
             raise UnreadableResponse(self._fault)

@@ -17,7 +17,7 @@ from typing import Any, cast
 import httpcore2
 
 #: Reading pauses while this many received bytes wait to be read.
-_MOST_UNREAD = 256 * 1024
+_MAX_UNREAD = 256 * 1024
 #: The pause before a connection is tried again for which there was no descriptor.
 _FULL_SECONDS = 0.1
 _EXTRA_INFO = {"ssl_object": "ssl_object", "client_addr": "sockname", "server_addr": "peername", "socket": "socket"}
@@ -87,7 +87,7 @@ class _Received(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.unread += data
-        if len(self.unread) > _MOST_UNREAD and self._reading:
+        if len(self.unread) > _MAX_UNREAD and self._reading:
             self._reading = False
             self.transport.pause_reading()
         _wake(self._reader)
@@ -123,7 +123,7 @@ class _Received(asyncio.Protocol):
         """Returns what has arrived, at most `max_bytes`."""
         data = bytes(self.unread[:max_bytes])
         del self.unread[:max_bytes]
-        if not self._reading and len(self.unread) <= _MOST_UNREAD // 2:
+        if not self._reading and len(self.unread) <= _MAX_UNREAD // 2:
             self._reading = True
             self.transport.resume_reading()
         return data

@@ -18,11 +18,11 @@ from engine.outbound.errors import ResponseTooLarge
 
 #: The objects and lists of one event or of a whole reply. Braces in texts count, too: they cannot be told apart without
 #: reading the JSON.
-MOST_OBJECTS = 20_000
+MAX_OBJECTS = 20_000
 #: The bytes of one event of a model's reply, or of a whole one.
-MOST_BYTES = 2_000_000
+MAX_BYTES = 2_000_000
 #: The ends of lines in one event: an SDK copies an event anew with each of its lines.
-_MOST_LINES = 2_000
+_MAX_LINES = 2_000
 #: The bytes after which others get a turn: an SDK reads all the events of a piece without a pause.
 _TURN_BYTES = 32 * 1024
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
@@ -76,13 +76,13 @@ class _Bounded(httpx2.AsyncByteStream):
             self._objects += part.count(b"{") + part.count(b"[")
             self._bytes += len(part)
             self._lines += part.count(b"\n") + part.count(b"\r")
-            if self._objects > MOST_OBJECTS:
+            if self._objects > MAX_OBJECTS:
                 raise ResponseTooLarge(
-                    f"The reply of {self._whose} has more than {MOST_OBJECTS:,} objects and lists. Ask for less at once."
+                    f"The reply of {self._whose} has more than {MAX_OBJECTS:,} objects and lists. Ask for less at once."
                 )
-            if self._has_events and self._lines > _MOST_LINES:
+            if self._has_events and self._lines > _MAX_LINES:
                 raise ResponseTooLarge(
-                    f"The reply of {self._whose} has a piece of more than {_MOST_LINES:,} lines. Ask for less at once."
+                    f"The reply of {self._whose} has a piece of more than {_MAX_LINES:,} lines. Ask for less at once."
                 )
             if self._bytes > self._most_bytes:
                 raise ResponseTooLarge(

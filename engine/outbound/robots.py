@@ -32,11 +32,11 @@ _KEPT = 3_600.0
 _FAULT_KEPT = 5.0
 _SECONDS = 15.0
 _LONGEST = 500 * 1024
-_MOST_SITES = 1_000
-_MOST_SITEMAPS = 20
+_MAX_SITES = 1_000
+_MAX_SITEMAPS = 20
 #: The longest line that is read, and the most rules of a group with `*`: a URL is searched with each of them.
 _LONGEST_LINE = 2_048
-_MOST_WILDCARDS = 1_000
+_MAX_WILDCARDS = 1_000
 #: Seconds after which other processes are asked again for room at a host.
 _ASK_AGAIN = 0.1
 
@@ -76,7 +76,7 @@ def _with_few_wildcards(rules: list[Any]) -> list[Any]:
     for rule in rules:
         before, star, _ = rule.value._pattern.partition("*")  # noqa: SLF001
         wildcards += len(star)
-        if not star or wildcards <= _MOST_WILDCARDS:
+        if not star or wildcards <= _MAX_WILDCARDS:
             kept.append(rule)
         elif rule.field == "disallow":
             kept.append(rule._replace(value=type(rule.value)(before)))
@@ -127,7 +127,7 @@ class SiteRules(msgspec.Struct, frozen=True):
     @property
     def sitemaps(self) -> tuple[str, ...]:
         """The URLs of the site's sitemaps, at most 20."""
-        return tuple(self.rules.sitemaps)[:_MOST_SITEMAPS] if self.rules else ()
+        return tuple(self.rules.sitemaps)[:_MAX_SITEMAPS] if self.rules else ()
 
 
 @dataclass
@@ -189,7 +189,7 @@ class CrawlPoliteness:
 
     def __init__(self, fetch: FetchRobots) -> None:
         self._fetch = fetch
-        self._sites: LRUCache[tuple[str, str, int, Reach], _Site] = LRUCache(_MOST_SITES)
+        self._sites: LRUCache[tuple[str, str, int, Reach], _Site] = LRUCache(_MAX_SITES)
         self._hosts: dict[tuple[str, int], _Host] = {}
         self._shared: SharedTurns | None = None
 
@@ -275,7 +275,7 @@ class CrawlPoliteness:
         return None
 
     def _host(self, name: str, port: int) -> _Host:
-        if len(self._hosts) > _MOST_SITES:
+        if len(self._hosts) > _MAX_SITES:
             now = asyncio.get_running_loop().time()
             self._hosts = {key: host for key, host in self._hosts.items() if host.users or host.due > now}
         return self._hosts.setdefault((name, port), _Host())

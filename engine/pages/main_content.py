@@ -41,7 +41,7 @@ _AROUND_CONTENT = (
     "[id*=cookie-banner], [class*=cookie-banner], [id*=cookie-consent], [class*=cookie-consent], [id*=cookie-notice], "
     "[class*=cookie-notice], [id*=cookiebanner], [class*=cookiebanner]"
 )
-_MOST_LINKS = 2_000
+_MAX_LINKS = 2_000
 #: trafilatura is used up to this many characters; it takes seconds for more.
 _LONGEST_FOR_TRAFILATURA = 1024 * 1024
 _SHORT_PAGE = 8_000
@@ -258,7 +258,7 @@ def _links(tree: LexborHTMLParser, url: str, base: str) -> list[dict[str, str]]:
         if address == urldefrag(url).url and "#" in full:
             continue
         text = " ".join(node.text(deep=True).split())
-        if not texts.get(address) and (address in texts or len(texts) < _MOST_LINKS):
+        if not texts.get(address) and (address in texts or len(texts) < _MAX_LINKS):
             texts[address] = text
     return [{"url": address, "text": text} for address, text in texts.items()]
 

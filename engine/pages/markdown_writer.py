@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from engine.core.web_addresses import join_url
-from engine.pages.table_places import MOST_PADDING, TablePlaces, placed
+from engine.pages.table_places import MAX_PADDING, TablePlaces, placed
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
@@ -30,7 +30,7 @@ _BLOCK_SELECTOR = ", ".join(sorted(_BLOCKS))
 _MARKS = {"strong": "**", "b": "**", "em": "*", "i": "*", "code": "`", "kbd": "`", "samp": "`", "del": "~~", "s": "~~"}
 _SPACES = re.compile(r"[ \t\r\n\f\v]+")
 _DEEPEST = 150
-_MOST_NESTING = 8
+_MAX_NESTING = 8
 #: The longest address in characters. A page has one base and thousands of links that each include it: without a limit,
 #: 0.5 MB of page become gigabytes of links.
 _LONGEST_ADDRESS = 4_096
@@ -119,7 +119,7 @@ class Writer:
     def _deeper(self) -> Iterator[bool]:
         """Enters a list or quote. Yields False when it is nested too deep to be shown by indentation."""
         self._nesting += 1
-        yield self._nesting <= _MOST_NESTING
+        yield self._nesting <= _MAX_NESTING
         self._nesting -= 1
 
     def _terms(self, node: LexborNode, depth: int) -> str:
@@ -161,7 +161,7 @@ class Writer:
             if row  # one whose cells are all merged into those above has none
         ]
         width = max(len(row) for row in written)
-        if len(written) * width - sum(map(len, written)) <= MOST_PADDING:
+        if len(written) * width - sum(map(len, written)) <= MAX_PADDING:
             written = [row + [""] * (width - len(row)) for row in written]
         if not self.markdown:
             yield "\n".join(" | ".join(row) for row in written)

@@ -22,10 +22,10 @@ from msgspec import Struct
 LONGEST_PAGE = 3 * 1024 * 1024
 
 _DEEPEST = 5_000
-_MOST_REPEATED = 1_000_000
+_MAX_REPEATED = 1_000_000
 #: The largest number of attributes of one tag, and of tags of a page. Real pages have dozens and thousands.
-MOST_ATTRIBUTES = 500
-MOST_TAGS = 200_000
+MAX_ATTRIBUTES = 500
+MAX_TAGS = 200_000
 
 # Measured: the worst page within these limits takes about two seconds of one core. Most pages of the web are within
 # them.
@@ -120,15 +120,15 @@ def check_shape(html: str) -> Shape:  # noqa: C901, PLR0912, PLR0915 - one pass,
             if formatting_names[name]:
                 formatting_names[name] -= 1
                 repeated += _close(formatting, name)
-                if repeated > _MOST_REPEATED:
+                if repeated > _MAX_REPEATED:
                     raise PageTooTangled(_NEVER_CLOSED)
             continue
         tags += 1
-        if tags > MOST_TAGS:
-            raise PageTooTangled(f"It has more than {MOST_TAGS:,} elements.")
+        if tags > MAX_TAGS:
+            raise PageTooTangled(f"It has more than {MAX_TAGS:,} elements.")
         if _has_many_attributes(match["rest"]):
             if not raw:
-                raise PageTooTangled(f"One of its tags has more than {MOST_ATTRIBUTES} attributes.")
+                raise PageTooTangled(f"One of its tags has more than {MAX_ATTRIBUTES} attributes.")
             odd = True  # probably a comparison in a script
         repeated += len(formatting)
         if raw or name in _NOT_IN_DRAWING:
@@ -147,16 +147,16 @@ def check_shape(html: str) -> Shape:  # noqa: C901, PLR0912, PLR0915 - one pass,
         if name in _RAW and not raw:
             raw = name
         deepest = max(deepest, depth + len(formatting))
-        if depth > _DEEPEST or repeated > _MOST_REPEATED or len(formatting) > _DEEPEST:
+        if depth > _DEEPEST or repeated > _MAX_REPEATED or len(formatting) > _DEEPEST:
             raise PageTooTangled(_NEVER_CLOSED)
     return Shape(len(html), tags, deepest, odd)
 
 
 def _has_many_attributes(written: str) -> bool:
-    """True when a tag has more than MOST_ATTRIBUTES; a text that is too short for so many is not searched."""
-    if len(written) <= 2 * MOST_ATTRIBUTES:
+    """True when a tag has more than MAX_ATTRIBUTES; a text that is too short for so many is not searched."""
+    if len(written) <= 2 * MAX_ATTRIBUTES:
         return False
-    return sum(1 for _ in zip(_ATTRIBUTE.finditer(written), range(MOST_ATTRIBUTES + 1), strict=False)) > MOST_ATTRIBUTES
+    return sum(1 for _ in zip(_ATTRIBUTE.finditer(written), range(MAX_ATTRIBUTES + 1), strict=False)) > MAX_ATTRIBUTES
 
 
 def _close(formatting: list[tuple[str, str]], name: str) -> int:

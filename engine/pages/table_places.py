@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 #: The number of empty cells that may be added to make the rows of a table equally long, or for merged cells: one long row
 #: and thousands of short ones would need millions.
-MOST_PADDING = 50_000
+MAX_PADDING = 50_000
 #: The most cells and open merged cells that are looked at in the tables of a page.
-_MOST_STEPS = 300_000
+_MAX_STEPS = 300_000
 
 
 class TablePlaces:
     """Finds the places of the cells of a page's tables. All of them share what that may cost."""
 
     def __init__(self) -> None:
-        self._steps_left = _MOST_STEPS
+        self._steps_left = _MAX_STEPS
 
     def of(self, table: LexborNode, rows: Sequence[tuple[LexborNode, Sequence[LexborNode]]]) -> list[list[int]]:
         """Returns the columns of the cells of each row, counted without columns in which no cell begins. `rows` are all
@@ -37,7 +37,7 @@ class TablePlaces:
         dense = {place: number for number, place in enumerate(sorted({place for places in found for place in places}))}
         found = [[dense[place] for place in places] for places in found]
         gaps = sum(places[-1] + 1 - len(places) for places in found if places)
-        return found if gaps <= MOST_PADDING else beside
+        return found if gaps <= MAX_PADDING else beside
 
     def _found(self, rows: Sequence[tuple[LexborNode, Sequence[LexborNode]]]) -> list[list[int]] | None:
         """Returns the columns, or None when finding them takes too long."""

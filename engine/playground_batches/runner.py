@@ -62,7 +62,7 @@ TRY_AGAIN_SECONDS = 1.0
 #: Number of characters of a result that are kept for the table.
 SHOWN = 200
 #: Number of fields of a result that the table shows in a column each.
-MOST_FIELDS = 12
+MAX_FIELDS = 12
 AGAIN = frozenset({"failed", "refused", "cancelled"})
 _ENDED = AGAIN | {"completed"}
 
@@ -470,7 +470,7 @@ def _read_result(session: Session, job_id: JobId) -> tuple[Any, bool]:
 
 def _fields(result: Any) -> dict[str, str] | None:
     answer = answer_of(result)
-    if not isinstance(answer, dict) or not 1 <= len(answer) <= MOST_FIELDS:
+    if not isinstance(answer, dict) or not 1 <= len(answer) <= MAX_FIELDS:
         return None
     return {str(name): as_text(value)[:SHOWN] for name, value in answer.items()}
 

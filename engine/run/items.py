@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.core.clock import seconds_in_words
 from engine.core.error_codes import JobErrorCode
-from engine.flow.data_size import MOST_DATA, data_size, require_moderate_texts, texts_are_short
+from engine.flow.data_size import MAX_DATA, data_size, require_moderate_texts, texts_are_short
 from engine.flow.node_context import Json, NodeFailed
 from engine.flow.references import Missing
 from engine.run.blocks import Unit
@@ -197,14 +197,14 @@ class Items:
                 error = error or came
                 if planned.puts_null and not has_value:
                     entries.append(None)
-        if collector.size > MOST_DATA or (has_value and alive and not self._value_is_moderate(planned, frame)):
+        if collector.size > MAX_DATA or (has_value and alive and not self._value_is_moderate(planned, frame)):
             self._take_no_more(planned, closing, frame)
-            collector.size, entries, has_value = MOST_DATA + 1, [], False
+            collector.size, entries, has_value = MAX_DATA + 1, [], False
         if has_value and alive and error is None:
             missing: list[Missing] = []
             entries.append(planned.renderings["value"](frame, missing))
             self._warn(collector, missing)
-        collector.size += data_size(entries, MOST_DATA) if entries else 0
+        collector.size += data_size(entries, MAX_DATA) if entries else 0
         collector.add(index, entries, error)
         if error is not None and error is not WAITS and self._ends_the_run(planned):
             self._take_no_more(planned, closing, frame)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from engine.flow.data_size import MOST_DATA, too_much_data
+from engine.flow.data_size import MAX_DATA, too_much_data
 from engine.flow.node_context import Json, NodeFailed
 from engine.flow.references import Missing, Reference, Scope
 from engine.flow.ways import NOT_FOUND
@@ -228,7 +228,7 @@ class Collector:
 
     def result(self, config: Config) -> Json:
         """Returns the Flatten's output. Raises ItemFailed as `on_item_error` of its config says."""
-        if self.size > MOST_DATA:
+        if self.size > MAX_DATA:
             raise too_much_data()
         failed = sorted(self.errors)
         total = len(self.reached)

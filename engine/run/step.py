@@ -14,7 +14,7 @@ from engine.core.clock import Millis
 from engine.core.error_codes import JobErrorCode
 from engine.core.redaction import cut
 from engine.flow.contract import input_fields, payload_schema
-from engine.flow.data_size import MOST_DATA, data_size, require_moderate_texts, texts_are_short, too_much_data
+from engine.flow.data_size import MAX_DATA, data_size, require_moderate_texts, texts_are_short, too_much_data
 from engine.flow.job_checks import JobChecks
 from engine.flow.json_values import SMALL, is_small
 from engine.flow.lists import not_a_list
@@ -43,7 +43,7 @@ from engine.run.state import RunState
 from engine.run.steps import INNER, RunError, StepEnded, StepKey, StepPart, StepStarted, StepStatus, Try
 
 #: The largest number of different warnings that are kept for a step.
-MOST_WARNINGS = 100
+MAX_WARNINGS = 100
 
 
 class StepRun:
@@ -91,7 +91,7 @@ class StepRun:
         clock = run.clock
         self.begun = clock.now()
         size = 0 if is_small(self.inputs) else (await self._counted(self.inputs))[0]
-        if size > MOST_DATA:
+        if size > MAX_DATA:
             failure = too_much_data()
         run.recorder.started(StepStarted(self.key, self.begun, self.inputs, size))
         if failure is not None:
@@ -119,7 +119,7 @@ class StepRun:
     async def _with_moderate(self, tried: Tried, output: Json) -> Tried:
         """Returns the tries of a step with a large output, which has failed when that is more than a step may give."""
         size, sizes = await self._counted(output)
-        if size > MOST_DATA:
+        if size > MAX_DATA:
             return Tried(None, too_much_data(), tried.tries)
         self.size = size
         self.frame.keep_sizes(sizes)
@@ -491,7 +491,7 @@ class StepRun:
         return await self.run.services.secret(secret_id)
 
     def warn(self, message: str) -> None:
-        if len(self.warnings) < MOST_WARNINGS and message not in self.warnings:
+        if len(self.warnings) < MAX_WARNINGS and message not in self.warnings:
             self.warnings += (message,)
 
     def log(self, message: str) -> None:
@@ -499,7 +499,7 @@ class StepRun:
 
 
 def _counted(value: Json, known: dict[int, int]) -> tuple[int, dict[int, int]]:
-    size = data_size(value, MOST_DATA, known)
+    size = data_size(value, MAX_DATA, known)
     return size, {place: one for place, one in known.items() if one > SMALL}
 
 

@@ -23,7 +23,7 @@ from engine.flow.template_language import LOOP_FIELDS, TESTS, ReadTemplate, Temp
 #: Integers must stay below this, so that arithmetic cannot grow without limit.
 _LARGEST = 1 << 63
 _FILE = "<template>"
-_MOST_ITEMS = 1_000_000
+_MAX_ITEMS = 1_000_000
 
 
 class Renderer:
@@ -101,8 +101,8 @@ class _Language(ImmutableSandboxedEnvironment):
             bounded(len(left) + len(right))
             return left + right
         if operator == "+" and isinstance(left, list) and isinstance(right, list):
-            if len(left) + len(right) > _MOST_ITEMS:
-                raise ValueError(f"A list may have {_MOST_ITEMS:,} items here")
+            if len(left) + len(right) > _MAX_ITEMS:
+                raise ValueError(f"A list may have {_MAX_ITEMS:,} items here")
             return left + right
         for value in (left, right):
             if not _is_number(value):

@@ -17,7 +17,7 @@ from typing import Any
 
 from engine.core.errors import Invalid
 from engine.flow.json_values import read_strictly
-from engine.table_files.table import MOST_COLUMNS, Names, Table, too_many_columns, too_many_rows
+from engine.table_files.table import MAX_COLUMNS, Names, Table, too_many_columns, too_many_rows
 from engine.table_files.writing import FORMULA
 
 #: Delimiters and their names in messages.
@@ -45,7 +45,7 @@ def read_csv(text: str, *, encoding: str = "", names: Names = "auto", most_rows:
     first = next(records, None)
     if first is None:
         raise Invalid("The file is empty", remedy="Choose a CSV file with at least one row.")
-    if len(first[1]) > MOST_COLUMNS:
+    if len(first[1]) > MAX_COLUMNS:
         raise too_many_columns()
     has_names = names == "first line" or (
         names == "auto" and not all(_NUMBER.fullmatch(one.strip()) for one in first[1])
@@ -145,7 +145,7 @@ class _Lines:
         line = next(self._lines)[0]
         if self._is_first:
             self._is_first = False
-            if line.count(self._delimiter) >= MOST_COLUMNS:  # with those in quotation marks
+            if line.count(self._delimiter) >= MAX_COLUMNS:  # with those in quotation marks
                 self._add(line, 0)
         else:
             closes = _INSIDE.match(line)
@@ -155,9 +155,9 @@ class _Lines:
 
     def _add(self, line: str, at: int) -> None:
         """Counts the delimiters between cells from a place on. Raises TooLarge."""
-        while self._before < MOST_COLUMNS and (end := _end_of_cell(line, at, self._delimiter)) >= 0:
+        while self._before < MAX_COLUMNS and (end := _end_of_cell(line, at, self._delimiter)) >= 0:
             self._before, at = self._before + 1, end + 1
-        if self._before >= MOST_COLUMNS:
+        if self._before >= MAX_COLUMNS:
             raise too_many_columns()
 
 

@@ -13,13 +13,13 @@ from engine.core.lone_surrogates import without_lone_surrogates
 
 EXCEL: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 #: The most rows below the names. What is left out stands in a CSV file, and the last row says so.
-MOST_ROWS: Final = 100_000
+MAX_ROWS: Final = 100_000
 #: The most characters that Excel takes in a cell.
 LONGEST_CELL: Final = 32_767
 #: The largest whole number that Excel keeps with all its digits.
 _EXACT: Final = 10**15
 _CUT: Final = " … (cut here: the CSV file has all of it)"
-_ENDS: Final = f"An Excel file from here has at most {MOST_ROWS:,} rows. The CSV file has all of them."
+_ENDS: Final = f"An Excel file from here has at most {MAX_ROWS:,} rows. The CSV file has all of them."
 #: The narrowest and the widest column, in characters.
 _NARROW, _WIDE = 8, 60
 
@@ -44,8 +44,8 @@ class ExcelFile:
         and objects JSON.
         """
         for row in rows:
-            if self._next > MOST_ROWS:
-                self._sheet.write_string(MOST_ROWS + 1, 0, _ENDS, self._bold)
+            if self._next > MAX_ROWS:
+                self._sheet.write_string(MAX_ROWS + 1, 0, _ENDS, self._bold)
                 return
             for place, value in enumerate(row):
                 self._write(place, value)

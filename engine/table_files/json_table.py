@@ -11,12 +11,12 @@ from typing import Any, NoReturn
 from engine.core.errors import Invalid, TooLarge
 from engine.core.json_shape import TooManyValues, check_shape
 from engine.core.lone_surrogates import without_lone_surrogates
-from engine.table_files.table import MOST_COLUMNS, Row, Table, too_many_columns, too_many_rows
+from engine.table_files.table import MAX_COLUMNS, Row, Table, too_many_columns, too_many_rows
 
 #: Maximum nesting depth of a row.
 MAX_DEPTH = 64
 #: The most values that a file may have, counting each list and object: the rows, and fifty values in each of 100,000.
-MOST_VALUES = 5_000_000
+MAX_VALUES = 5_000_000
 _WORDS = {list: "a list", str: "text", bool: "yes or no", int: "a number", float: "a number", type(None): "null"}
 
 
@@ -32,10 +32,10 @@ def read_json(text: str, *, lines: bool = False, most_rows: int = 100_000) -> Ta
     """
     text = text.removeprefix("\ufeff")
     try:
-        check_shape(text.encode(errors="surrogatepass"), most_values=MOST_VALUES)
+        check_shape(text.encode(errors="surrogatepass"), most_values=MAX_VALUES)
     except TooManyValues:
         raise TooLarge(
-            f"The JSON has more than {MOST_VALUES:,} values, counting each list and object",
+            f"The JSON has more than {MAX_VALUES:,} values, counting each list and object",
             remedy="Split the file, or save it as CSV.",
         ) from None
     begin = _blank_to(text, 0)
@@ -197,7 +197,7 @@ def _table(
             )
         row = item if clean is None else clean(item)
         columns.update(dict.fromkeys(row))
-        if len(columns) > MOST_COLUMNS:
+        if len(columns) > MAX_COLUMNS:
             raise too_many_columns()
         rows.append(row)
     if not rows:

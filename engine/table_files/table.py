@@ -10,7 +10,7 @@ from engine.core.errors import TooLarge
 
 Row = dict[str, Any]
 #: The most columns that a file may have; a dataset may have fewer.
-MOST_COLUMNS = 2_000
+MAX_COLUMNS = 2_000
 #: Whether the first line of a CSV file holds column names; "auto": unless every cell in it is a number.
 Names = Literal["auto", "first line", "none"]
 
@@ -30,9 +30,9 @@ class Table(Struct, frozen=True):
 
 
 def too_many_columns() -> TooLarge:
-    """The error for a file with more columns than MOST_COLUMNS."""
+    """The error for a file with more columns than MAX_COLUMNS."""
     return TooLarge(
-        f"The file has more than {MOST_COLUMNS:,} columns",
+        f"The file has more than {MAX_COLUMNS:,} columns",
         remedy="Look at its delimiters and line breaks: a table with so many has usually lost its lines. Else leave out columns.",
     )
 

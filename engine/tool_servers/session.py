@@ -34,8 +34,8 @@ CONNECT_SECONDS = 20.0
 LEAVE_SECONDS = 2.0
 #: The largest number of tools that are taken from a server, of pages that list them, of characters of a description and of
 #: a schema.
-MOST_TOOLS = 200
-_MOST_PAGES = 20
+MAX_TOOLS = 200
+_MAX_PAGES = 20
 LONGEST_DESCRIPTION = 2_000
 LARGEST_SCHEMA = 30_000
 AUTHORIZATION = "Authorization"
@@ -323,13 +323,13 @@ async def _not_validated(name: str, result: CallToolResult) -> None:
 async def _all_tools(client: Client) -> list[Tool]:
     found: list[Tool] = []
     cursor = None
-    for _ in range(_MOST_PAGES):
+    for _ in range(_MAX_PAGES):
         page = await client.list_tools(cursor=cursor)
         found += page.tools
         cursor = page.next_cursor
-        if not cursor or len(found) >= MOST_TOOLS:
+        if not cursor or len(found) >= MAX_TOOLS:
             break
-    return found[:MOST_TOOLS]
+    return found[:MAX_TOOLS]
 
 
 def _tool(tool: Tool) -> ServerTool:

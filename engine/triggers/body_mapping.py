@@ -27,11 +27,11 @@ SOURCES = ("body", "all", "header", "text", "none")
 MAX_DEPTH = 20
 MAX_TEXT = 2_000
 #: How many values of a body are offered to choose from, how deep, and how much of each is shown.
-MOST_OFFERED, OFFERED_DEPTH, SHOWN = 300, 6, 80
+MAX_OFFERED, OFFERED_DEPTH, SHOWN = 300, 6, 80
 #: Parts of the names of headers that are not kept, since their values may be secret.
 _SECRET_PARTS = ("auth", "cookie", "secret", "signature", "token", "key", "password", "session", "credential")
 _KEPT_HEADERS, _KEPT_HEADER = 50, 300
-_MOST_FORM_FIELDS = 1_000
+_MAX_FORM_FIELDS = 1_000
 
 Mapped = Mapping[str, Mapping[str, Any]]
 
@@ -102,8 +102,8 @@ def offers_of(body: Any) -> list[Offer]:
 
 def parse_form(body: bytes) -> Any:
     """Returns the fields of a form as texts; of a name that comes twice the last value. Raises InvalidJson."""
-    if body.count(b"&") >= _MOST_FORM_FIELDS:
-        raise InvalidJson(f"The form has more than {_MOST_FORM_FIELDS:,} fields", remedy="Let the service send fewer.")
+    if body.count(b"&") >= _MAX_FORM_FIELDS:
+        raise InvalidJson(f"The form has more than {_MAX_FORM_FIELDS:,} fields", remedy="Let the service send fewer.")
     try:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, errors="strict"))
     except UnicodeDecodeError as error:
@@ -182,7 +182,7 @@ def _details(name: str, kind: str, source: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _offer(value: Any, path: tuple[str | int, ...], found: list[Offer]) -> None:
-    if len(found) >= MOST_OFFERED:
+    if len(found) >= MAX_OFFERED:
         return
     if path:
         found.append(Offer(path, _beginning(value)))

@@ -33,7 +33,7 @@ PRESETS: tuple[Preset, ...] = ("link", "github", "stripe", "standard")
 TOLERANCE_SECONDS = 300
 MAX_SECRET = 500
 _PREFIX = "whsec_"
-_MOST_SIGNATURES = 20
+_MAX_SIGNATURES = 20
 _LONGEST = 4_096
 
 
@@ -135,7 +135,7 @@ def _by_stripe(known: Sequence[str], headers: Mapping[str, str], body: bytes, at
         raise SignatureInvalid("The header Stripe-Signature is missing", remedy="Only Stripe can call this address.")
     pairs = [part.strip().partition("=") for part in sent.split(",")]
     times = [value for name, _, value in pairs if name == "t"]
-    signatures = [value for name, _, value in pairs if name == "v1"][:_MOST_SIGNATURES]
+    signatures = [value for name, _, value in pairs if name == "v1"][:_MAX_SIGNATURES]
     if len(times) != 1 or not signatures:
         raise SignatureInvalid("The header Stripe-Signature has no `t` or no `v1`")
     _check_time(times[0], at_seconds)
@@ -160,7 +160,7 @@ def _by_standard(known: Sequence[str], headers: Mapping[str, str], body: bytes, 
         )
     _check_time(time, at_seconds)
     entries = [entry.partition(",") for entry in sent[:_LONGEST].split()]
-    signatures = [value for version, _, value in entries if version == "v1"][:_MOST_SIGNATURES]
+    signatures = [value for version, _, value in entries if version == "v1"][:_MAX_SIGNATURES]
     signed = f"{message}.{time}.".encode() + body
     expected = [base64.b64encode(_hmac(_standard_key(secret), signed)).decode() for secret in known]
     if not _any_equal(signatures, expected):

@@ -22,7 +22,7 @@ from sqlalchemy import ColumnElement, Row, case, func, not_, select
 from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY, HOUR, MINUTE
-from storage.costs import MOST_NANOS, as_nanos, sum_nanos
+from storage.costs import MAX_NANOS, as_nanos, sum_nanos
 from storage.database import now
 from storage.error_codes import ERROR_CODE
 from storage.jobs import PUBLIC
@@ -48,9 +48,9 @@ LONGEST = 3 * DAY
 #: Jobs are added up this long after their acceptance, when most of them have ended.
 LAG = 2 * MINUTE
 #: The most jobs of a step; and how many make a step worth while before the hour has passed.
-MOST_JOBS, WORTH_JOBS = 4_000, 2_000
+MAX_JOBS, WORTH_JOBS = 4_000, 2_000
 #: The most jobs that a step adds after they have ended late.
-MOST_LATE = 200
+MAX_LATE = 200
 QUARTER = 15 * MINUTE
 
 
@@ -188,7 +188,7 @@ def next_step(session: Session, workspace_id: str, span: Span) -> Step:
             )
         ).all()
     carried, late = read_carried(session, workspace_id, only_late=step.until == span.until)
-    step.more = step.more or len(late) == MOST_LATE or len(fresh) >= WORTH_JOBS
+    step.more = step.more or len(late) == MAX_LATE or len(fresh) >= WORTH_JOBS
     _carry_on(step, fresh, carried, {row.id for row in late})
     ended = [row for row in [*fresh, *late] if row.completed_at is not None and row.created_at >= span.since]
     _add_jobs(step, ended)
@@ -200,7 +200,7 @@ def next_step(session: Session, workspace_id: str, span: Span) -> Step:
 
 
 def read_carried(session: Session, workspace_id: str, *, only_late: bool) -> tuple[list[_Row], list[_Row]]:
-    """Returns the carried jobs, and those of them that have ended and are not in the sums: MOST_LATE at most. `only_late`:
+    """Returns the carried jobs, and those of them that have ended and are not in the sums: MAX_LATE at most. `only_late`:
     the others are not read, because the span stays as it is.
     """
     statement = (
@@ -210,9 +210,9 @@ def read_carried(session: Session, workspace_id: str, *, only_late: bool) -> tup
     )
     if only_late:
         is_late = not_(RollupCarried.counted), Job.completed_at.is_not(None)
-        statement = statement.where(*is_late).limit(MOST_LATE)
+        statement = statement.where(*is_late).limit(MAX_LATE)
     carried = list(session.execute(statement).all())
-    return carried, [row for row in carried if not row.counted and row.completed_at is not None][:MOST_LATE]
+    return carried, [row for row in carried if not row.counted and row.completed_at is not None][:MAX_LATE]
 
 
 def _end_of_step(session: Session, workspace_id: str, span: Span) -> int:
@@ -228,7 +228,7 @@ def _end_of_step(session: Session, workspace_id: str, span: Span) -> int:
         idle = session.scalar(select(RollupCarried.job_id).where(RollupCarried.workspace_id == workspace_id).limit(1))
         end = end if idle is not None else max(end, min(last if first is None else first, last) // HOUR * HOUR)
         return end if end <= last else span.until
-    most = session.scalar(ordered.offset(MOST_JOBS).limit(1))
+    most = session.scalar(ordered.offset(MAX_JOBS).limit(1))
     if most is not None and most < end:
         end = max(most // MINUTE * MINUTE, span.until + MINUTE)
     if end > last:
@@ -293,7 +293,7 @@ def _add_calls(session: Session, step: Step, late: Sequence[str]) -> None:
             name = (int(key[0]), int(key[1]), *key[2:])
             before = step.calls.get(name, (0, 0, 0))
             step.calls[name] = (
-                min(before[0] + as_nanos(nanos), MOST_NANOS),
+                min(before[0] + as_nanos(nanos), MAX_NANOS),
                 before[1] + calls,
                 before[2] + int(unknown),
             )
@@ -424,7 +424,7 @@ _ADD_CALLS = Statement(
                               nanos, calls, unknown)
     values (:workspace_id, :start, :at, :flow_id, :environment, :key_id, :connection, :model, :nanos, :calls, :unknown)
     on conflict (workspace_id, start, at, flow_id, environment, key_id, connection, model) do update
-       set nanos = case when rollup_calls.nanos > {MOST_NANOS} - excluded.nanos then {MOST_NANOS}
+       set nanos = case when rollup_calls.nanos > {MAX_NANOS} - excluded.nanos then {MAX_NANOS}
                         else rollup_calls.nanos + excluded.nanos end, calls = rollup_calls.calls + excluded.calls,
            unknown = rollup_calls.unknown + excluded.unknown
     """  # noqa: S608 - no outside text

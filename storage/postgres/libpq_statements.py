@@ -18,7 +18,7 @@ from psycopg import pq
 from psycopg.adapt import Transformer
 
 #: How many prepared statements a connection keeps: more than the hot path has.
-_MOST_PREPARED: Final = 400
+_MAX_PREPARED: Final = 400
 _OK: Final = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK, pq.ExecStatus.EMPTY_QUERY})
 _SYNC: Final = pq.ExecStatus.PIPELINE_SYNC
 #: Oids of types, and the formats of values.
@@ -229,9 +229,9 @@ class Wire:
         number = self._known.get(key)
         if not one.has_plan:
             pass
-        elif number is None and len(self._known) < 10 * _MOST_PREPARED:
+        elif number is None and len(self._known) < 10 * _MAX_PREPARED:
             self._known[key] = 0
-        elif number == 0 and self._prepared < _MOST_PREPARED:
+        elif number == 0 and self._prepared < _MAX_PREPARED:
             self._prepared += 1
             number = self._known[key] = self._prepared
             fresh.append(key)

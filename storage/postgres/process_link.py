@@ -35,9 +35,9 @@ log = logging.getLogger(__name__)
 
 _CHANNEL: Final = "flowport"
 #: PostgreSQL refuses 8,000 bytes.
-_MOST_BYTES: Final = 7_900
+_MAX_BYTES: Final = 7_900
 #: Notices that wait for a connection; more are dropped, since whoever connects anew reads everything again.
-_MOST_WAITING: Final = 50_000
+_MAX_WAITING: Final = 50_000
 #: How long the notice of `require_notices` may take, in seconds.
 NOTICE_SECONDS: Final = 5.0
 #: Seconds between two tries to connect, and between two tries to take a lock.
@@ -119,7 +119,7 @@ class Link:
             return
         with self._lock:
             was_empty = not self._waiting
-            if len(self._waiting) < _MOST_WAITING:
+            if len(self._waiting) < _MAX_WAITING:
                 self._waiting.update(dict.fromkeys(((word, one) for one in arguments) if arguments else ((word, ""),)))
         if was_empty:
             self._wake()
@@ -317,12 +317,12 @@ def _payloads(waiting: Iterable[tuple[str, str]]) -> Iterator[str]:
         line = ""
         for argument in arguments:
             more = f" {argument}" if argument else ""
-            if line and len(text) + len(line) + len(more) > _MOST_BYTES:
+            if line and len(text) + len(line) + len(more) > _MAX_BYTES:
                 yield text + line
                 text, line = "", ""
             line = (line or word) + more
         text += f"{line}\n"
-        if len(text) > _MOST_BYTES - 200:
+        if len(text) > _MAX_BYTES - 200:
             yield text.rstrip("\n")
             text = ""
     if text:

@@ -26,7 +26,7 @@ from storage.statements import Statement
 log = logging.getLogger(__name__)
 
 #: The longest vectors of which a row fits into a page; longer ones are compared in the process.
-MOST_DIMENSIONS: Final = 4_000
+MAX_DIMENSIONS: Final = 4_000
 #: How many documents get their points in one transaction.
 _SLICE: Final = 20
 #: Rows stay whole in their pages: reading a vector from another place takes longer than comparing it.
@@ -121,13 +121,13 @@ def meaning_trouble(connection: Connection) -> str:
 
 def add_points(session: Session, document_id: int, collection_id: str, model: str, vectors: Sequence[bytes]) -> None:
     """Adds the points of a document's pieces, when the database can hold them."""
-    if vectors and len(vectors[0]) <= MOST_DIMENSIONS and _MAY_ADD.row(session, {})[0]:
+    if vectors and len(vectors[0]) <= MAX_DIMENSIONS and _MAY_ADD.row(session, {})[0]:
         _ADD_STATEMENT.run(session, *_rows(document_id, collection_id, model, vectors))
 
 
 def has_points(session: Session, dimensions: int) -> bool:
     """True when searches may use the points of vectors of this length."""
-    return dimensions <= MOST_DIMENSIONS and _IS_READY.row(session, {})[0]
+    return dimensions <= MAX_DIMENSIONS and _IS_READY.row(session, {})[0]
 
 
 def find_by_points(

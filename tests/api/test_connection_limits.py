@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from api.connection_limits import (
+    MAX_OF_ONE,
     MOST,
-    MOST_OF_ONE,
     TURNED_AWAY_AT_ONCE,
     ConnectionLimits,
     Connections,
@@ -156,7 +156,7 @@ def test_a_crowd_over_the_limit_is_shut_out_without_being_heard() -> None:
 @pytest.mark.parametrize("descriptors", [64, 256, 1024, 4096, 65_536])
 def test_the_limits_leave_descriptors_for_everything_else(descriptors: int) -> None:
     limits = limits_for(descriptors)
-    assert 8 <= limits.most_of_one <= min(MOST_OF_ONE, limits.most)
+    assert 8 <= limits.most_of_one <= min(MAX_OF_ONE, limits.most)
     assert limits.most <= MOST
     if descriptors >= 256:
         assert limits.most + limits.backlog + TURNED_AWAY_AT_ONCE + 40 <= descriptors

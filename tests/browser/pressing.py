@@ -28,7 +28,7 @@ PATIENCE = 20
 
 #: How many pages one session opens: the server allows a session 40 pages without a connection, and a page that was left
 #: stays for up to a minute.
-MOST_PAGES = 30
+MAX_PAGES = 30
 
 LAYER = ".q-dialog, .q-menu, .fp-pop-shade"
 #: What lies beside the content of a page in a wide window, and over all of it in a narrow one.
@@ -123,7 +123,7 @@ class Presses:
     log: Callable[[], str]
     #: Says what is wrong with the looks of the page, or of its open dialogs and menus, which the given selector matches.
     look: Callable[[Page, str | None], list[str]] = lambda _page, _layer: []
-    #: Gives the tab a session of its own: see `MOST_PAGES`.
+    #: Gives the tab a session of its own: see `MAX_PAGES`.
     sign_in_anew: Callable[[], None] = lambda: None
     #: How many controls of the same look are pressed in one place: cards, or entries of the palette.
     most_alike: int = 3
@@ -262,7 +262,7 @@ class Presses:
     def _open(self, way: list[str], depth: int) -> bool:
         """Opens the page, then presses what leads to the layer of `way`. Returns whether it is there."""
         self._opened += 1
-        if self._opened % MOST_PAGES == 0:
+        if self._opened % MAX_PAGES == 0:
             self.sign_in_anew()
         try:
             self.page.goto(self._path)

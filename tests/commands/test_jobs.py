@@ -199,7 +199,7 @@ def test_a_period_that_ends_before_it_begins_and_a_date_that_is_none_are_refused
 def test_the_jobs_that_wait_are_cancelled_in_slices_and_no_other(
     command: Command, filled: Filled, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("engine.actions.jobs.MOST_CANCELLED", 2)
+    monkeypatch.setattr("engine.actions.jobs.MAX_CANCELLED", 2)
     done = filled.job()
     filled.database.write_now(lambda session: session.execute(update(Workspace).values(concurrency=-1)))
     waiting = [filled.job(ended=False) for _ in range(5)]

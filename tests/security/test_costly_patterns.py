@@ -18,14 +18,14 @@ from engine.actions.deployments import undeploy
 from engine.actions.flows import change_flow_settings, create_flow, save_as
 from engine.actions.hooks import pause_hook
 from engine.core.clock import MovedClock
-from engine.core.errors import MOST_ERRORS
+from engine.core.errors import MAX_ERRORS
 from engine.flow.document import Document
 from engine.flow.job_checks import JobChecks
 from engine.flow.patterns import read_pattern
 from engine.flow.payload_check import PATTERN_STEPS, PayloadCheck, check_payload
 from engine.jobs.submit import body_checks
 from engine.jobs.submit.batches import check_items
-from engine.jobs.submit.check_threads import MOST_WAITING, THREADS, CheckThreads
+from engine.jobs.submit.check_threads import MAX_WAITING, THREADS, CheckThreads
 from tests.api.arrange import House, echo_document, open_house
 from tests.api.routes.test_hooks import Hooks, hook_path
 from tests.live.caller import Terminal
@@ -101,8 +101,8 @@ async def test_defaults_that_are_checked_at_each_call_share_the_time_of_a_job():
 
 def test_no_pattern_is_run_once_the_errors_are_full():
     fields = [{"name": "n", "type": "integer"}, FIELDS[0]]
-    items = [{"n": "x", "a": "1"}] * (MOST_ERRORS // 2) + [{"n": 1, "a": "1"}] * 50
-    assert check_items(fields, {"items": items})[1].total == MOST_ERRORS
+    items = [{"n": "x", "a": "1"}] * (MAX_ERRORS // 2) + [{"n": 1, "a": "1"}] * 50
+    assert check_items(fields, {"items": items})[1].total == MAX_ERRORS
 
 
 def test_the_defaults_of_a_payload_share_steps_too():
@@ -243,7 +243,7 @@ async def test_a_key_makes_no_check_for_a_flow_that_it_may_not_call(house: House
 @pytest.mark.parametrize("way", ["submit", "batch", "hook", "mcp"])
 async def test_bodies_that_wait_for_their_check_are_bounded(house: House, monkeypatch: pytest.MonkeyPatch, way: str):
     """By what they take in memory, for each workspace and at any size: here a text of 30 KB takes 640 KB."""
-    monkeypatch.setattr(body_checks, "MOST_OF_WORKSPACE", 1024 * 1024)
+    monkeypatch.setattr(body_checks, "MAX_OF_WORKSPACE", 1024 * 1024)
     checks, hooks, gate = house.api.state.context.checks, Hooks(house), threading.Event()
     fields = [{**FIELDS[0], "name": "url"}, {"name": "b", "type": "array", "items": {"type": "array"}}]
     patterned, other = house.new_flow("Patterned", fields=fields), house.other_workspace()
@@ -296,7 +296,7 @@ async def test_a_key_has_a_bounded_number_of_bodies_that_wait(house: House):
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         group.create_task(threads.run(workspace_id, "", gate.wait, 15))
         await asyncio.sleep(0)
-        many = [group.create_task(threads.run(workspace_id, own.id, int)) for _ in range(MOST_WAITING)]
+        many = [group.create_task(threads.run(workspace_id, own.id, int)) for _ in range(MAX_WAITING)]
         await asyncio.sleep(0)
         refused = await house.post(f"/flows/execute/{house.flow_id}/batch", small, own.key)
         assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")

@@ -22,7 +22,7 @@ from engine.actions.datasets import (
 )
 from engine.jobs.worker.dataset_writes import WorkspaceDatasets
 from storage.dataset_changes import checked_rows
-from storage.dataset_keys import MOST_SAME, PIECE_ROWS
+from storage.dataset_keys import MAX_SAME, PIECE_ROWS
 from storage.dataset_pieces import tidy_some
 from storage.datasets import list_row_ids, list_rows
 from storage.statements import DRIVER
@@ -139,8 +139,8 @@ def test_who_reads_a_large_table_page_by_page_looks_at_each_row_once(world: Worl
 
 
 async def test_steps_that_write_over_as_many_rows_as_they_may(world: World) -> None:
-    dataset = add(world, [{"a": "x"}] * MOST_SAME)
+    dataset = add(world, [{"a": "x"}] * MAX_SAME)
     steps = WorkspaceDatasets(world.database, world.workspace_id)
     with steps_of_transactions(world) as done:
         assert await steps.write(dataset, "upsert", "a", {"a": "x", "n": 1}, "job:node:") == "updated"
-    assert max(done) < STEPS_OF_A_ROW * MOST_SAME
+    assert max(done) < STEPS_OF_A_ROW * MAX_SAME

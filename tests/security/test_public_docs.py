@@ -20,7 +20,7 @@ from engine.actions.jobs import run_in_playground
 from engine.core.clock import MovedClock
 from engine.core.settings import Settings
 from engine.flow.document import Document, load_document
-from engine.jobs.submit.check_threads import DOCS, MOST_WAITING, CheckThreads
+from engine.jobs.submit.check_threads import DOCS, MAX_WAITING, CheckThreads
 from storage.flows import get_draft
 from tests.api.arrange import FIELDS, SERVER, House, echo_document, open_house
 
@@ -135,9 +135,9 @@ async def test_visits_that_wait_are_bounded(
     gate, workspace_id = threading.Event(), house.principal.workspace_id
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         group.create_task(threads.run(workspace_id, DOCS, gate.wait, 15))
-        for _ in range(MOST_WAITING + 1):
+        for _ in range(MAX_WAITING + 1):
             await asyncio.sleep(0)
-            if threads.waiting(workspace_id, DOCS) < MOST_WAITING:
+            if threads.waiting(workspace_id, DOCS) < MAX_WAITING:
                 group.create_task(threads.run(workspace_id, DOCS, int))
         answer = await stranger.get(f"/docs/flows/{house.flow_id}{kind}")
         own = group.create_task(threads.run(workspace_id, "person", int))

@@ -32,8 +32,8 @@ def test_a_socket_reads_the_cookie_that_its_page_reads(cookies: str) -> None:
 @pytest.mark.parametrize(
     ("limit", "told"),
     [
-        ("MOST_OF_PERSON", "You have 2 pages of this server open"),
-        ("MOST_OF_WORKSPACE", "The people of your workspace have 2 pages of this server open"),
+        ("MAX_OF_PERSON", "You have 2 pages of this server open"),
+        ("MAX_OF_WORKSPACE", "The people of your workspace have 2 pages of this server open"),
     ],
 )
 async def test_a_person_and_a_workspace_have_only_so_many_pages_open(

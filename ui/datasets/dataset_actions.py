@@ -22,8 +22,8 @@ from ui.page_session import PageSession
 from ui.parts.flow_uses import confirm_delete
 
 #: How many flows are offered, those first that were changed last.
-_MOST_FLOWS = 500
-_MOST_WITHOUT_SEARCH = 12
+_MAX_FLOWS = 500
+_MAX_WITHOUT_SEARCH = 12
 
 
 async def make(page_session: PageSession) -> str | None:
@@ -54,7 +54,7 @@ async def delete(page_session: PageSession, dataset: DatasetLine, uses: Sequence
 
 async def run_over(page_session: PageSession, dataset: DatasetLine) -> None:
     """Asks for a flow and opens it in the Playground, where a batch over the rows of this dataset can be started."""
-    flows = await page_session.query(list_flows, _MOST_FLOWS)
+    flows = await page_session.query(list_flows, _MAX_FLOWS)
     title = _("Run a flow over these rows")
     box: ui.select | None = None
     with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg"):
@@ -71,7 +71,7 @@ async def run_over(page_session: PageSession, dataset: DatasetLine) -> None:
             field = Field(_("Flow"))
             with field.place:
                 names = {one.id: one.title for one in flows}
-                box = ui.select(names, value=flows[0].id, with_input=len(flows) > _MOST_WITHOUT_SEARCH)
+                box = ui.select(names, value=flows[0].id, with_input=len(flows) > _MAX_WITHOUT_SEARCH)
                 field.control(box.props("outlined dense options-dense").classes("w-full"))
         with ui.element("div").classes("fp-acts"):
             button(_("Close") if box is None else _("Cancel"), dialog.close, kind="quiet")

@@ -29,7 +29,7 @@ from ui.flow_view.flow_canvas import FlowCanvas
 from ui.flow_view.node_views import NODE_VIEWS, readable
 from ui.kit.answer import answer_of
 from ui.kit.feedback import open_page
-from ui.kit.long_lists import MOST_LINES, first_lines, tell_left_out
+from ui.kit.long_lists import MAX_LINES, first_lines, tell_left_out
 from ui.kit.parts import button, icon, sentence, status_badge, words
 from ui.kit.text import _, plural
 from ui.kit.value_words import TextPart, around_difference, changed_words
@@ -215,7 +215,7 @@ def draw_beside(before: tuple[str, Document], after: tuple[str, Document], names
         *((pair, _("{source} → {target} no longer connected")) for pair in comparison.edges_removed),
     ]
     with ui.element("ul").classes("fp-changes"):
-        left = MOST_LINES
+        left = MAX_LINES
         for change in comparison.nodes:
             left -= _draw_change(change, old, new, names, left)
         for (source, target), said in edges[: max(0, left)]:

@@ -40,7 +40,7 @@ from ui.parts.key_limits import ends, own_limits, shared_limits
 from ui.parts.key_parts import MadeKey, reveal
 from ui.parts.this_computer import this_computer_line
 
-MOST_KEYS = 8
+MAX_KEYS = 8
 
 
 class ApiTabContents(Struct, frozen=True):
@@ -336,7 +336,7 @@ class ApiTab:
                     tag="p",
                 )
             times = times_of(self.page_session)
-            for key in shown[:MOST_KEYS]:
+            for key in shown[:MAX_KEYS]:
                 with ui.element("div").classes("fp-key-line"):
                     with ui.element("div").classes("fp-key-what"):
                         with ui.element("div").classes("fp-row"):
@@ -357,7 +357,7 @@ class ApiTab:
             if shown:
                 used = [key.environment for key in shown]
                 words(shared_limits(self.seen.limits, used, times.reader), "fp-hint", tag="p")
-            if len(shown) > MOST_KEYS:
+            if len(shown) > MAX_KEYS:
                 link_button(_("All keys"), "/settings/keys", kind="link", small=True)
 
     def _draw_docs(self) -> None:

@@ -31,7 +31,7 @@ from ui.parts.written_rows import tables_of
 
 DAYS = 7
 #: Most keys that are named; for more only their number is shown.
-MOST_NAMED = 4
+MAX_NAMED = 4
 
 
 class Noticed(Struct, frozen=True):
@@ -158,7 +158,7 @@ def _hit(change: CallerChange, document: Document, sent: Mapping[str, Mapping[st
         return Noticed(change, _("No key {did} in the last 7 days.").format(did=did), hits=False)
     sure = change.missing_now_refused or not has_field(document, name)
     then = _("will be refused") if sure else _("may be refused")
-    named = f": {', '.join(sorted(keys))}." if len(keys) <= MOST_NAMED else "."
+    named = f": {', '.join(sorted(keys))}." if len(keys) <= MAX_NAMED else "."
     said = _("{keys} {did} in the last 7 days and {then}{named}").format(
         keys=plural(len(keys), _("key"), _("keys")), did=did, then=then, named=named
     )

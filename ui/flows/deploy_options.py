@@ -27,7 +27,7 @@ from ui.kit.text import Reader, _, duration, number, plural
 from ui.page_session import PageSession
 from ui.page_shell import times_of
 
-MOST_KEYS = 6
+MAX_KEYS = 6
 
 
 class CallersAndLimits(Struct, frozen=True):
@@ -110,14 +110,14 @@ class DeployOptions:
             return
         words(_("{keys} may call it.").format(keys=plural(len(keys), _("key"), _("keys"))), tag="p")
         with ui.element("ul").classes("fp-lines fp-s13"):
-            for key in keys[:MOST_KEYS]:
+            for key in keys[:MAX_KEYS]:
                 with ui.element("li").classes("fp-key-line"):
                     words(key.label, "fp-b fp-cut")
                     words(key.masked, "fp-mono fp-t3 fp-s12 fp-cut")
                     words("", "fp-sp")
                     environment_badge(key.environment)
-        if len(keys) > MOST_KEYS:
-            words(_("and {count} more").format(count=len(keys) - MOST_KEYS), "fp-t2 fp-s13", tag="p")
+        if len(keys) > MAX_KEYS:
+            words(_("and {count} more").format(count=len(keys) - MAX_KEYS), "fp-t2 fp-s13", tag="p")
 
     def changes(self) -> dict[str, Any]:
         """Returns the choices as changes of the flow's settings."""

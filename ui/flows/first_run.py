@@ -25,9 +25,9 @@ from ui.page_shell import every, opened
 from ui.parts.ask_owners import asking
 
 LOOK_SECONDS = 5.0
-MOST_CARDS = 4
+MAX_CARDS = 4
 #: How many flows of one's own are shown.
-MOST_OWN = 3
+MAX_OWN = 3
 
 
 def register(app: App) -> None:
@@ -60,7 +60,7 @@ def register(app: App) -> None:
                 )
             return
         steps = await page_session.query(read_first_steps)
-        flows = await page_session.query(list_flows, MOST_OWN)
+        flows = await page_session.query(list_flows, MAX_OWN)
         with opened(page_session, _("Make your first API in a minute"), active="start", h1=False):
             place = cards(page_session, steps, asked=asked, flows=flows)
 
@@ -118,7 +118,7 @@ def cards(
             tag="p",
         )
         with ui.element("div").classes("fp-cards"):
-            for template in all_templates()[:MOST_CARDS]:
+            for template in all_templates()[:MAX_CARDS]:
                 template_card(page_session, template, heading="h3" if may_edit else below)
         if wish is not None:
             with ui.element("div").classes("fp-row fp-or"):

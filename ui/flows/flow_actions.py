@@ -35,7 +35,7 @@ from ui.parts.flow_uses import confirm_delete
 from ui.parts.open_drafts import drafts_of
 
 #: Calls are counted up to this number.
-_MOST_COUNTED = 10_001
+_MAX_COUNTED = 10_001
 
 
 async def save_flow_as(page_session: PageSession, flow: FlowRow) -> FlowId | None:
@@ -131,7 +131,7 @@ def _read_uses(session: Session, workspace_id: str, flow_id: str) -> _Uses:
     at = now(session)
     bound = [key for key in list_keys(session, workspace_id) if key.flow_ids is not None and flow_id in key.flow_ids]
     return _Uses(
-        count_calls_since(session, workspace_id, flow_id, at - 30 * DAY, _MOST_COUNTED),
+        count_calls_since(session, workspace_id, flow_id, at - 30 * DAY, _MAX_COUNTED),
         sum(key.status(at) == "active" for key in bound),
         count_schedules(session, workspace_id, flow_id),
         count_hooks(session, workspace_id, flow_id),
@@ -140,9 +140,9 @@ def _read_uses(session: Session, workspace_id: str, flow_id: str) -> _Uses:
 
 def _uses_in_words(uses: _Uses) -> list[str]:
     said = []
-    if uses.calls >= _MOST_COUNTED:
+    if uses.calls >= _MAX_COUNTED:
         said.append(
-            _("It was called more than {count} times in the last 30 days.").format(count=number(_MOST_COUNTED - 1))
+            _("It was called more than {count} times in the last 30 days.").format(count=number(_MAX_COUNTED - 1))
         )
     elif uses.calls:
         calls = plural(uses.calls, _("call"), _("calls"))

@@ -32,7 +32,7 @@ from ui.parts.open_drafts import drafts_of
 
 SHOWN_JOBS = 20
 #: Times in which a version was live that its row shows.
-MOST_PERIODS = 2
+MAX_PERIODS = 2
 
 
 class LivePeriod(Struct, frozen=True):
@@ -167,14 +167,14 @@ class FlowTabs:
         """Draws when callers got a version, the newest time first."""
         if not periods:
             words(_("never live"), "fp-t3")
-        for period in periods[:MOST_PERIODS]:
+        for period in periods[:MAX_PERIODS]:
             since = self.times.moment(period.since)
             if period.until is None:
                 words(_("live since {since}").format(since=since), "fp-ok fp-b", tag="div")
                 continue
             until = self.times.moment(period.until)
             words(_("live from {since} to {until}").format(since=since, until=until), "fp-t2", tag="div")
-        if len(periods) > MOST_PERIODS:
+        if len(periods) > MAX_PERIODS:
             words(_("and earlier, see What was live"), "fp-s12 fp-t3", tag="div")
 
     def _version_verbs(self, version: VersionLine) -> None:

@@ -48,9 +48,9 @@ from ui.parts.written_rows import WrittenRows
 #: How long the page waits for a change of the job before it reads it again, in seconds.
 WAIT_SECONDS = 0.4
 #: How many questions of the run are shown at once; the others come when these are answered.
-_MOST_QUESTIONS = 5
+_MAX_QUESTIONS = 5
 #: How many warnings of steps are shown below a result.
-_MOST_WARNINGS = 5
+_MAX_WARNINGS = 5
 #: Codes of connections that failed, and a page that needs none.
 _NOT_REACHED = frozenset({"connect_failed", "timed_out"})
 _PRACTICE = f"https://{PRACTICE_HOST}/"
@@ -216,7 +216,7 @@ class GoalRun:
         found = await self.page_session.query(list_questions_of_job, job_id)
         if not self._is_shown(job_id):
             return
-        asked = [Asked(one) for one in found if one.open][:_MOST_QUESTIONS]
+        asked = [Asked(one) for one in found if one.open][:_MAX_QUESTIONS]
         fresh = {one.question.id for one in asked} - self.asked_of_me
         self.asked_of_me |= fresh
         self.asks.show(asked)
@@ -411,7 +411,7 @@ class _Progress:
 def _draw_warnings(document: Document, steps: Sequence[StepRow]) -> None:
     """Draws what the steps warned of, each warning once. The one about same texts stands above the result."""
     found = dict.fromkeys((step.node_id, said) for step in steps for said in step.warnings if said != SAME_TEXTS)
-    for node_id, said in list(found)[:_MOST_WARNINGS]:
+    for node_id, said in list(found)[:_MAX_WARNINGS]:
         node = document.node(node_id)
         note(said, kind="warn", icon="warning", strong=f"{node.name}:" if node is not None else "")
 

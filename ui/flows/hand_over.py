@@ -23,7 +23,7 @@ from ui.page_session import PageSession
 from ui.parts.this_computer import this_computer_note
 
 #: How many keys are named.
-_MOST_KEYS = 3
+_MAX_KEYS = 3
 
 
 class HandOver:
@@ -126,7 +126,7 @@ def hand_over_text(
 
 def _about_keys(keys: Sequence[str], page: str) -> tuple[str, str, str]:
     """How a key goes along, which keys may call the flow already ("" without one), and where one is made."""
-    labels = ", ".join(f"“{label}”" for label in keys[:_MOST_KEYS])
+    labels = ", ".join(f"“{label}”" for label in keys[:_MAX_KEYS])
     there = _("The key {labels} may call it: ask me for it.") if len(keys) == 1 else ""
     if len(keys) > 1:
         there = _("These keys may call it: {labels}. Ask me for one of them.")

@@ -17,7 +17,7 @@ from ui.page_session import PageSession
 from ui.parts.model_wanted import ask_for_model
 
 #: Most steps that are named.
-MOST_NAMED = 3
+MAX_NAMED = 3
 
 
 class MadeUp(Struct, frozen=True):
@@ -65,9 +65,9 @@ async def _ask(page_session: PageSession, made_up: MadeUp) -> None:
 
 def _sentence(made_up: MadeUp) -> str:
     first, *others = made_up.steps
-    names = ", ".join(f"“{step.name}”" for step in made_up.steps[:MOST_NAMED])
-    if len(made_up.steps) > MOST_NAMED:
-        more = len(made_up.steps) - MOST_NAMED
+    names = ", ".join(f"“{step.name}”" for step in made_up.steps[:MAX_NAMED])
+    if len(made_up.steps) > MAX_NAMED:
+        more = len(made_up.steps) - MAX_NAMED
         return _("{names} and {more} more use the Simulated model, which only pretends to answer.").format(
             names=names, more=more
         )

@@ -17,7 +17,7 @@ from engine.flow.document import Document
 from engine.flow.file_values import is_file_value
 from engine.flow.references import as_text
 from engine.flow.times_asked import times_kept, times_of_flow
-from engine.jobs.submit.bodies import MOST_CHECKS, NotChecked
+from engine.jobs.submit.bodies import MAX_CHECKS, NotChecked
 from engine.triggers.timing import in_words
 from storage.flows import FlowRow
 from storage.schedules import ScheduleRow, StartRow
@@ -248,7 +248,7 @@ class SchedulesCard:
             await self._close()
 
     async def _started(self, schedule: ScheduleRow) -> StartRow:
-        for _attempt in range(MOST_CHECKS):
+        for _attempt in range(MAX_CHECKS):
             checked = await self.page_session.checked_start(schedule.id)
             with contextlib.suppress(NotChecked):  # its input has changed meanwhile
                 return await self.page_session.execute(start_schedule, schedule.id, checked)

@@ -28,7 +28,7 @@ from ui.page_session import PageSession
 from ui.page_shell import base_address
 from ui.parts.ask_owners import ask_note
 
-MOST_DAYS = 3_650
+MAX_DAYS = 3_650
 
 
 def _draw_title(settings: FlowSettings) -> None:
@@ -184,8 +184,8 @@ def _draw_kept(settings: FlowSettings) -> None:
 
         async def keep() -> None:
             text = (box.value or "").strip()
-            if text and not _is_within(text, 1, MOST_DAYS):
-                days.error(_NUMBER_OR_NOTHING.format(least=1, most=MOST_DAYS))
+            if text and not _is_within(text, 1, MAX_DAYS):
+                days.error(_NUMBER_OR_NOTHING.format(least=1, most=MAX_DAYS))
                 return
             days.error("")
             await settings.keep({KEEP_DAYS: int(text) if text else None}, _("It counts from the next clean-up on."))

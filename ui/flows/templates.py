@@ -96,7 +96,7 @@ SHELVES = {
 }
 _DATA, _MORE, _ALL = _("Keep data"), _("More"), _("All of them")
 #: Columns of steps that fit into a card at their usual size.
-_MOST_LARGE = 5
+_MAX_LARGE = 5
 #: Words by which people search for flows that run at set times.
 _AT_TIMES = (
     "every week, weekly, every day, daily, every morning, every monday, every month, monthly, every hour, regularly, "
@@ -356,7 +356,7 @@ def template_card(page_session: PageSession, template: Template, *, heading: str
 
 def template_sketch(template: Template) -> None:
     """Draws the steps of a template as a row of icons, and its branches below each other."""
-    many = len(template.columns) > _MOST_LARGE or max(map(len, template.columns), default=0) > 2
+    many = len(template.columns) > _MAX_LARGE or max(map(len, template.columns), default=0) > 2
     with ui.element("div").classes("fp-sketch").classes("fp-sketch--many" if many else "").props("aria-hidden=true"):
         width = 1
         for number, column in enumerate(template.columns):

@@ -51,7 +51,7 @@ WAIT_SECONDS = 20
 #: The same for a job that may begin to wait for a person, which ends no poll.
 ASKING_SECONDS = 2
 #: The most questions that are shown.
-_MOST_QUESTIONS = 5
+_MAX_QUESTIONS = 5
 _ENDED = ("completed", "failed", "cancelled")
 
 
@@ -288,7 +288,7 @@ class TryItNow:
             return
         first = asked and not self.asks.box.default_slot.children
         self._asking = [job_id for job_id in self._asking if any(one.question.job_id == job_id for one in asked)]
-        self.asks.show(asked[:_MOST_QUESTIONS])
+        self.asks.show(asked[:_MAX_QUESTIONS])
         if first:
             into_view(self.asks.box)
 

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 #: Values that a form draws at first, with those in lists and groups inside, and the items of one list among them.
-MOST_VALUES: Final = 300
-MOST_ITEMS: Final = 100
+MAX_VALUES: Final = 300
+MAX_ITEMS: Final = 100
 #: Values that a list has at least, however many others stand beside it.
 _LEAST: Final = 20
 
 
-def count_values(value: Any, most: int = MOST_VALUES) -> int:
+def count_values(value: Any, most: int = MAX_VALUES) -> int:
     """The values in a list or group, each empty one counted too; 1 for all else. Counts to `most` + 1 at most."""
     count, waiting = 0, [value]
     while waiting and count <= most:
@@ -32,7 +32,7 @@ def _first(values: Iterable[Any], most: int) -> list[Any]:
     return [value for value, _at in zip(values, range(most), strict=False)]
 
 
-def room_in(value: Mapping[str, Any], most: int = MOST_VALUES) -> int:
+def room_in(value: Mapping[str, Any], most: int = MAX_VALUES) -> int:
     """How many values each list of a form may draw, so that those of all its large lists have a limit together."""
     large = sum(count_values(one, _LEAST) > _LEAST for one in value.values())
     return max(_LEAST, most // max(1, large))
@@ -40,7 +40,7 @@ def room_in(value: Mapping[str, Any], most: int = MOST_VALUES) -> int:
 
 def drawn_first(items: Sequence[Any], room: int, pages: int, *, folded: bool = False) -> int:
     """How many items are drawn. `folded`: what is inside an item is drawn later. The first one always is."""
-    items = items[: MOST_ITEMS * pages]
+    items = items[: MAX_ITEMS * pages]
     if folded:
         return len(items)
     used = 0

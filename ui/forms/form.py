@@ -39,7 +39,7 @@ from typing import Any
 
 from nicegui import ui
 
-from ui.forms.amounts import MOST_VALUES, room_in
+from ui.forms.amounts import MAX_VALUES, room_in
 from ui.forms.any_value import AnyValue
 from ui.forms.boxes import Box, Choice, Drawn, Switch
 from ui.forms.field import Field
@@ -84,7 +84,7 @@ class Form:
         read_only: bool = False,
         keep_file: KeepFile | None = None,
         titles: Mapping[str, str] | None = None,
-        most: int = MOST_VALUES,
+        most: int = MAX_VALUES,
     ) -> None:
         self.specs = tuple(specs)
         self.most = most

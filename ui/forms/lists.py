@@ -36,7 +36,7 @@ from ui.kit.parts import button, drop_menu, icon, menu_item, words
 from ui.kit.text import _, type_word
 
 #: Lines that are taken from one paste.
-_MOST_LINES = 1000
+_MAX_LINES = 1000
 
 
 class ItemList(Part):
@@ -206,13 +206,13 @@ class ItemList(Part):
         if not row.is_empty:
             at += 1
             self._draw_row(ABSENT, at)
-        for number, line in enumerate(lines[:_MOST_LINES]):
+        for number, line in enumerate(lines[:_MAX_LINES]):
             if number:
                 self._draw_row(ABSENT, at + number)
             self.rows[at + number].write(line)
         self._number()
         self._changed()
-        if len(lines) > _MOST_LINES:
+        if len(lines) > _MAX_LINES:
             told(
                 _("The first 1,000 lines were taken."),
                 _("A list this long is better sent by a program or kept in a dataset."),

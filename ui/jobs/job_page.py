@@ -82,10 +82,10 @@ from ui.pulse import RepeatedCall
 
 LOOK_SECONDS = 0.5
 #: Largest payload that is included in a curl command, in characters.
-MOST_CURL = 100_000
+MAX_CURL = 100_000
 #: How many open questions of the job are shown at once; the others come when these are answered.
-MOST_QUESTIONS = 10
-MOST_ANSWERS = 50
+MAX_QUESTIONS = 10
+MAX_ANSWERS = 50
 
 
 class JobContents(Struct, frozen=True):
@@ -250,7 +250,7 @@ class JobDetailPage:
         self._draw_sub()
         self.lines = step_lines(self.document, self.seen.look, self.times, self.inner)
         self._draw_error()
-        self.asks.show([Asked(one) for one in self.seen.questions if one.open][:MOST_QUESTIONS])
+        self.asks.show([Asked(one) for one in self.seen.questions if one.open][:MAX_QUESTIONS])
         if self.job.status == "failed":
             self.asks.forget_answer()
         if self._has_values:
@@ -302,7 +302,7 @@ class JobDetailPage:
 
     def _curl(self) -> str | None:
         payload = self.seen.payload
-        if payload is None or payload.size > MOST_CURL or not isinstance(payload.value, dict):
+        if payload is None or payload.size > MAX_CURL or not isinstance(payload.value, dict):
             return None
         return first_call(self.base + endpoint_path(self.job.flow_id), payload.value)
 
@@ -424,7 +424,7 @@ class JobDetailPage:
         columns = [_("Question"), _("Answer"), _("By"), _("When"), _("Note")]
         with card(_("Answers of people"), padded=False):
             rows = table(columns, label=_("Answers of people"), stacks=True)
-            for one in answered[:MOST_ANSWERS]:
+            for one in answered[:MAX_ANSWERS]:
                 with rows.row():
                     rows.cell(one.title or _("May it go on?"))
                     with rows.cell():

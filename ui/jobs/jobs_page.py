@@ -41,7 +41,7 @@ from ui.parts.time_range import Span, span_choice
 PAGE_SIZE = 30
 LOOK_SECONDS = 1.0
 #: How many jobs are counted that fit the filters.
-MOST_COUNTED = 1_000
+MAX_COUNTED = 1_000
 
 
 class JobListContents(Struct, frozen=True):
@@ -80,7 +80,7 @@ def load_jobs(session: Session, workspace_id: str, filters: JobFilters, cursor: 
         list_started_by_hand(session, workspace_id, page.jobs),
         list_refusers(session, workspace_id, page.jobs),
         list_beginnings(session, page.jobs, LARGEST_INPUT),
-        count_jobs(session, workspace_id, filters, MOST_COUNTED),
+        count_jobs(session, workspace_id, filters, MAX_COUNTED),
     )
 
 

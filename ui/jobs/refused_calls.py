@@ -59,7 +59,7 @@ from ui.parts.time_range import Span, span_choice, span_of
 
 LOOK_SECONDS = 1.0
 #: The most rows of batches that are listed.
-MOST_ROWS = 50
+MAX_ROWS = 50
 
 
 class RefusedView(Struct, frozen=True):
@@ -165,7 +165,7 @@ def _rows_of_batches(session: Session, workspace_id: str, filters: RefusalFilter
     """Returns rows of batches in the Playground, unless the filters ask for calls: those have a key and a reason."""
     if filters.key_id or filters.code or filters.environment not in {None, "playground"}:
         return ()
-    found = list_refused_rows(session, workspace_id, filters.flow_id, filters.since, filters.until, MOST_ROWS)
+    found = list_refused_rows(session, workspace_id, filters.flow_id, filters.since, filters.until, MAX_ROWS)
     return tuple(found)
 
 

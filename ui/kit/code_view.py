@@ -22,9 +22,9 @@ from ui.kit.text import ENGLISH, Reader, _, number, size
 
 #: Longer values are cut on screen.
 CUT = 10 * 1024
-_MOST_TOKENS = 600
-_MOST_CHILDREN = 100
-_MOST_NODES = 500
+_MAX_TOKENS = 600
+_MAX_CHILDREN = 100
+_MAX_NODES = 500
 
 # The closing quote is optional and the quantifiers are possessive: with backtracking from each quote a long line would
 # take minutes.
@@ -61,7 +61,7 @@ def tokens_of(text: str, language: str) -> list[tuple[str, str]]:
         at = match.end()
     if at < len(text):
         pieces.append(("", text[at:]))
-    return pieces if len(pieces) <= _MOST_TOKENS else [("", text)]
+    return pieces if len(pieces) <= _MAX_TOKENS else [("", text)]
 
 
 def code(text: str, language: str = "text", *, copy: bool = True, inside: bool = False, name: str = "") -> ui.element:
@@ -137,7 +137,7 @@ class _Tree:
     def __init__(self, on_pick: Callable[[tuple[str | int, ...]], Any] | None, reader: Reader) -> None:
         self.on_pick = on_pick
         self.reader = reader
-        self.left = _MOST_NODES
+        self.left = _MAX_NODES
         self.characters = CUT
 
     def draw(self, value: Any, path: tuple[str | int, ...] = ()) -> None:
@@ -152,7 +152,7 @@ class _Tree:
         if not items:
             words(_("nothing in it"), "fp-t3")
         shown = 0
-        for key, one in items[:_MOST_CHILDREN]:
+        for key, one in items[:_MAX_CHILDREN]:
             if self.left <= 0 or self.characters <= 0:
                 break
             self.left -= 1

@@ -82,7 +82,7 @@ _GROUP_OF = {word: frozenset(group.split()) for group in _ALIKE for word in grou
 _ENDINGS = ("ations", "ation", "ings", "ing", "ies", "ed", "es", "s", "y", "e")
 _LONGEST = 200
 #: Words are corrected by longer words than this, at most so many, and if their lengths differ by no more than that.
-_SHORTEST, _MOST_CORRECTED, _LENGTHS_APART = 3, 4, 3
+_SHORTEST, _MAX_CORRECTED, _LENGTHS_APART = 3, 4, 3
 
 #: Costs of a match, from the best to the worst. A missing word costs most.
 _TITLE, _SAID_WORD, _TITLE_START, _SAID_START, _INSIDE, _FORM, _TEXT, _ALIKE_WORD = range(8)
@@ -217,7 +217,7 @@ def _corrected(wanted: str, listed: tuple[Said, ...]) -> str:
     """
     known = _vocabulary(listed)
     words = _query_words(wanted)
-    unknown = [word for word in words if word not in known][:_MOST_CORRECTED]
+    unknown = [word for word in words if word not in known][:_MAX_CORRECTED]
     corrected = {word: _similar(word, known) or word for word in unknown}
     return " ".join(corrected.get(word, word) for word in words)
 

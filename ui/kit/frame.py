@@ -36,7 +36,7 @@ from msgspec import Struct
 from nicegui import Client, ui
 from nicegui.elements.mixins.text_element import TextElement
 
-from engine.core.job_status import MOST_TOLD
+from engine.core.job_status import MAX_TOLD
 from ui.kit.assets import asset_url
 from ui.kit.feedback import toast_area
 from ui.kit.parts import button, drop_menu, icon, icon_button, link, link_button, menu_item, words
@@ -344,14 +344,14 @@ def _number(area: Area, number: int, *, rail: bool) -> None:
         _count(number, plural(number, _("question waits for a person"), _("questions wait for a person")), rail=rail)
         return
     said = plural(number, _("run failed since you last looked"), _("runs failed since you last looked"))
-    if number > MOST_TOLD:
-        said = _("More than {most} runs failed since you last looked").format(most=MOST_TOLD)
+    if number > MAX_TOLD:
+        said = _("More than {most} runs failed since you last looked").format(most=MAX_TOLD)
     _count(number, said, rail=rail).classes("fp-count--bad")
 
 
 def _count(number: int, said: str, *, rail: bool) -> ui.element:
     """Draws a number beside an entry, with `said` for screen readers; the narrow navigation shows a dot."""
-    shown = f"{MOST_TOLD}+" if number > MOST_TOLD else str(number)
+    shown = f"{MAX_TOLD}+" if number > MAX_TOLD else str(number)
     with words("" if rail else shown, "fp-count fp-count--dot" if rail else "fp-count") as count:
         count.props["title"] = said
         words(f", {said}" if not rail else said, "fp-hide")

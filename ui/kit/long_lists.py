@@ -15,12 +15,12 @@ from ui.kit.text import _, plural
 T = TypeVar("T")
 
 #: Most lines of a list that are drawn.
-MOST_LINES = 200
+MAX_LINES = 200
 #: How many rows are drawn at a press.
 ROWS_AT_ONCE = 100
 
 
-def first_lines(items: Sequence[T], *, most: int = MOST_LINES, tag: str = "li") -> Iterator[T]:
+def first_lines(items: Sequence[T], *, most: int = MAX_LINES, tag: str = "li") -> Iterator[T]:
     """Yields the items to draw; then draws a line that says how many are left out, if any are."""
     yield from items[:most]
     tell_left_out(len(items) - most, tag=tag)

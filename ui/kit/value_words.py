@@ -25,9 +25,9 @@ _DEEPEST = 12
 #: A text of this many words is short: it is shown as a whole.
 _FEW_WORDS = 8
 #: Steps that a comparison of two texts takes at most: with this many it takes less than a tenth of a second.
-_MOST_COMPARED = 3_000_000
+_MAX_COMPARED = 3_000_000
 #: Differences that are shown of one text.
-_MOST_SHOWN = 15
+_MAX_SHOWN = 15
 _WORDS = re.compile(r"\S+|\s+")
 #: Words with the blanks behind them: blanks by themselves are alike everywhere, and would pair what does not belong.
 _WITH_BLANKS = re.compile(r"\S+\s*|\s+")
@@ -217,8 +217,8 @@ def changed_words(before: str, after: str, longest: int) -> list[TextPart]:
     parts.append(TextPart("kept", kept + "".join(old[len(old) - end :])))
     if 2 * sum(len(part.text) for part in parts if part.kind == "kept") < max(len(before), len(after)):
         return []
-    if len(parts) > 3 * _MOST_SHOWN + 1:  # each has what is kept before it, what was and what is
-        parts = [*parts[: 3 * _MOST_SHOWN], TextPart("kept", "…")]
+    if len(parts) > 3 * _MAX_SHOWN + 1:  # each has what is kept before it, what was and what is
+        parts = [*parts[: 3 * _MAX_SHOWN], TextPart("kept", "…")]
     last = len(parts) - 1
     shown = [
         TextPart(part.kind, _near(part.text, first=at == 0, last=at == last))
@@ -232,7 +232,7 @@ def changed_words(before: str, after: str, longest: int) -> list[TextPart]:
 def _paired(was: Sequence[str], now: Sequence[str]) -> list[tuple[str, str]] | None:
     """The parts of two texts that stand for each other, in their order. None when finding them takes too many steps."""
     often = Counter(now)
-    if (len(was) + sum(often[one] for one in was)) * min(len(was), len(now)) > _MOST_COMPARED:
+    if (len(was) + sum(often[one] for one in was)) * min(len(was), len(now)) > _MAX_COMPARED:
         return None
     found = SequenceMatcher(None, was, now, autojunk=False).get_opcodes()
     return [("".join(was[a:b]), "".join(now[c:d])) for _tag, a, b, c, d in found]

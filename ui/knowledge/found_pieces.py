@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 LIMIT = 8
 #: The marked words of one piece; more would be many elements.
-MOST_MARKS = 60
+MAX_MARKS = 60
 SHOWN = 1_600
 _WORD = re.compile(r"[^\W_]+")
 
@@ -177,7 +177,7 @@ def draw_marked(text: str, found: Sequence[str]) -> None:
     """Draws a text with the words that were found marked in it."""
     with ui.element("p").classes("fp-hit-text"):
         at = 0
-        for start, end in _marks(text, found)[:MOST_MARKS]:
+        for start, end in _marks(text, found)[:MAX_MARKS]:
             if start > at:
                 words(text[at:start])
             words(text[start:end], tag="mark")

@@ -16,7 +16,7 @@ from ui.page_session import PageSession
 
 PAGE = 20
 #: The documents that could not be read which are named.
-MOST_NAMED = 20
+MAX_NAMED = 20
 SHOWN = 2_000
 
 
@@ -53,7 +53,7 @@ class SourceDialog:
                 with ui.expansion(
                     plural(len(source.problems), _("thing to know"), _("things to know"), self.reader)
                 ).classes("fp-more w-full"):
-                    for one in source.problems[:MOST_NAMED]:
+                    for one in source.problems[:MAX_NAMED]:
                         with ui.element("div").classes("fp-trouble"):
                             words(one.get("name", ""), "fp-s13 fp-b")
                             words(one.get("message", ""), "fp-s13 fp-t2", tag="p")

@@ -18,8 +18,8 @@ from ui.monitoring.charts_over_time import Series, TimeAxis, lines, scale, stack
 from ui.monitoring.words import SlotWords, cost_words, kind_word, usd
 from ui.parts.charts import AMBER, BLUE, PURPLE, QUIET, RED, TEAL, Rank, ranking
 
-MOST_KINDS = 5
-MOST_SPENDERS = 3
+MAX_KINDS = 5
+MAX_SPENDERS = 3
 #: Steps of an axis of seconds that are round as durations.
 _SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200)
 
@@ -151,7 +151,7 @@ class Drawings:
             spent[name] = spent.get(name, Cost()) + cost
             of_slot[slot, name] = of_slot.get((slot, name), Cost()) + cost
         names = sorted(spent, key=lambda name: (-spent[name].nanos, name))
-        shown = names[:MOST_SPENDERS] if len(names) > MOST_SPENDERS + 1 else names
+        shown = names[:MAX_SPENDERS] if len(names) > MAX_SPENDERS + 1 else names
         groups: list[tuple[str, tuple[str, ...]]] = [(name, (name,)) for name in shown]
         if len(shown) < len(names):
             groups.append((_("Others"), tuple(names[len(shown) :])))
@@ -198,7 +198,7 @@ class Drawings:
     def errors(self) -> Drawing:
         """Failed jobs and refused calls by kind, the most frequent first."""
         kinds = self.figures.kinds
-        shown = kinds if len(kinds) <= MOST_KINDS else kinds[: MOST_KINDS - 2]
+        shown = kinds if len(kinds) <= MAX_KINDS else kinds[: MAX_KINDS - 2]
         rest = kinds[len(shown) :]
         ranks = [
             self._rank(kind_word(kind), kind.count, refused=kind.refused, went_on=kind.code == STEPS_FAILED)

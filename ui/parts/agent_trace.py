@@ -30,7 +30,7 @@ _STATES = {
 _LONGEST_MESSAGE = 4_000
 _LONGEST_SUMMARY = 80
 #: The most tools that are named in a line.
-_MOST_NAMED = 6
+_MAX_NAMED = 6
 #: How the title of a tool that looks into a dataset begins (`engine/nodes/agent_tools.py`).
 _ROWS_OF = "Rows of "
 
@@ -157,7 +157,7 @@ def looked_up(parts: Sequence[PartRow], reader: Reader) -> str:
         return _("No tool was used.")
     named = [f"{name} ({note})" if note else name for name, note in found.items()]
     return _("Looked up: {named}{value}").format(
-        named=", ".join(named[:_MOST_NAMED]), value="…" if len(named) > _MOST_NAMED else ""
+        named=", ".join(named[:_MAX_NAMED]), value="…" if len(named) > _MAX_NAMED else ""
     )
 
 

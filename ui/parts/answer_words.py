@@ -56,7 +56,7 @@ def left_words(milliseconds: int, times: Times) -> str:
 
 
 #: How many steps are named that come after an answer.
-_MOST_NAMED = 3
+_MAX_NAMED = 3
 
 
 def now_words(after: AfterAnswer, *, approved: bool) -> str:
@@ -68,7 +68,7 @@ def now_words(after: AfterAnswer, *, approved: bool) -> str:
             else _("The call is not made. The agent is told so and goes on without it.")
         )
     steps = after.next_steps or ()
-    named = ", ".join(f"“{name}”" for name in steps[:_MOST_NAMED]) + (" …" if len(steps) > _MOST_NAMED else "")
+    named = ", ".join(f"“{name}”" for name in steps[:_MAX_NAMED]) + (" …" if len(steps) > _MAX_NAMED else "")
     if approved:
         return _("The flow goes on. Next: {steps}.").format(steps=named) if named else _("The flow goes on.")
     if named:

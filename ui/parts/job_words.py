@@ -20,7 +20,7 @@ from ui.kit.value_words import shortened
 #: A reason that begins with an address: "Read the page: `https://a.example/b` answered 404."
 _ADDRESS_FIRST = re.compile(r"\A(?P<node>(?:[^`]*: )?)`(?P<address>https?://[^`]+)`")
 #: How much of such an address is shown where a reason is cut off.
-_MOST_ADDRESS = 40
+_MAX_ADDRESS = 40
 
 
 def job_state(job: JobRow) -> str:
@@ -77,7 +77,7 @@ def short_reason(why: str) -> str:
     """Returns a reason with the beginning of the address that it begins with, for places that cut it off: an address may be
     longer than they are.
     """
-    return _ADDRESS_FIRST.sub(lambda found: f"{found['node']}`{shortened(found['address'], _MOST_ADDRESS)}`", why)
+    return _ADDRESS_FIRST.sub(lambda found: f"{found['node']}`{shortened(found['address'], _MAX_ADDRESS)}`", why)
 
 
 def was_tried(job: JobRow, keys: Mapping[str, str]) -> bool:

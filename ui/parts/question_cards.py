@@ -15,7 +15,7 @@ from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 
-from engine.actions.questions import MOST_NOTE, Answer, answer_question
+from engine.actions.questions import MAX_NOTE, Answer, answer_question
 from engine.core.errors import PayloadInvalid, QuestionClosed, Refusal
 from engine.flow.after_answer import AfterAnswer, after_answer
 from engine.flow.document import load_document
@@ -47,7 +47,7 @@ _TYPES = {"text": "string", "number": "number", "flag": "boolean", "list": "arra
 #: How many values all cards together draw as boxes at once, and how many elements they draw for their values. Where there
 #: is no room left, a press shows the values or makes boxes of them: twenty questions with a table in each would keep the
 #: server busy for half a minute.
-MOST_BOXES, MOST_DRAWN = 100, 4_000
+MAX_BOXES, MAX_DRAWN = 100, 4_000
 #: How long presses are not taken after a card has gone, in seconds: a double press would answer the question below it.
 MOVED_SECONDS = 1.0
 #: What an emptied box asks for, by the kind of the value.
@@ -190,7 +190,7 @@ class _Card:
         question = self.question
         self.changing = {name: value for name, value in question.values.items() if self._may_change(name, value)}
         self.form: Form | None = None
-        if question.values and self.cards.drawn >= MOST_DRAWN:
+        if question.values and self.cards.drawn >= MAX_DRAWN:
             with self.values:
                 show = button(_("Show the values"), self._show_and_focus, icon="visibility", small=True)
                 show.classes("fp-self-start")
@@ -203,7 +203,7 @@ class _Card:
     def _show(self) -> None:
         """Shows the values, those that may be changed as boxes while there is room for them."""
         self.values.clear()
-        left = MOST_BOXES - self.cards.boxes
+        left = MAX_BOXES - self.cards.boxes
         if self.changing and (count := count_values(self.changing, left)) <= left:
             self.boxes = count
             self.cards.boxes += count
@@ -235,7 +235,7 @@ class _Card:
             if fixed:
                 readable(fixed, label=_("Values"), reader=self.cards.times.reader, pictures=True)
             words(_("You may change:") if fixed else _("You may change it:"), "fp-s13 fp-t2", tag="p")
-            self.form = Form(specs_of_schema(schema_of(changing)), changing, json_views=True, most=MOST_BOXES)
+            self.form = Form(specs_of_schema(schema_of(changing)), changing, json_views=True, most=MAX_BOXES)
 
     def _may_change(self, name: str, value: Any) -> bool:
         """A file is looked at, not changed."""
@@ -249,7 +249,7 @@ class _Card:
             return
         field = Field(_("Note"), _("optional"), _("Later steps and people who look at the job can read it."))
         with field.place:
-            self.note = field.control(ui.textarea()).props(f"outlined dense autogrow maxlength={MOST_NOTE}")
+            self.note = field.control(ui.textarea()).props(f"outlined dense autogrow maxlength={MAX_NOTE}")
         with ui.element("div").classes("fp-row fp-wrap-row fp-ask-acts"):
             self.yes = button(_("Approve"), lambda: self._answer(approved=True), icon="check", kind="main")
             self.no = button(_("Refuse"), lambda: self._answer(approved=False), icon="block")

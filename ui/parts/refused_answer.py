@@ -10,7 +10,7 @@ from nicegui import ui
 
 from engine.core import errors
 from engine.core.errors import Refusal
-from storage.refusals import MOST_STORED_FIELDS, RefusedRow
+from storage.refusals import MAX_STORED_FIELDS, RefusedRow
 from ui.kit.answer import answer_of
 from ui.kit.code_view import code
 from ui.kit.feedback import fold, open_page
@@ -70,12 +70,12 @@ def stored_answer(call: RefusedRow) -> dict[str, Any]:
     """
     body: dict[str, Any] = {"type": f"/docs/errors/{call.code}", "title": _title(call.code), "status": call.status}
     count = len(call.fields)
-    if count and count < MOST_STORED_FIELDS:
+    if count and count < MAX_STORED_FIELDS:
         body["detail"] = "1 field is wrong" if count == 1 else f"{count} fields are wrong"
     elif remedy := _remedy(call.code):
         body["detail"] = remedy.rstrip(".")
     body |= {"code": call.code, "request_id": call.request_id}
-    if count and count < MOST_STORED_FIELDS:
+    if count and count < MAX_STORED_FIELDS:
         body["error_count"] = count
     if count:
         body["errors"] = [

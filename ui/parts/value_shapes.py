@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from engine.core.safe_markdown import MOST_FOREIGN
+from engine.core.safe_markdown import MAX_FOREIGN
 from engine.core.web_addresses import split_url
 from engine.flow.document import Document
 from engine.flow.json_values import as_number, ordered_by
@@ -36,7 +36,7 @@ _LONGEST_PICTURE = 3_000_000
 _PICTURE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _LARGEST_PICTURE_FILE = 10_000_000
 #: Columns of a table that are shown; the JSON has the others.
-MOST_COLUMNS = 12
+MAX_COLUMNS = 12
 #: What a cell without a value holds.
 _EMPTY = (None, "")
 #: What the node Group and count calls its groups and how many each has.
@@ -84,7 +84,7 @@ def is_small_picture(file: Mapping[str, Json]) -> bool:
 
 def is_markdown(text: str) -> bool:
     """True when a text of several lines is written in Markdown, and short enough to be rendered."""
-    if len(text) > MOST_FOREIGN or "\n" not in text.strip():
+    if len(text) > MAX_FOREIGN or "\n" not in text.strip():
         return False
     lines = [line.strip() for line in text.split("\n")]
     headings = any(line.startswith(("# ", "## ", "### ", "#### ", "```")) for line in lines)
@@ -108,7 +108,7 @@ class ValueTable:
     @cached_property
     def shown_columns(self) -> tuple[str, ...]:
         """The columns that are shown: those with a value in any row, or all when there is no value at all."""
-        return self._filled[:MOST_COLUMNS]
+        return self._filled[:MAX_COLUMNS]
 
     @property
     def columns_left_out(self) -> int:

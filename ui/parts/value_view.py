@@ -46,17 +46,17 @@ OnPick = Callable[[Path], Any]
 Download = str | Callable[[], Any]
 
 #: Characters and lines of a text that are shown at first, in a field and in a cell, and the most that are ever shown.
-_FIRST_TEXT, _FIRST_CELL, _FIRST_LINES, _MOST_TEXT = 600, 160, 12, 200_000
+_FIRST_TEXT, _FIRST_CELL, _FIRST_LINES, _MAX_TEXT = 600, 160, 12, 200_000
 #: A cell with more characters than this has a wider column.
 _LONG_CELL = 60
 #: Entries of a list that are shown at first, and the most that are ever shown.
-_FIRST_ROWS, _MOST_ROWS = 20, 500
+_FIRST_ROWS, _MAX_ROWS = 20, 500
 #: Values that are drawn for one card, and the depth to which groups in groups are drawn.
-_MOST_VALUES, _DEEPEST = 1_000, 5
+_MAX_VALUES, _DEEPEST = 1_000, 5
 #: Markdown texts that are rendered for one card; the others are shown as they were written.
-_MOST_RENDERED = 4
+_MAX_RENDERED = 4
 #: A larger table is not copied, only saved as a file.
-_MOST_COPIED = 100_000
+_MAX_COPIED = 100_000
 
 
 def answer_view(
@@ -125,7 +125,7 @@ class _Drawn:
         self.pictures = pictures
         self.heads = heads
         self.reader = reader
-        self.left = _MOST_VALUES
+        self.left = _MAX_VALUES
         self.cut = False
         self.rendered = 0
 
@@ -144,7 +144,7 @@ class _Drawn:
             self._long(in_words(value), _FIRST_TEXT, "fp-mono")
         elif isinstance(value, Mapping):
             self._group(value, path)
-        elif isinstance(value, list) and value and all(is_file_value(one) for one in value[:_MOST_ROWS]):
+        elif isinstance(value, list) and value and all(is_file_value(one) for one in value[:_MAX_ROWS]):
             self._list(value, path, name)
         elif (table := table_of(value)) is not None:
             _TableView(self, table, name)
@@ -213,7 +213,7 @@ class _Drawn:
         """Draws the button that shows the rest of a list."""
         if count <= _FIRST_ROWS:
             return
-        last = min(count, _MOST_ROWS)
+        last = min(count, _MAX_ROWS)
         self.cut = self.cut or last < count
 
         def more() -> None:
@@ -233,7 +233,7 @@ class _Drawn:
             words(time).props["title"] = text
         elif picture := held_picture(text):
             _picture(picture, name)
-        elif self.rendered < _MOST_RENDERED and is_markdown(text):
+        elif self.rendered < _MAX_RENDERED and is_markdown(text):
             self.rendered += 1
             self._markdown(text)
         else:
@@ -263,7 +263,7 @@ class _Drawn:
         block.props("dir=auto")
         if begin == text:
             return
-        whole = text[:_MOST_TEXT]
+        whole = text[:_MAX_TEXT]
         self.cut = self.cut or len(whole) < len(text)
 
         def turn() -> None:
@@ -312,7 +312,7 @@ class _TableView:
 
     def _csv_button(self, name: str) -> None:
         text = self.table.as_csv()
-        if len(text) <= _MOST_COPIED:
+        if len(text) <= _MAX_COPIED:
             copy_button(text, _("Copy as CSV"), name=_("Copy as CSV: {name}").format(name=name), kind="quiet")
 
         def save() -> None:

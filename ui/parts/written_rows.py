@@ -28,7 +28,7 @@ from ui.page_session import PageSession
 from ui.page_shell import times_of
 
 #: The most tables, or addresses, that are named.
-_MOST_TABLES = 5
+_MAX_TABLES = 5
 #: The most characters of an address that a step calls.
 _LONGEST_ADDRESS = 80
 
@@ -48,7 +48,7 @@ class WrittenRows:
 
     async def show(self, job: JobRow, instead: Sequence[TableWritten] = ()) -> None:
         """Shows what the run wrote. `instead`: what is shown when nothing is known of that any more."""
-        tables = (await self.page_session.query(list_job_writes, job.id) or tuple(instead))[:_MOST_TABLES]
+        tables = (await self.page_session.query(list_job_writes, job.id) or tuple(instead))[:_MAX_TABLES]
         if self.box.is_deleted:
             return
         self.box.clear()
@@ -164,7 +164,7 @@ def does_before_a_run(document: Document, inner: Mapping[str, Node], known: Sequ
 
 
 def _listed(addresses: Iterable[str]) -> str:
-    return ", ".join([*addresses][:_MOST_TABLES])
+    return ", ".join([*addresses][:_MAX_TABLES])
 
 
 def _tools_that_send(node: Node) -> Iterator[str]:

@@ -20,7 +20,7 @@ from ui.flow_view.compare_versions import show_difference
 from ui.flows.deploy import deploy_flow
 from ui.kit import feedback
 from ui.kit.ask import ask_text
-from ui.kit.long_lists import MOST_LINES, first_lines
+from ui.kit.long_lists import MAX_LINES, first_lines
 from ui.kit.parts import badge, button, drop_menu, icon, icon_button, menu_item, segments, words
 from ui.kit.text import _, plural, without_marks
 from ui.page_session import PageSession
@@ -266,7 +266,7 @@ class PlaygroundBar:
             if not counted:
                 words(_("Nothing stands in the way of a deployment."), "fp-person", tag="p")
             for at, found_problem in enumerate(first_lines(listed[0], tag="p")):
-                later = listed[0][at + 1] if at + 1 < min(len(listed[0]), MOST_LINES) else None
+                later = listed[0][at + 1] if at + 1 < min(len(listed[0]), MAX_LINES) else None
                 # One press mends all fields of a step: its button stands once, below the last of them.
                 more = later is not None and _mended_together(found_problem) == _mended_together(later)
                 self._draw_found(replace(found_problem, verb="") if more else found_problem, "warning", "fp-bad")

@@ -21,7 +21,7 @@ from ui.parts.question_cards import Asked, QuestionCards, first_values, outcome_
 
 LOOK_SECONDS = 2.0
 #: How many open questions, and how many answers, are shown.
-MOST_OPEN, MOST_ANSWERED = 20, 20
+MAX_OPEN, MAX_ANSWERED = 20, 20
 
 
 class WaitingContents(Struct, frozen=True):
@@ -36,8 +36,8 @@ class WaitingContents(Struct, frozen=True):
 def load_waiting(session: Session, workspace_id: str) -> WaitingContents:
     """Reads the questions that waited longest, and the last answers."""
     return WaitingContents(
-        tuple(list_open_questions(session, workspace_id, MOST_OPEN)),
-        tuple(list_answered_questions(session, workspace_id, MOST_ANSWERED)),
+        tuple(list_open_questions(session, workspace_id, MAX_OPEN)),
+        tuple(list_answered_questions(session, workspace_id, MAX_ANSWERED)),
         count_open_questions(session, workspace_id),
         list_flow_titles(session, workspace_id),
     )

@@ -19,7 +19,7 @@ from engine.core.clock import MINUTE
 from engine.core.do_first import TOO_MUCH_FIRST
 from engine.core.errors import Refusal, Unavailable
 from engine.core.log_throttle import LogThrottle
-from engine.jobs.submit.bodies import MOST_CHECKS, NotChecked
+from engine.jobs.submit.bodies import MAX_CHECKS, NotChecked
 from engine.jobs.submit.check_threads import CheckThreads
 from engine.jobs.submit.scheduled import (
     SCHEDULER,
@@ -44,7 +44,7 @@ AGAIN_SECONDS = 5.0
 #: corrected: after one time the clock itself might be wrong, as that of a machine which has just started.
 COMPARE_MS = 10 * MINUTE
 #: The workspaces whose schedules are started at the same time; further ones wait until one is done.
-MOST_WORKSPACES = 20
+MAX_WORKSPACES = 20
 #: How many due schedules are read at once.
 _PAGE = 50
 #: On whose behalf inputs are checked inside a workspace.
@@ -106,7 +106,7 @@ class Scheduler:
     async def _look(self) -> float:
         """Begins to start what is due. Returns the seconds until it has to look again, unless a workspace gets done."""
         busy = tuple(self._busy)
-        if len(busy) >= MOST_WORKSPACES:
+        if len(busy) >= MAX_WORKSPACES:
             return LOOK_SECONDS
         first = await self._database.read(next_due_at, busy)
         if first is None:
@@ -118,7 +118,7 @@ class Scheduler:
             return min(LOOK_SECONDS, wait)
         due = sorted(await self._database.read(list_due, _PAGE, busy), key=lambda one: one.workspace_id)
         for workspace_id, of_it in itertools.groupby(due, key=lambda one: one.workspace_id):
-            if workspace_id not in self._busy and len(self._busy) < MOST_WORKSPACES:
+            if workspace_id not in self._busy and len(self._busy) < MAX_WORKSPACES:
                 task = asyncio.create_task(self._begin_all(list(of_it)), name="schedules of a workspace")
                 self._busy[workspace_id] = task
                 task.add_done_callback(lambda task, workspace_id=workspace_id: self._done(workspace_id, task))
@@ -170,7 +170,7 @@ class Scheduler:
 
     async def _start(self, workspace_id: str, schedule_id: str, slot: int) -> None:
         """Raises Unavailable when an input changes again and again while it is checked; the slot stays due."""
-        for _ in range(MOST_CHECKS):
+        for _ in range(MAX_CHECKS):
             inputs = await self._database.read(find_costly_inputs, None, schedule_id)
             checked = None
             if inputs is not None:

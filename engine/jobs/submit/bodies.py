@@ -60,7 +60,7 @@ class NotChecked(Exception):  # an expected event: the caller checks the body an
 
 
 #: How often a body is checked again because another version went live meanwhile, or something else has changed.
-MOST_CHECKS: Final = 4
+MAX_CHECKS: Final = 4
 
 
 class CheckedBody(Struct, frozen=True):

@@ -13,7 +13,7 @@ from engine.core.do_first import TOO_MUCH_FIRST
 from engine.core.errors import TooManyConnections, Unavailable
 from engine.flow.payload_check import check_payload
 from engine.jobs.submit.accept import Caller, find_body_version
-from engine.jobs.submit.bodies import MOST_CHECKS, CheckedBody, NotChecked, SubmitOptions, WithDefaults, checked_body
+from engine.jobs.submit.bodies import MAX_CHECKS, CheckedBody, NotChecked, SubmitOptions, WithDefaults, checked_body
 from engine.jobs.submit.check_threads import CheckThreads
 from storage.database import Database
 
@@ -22,8 +22,8 @@ T = TypeVar("T")
 _KNOWN: Final = 10_000
 #: What the bodies of one workspace that wait for their check, or are checked, may take in memory together, and those of all
 #: workspaces. Above that a workspace may have one.
-MOST_OF_WORKSPACE: Final = 64 * 1024 * 1024
-MOST_OF_ALL: Final = 512 * 1024 * 1024
+MAX_OF_WORKSPACE: Final = 64 * 1024 * 1024
+MAX_OF_ALL: Final = 512 * 1024 * 1024
 
 #: Accepts a body in a transaction, with what was checked. Raises NotChecked in place of a check that may take long.
 Accepting = Callable[[CheckedBody | None], Awaitable[T]]
@@ -69,7 +69,7 @@ class BodyChecks:
     def _holding(self, workspace_id: str, weight: int) -> Generator[None]:
         held = self._held
         if workspace_id in held and (
-            held[workspace_id] + weight > MOST_OF_WORKSPACE or held.total() + weight > MOST_OF_ALL
+            held[workspace_id] + weight > MAX_OF_WORKSPACE or held.total() + weight > MAX_OF_ALL
         ):
             raise TooManyConnections(
                 "The requests of this workspace whose data are being checked take too much memory together",
@@ -96,7 +96,7 @@ class BodyChecks:
         """
         if checked is None and flow_id in self._patterned:
             checked = await check()
-        for _ in range(MOST_CHECKS):
+        for _ in range(MAX_CHECKS):
             try:
                 return await accepting(checked)
             except NotChecked:

@@ -20,7 +20,7 @@ T = TypeVar("T")
 #: How many checks run at the same time.
 THREADS: Final = 2
 #: How many pieces of one sender may wait for their turn; the largest plan has as many jobs at once.
-MOST_WAITING: Final = 100
+MAX_WAITING: Final = 100
 #: The sender of what visitors of a flow's docs are shown, who may be strangers.
 DOCS: Final = "docs"
 
@@ -42,11 +42,11 @@ class CheckThreads:
 
     async def run(self, workspace_id: str, sender: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Returns the result of `work`. `sender`: on whose behalf inside the workspace, for example the id of a key or of a
-        person. Raises RateLimited when MOST_WAITING pieces of this sender wait, and what `work` raises.
+        person. Raises RateLimited when MAX_WAITING pieces of this sender wait, and what `work` raises.
         """
-        if self.waiting(workspace_id, sender) >= MOST_WAITING:
+        if self.waiting(workspace_id, sender) >= MAX_WAITING:
             raise RateLimited(
-                f"{MOST_WAITING} requests wait until their data are checked",
+                f"{MAX_WAITING} requests wait until their data are checked",
                 remedy="Send it again in a few seconds, and fewer at the same time",
                 retry_after=1,
             )

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 from msgspec import Struct
 from sqlalchemy.orm import Session
 
-from engine.core.do_first import MOST_WORK, TOO_MUCH_FIRST
+from engine.core.do_first import MAX_WORK, TOO_MUCH_FIRST
 from engine.core.errors import Refusal, StorageUnavailable
 from engine.core.ids import file_ids_in
 from engine.core.json_text import json_text
@@ -116,7 +116,7 @@ class WorkspaceDatasets:
 
     async def _write_in_turn(self, write: Callable[..., Awaitable[Written]], dataset: str) -> Written:
         turn = Turn()
-        for _ in range(MOST_WORK):
+        for _ in range(MAX_WORK):
             try:
                 return await write(turn)
             except TakesLong as first:

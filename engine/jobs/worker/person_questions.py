@@ -17,8 +17,8 @@ from engine.run.steps import StepKey
 from storage.database import Database
 
 #: The largest size of the values of a question as JSON, in bytes: a person reads them.
-MOST_BYTES = 256 * 1024
-MOST_TITLE = 500
+MAX_BYTES = 256 * 1024
+MAX_TITLE = 500
 
 
 class Questions:
@@ -36,13 +36,13 @@ class Questions:
         recorder = self._recorder
         values = dict(question.values)
         text, size = encoded({"values": values, "editable": [name for name in question.editable if name in values]})
-        if size > MOST_BYTES:
+        if size > MAX_BYTES:
             raise NodeFailed(
-                f"The question to the person has {size:,} bytes of values; it may have {MOST_BYTES:,} (256 KiB).",
+                f"The question to the person has {size:,} bytes of values; it may have {MAX_BYTES:,} (256 KiB).",
                 why="A person must be able to read what they decide about.",
                 remedy="Ask with less, for example a summary instead of whole pages.",
             )
-        title = recorder.redaction.text(" ".join(question.title.split()))[:MOST_TITLE]
+        title = recorder.redaction.text(" ".join(question.title.split()))[:MAX_TITLE]
         place = Place(key.node_id, key.index_path)
         content = recorder.redaction.in_json(text)
         asked = _without_secrets(question, recorder.redaction)

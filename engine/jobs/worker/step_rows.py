@@ -22,7 +22,7 @@ from storage.value_sizes import VALUE_CAP
 #: The number of characters that are kept of a step's value above VALUE_CAP.
 BEGINNING = 20_000
 #: A larger value, in bytes as `data_size` counts them, is not written as JSON to find out how long it is.
-MOST_WRITTEN = 8 << 20
+MAX_WRITTEN = 8 << 20
 
 
 class CallReport(Struct, frozen=True):
@@ -116,7 +116,7 @@ def progress_of(reported: Reports) -> Progress:
                     f"{PART}{part.name}",
                     stored,
                     redaction,
-                    size=0 if is_small(part.value) else data_size(part.value, MOST_WRITTEN),
+                    size=0 if is_small(part.value) else data_size(part.value, MAX_WRITTEN),
                 )
                 data = {**_where(key), "part": part.name, "ended": part.ended}
                 events.append(("step.part", part.at, data))
@@ -189,7 +189,7 @@ def _put_value(
     Outputs and parts keep them, since another attempt goes on with these values, and a text may look like a key without
     being one; they are hidden when an output is shown.
     """
-    if size > MOST_WRITTEN:
+    if size > MAX_WRITTEN:
         text = beginning(value, 4 * BEGINNING)
     else:
         text, size = encoded(value)

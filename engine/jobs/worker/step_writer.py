@@ -43,7 +43,7 @@ GATHER_SECONDS, GATHER_UNWATCHED_SECONDS = 0.02, 0.25
 TOGETHER_SECONDS = 0.05
 #: The most reports that one transaction writes: others wait for the lock of writers meanwhile. And how many of a run may wait
 #: to be written before its lists pause.
-MOST_TOGETHER, MOST_BEHIND = 250, 5_000
+MAX_TOGETHER, MAX_BEHIND = 250, 5_000
 #: More reports are made ready in a thread, however small they are.
 FEW = 50
 #: For so many seconds after a claim or a write an attempt sends requests without looking whether the job is still its
@@ -258,9 +258,9 @@ class JobRecorder:
         return time.monotonic() - self.confirmed_at <= CONFIRMED_SECONDS
 
     async def caught_up(self) -> None:
-        """Waits while more than MOST_BEHIND reports are not written yet."""
-        if self.reported - self.written > MOST_BEHIND:
-            await self.step_writer.settled(self, self.reported - MOST_BEHIND)
+        """Waits while more than MAX_BEHIND reports are not written yet."""
+        if self.reported - self.written > MAX_BEHIND:
+            await self.step_writer.settled(self, self.reported - MAX_BEHIND)
 
     async def all_stored(self) -> None:
         """Waits until all reports so far are stored. Raises StepsNotStored."""
@@ -348,7 +348,7 @@ class StepWriter:
         are stored, and when they cannot be, so that the recorder is incomplete.
         """
         gathered = self._waiting.get(id(recorder)) or self._urgent.get(id(recorder))
-        items = [] if gathered is None or len(gathered.reports) > MOST_TOGETHER else gathered.reports
+        items = [] if gathered is None or len(gathered.reports) > MAX_TOGETHER else gathered.reports
         if items:
             self._waiting.pop(id(recorder), None)
             self._urgent.pop(id(recorder), None)
@@ -457,9 +457,9 @@ class StepWriter:
 
 
 def _in_parts(batch: list[_Gathered]) -> Iterator[list[tuple[JobRecorder, list[Report]]]]:
-    """Yields the reports, each recorder's in order, MOST_TOGETHER at a time."""
+    """Yields the reports, each recorder's in order, MAX_TOGETHER at a time."""
     part: list[tuple[JobRecorder, list[Report]]] = []
-    room = MOST_TOGETHER
+    room = MAX_TOGETHER
     for one in batch:
         left = one.reports
         while left:
@@ -467,7 +467,7 @@ def _in_parts(batch: list[_Gathered]) -> Iterator[list[tuple[JobRecorder, list[R
             room, left = room - len(left), left[room:]
             if room <= 0:
                 yield part
-                part, room = [], MOST_TOGETHER
+                part, room = [], MAX_TOGETHER
     if part:
         yield part
 

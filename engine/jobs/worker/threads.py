@@ -15,7 +15,7 @@ from contextvars import copy_context
 from typing import Any
 
 from engine.core.shared_places import SharedPlaces
-from engine.jobs.at_work import MOST_THREADS, AtWork
+from engine.jobs.at_work import MAX_THREADS, AtWork
 
 #: The largest number of computations that run at a time.
 PLACES = 4
@@ -31,7 +31,7 @@ class Threads:
         self._at_work = at_work
         self._stuck_seconds = stuck_seconds
         self._places = SharedPlaces(PLACES)
-        self._pool = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="step")
+        self._pool = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="step")
         self._left: dict[Future[Any], float] = {}
 
     async def run(self, job_id: str, work: Callable[..., Any], *args: Any) -> Any:

@@ -20,7 +20,7 @@ from engine.actions.deployments import undeploy
 from engine.actions.erasing import erase_data
 from engine.actions.flows import delete_flow
 from engine.actions.hooks import (
-    MOST_PER_FLOW,
+    MAX_PER_FLOW,
     NewHook,
     add_hook,
     change_hook,
@@ -516,7 +516,7 @@ async def test_what_a_hook_may_not_be_and_that_it_goes_with_its_flow(hooks: Hook
     hook, second = hooks.add(), hooks.add("github")
     house.database.write_now(remove_hook, house.principal, second.id)
     assert (await hooks.github(second)).status_code == 404
-    for _ in range(MOST_PER_FLOW - 1):
+    for _ in range(MAX_PER_FLOW - 1):
         hooks.add()
     with pytest.raises(Conflict, match="50 webhooks"):
         hooks.add()

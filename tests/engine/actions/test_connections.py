@@ -8,7 +8,7 @@ import pytest
 
 from engine.actions.connections import (
     MAX_MODEL,
-    MOST_NAMED,
+    MAX_NAMED,
     add_connection,
     change_connection,
     remember_models,
@@ -18,10 +18,10 @@ from engine.actions.connections import (
 )
 from engine.actions.deployments import deploy
 from engine.actions.flows import create_flow, delete_flow, import_flow, save_as
-from engine.actions.owner_notes import MOST_OPEN, ask_owner, close_note
+from engine.actions.owner_notes import MAX_OPEN, ask_owner, close_note
 from engine.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from engine.core.web_addresses import LONGEST_ADDRESS
-from engine.models.price import MOST_PRICE
+from engine.models.price import MAX_PRICE
 from engine.models.provider_catalog import PROVIDERS
 from engine.models.saved_connections import open_connection
 from engine.secrets.sealing import open_vault
@@ -98,7 +98,7 @@ def test_another_address_is_another_server_with_other_models(database, ada, vaul
         ("vllm", {"base_url": f"http://host/{'a' * LONGEST_ADDRESS}"}, ["/base_url"]),
         ("vllm", {"max_concurrency": 501}, ["/max_concurrency"]),
         ("vllm", {"named_models": ["x" * 201]}, ["/named_models"]),
-        ("vllm", {"named_models": [str(n) for n in range(MOST_NAMED + 1)], "base_url": "no"}, ["/base_url", "/named_models"]),
+        ("vllm", {"named_models": [str(n) for n in range(MAX_NAMED + 1)], "base_url": "no"}, ["/base_url", "/named_models"]),
     ],
 )  # fmt: skip
 def test_every_wrong_setting_is_named(database, ada, vault, provider, settings, pointers):
@@ -129,13 +129,13 @@ def test_longer_names_of_models_are_not_kept(database, ada, vault):
 
 def test_a_price_that_no_model_has_is_refused(database, ada, vault):
     database.write_now(add_connection, ada, vault, "oa", "openai")
-    for nanos in (-1, MOST_PRICE + 1, 10**30):
+    for nanos in (-1, MAX_PRICE + 1, 10**30):
         for prices in ((nanos, 1), (1, nanos)):
             with pytest.raises(Invalid) as refused:
                 database.write_now(set_price, ada, "oa", "gpt", *prices)
             assert "below 0" in refused.value.detail or "$10,000 for a million tokens at most" in refused.value.detail
-    database.write_now(set_price, ada, "oa", "gpt", MOST_PRICE, 0)
-    assert [price.input_nanos for price in database.read_now(list_prices, ada.workspace_id)] == [MOST_PRICE]
+    database.write_now(set_price, ada, "oa", "gpt", MAX_PRICE, 0)
+    assert [price.input_nanos for price in database.read_now(list_prices, ada.workspace_id)] == [MAX_PRICE]
 
 
 def test_prices_go_with_their_connection(database, ada, vault):
@@ -215,9 +215,9 @@ def test_foreign_notes_and_flows_are_not_there(database, ada, stranger):
 def test_a_viewer_asks_for_nothing_and_an_editor_only_so_often(database, workspace, eve):
     with pytest.raises(NotAllowed):
         database.write_now(ask_owner, person(workspace, "viewer"), "Anything")
-    for number in range(MOST_OPEN):
+    for number in range(MAX_OPEN):
         database.write_now(ask_owner, eve, f"Thing {number}")
     with pytest.raises(Conflict):
         database.write_now(ask_owner, eve, "One more")
     database.write_now(ask_owner, eve, "Thing 3")
-    assert database.read_now(count_open_notes, workspace) == MOST_OPEN
+    assert database.read_now(count_open_notes, workspace) == MAX_OPEN

@@ -127,7 +127,7 @@ async def test_a_page_made_by_scripts_is_read_and_its_scripts_reach_nothing_else
         assert "done" in out["text"]
         assert sum(seen.path.startswith("/n") for seen in site.requests) <= 300
 
-        monkeypatch.setattr(process, "MOST_MEMORY", 500 * 1024 * 1024)
+        monkeypatch.setattr(process, "MAX_MEMORY", 500 * 1024 * 1024)
         (error, _), (out, _) = await asyncio.gather(read("/memory"), read("/empty"))
         assert (error.code, out["text"]) == ("response_too_large", "Late words")
         monkeypatch.undo()

@@ -7,7 +7,7 @@ import time
 import pytest
 from selectolax.lexbor import LexborHTMLParser
 
-from engine.core.safe_markdown import MOST_FOREIGN, foreign_html
+from engine.core.safe_markdown import MAX_FOREIGN, foreign_html
 from tests.browser.hostile import HOSTILE
 
 ALLOWED = {
@@ -32,7 +32,7 @@ def test_markdown_becomes_its_html() -> None:
 @pytest.mark.parametrize("around", ["{}", "# {}\n\n- {}", "[{}]({})", "|{}|\n|-|\n|{}|", "<{}>"])
 def test_hostile_texts_make_no_element_and_no_address(around: str) -> None:
     for text in HOSTILE:
-        tree = parsed(around.replace("{}", text)[:MOST_FOREIGN])
+        tree = parsed(around.replace("{}", text)[:MAX_FOREIGN])
         nodes = tree.css("main *")
         assert {node.tag for node in nodes} <= ALLOWED, text
         for node in nodes:
@@ -53,18 +53,18 @@ def test_an_address_on_this_server_is_no_link() -> None:
 @pytest.mark.parametrize("text", ["[", "![", "[a](", "`a", "**a", "> ", "|a", "<a ", '[a]: b "', "* ", "_a"])
 def test_texts_that_are_made_to_be_slow_are_not(text: str) -> None:
     begun = time.process_time()
-    foreign_html((text * MOST_FOREIGN)[:MOST_FOREIGN])
+    foreign_html((text * MAX_FOREIGN)[:MAX_FOREIGN])
     assert time.process_time() - begun < 2, "markdown2 needs 7 seconds for some of them"
 
 
 @pytest.mark.parametrize("end", ["\n", "\r"])
 def test_a_table_of_few_letters_makes_no_large_page(end: str) -> None:
     wide = ("|a" * 100 + "|\n" + "|-" * 100 + "|\n" + "|x\n" * 1_500).replace("\n", end)
-    assert len(foreign_html(wide[:MOST_FOREIGN])) < 10 * MOST_FOREIGN, "rows are filled up to the number of columns"
+    assert len(foreign_html(wide[:MAX_FOREIGN])) < 10 * MAX_FOREIGN, "rows are filled up to the number of columns"
     real = "|name|price|\n|-|-|\n" + "|a tart|3.20|\n" * 200
     assert foreign_html(real).count("<td>") == 400
 
 
 def test_a_longer_text_is_not_rendered() -> None:
     with pytest.raises(ValueError, match="too long"):
-        foreign_html("x" * (MOST_FOREIGN + 1))
+        foreign_html("x" * (MAX_FOREIGN + 1))

@@ -12,7 +12,7 @@ import pytest
 from selectolax.lexbor import LexborHTMLParser
 
 from engine.documents import sheets
-from engine.documents.document import MOST_CHARACTERS
+from engine.documents.document import MAX_CHARACTERS
 from engine.documents.readers import FAMILIES, read
 from engine.documents.reading import LARGEST, family_of, page_images, read_document
 from engine.flow.node_context import NodeFailed
@@ -515,27 +515,27 @@ async def test_pages_that_are_not_there(pages: str, words: str, code: str) -> No
 @pytest.mark.parametrize(
     ("name", "content", "how", "note"),
     [
-        ("a.txt", b"\n" + b"x" * MOST_CHARACTERS + b"\n", "text", ""),
-        ("a.txt", b"x" * MOST_CHARACTERS + b"y", "text", "Only its first 2,000,000 characters were read."),
+        ("a.txt", b"\n" + b"x" * MAX_CHARACTERS + b"\n", "text", ""),
+        ("a.txt", b"x" * MAX_CHARACTERS + b"y", "text", "Only its first 2,000,000 characters were read."),
         ("a.csv", b"a,b\n" + b"1234567890,123456789\n" * 80_000, "markdown", "Only its first 2,000,000 characters were read."),
-        ("a.html", b"<p>" + b"x" * MOST_CHARACTERS + b"y", "text", "Only its first 2,000,000 characters were read."),
+        ("a.html", b"<p>" + b"x" * MAX_CHARACTERS + b"y", "text", "Only its first 2,000,000 characters were read."),
         ("a.html", b"<table><tr><td>1<td>2</table>" * 501, "tables", "Only its first 500 tables were read."),
         ("a.eml", mail_of(*[part(_TABLE * 300, "html")] * 2).as_bytes(), "tables", "Only its first 500 tables were read."),
-        ("a.eml", b"Content-Type: text/html\n\n" + b"x" * MOST_CHARACTERS + b"y", "text", "Only the beginning of one of its parts was read."),
+        ("a.eml", b"Content-Type: text/html\n\n" + b"x" * MAX_CHARACTERS + b"y", "text", "Only the beginning of one of its parts was read."),
         ("a.pdf", made.pdf([(57, 780, 20, "The begin")], *[[]] * 1_000), "text", "Only the first 1,000 pages, up to page 1,000, were read: there is too much for one step."),
     ],
 )  # fmt: skip
 async def test_what_is_left_out_of_a_long_file_is_told(name: str, content: bytes, how: str, note: str) -> None:
     found = await read_it(name, content, how)
     assert (found["truncated"], found["notes"]) == (bool(note), [note] if note else [])
-    assert len(found["text"]) <= MOST_CHARACTERS
+    assert len(found["text"]) <= MAX_CHARACTERS
 
 
 @pytest.mark.parametrize(("wide", "high", "read_rows"), [(2, 5, 5), (3, 4, 4), (3, 5, 4), (11, 1, 1), (11, 2, 1)])
 async def test_a_sheet_that_fits_is_not_cut(
     monkeypatch: pytest.MonkeyPatch, wide: int, high: int, read_rows: int
 ) -> None:
-    monkeypatch.setattr(sheets, "MOST_CELLS", 10)
+    monkeypatch.setattr(sheets, "MAX_CELLS", 10)
     found = await read_it("a.ods", made.open_sheet(made.open_row(*"abcdefghijk"[:wide]) * high))
     rows = "1 row" if read_rows == 1 else f"{read_rows} rows"
     note = f"Only the first {rows} of the sheet “Sheet1” were read: it is very large."

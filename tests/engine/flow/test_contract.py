@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.core.errors import MOST_ERRORS
+from engine.core.errors import MAX_ERRORS
 from engine.flow.arguments import wrong_arguments
 from engine.flow.contract import made_up_names, payload_schema, sample_payload
 from engine.flow.document import Document
@@ -259,9 +259,9 @@ def test_of_many_errors_the_first_are_kept_and_all_are_counted():
 
     _, errors = check_payload(rows(type="object", fields=fields), {"rows": [one, two] * 100})
 
-    in_full = MOST_ERRORS // (len(each) + 2)
+    in_full = MAX_ERRORS // (len(each) + 2)
     assert errors.total == 100 * (len(each) + 2 - 1) + in_full, "no pattern is run once the errors are full"
-    assert len(errors) == MOST_ERRORS
+    assert len(errors) == MAX_ERRORS
     pointers = [*(f"/rows/0{at}" for at in each), "/rows/1/a", "/rows/1/b", "/rows/2/a"]
     assert [error.pointer for error in errors[:12]] == pointers
 
@@ -287,7 +287,7 @@ def test_a_body_full_of_errors_costs_little_time_and_memory(item: dict[str, Any]
     finally:
         tracemalloc.stop()
 
-    assert (errors.total, len(errors)) == (total, MOST_ERRORS)
+    assert (errors.total, len(errors)) == (total, MAX_ERRORS)
     assert seconds < 1, "it takes about 0.2 s"
     assert most < 2 * 1024 * 1024, "for a tenth of the body, which is slow while memory is traced"
 

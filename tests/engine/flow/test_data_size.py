@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.flow.data_size import MOST_DATA, data_size
+from engine.flow.data_size import MAX_DATA, data_size
 from engine.flow.json_values import is_small
 
 ROW = {"id": 7, "name": "Ann", "tags": ["a", "b"], "price": 1.5, "ok": True, "none": None}
@@ -35,7 +35,7 @@ def test_a_part_counts_as_often_as_it_stands_there_and_is_looked_at_once() -> No
     value: object = ROW
     for _ in range(100):
         value = {f"k{number}": value for number in range(10)}
-    assert data_size(value, MOST_DATA) == MOST_DATA + 1
+    assert data_size(value, MAX_DATA) == MAX_DATA + 1
     twice = [[ROW] * 500] * 2
     assert data_size(twice) - 80 == 2 * (64 + 500 * (8 + data_size(ROW)))
 
@@ -43,8 +43,8 @@ def test_a_part_counts_as_often_as_it_stands_there_and_is_looked_at_once() -> No
 def test_what_is_known_is_not_counted_again() -> None:
     rows = [dict(ROW) for _ in range(1_000)]
     known: dict[int, int] = {}
-    size = data_size(rows, MOST_DATA, known)
+    size = data_size(rows, MAX_DATA, known)
     assert known[id(rows)] == size
     assert not is_small(rows)
     known = {id(rows): 5}
-    assert data_size({"rows": rows}, MOST_DATA, known) == 64 + 8 + len("rows") + 5
+    assert data_size({"rows": rows}, MAX_DATA, known) == 64 + 8 + len("rows") + 5

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from engine.actions.connections import set_price
 from engine.flow.document import Document
 from engine.jobs.questions import answer
-from engine.nodes.agent_loop import MOST_CALLS
+from engine.nodes.agent_loop import MAX_CALLS
 from storage.events import list_events
 from storage.jobs import JobRow
 from storage.steps import list_steps
@@ -99,12 +99,12 @@ async def test_an_agent_answers_for_its_item_when_another_attempt_has_another_li
 
 
 async def test_calls_above_those_that_are_made_are_told_and_leave_nothing(kitchen: Kitchen) -> None:
-    kitchen.model.say(Said(calls=(("nothing", {}),) * (MOST_CALLS + 5)), "Done.")
+    kitchen.model.say(Said(calls=(("nothing", {}),) * (MAX_CALLS + 5)), "Done.")
     job = await kitchen.run(kitchen.agent(kitchen.shout()))
     assert job.status == "completed", job.error
-    calls = [f"call/1/{place}" for place in range(MOST_CALLS)]
+    calls = [f"call/1/{place}" for place in range(MAX_CALLS)]
     assert set(kitchen.parts(job.id)) == {"turn/1", *calls, "turn/2"}
-    assert kitchen.told()[MOST_CALLS:] == [f"Only {MOST_CALLS} calls are made at a time. Ask again."] * 5
+    assert kitchen.told()[MAX_CALLS:] == [f"Only {MAX_CALLS} calls are made at a time. Ask again."] * 5
 
 
 async def test_what_goes_wrong_with_a_call_is_told_to_the_model(kitchen: Kitchen) -> None:

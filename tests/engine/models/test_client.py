@@ -17,11 +17,11 @@ from engine.core.clock import SystemClock
 from engine.flow.contract import payload_schema
 from engine.flow.node_models import ModelQuestion
 from engine.models.client import ModelCall, ModelConnection, ModelFailed, ModelRequest, Models, Price, split_model
-from engine.models.errors import LONGEST_ARGUMENTS, MOST_PARTS
+from engine.models.errors import LONGEST_ARGUMENTS, MAX_PARTS
 from engine.models.providers import build_model
 from engine.outbound.client import OutboundClient
 from engine.outbound.errors import ResponseTooLarge
-from engine.outbound.reply_size import MOST_BYTES, _Bounded
+from engine.outbound.reply_size import MAX_BYTES, _Bounded
 from tests.stand_ins.openai_server import OpenAIServer, Said
 
 pytestmark = pytest.mark.process
@@ -497,14 +497,14 @@ def test_the_module_loads_without_the_slow_sdks():
 @pytest.mark.parametrize("streamed", [True, False])
 async def test_a_reply_of_more_parts_than_are_read_is_refused(models, server, streamed):
     on_delta = [].append if streamed else None
-    for count, said in ((MOST_PARTS, "answered with no text"), (MOST_PARTS + 1, "gave a reply of more than 100 calls")):
+    for count, said in ((MAX_PARTS, "answered with no text"), (MAX_PARTS + 1, "gave a reply of more than 100 calls")):
         server.say(Said(calls=(("look", {}),) * count))
         assert said in (await failure(models, connect(server), question(on_delta=on_delta))).message
 
 
 @pytest.mark.parametrize("streamed", [True, False])
 async def test_thoughts_and_texts_count_as_parts(models, server, streamed):
-    thoughts = ["<think>", "a", "</think>", "b"] * (MOST_PARTS + 1)
+    thoughts = ["<think>", "a", "</think>", "b"] * (MAX_PARTS + 1)
     lines = [{"choices": [{"index": 0, "delta": {"content": one}}]} for one in thoughts]
     stream = "".join(f"data: {json.dumps(line)}\n\n" for line in lines).encode()
     server.say(Said(raw=stream) if streamed else "".join(thoughts))
@@ -518,7 +518,7 @@ def test_objects_are_counted_for_each_event_and_in_whole_json(ends, size):
     few, many = (b'data: {"a":[%s]}' % b",".join([b"{}"] * count) + ends for count in (15_000, 20_000))
 
     def look_at(body: bytes) -> None:
-        bounded = _Bounded(httpx2.ByteStream(b""), "the model", MOST_BYTES)
+        bounded = _Bounded(httpx2.ByteStream(b""), "the model", MAX_BYTES)
         for start in range(0, len(body), size):
             bounded._look_at(body[start : start + size])
 
@@ -561,7 +561,7 @@ def test_the_bytes_and_lines_of_an_event_and_of_whole_json_are_counted(begin, si
 
 @pytest.mark.parametrize("streamed", [True, False])
 async def test_a_long_piece_of_a_reply_is_refused_in_plain_words(models, server, streamed):
-    body = json.dumps({"choices": [{"index": 0, "delta": {"content": "a" * MOST_BYTES}}]}).encode()
+    body = json.dumps({"choices": [{"index": 0, "delta": {"content": "a" * MAX_BYTES}}]}).encode()
     server.say(Said(raw=b"data: %s\n\n" % body if streamed else body))
     failed = await failure(models, connect(server), question(on_delta=[].append if streamed else None))
     said = "The reply of the model has a piece of more than 2 MB, which is not read. Ask for less at once."
@@ -569,7 +569,7 @@ async def test_a_long_piece_of_a_reply_is_refused_in_plain_words(models, server,
 
 
 async def test_a_stream_whose_text_has_no_end_is_refused(models, server):
-    server.say(" ".join(["a" * (MOST_BYTES // 4)] * 4))
+    server.say(" ".join(["a" * (MAX_BYTES // 4)] * 4))
     failed = await failure(models, connect(server), question(on_delta=[].append))
     assert (failed.code, "more than 2,000,000 characters" in failed.message) == ("response_too_large", True)
 
@@ -594,7 +594,7 @@ async def test_others_get_their_turns_while_a_large_piece_is_read():
 
     other = asyncio.create_task(take_turns())
     body = b"data:\n\n" * 100_000
-    assert b"".join([piece async for piece in _Bounded(httpx2.ByteStream(body), "the model", MOST_BYTES)]) == body
+    assert b"".join([piece async for piece in _Bounded(httpx2.ByteStream(body), "the model", MAX_BYTES)]) == body
     other.cancel()
     assert turns >= len(body) // 65_536
 

@@ -7,7 +7,7 @@ import pytest
 
 from engine.core.clock import Millis
 from engine.models.connections import ModelConnection
-from engine.models.price import MOST_COST, MOST_PRICE, Price
+from engine.models.price import MAX_COST, MAX_PRICE, Price
 from engine.models.price_lookup import Tokens, cost_of, find_price
 
 AT = Millis(int(datetime(2026, 11, 25, tzinfo=UTC).timestamp() * 1000))
@@ -121,8 +121,8 @@ def test_looking_up_a_price_starts_no_update_over_the_network():
 
 def test_a_cost_that_no_call_has_is_unknown():
     dear = ModelConnection(
-        "Dear", "openai_compatible", "http://models.example.com/v1", own_prices={"m": Price(MOST_PRICE, 0)}
+        "Dear", "openai_compatible", "http://models.example.com/v1", own_prices={"m": Price(MAX_PRICE, 0)}
     )
-    assert cost_of(dear, "m", Tokens(10**6), at=AT)[1] == MOST_COST
+    assert cost_of(dear, "m", Tokens(10**6), at=AT)[1] == MAX_COST
     assert cost_of(dear, "m", Tokens(10**6 + 1), at=AT)[1] is None
     assert cost_of(OPENAI, "gpt-4o-mini", Tokens(10**9, 10**9), at=AT)[1] == 750_000 * 10**6

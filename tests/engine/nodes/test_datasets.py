@@ -27,7 +27,7 @@ from engine.jobs.worker.dataset_writes import RowsRead, WorkspaceDatasets
 from engine.nodes import CATALOG, dataset_source
 from engine.nodes.known_datasets import KnownDataset, missing_datasets, with_datasets
 from storage.dataset_changes import checked_rows
-from storage.dataset_keys import MOST_SAME, PIECE_ROWS, look_through
+from storage.dataset_keys import MAX_SAME, PIECE_ROWS, look_through
 from storage.datasets import CHUNK, each_row, list_row_ids
 from tests.engine.jobs.world import World, open_world
 from tests.engine.nodes.one_node import Alone, problems_of, run_node
@@ -108,18 +108,18 @@ async def test_rows_that_change_while_a_step_looks_for_one_are_looked_through_ag
 
 
 async def test_a_step_writes_over_all_rows_with_a_value_or_says_that_they_are_too_many(world: World) -> None:
-    dataset = add(world, [{"a": "x", "n": 0}] * MOST_SAME)
+    dataset = add(world, [{"a": "x", "n": 0}] * MAX_SAME)
     config = {"dataset": dataset, "mode": "upsert", "key_column": "a"}
     assert (await put(world, config, {"a": "x", "n": 1}, "job:node:1"))["action"] == "updated"
     assert (await put(world, config, {"a": "x", "n": 1}, "job:node:2"))["action"] == "unchanged"
-    assert rows_of(world, dataset) == [{"a": "x", "n": 1}] * MOST_SAME
+    assert rows_of(world, dataset) == [{"a": "x", "n": 1}] * MAX_SAME
     world.write(import_rows, person(world.workspace_id), dataset, checked_rows([{"a": "x", "n": 1}]))
     for mode in ("upsert", "update"):
         with pytest.raises(NodeFailed, match=r"More than 1,000 rows have the same value in `a`") as refused:
             await put(world, {**config, "mode": mode}, {"a": "x", "n": 2}, f"job:node:{mode}")
         assert "Compare a column that tells rows apart" in refused.value.remedy
     assert (await put(world, {**config, "mode": "leave"}, {"a": "x", "n": 2}, "job:node:3"))["action"] == "kept"
-    assert rows_of(world, dataset) == [{"a": "x", "n": 1}] * (MOST_SAME + 1)
+    assert rows_of(world, dataset) == [{"a": "x", "n": 1}] * (MAX_SAME + 1)
 
 
 async def test_rows_with_a_value_that_are_too_large_together_are_not_written_over(world: World) -> None:

@@ -7,7 +7,7 @@ import pytest
 from engine.flow.document import Node
 from engine.flow.output_schemas import out_schema
 from engine.nodes import CATALOG
-from engine.nodes.extract_pattern import MOST_MATCHES
+from engine.nodes.extract_pattern import MAX_MATCHES
 from tests.engine.nodes.one_node import Alone, problems_of, run_node
 
 TEXT = "Order AB-12 on 2026-01-31, order CD-34 on 2026-02-01."
@@ -97,8 +97,8 @@ async def test_values_that_are_no_text_are_searched_as_json():
 
 async def test_more_matches_than_fit_are_told():
     context = Alone()
-    found = await run_node("extract_pattern", {"pattern": "a"}, {"text": "a" * (MOST_MATCHES + 5)}, context)
-    assert found["count"] == MOST_MATCHES
+    found = await run_node("extract_pattern", {"pattern": "a"}, {"text": "a" * (MAX_MATCHES + 5)}, context)
+    assert found["count"] == MAX_MATCHES
     assert "only the first 10,000" in context.warnings[0]
 
 

@@ -147,7 +147,7 @@ async def test_who_may_not_reach_a_site_sends_it_nothing_and_changes_nothing_for
 
 
 async def test_only_so_many_sites_are_remembered(monkeypatch):
-    monkeypatch.setattr(room, "_MOST_SITES", 3)
+    monkeypatch.setattr(room, "_MAX_SITES", 3)
     asked = []
 
     async def ask(url, seconds, reach):
@@ -164,7 +164,7 @@ async def test_only_so_many_sites_are_remembered(monkeypatch):
 
 
 async def test_a_delay_is_kept_when_many_hosts_are_remembered(monkeypatch):
-    monkeypatch.setattr(room, "_MOST_SITES", 3)
+    monkeypatch.setattr(room, "_MAX_SITES", 3)
     manners = CrawlPoliteness(lambda url, seconds, reach: asyncio.sleep(0))  # type: ignore[arg-type]
     clock = asyncio.get_running_loop().time
     async with manners.turn("http://slow.example/", delay_seconds=0.4, at_once=1):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from engine.flow.data_size import MOST_DATA, too_much_data
+from engine.flow.data_size import MAX_DATA, too_much_data
 from tests.engine.run.arrange import WORK, flow, go, node_type
 
-LIMIT = f"This step has to do with more than {MOST_DATA >> 20} MB of data."
+LIMIT = f"This step has to do with more than {MAX_DATA >> 20} MB of data."
 
 
 def chain(kind: str, inputs, levels: int, first: str = "{{ in.out.x }}", part: str = "") -> object:
@@ -58,7 +58,7 @@ async def test_a_step_that_multiplies_fails_before_it_has_too_much(document, pay
 
 async def test_an_output_that_is_too_much_fails_and_a_fallback_takes_its_place() -> None:
     async def work(config, inputs, context):
-        return [[]] * (MOST_DATA // 70)
+        return [[]] * (MAX_DATA // 70)
 
     policy = {"on_error": "use_default", "default": "less"}
     document = flow([("a", "work", {}, {}, policy), ("o", "api_output", {"r": "{{ a.out }}"})], "in>a a>o")

@@ -46,7 +46,7 @@ def test_a_long_text_is_cut_with_a_note(tmp_path: Path, letter: str) -> None:
 
 
 def test_a_table_that_is_too_long_ends_with_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(excel, "MOST_ROWS", 3)
+    monkeypatch.setattr(excel, "MAX_ROWS", 3)
     pieces = [["n"]], [[1], [2]], [[3], [4]], [[5]]
     (rows,) = read_workbook(written(tmp_path, *pieces)).values()
     assert rows[:-1] == [["n"], [1], [2], [3]]

@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 from engine.core.errors import Invalid, Refusal, TooLarge
 from engine.table_files import json_table, reading
 from engine.table_files.reading import read_table
-from engine.table_files.table import MOST_COLUMNS
+from engine.table_files.table import MAX_COLUMNS
 from engine.table_files.writing import MARK, csv_line, csv_rows, json_rows, safe_cell
 
 ROWS = ({"name": "Rye", "price": 3.2, "stock": 12}, {"name": "Roll", "price": 0.6, "stock": None})
@@ -195,8 +195,8 @@ def test_more_rows_or_bytes_than_a_dataset_takes_are_refused(monkeypatch: pytest
 
 
 def test_a_table_has_at_most_two_thousand_columns() -> None:
-    names = ",".join(map(str, range(MOST_COLUMNS)))
-    assert len(read_table(f"a{names}\n{names}".encode()).columns) == MOST_COLUMNS
+    names = ",".join(map(str, range(MAX_COLUMNS)))
+    assert len(read_table(f"a{names}\n{names}".encode()).columns) == MAX_COLUMNS
     many = ",".join(f"c{number}" for number in range(400_000))
     parts = ",".join(['"a\nb"'] * 3_000)
     begun = time.process_time()
@@ -216,7 +216,7 @@ def test_commas_in_a_cell_are_no_columns() -> None:
 
 
 def test_json_is_counted_before_it_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_table, "MOST_VALUES", 1_000)
+    monkeypatch.setattr(json_table, "MAX_VALUES", 1_000)
     assert len(read_table(json.dumps([{"a": "x, [y"}] * 300).encode()).rows) == 300
     for data in (b"[" + b"{}," * 2_000 + b"{}]", b'{"rows": [' + b"[]," * 2_000 + b"[]]}", b'{"a":[1,2]}\n' * 400):
         with pytest.raises(TooLarge, match="more than 1,000 values"):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.core.errors import Invalid, InvalidJson
-from engine.triggers.body_mapping import MOST_OFFERED, check_mapping, kept_headers, offers_of, parse_form, payload_of
+from engine.triggers.body_mapping import MAX_OFFERED, check_mapping, kept_headers, offers_of, parse_form, payload_of
 
 BODY: dict[str, Any] = {
     "action": "opened",
@@ -113,7 +113,7 @@ def test_the_values_of_a_body_are_offered_with_their_beginning() -> None:
     for _ in range(50):
         deep = {"a": deep}
     assert len(offers_of(deep)) == 6
-    assert len(offers_of({str(n): n for n in range(1_000)})) == MOST_OFFERED
+    assert len(offers_of({str(n): n for n in range(1_000)})) == MAX_OFFERED
     assert len(offers_of({"long": "x" * 10_000})[0].sample) <= 81
     assert offers_of("text") == offers_of([]) == offers_of(None) == []
 

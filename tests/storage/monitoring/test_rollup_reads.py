@@ -21,7 +21,7 @@ from engine.core.ids import new_job_id
 from engine.jobs.server.erasing import erase
 from engine.jobs.server.retention import ROWS_MONTHS, Retention
 from engine.jobs.server.rollup import Rollup
-from storage.costs import MOST_NANOS
+from storage.costs import MAX_NANOS
 from storage.database import Database
 from storage.job_changes import insert_job
 from storage.jobs import find_job
@@ -33,8 +33,8 @@ from storage.monitoring.overview import list_activity
 from storage.monitoring.period import RANGES, Filters, Period
 from storage.monitoring.rollup_reads import source_of
 from storage.monitoring.rollup_writes import (
-    MOST_JOBS,
-    MOST_LATE,
+    MAX_JOBS,
+    MAX_LATE,
     Span,
     begin,
     find_span,
@@ -416,7 +416,7 @@ def test_sums_from_before_the_span_are_not_shown_in_a_workspace_younger_than_the
 
 def test_a_step_that_adds_late_jobs_only_reads_no_others(world: World) -> None:
     flow = world.flow()
-    for _ in range(MOST_LATE + 20):
+    for _ in range(MAX_LATE + 20):
         world.job(flow, NOW - 5 * HOUR, None, status="queued", counted=False, batch_id="batch_1")
     span = fold(world)
     some = "select id from jobs order by id limit :late"
@@ -428,12 +428,12 @@ def test_a_step_that_adds_late_jobs_only_reads_no_others(world: World) -> None:
     carried, late = world.database.read_now(read_carried, world.workspace_id, only_late=True)
     assert (len(carried), len(late)) == (5, 5)
 
-    world.database.write_now(lambda session: session.execute(text(end), {"at": NOW - MINUTE, "late": MOST_LATE + 20}))
+    world.database.write_now(lambda session: session.execute(text(end), {"at": NOW - MINUTE, "late": MAX_LATE + 20}))
     assert world.database.read_now(next_step, world.workspace_id, span).more
     carried, late = world.database.read_now(read_carried, world.workspace_id, only_late=True)
-    assert (len(carried), len(late)) == (MOST_LATE, MOST_LATE)
+    assert (len(carried), len(late)) == (MAX_LATE, MAX_LATE)
     fold(world)
-    assert world.number("select sum(jobs) from rollup_jobs") == MOST_LATE + 20
+    assert world.number("select sum(jobs) from rollup_jobs") == MAX_LATE + 20
     compare(world)
 
 
@@ -443,11 +443,11 @@ def test_costs_that_are_more_than_the_database_counts_to_break_no_figures(world:
     for at in (NOW - 5 * HOUR, NOW - 5 * HOUR + 1, NOW - 3 * HOUR, NOW - 2_000):
         world.call(world.job(flow, at), flow, at, huge)
     world.call(late := world.job(flow, NOW - 5 * HOUR, None), flow, NOW - 5 * HOUR, huge)
-    assert world.database.read_now(server_figures).last_hour_nanos == MOST_NANOS
-    assert world.figures().cost.nanos == 3 * MOST_NANOS
+    assert world.database.read_now(server_figures).last_hour_nanos == MAX_NANOS
+    assert world.figures().cost.nanos == 3 * MAX_NANOS
 
     fold(world)
-    assert world.number("select max(nanos) from rollup_calls") == MOST_NANOS
+    assert world.number("select max(nanos) from rollup_calls") == MAX_NANOS
     world.database.write_now(
         lambda session: session.execute(
             text("update jobs set status = 'completed', completed_at = :at where id = :id"), {"at": NOW, "id": late}
@@ -455,8 +455,8 @@ def test_costs_that_are_more_than_the_database_counts_to_break_no_figures(world:
     )
     fold(world)
     assert world.number("select count(*) from rollup_carried where not counted") == 0
-    assert world.number("select max(nanos) from rollup_calls") == MOST_NANOS
-    assert (world.figures().cost.nanos, world.figures("30d").cost.nanos) == (3 * MOST_NANOS, 2 * MOST_NANOS)
+    assert world.number("select max(nanos) from rollup_calls") == MAX_NANOS
+    assert (world.figures().cost.nanos, world.figures("30d").cost.nanos) == (3 * MAX_NANOS, 2 * MAX_NANOS)
 
 
 @pytest.mark.parametrize("faulty", [0, 1])
@@ -492,7 +492,7 @@ def test_a_step_stays_small_however_many_jobs_there_are(world: World) -> None:
         f"insert into jobs (id, created_at, {names}) with recursive n (x) as (select 1 union all select x + 1 from n"
         f" where x < :count) select 'job_' || x, created_at + x * 300, {names} from n, jobs where jobs.id = :id"
     )
-    count = 2 * MOST_JOBS
+    count = 2 * MAX_JOBS
     world.database.write_now(lambda session: session.execute(text(copy), {"id": job_id, "count": count}))
     steps = []
     while (span := world.database.read_now(find_span, world.workspace_id)) is None or not steps or steps[-1] > 0:
@@ -504,6 +504,6 @@ def test_a_step_stays_small_however_many_jobs_there_are(world: World) -> None:
         assert world.database.write_now(store, prepare(step))
         assert not world.database.write_now(store, prepare(step)) or step.until == span.until, "no step counts twice"
 
-    assert max(steps) <= MOST_JOBS + 200
+    assert max(steps) <= MAX_JOBS + 200
     assert sum(steps) == count + 1
     compare(world)

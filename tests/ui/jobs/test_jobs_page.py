@@ -194,12 +194,12 @@ async def test_the_list_says_how_many_jobs_fit(site: Site, user: User, monkeypat
     assert "3 jobs" in texts(user)
     await user.open("/jobs?status=completed")
     assert "1 job" in texts(user)
-    monkeypatch.setattr("ui.jobs.jobs_page.MOST_COUNTED", 2)
+    monkeypatch.setattr("ui.jobs.jobs_page.MAX_COUNTED", 2)
     await user.open("/jobs?status=failed")
     assert "2 jobs" in texts(user)
     await user.open("/jobs")
     assert "3 or more jobs" in texts(user), "those that are listed count in any case"
-    monkeypatch.setattr("storage.jobs._MOST_LOOKED_AT", 2)
+    monkeypatch.setattr("storage.jobs._MAX_LOOKED_AT", 2)
     counted = site.database.read_now(count_jobs, site.workspace_id, JobFilters(statuses=("failed",)), 100)
     assert counted == (1, False), "the oldest one is not looked at"
 

@@ -16,7 +16,7 @@ from tests.ui.playground.test_lists import FLOW as LISTS
 from tests.ui.playground.test_lists import look, step
 from tests.ui.playground.test_run_batch import tab
 from tests.ui.playground.test_run_panel import FLOW, named, opened, push
-from ui.playground.run.compared_runs import MOST_LINES, compare_nodes, difference
+from ui.playground.run.compared_runs import MAX_LINES, compare_nodes, difference
 
 NOTHING: dict[str, Any] = {"tokens": 0, "input_tokens": 0, "output_tokens": 0, "model_calls": 0, "cost_nanos": 0}
 
@@ -43,7 +43,7 @@ def test_lines_that_differ_are_shown_with_two_around_them():
     ((_sign, said),) = difference({"a": 1}, {"a": "1"})
     assert said.startswith("They read alike, but are not the same value")
     long = difference([*range(1000)], [*range(5000, 6000)])
-    assert (len(long), long[-1]) == (MOST_LINES + 1, ("…", ""))
+    assert (len(long), long[-1]) == (MAX_LINES + 1, ("…", ""))
 
 
 def test_each_node_is_compared_with_itself_in_the_other_run():

@@ -38,7 +38,7 @@ from ui.playground.state.traffic import DAYS, KINDS, traffic_view
 #: Warnings about a way that does not lead to an answer of its own.
 _BRANCH_CODES = frozenset({"open_branch", "same_answer", "one_branch_read"})
 #: A browser keeps 5 million characters for a page.
-_MOST_KEPT_BYTES = 16 * 1024 * 1024
+_MAX_KEPT_BYTES = 16 * 1024 * 1024
 #: What is pasted and has more bytes than this is made ready beside the event loop.
 _LARGE_PASTE = 64 << 10
 
@@ -273,7 +273,7 @@ class CanvasEvents:
 
     def _kept_arrived(self, message: dict[str, Any]) -> None:
         self._kept_bytes += len(msgspec.json.encode(message))
-        if "ops" in message and self._kept_bytes <= _MOST_KEPT_BYTES:
+        if "ops" in message and self._kept_bytes <= _MAX_KEPT_BYTES:
             self._kept.append(message)
 
     async def _ready(self, message: dict[str, Any]) -> None:

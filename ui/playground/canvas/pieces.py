@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 #: A flow has 1 MiB, and an undo may carry it before and after. The browser sends nothing larger.
-MOST_CHARACTERS = 2_400_012
+MAX_CHARACTERS = 2_400_012
 
 #: Both halves of a character, (one half alone), or any other escape of JSON, so that an escaped backslash is passed over.
 _ESCAPE = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)")
@@ -36,7 +36,7 @@ class Pieces:
             return None
         self._texts.append(text)
         self._length += len(text)
-        if self._length > MOST_CHARACTERS:
+        if self._length > MAX_CHARACTERS:
             self._texts = []
             return None
         if not piece.get("last"):

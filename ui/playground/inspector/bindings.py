@@ -24,7 +24,7 @@ from ui.playground.state.replacements import BrokenData, replaced
 from ui.playground.state.suggestions import Suggestion
 
 #: Characters of a preview that are shown when the pointer rests on it.
-_MOST_TITLE = 600
+_MAX_TITLE = 600
 #: Called with the node's new inputs and the name of the input that changed.
 Changed = Callable[[dict[str, Any], str], Any]
 #: Called with the pointer of a text, the template that writes a list in it, and what makes the text with a reference to that.
@@ -403,7 +403,7 @@ def preview(box: ui.element, text: str, *, item: int | None = None, trouble: str
                 else _("With the last run's data, item {item}:").format(item=item + 1)
             )
             words(f"{when} ", "fp-b")
-            words(trouble or text or _("(empty)")).props["title"] = (trouble or text)[:_MOST_TITLE]
+            words(trouble or text or _("(empty)")).props["title"] = (trouble or text)[:_MAX_TITLE]
 
 
 def _within(pointer: str, around: str) -> bool:

@@ -25,7 +25,7 @@ from ui.playground.inspector.bindings import Bindings
 
 LEVELS: Final = 3
 #: Lines that are taken from one paste.
-_MOST_LINES: Final = 1000
+_MAX_LINES: Final = 1000
 TEXT, LIST, GROUP, JSON = "text", "list", "group", "json"
 _TURNS: Final = {
     TEXT: (_("Write it as text"), "notes"),
@@ -260,7 +260,7 @@ class BoundList:
         """Makes an item of each line. They begin in this row when nothing stands in it, else after it."""
         at, items = self.rows.index(row), self.value
         begin = at if items[at] in ("", None) else at + 1
-        self.put([*items[:begin], *lines_of(text)[:_MOST_LINES], *items[at + 1 :]])
+        self.put([*items[:begin], *lines_of(text)[:_MAX_LINES], *items[at + 1 :]])
         done = self.told()
         self.bindings.drawn()
         return done

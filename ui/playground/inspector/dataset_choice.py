@@ -19,7 +19,7 @@ from ui.kit.text import _, plural
 from ui.page_session import PageSession
 from ui.parts.written_rows import writing_words
 from ui.playground.inspector.choice_box import choice_box
-from ui.playground.state.item_fields import MOST_FIELDS, ItemField
+from ui.playground.state.item_fields import MAX_FIELDS, ItemField
 
 if TYPE_CHECKING:
     from ui.forms.form import Form, Widget
@@ -66,7 +66,7 @@ class DatasetChoice:
     def columns_of(self, node: Node) -> list[ItemField]:
         """Returns the columns of the node's dataset, as the fields that its rows have."""
         found = find_known(self.known, node.config.get("dataset"))
-        columns = list(found.columns.items())[:MOST_FIELDS] if found is not None else []
+        columns = list(found.columns.items())[:MAX_FIELDS] if found is not None else []
         return [ItemField(name, is_number=kind in {"number", "integer"}) for name, kind in columns]
 
     def draw_dataset(self, form: Form, spec: FieldSpec, pointer: str, value: Json) -> None:

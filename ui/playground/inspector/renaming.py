@@ -23,7 +23,7 @@ from ui.parts.open_drafts import Edit, OpenDraft
 from ui.playground.inspector.bindings import Bindings
 
 #: Most steps that are named in the question.
-_MOST_NAMED = 4
+_MAX_NAMED = 4
 
 
 class Rename:
@@ -52,9 +52,9 @@ class Rename:
     async def ask(self, around: Element) -> bool:
         """Asks whether the field is renamed in the steps that read it, too."""
         count = len(self.readers)
-        named = ", ".join(self.readers[:_MOST_NAMED])
-        if count > _MOST_NAMED:
-            named = _("{names} and {count} more").format(names=named, count=count - _MOST_NAMED)
+        named = ", ".join(self.readers[:_MAX_NAMED])
+        if count > _MAX_NAMED:
+            named = _("{names} and {count} more").format(names=named, count=count - _MAX_NAMED)
         steps = plural(count, _("step"), _("steps"))
         callers = _("Callers then get it as “{new}”, after the next deployment.").format(new=self.new)
         answered = f" {callers}" if renamed_for_callers(self.ops, self.old) else ""

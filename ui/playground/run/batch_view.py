@@ -16,7 +16,7 @@ from engine.core.errors import BatchDataGone, BatchRunning, FlowInvalid, Refusal
 from engine.core.ids import JobId
 from engine.flow.contract import input_fields, samples_of
 from engine.playground_batches.rows import Rows, RowsThatRan
-from engine.playground_batches.runner import AGAIN, MOST_FIELDS, BatchLine, BatchRunner
+from engine.playground_batches.runner import AGAIN, MAX_FIELDS, BatchLine, BatchRunner
 from storage.batches import PlaygroundBatchRow, find_playground_batch, list_batch_runs
 from storage.jobs import JobRow
 from storage.playground_batches import list_repeats, list_rows_outside_jobs
@@ -52,7 +52,7 @@ from ui.playground.run.samples import sample_rows
 from ui.pulse import RepeatedCall
 
 #: Most rows that a warning names.
-MOST_NAMED = 5
+MAX_NAMED = 5
 #: Number of rows on one page of the table.
 PAGE = 20
 LOOK_SECONDS = 0.5
@@ -373,9 +373,9 @@ class BatchView:
         rows = sorted(line.number for line in batch.lines if line.same_texts)
         if not rows:
             return
-        named = ", ".join(number(row, self.reader) for row in rows[:MOST_NAMED])
-        if len(rows) > MOST_NAMED:
-            more = number(len(rows) - MOST_NAMED, self.reader)
+        named = ", ".join(number(row, self.reader) for row in rows[:MAX_NAMED])
+        if len(rows) > MAX_NAMED:
+            more = number(len(rows) - MAX_NAMED, self.reader)
             named = _("{rows} and {more} more").format(rows=named, more=more)
         same_texts_note(_("All fields of an answer are the same text in row {rows}:").format(rows=named))
 
@@ -542,7 +542,7 @@ def _fields_of(lines: Sequence[BatchLine], batch: BatchRunner) -> list[str]:
     """
     done = [line for line in lines if line.state == "completed"]
     names = {name: None for line in done for name in line.fields or ()}
-    fits = len(names) <= MOST_FIELDS and all(line.fields is not None for line in done)
+    fits = len(names) <= MAX_FIELDS and all(line.fields is not None for line in done)
     given = [name for field in input_fields(batch.batch.document) if (name := str(field.get("name"))) in names]
     return list(dict.fromkeys([*given, *names])) if fits else []
 

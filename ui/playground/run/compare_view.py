@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from engine.core.errors import NotFound
 from engine.flow.document import Node
 from storage.jobs import JobRow, find_value
-from storage.run_comparison import MOST_OUTPUTS, RecentRun, compare_outputs, list_recent_runs
+from storage.run_comparison import MAX_OUTPUTS, RecentRun, compare_outputs, list_recent_runs
 from ui.flow_view.job_watch import look_at
 from ui.kit import feedback
 from ui.kit.parts import Column, TableElement, button, status_line, table, words
@@ -152,7 +152,7 @@ class CompareView:
                 with rows.cell():
                     self._draw_outputs(node)
         if any(node.outputs is not None and node.outputs.cut for node in found.nodes):
-            most = number(MOST_OUTPUTS, self.reader)
+            most = number(MAX_OUTPUTS, self.reader)
             words(
                 _("Of each run, the outputs of up to {most} steps are compared.").format(most=most), "fp-hint", tag="p"
             )

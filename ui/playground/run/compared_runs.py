@@ -19,8 +19,8 @@ from ui.kit.text import ENGLISH, Reader, _
 from ui.kit.value_words import as_lines
 
 #: Number of characters of each value that are compared, and number of lines that are shown.
-MOST_CHARACTERS = 20_000
-MOST_LINES = 120
+MAX_CHARACTERS = 20_000
+MAX_LINES = 120
 _AROUND = 2
 Sign = Literal[" ", "-", "+", "…"]
 
@@ -77,7 +77,7 @@ def difference(first: Any, second: Any) -> list[tuple[Sign, str]]:
     Empty: equal. Values that differ in no line that is compared have one `…` with words that say so.
     """
     texts = _text(first), _text(second)
-    mine, theirs = (text[:MOST_CHARACTERS].splitlines() for text in texts)
+    mine, theirs = (text[:MAX_CHARACTERS].splitlines() for text in texts)
     lines: list[tuple[Sign, str]] = []
     for line in list(difflib.unified_diff(mine, theirs, n=_AROUND, lineterm=""))[2:]:
         if line.startswith("@@"):
@@ -88,13 +88,13 @@ def difference(first: Any, second: Any) -> list[tuple[Sign, str]]:
             lines.append((sign, line[1:]))
     if not lines and json_text(first) != json_text(second):
         return [("…", _only_elsewhere(texts))]
-    return lines if len(lines) <= MOST_LINES else [*lines[:MOST_LINES], ("…", "")]
+    return lines if len(lines) <= MAX_LINES else [*lines[:MAX_LINES], ("…", "")]
 
 
 def _only_elsewhere(texts: tuple[str, str]) -> str:
-    if max(map(len, texts)) > MOST_CHARACTERS:
+    if max(map(len, texts)) > MAX_CHARACTERS:
         return _("They differ, but not in the first {count} characters, which are compared here.").format(
-            count=f"{MOST_CHARACTERS:,}"
+            count=f"{MAX_CHARACTERS:,}"
         )
     if texts[0] != texts[1]:
         return _("They differ only in how their lines end.")

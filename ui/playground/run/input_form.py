@@ -13,7 +13,7 @@ from engine.core.errors import PayloadInvalid
 from engine.flow.contract import input_fields, made_up_names, payload_schema, sample_payload, samples_of
 from engine.flow.document import Document
 from engine.flow.json_values import read_strictly
-from ui.forms.amounts import MOST_VALUES, count_values
+from ui.forms.amounts import MAX_VALUES, count_values
 from ui.forms.file_box import KeepFile
 from ui.forms.form import Field, Form
 from ui.forms.specs import FieldSpec, specs_of_schema, tell_made_up
@@ -36,7 +36,7 @@ _RUNS = """(event) => {
 }"""
 _ONE_LINE = frozenset({"text", "number", "integer"})
 #: A request has no more values.
-_MOST_COUNTED = 200_000
+_MAX_COUNTED = 200_000
 
 
 def no_input_words(document: Document) -> str:
@@ -249,7 +249,7 @@ class InputForm:
         return tell_made_up(specs_of_schema(payload_schema(self.fields)), made_up)
 
     def _is_large(self) -> bool:
-        return count_values(self.payload) > MOST_VALUES
+        return count_values(self.payload) > MAX_VALUES
 
     def _tell_ways(self) -> None:
         """Shows which view is open, and why an input has no form."""
@@ -258,7 +258,7 @@ class InputForm:
         self.ways.set_enabled(not large or not self.as_json)
         self._why_json.visible = large and self.as_json
         if self._why_json.visible:
-            count = number(count_values(self.payload, _MOST_COUNTED))
+            count = number(count_values(self.payload, _MAX_COUNTED))
             self._why_json.text = _("This input has {count} values: it is edited as JSON.").format(count=count)
 
     def _draw_json(self) -> None:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from ui.parts.open_drafts import OpenDraft
 
 #: How many questions of a run are shown at once; the others come when these are answered.
-_MOST_QUESTIONS = 5
+_MAX_QUESTIONS = 5
 TABS = {"steps": _("Steps"), "log": _("Log"), "batch": _("Batch"), "compare": _("Compare")}
 
 
@@ -405,7 +405,7 @@ class RunPanel:
         found = await self.page_session.query(list_questions_of_job, look.job.id)
         if self.look is not None and self.look.job.id == look.job.id and not self.panel.is_deleted:
             ended = self.look.job.ended
-            self.asks.show([Asked(one) for one in found if one.open and not ended][:_MOST_QUESTIONS])
+            self.asks.show([Asked(one) for one in found if one.open and not ended][:_MAX_QUESTIONS])
             if self.look.job.status == "failed":
                 self.asks.forget_answer()
 

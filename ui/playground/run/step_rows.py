@@ -24,7 +24,7 @@ from ui.parts.job_words import step_words
 from ui.playground.run.log_lines import no_answer_words
 
 #: Number of items listed under a node; the pager beside the value reaches the others.
-MOST_ITEMS = 20
+MAX_ITEMS = 20
 _STATES = {"done": "completed"}
 
 
@@ -174,8 +174,8 @@ class StepRows:
 def around(items: Sequence[StepRow], index_path: str | None) -> Sequence[StepRow]:
     """The items that are listed: the first ones, or those around the chosen one."""
     at = next((place for place, step in enumerate(items) if step.index_path == index_path), 0)
-    start = max(0, min(at - MOST_ITEMS // 2, len(items) - MOST_ITEMS))
-    return items[start : start + MOST_ITEMS]
+    start = max(0, min(at - MAX_ITEMS // 2, len(items) - MAX_ITEMS))
+    return items[start : start + MAX_ITEMS]
 
 
 class _StepButton:

@@ -40,7 +40,7 @@ from ui.playground.run.step_parts import (
 )
 
 #: Below the result of a run, what this many agents looked up is shown.
-_MOST_AGENTS = 3
+_MAX_AGENTS = 3
 
 
 class StepValuesPanel:
@@ -206,7 +206,7 @@ class StepValuesPanel:
     async def _draw_looked_up(self, look: Look) -> None:
         """Draws what each agent of the run looked up, with its conversation."""
         agents = [step for step in look.steps if self.is_agent(step.node_id) and not step.reused and not step.error]
-        for step in agents[:_MOST_AGENTS]:
+        for step in agents[:_MAX_AGENTS]:
             parts = await self.page_session.query(list_parts, look.job.id, step.node_id, step.index_path)
             if self.box.is_deleted or not parts:
                 return

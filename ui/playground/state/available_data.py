@@ -30,10 +30,10 @@ SHOWN_VALUE = 140
 #: Depth to which nested objects are listed, number of entries listed of an object without a schema, and number of nested
 #: entries listed of one node.
 DEEPEST = 4
-MOST_ENTRIES = 40
-MOST_NESTED = 1_000
+MAX_ENTRIES = 40
+MAX_NESTED = 1_000
 #: Number of fields of an item that are offered where a list is written.
-MOST_ITEM_FIELDS = 8
+MAX_ITEM_FIELDS = 8
 
 _GROUPS = ("object", "array")
 _WITH_INDEX = frozenset({"array_splitter"})
@@ -226,7 +226,7 @@ class _Room:
     """How many nested entries of a node may still be listed."""
 
     def __init__(self) -> None:
-        self.left = MOST_NESTED
+        self.left = MAX_NESTED
 
 
 def _inside(
@@ -247,7 +247,7 @@ def _inside(
     # A field of the last run that the schema does not have was removed since.
     if isinstance(value, dict):
         whole = dict(schema)
-        known |= {name: {} for name in list(value)[:MOST_ENTRIES] if schema_at(whole, (name,)) == {}}
+        known |= {name: {} for name in list(value)[:MAX_ENTRIES] if schema_at(whole, (name,)) == {}}
     for name, part in known.items():
         if depth > 1:
             if not room.left:
@@ -282,7 +282,7 @@ def _item_fields(schema: Mapping[str, Any], value: Any) -> tuple[str, ...]:
     if not known and isinstance(value, list) and value and isinstance(value[0], dict):
         known = {name: schema_of(one) for name, one in value[0].items()}
     plain = [name for name, one in known.items() if isinstance(one, Mapping) and one.get("type") not in _GROUPS]
-    return tuple(plain[:MOST_ITEM_FIELDS])
+    return tuple(plain[:MAX_ITEM_FIELDS])
 
 
 def _is_list(schema: Mapping[str, Any], value: Any) -> bool:

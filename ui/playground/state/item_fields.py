@@ -20,8 +20,8 @@ from engine.flow.references import Scope, render
 from engine.nodes.list_input import items_of
 
 #: How many items are looked at, and how many fields are listed.
-MOST_ITEMS = 50
-MOST_FIELDS = 24
+MAX_ITEMS = 50
+MAX_FIELDS = 24
 #: Characters of the example beside a field.
 _SHOWN = 24
 _PLAIN_NAME = re.compile(r'[^.\[\]"]+')
@@ -51,12 +51,12 @@ def item_fields(node: Node, document: Document, catalog: Catalog, outputs: Mappi
     if not found or ITSELF not in found:
         for path in declared:
             found.setdefault(path, ItemField(path))
-    return list(found.values())[:MOST_FIELDS]
+    return list(found.values())[:MAX_FIELDS]
 
 
 def _items(binding: Any, outputs: Mapping[str, Any]) -> list[Any]:
     try:
-        return items_of(render(binding, Scope(dict(outputs), {}), []))[:MOST_ITEMS]
+        return items_of(render(binding, Scope(dict(outputs), {}), []))[:MAX_ITEMS]
     except NodeFailed:
         return []  # nothing bound, or the step before has not run
 

@@ -22,7 +22,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 #: The largest number of steps whose values are read at once.
-MOST_VALUES = 60
+MAX_VALUES = 60
 
 
 class ShownRun(Protocol):
@@ -86,7 +86,7 @@ class LastRun:
         if look is None:
             return {}
         steps = {node_id: step for node_id in node_ids if (step := nearest(look.steps, node_id, item)) is not None}
-        chosen = list(steps.items())[:MOST_VALUES]
+        chosen = list(steps.items())[:MAX_VALUES]
         job_id = look.job.id
 
         def read(session: Session, _workspace: str) -> dict[str, Any]:

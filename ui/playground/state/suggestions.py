@@ -30,7 +30,7 @@ _GIVES_LIST = frozenset({"array_flatten", "filter_list", "group_count", "merge_l
 #: Number of earlier nodes that are searched.
 _NEAREST = 20
 #: The largest number of a node's fields that are offered for an empty API Output.
-_MOST_FIELDS = 8
+_MAX_FIELDS = 8
 
 
 class Suggestion(Struct, frozen=True):
@@ -99,7 +99,7 @@ def _row_of_answer(document: Document, node_id: str) -> list[Suggestion]:
         return []
     chosen = {
         name: value
-        for name, value in list(output.inputs.items())[:_MOST_FIELDS]
+        for name, value in list(output.inputs.items())[:_MAX_FIELDS]
         if isinstance(value, str)
         and (refs := [one for _, one in find_references(value)])
         and all(isinstance(one, Reference) and one.node_id in known for one in refs)
@@ -120,7 +120,7 @@ def _row_of(
     while nearest is not None and nearest.node.type == APPROVAL:
         shown = next((one.inside for one in nearest.data if one.name == "values"), ())
         if nearest.node.config.get("editable") and shown and all(one.name.isidentifier() for one in shown):
-            return [_all_of(_("Keep"), shown[:_MOST_FIELDS], nearest)]
+            return [_all_of(_("Keep"), shown[:_MAX_FIELDS], nearest)]
         before = sources_for(document, nearest.node.id, catalog, values, most=1)
         nearest = before[0] if before else None
     return _fields_for_nothing(_("Keep"), [nearest] if nearest is not None else [])
@@ -136,7 +136,7 @@ def _row_per_item(source: Source) -> Suggestion | None:
         return None
     items = lists[0]
     item = next(iter(items.inside), None)
-    fields = [one.name for one in item.inside if one.name.isidentifier()][:_MOST_FIELDS] if item is not None else []
+    fields = [one.name for one in item.inside if one.name.isidentifier()][:_MAX_FIELDS] if item is not None else []
     sentence = _("Keep one row for each item of {name}: {chosen}")
     chosen = {name: name for name in fields} if item is not None else {}
     return Suggestion("", sentence.format(name=source.node.name, chosen=", ".join(chosen)), chosen, items.raw)
@@ -154,7 +154,7 @@ def _fields_for_nothing(verb: str, sources: list[Source]) -> list[Suggestion]:
     if not sources:
         return []
     data = [one for one in sources[0].data if not one.whole and one.raw.startswith(f"{{{{ {sources[0].node.id}.out")]
-    fields = [one for one in data if one.name.isidentifier()][:_MOST_FIELDS]
+    fields = [one for one in data if one.name.isidentifier()][:_MAX_FIELDS]
     if sources[0].whole.type_word == _FILE:
         fields = [one for one in fields if one.name == "name"]  # kind, size and id of a file are hardly meant
     return [_all_of(verb, fields or [replace(sources[0].whole, name="result")], sources[0])]

@@ -16,7 +16,7 @@ from ui.page_session import PageSession
 from ui.page_shell import times_of
 
 #: Number of versions in the menu; the flow's page lists the others.
-MOST_LISTED = 20
+MAX_LISTED = 20
 
 
 class Versions:
@@ -56,7 +56,7 @@ class Versions:
             if self.page_session.may("edit flows"):
                 menu_item(_("Save with a note..."), self.save_with_note, icon="save")
                 ui.separator()
-            for version in versions[:MOST_LISTED]:
+            for version in versions[:MAX_LISTED]:
                 item = menu_item("", lambda version=version: self._open(version), icon="history")
                 with item:
                     words(_("Version {number}").format(number=version.number), "fp-b")
@@ -65,7 +65,7 @@ class Versions:
                     words(version.note or self.times.ago(version.created_at), "fp-t3 fp-s12 fp-cut").style(
                         "max-width: 220px"
                     )
-            if len(versions) > MOST_LISTED:
+            if len(versions) > MAX_LISTED:
                 link(_("All versions"), f"/flows/{flow.id}?tab=versions", "fp-person")
 
     async def _open(self, line: VersionLine) -> None:

@@ -21,7 +21,7 @@ from engine.actions.files import upload_by_person
 from engine.actions.flows import delete_flow
 from engine.actions.principal import command_line
 from engine.actions.schedules import (
-    MOST_PER_FLOW,
+    MAX_PER_FLOW,
     add_schedule,
     change_schedule,
     pause_schedule,
@@ -35,7 +35,7 @@ from engine.core.errors import Conflict, Invalid, NotDeployed, NotFound, Payload
 from engine.files.intake import incoming_of
 from engine.flow import payload_check
 from engine.jobs.server.scheduler import LOOK_SECONDS, Scheduler
-from engine.jobs.submit.bodies import MOST_CHECKS, NotChecked
+from engine.jobs.submit.bodies import MAX_CHECKS, NotChecked
 from engine.jobs.submit.check_threads import CheckThreads
 from engine.jobs.submit.scheduled import check_inputs, find_costly_inputs
 from storage.audit import list_entries
@@ -376,7 +376,7 @@ async def test_a_dataset_that_cannot_start_is_told(days: Days, data: list[Any] |
 
 
 async def test_rows_with_too_many_defaults_together_start_nothing(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(payload_check, "MOST_DEFAULTS_OF_BATCH", 2_500)
+    monkeypatch.setattr(payload_check, "MAX_DEFAULTS_OF_BATCH", 2_500)
     days.set("2026-11-02T08:00")
     inner = [{"name": "a", "type": "string"}, {"name": "b", "type": "string", "default": "x" * 1_000}]
     fields = [{"name": "list", "type": "array", "items": {"type": "object", "fields": inner}}]
@@ -536,7 +536,7 @@ async def test_a_start_whose_input_changes_at_every_check_is_put_off(days: Days)
     await changing.stop()
     assert (days.starts(schedule), days.next(schedule)) == ([], "Mon 02 09:00")
     await days.run()
-    assert [start.jobs for start in days.starts(schedule)] == [1 + MOST_CHECKS]
+    assert [start.jobs for start in days.starts(schedule)] == [1 + MAX_CHECKS]
 
 
 async def test_a_costly_start_delays_those_of_its_own_workspace_only(days: Days) -> None:
@@ -626,7 +626,7 @@ def test_what_a_schedule_may_not_be(days: Days) -> None:
         days.add(flow, at("09:00"), {"kind": "dataset", "dataset_id": "ds_none", "mapping": {}})
     with pytest.raises(Invalid, match="101 characters"):
         days.world.write(add_schedule, days.person, flow, "x" * 101, at("09:00"), BERLIN, ONE)
-    for _ in range(MOST_PER_FLOW):
+    for _ in range(MAX_PER_FLOW):
         days.add(flow, at("09:00"))
     with pytest.raises(Conflict, match="100 schedules"):
         days.add(flow, at("09:00"))

@@ -12,10 +12,10 @@ import pytest
 import uvloop
 
 from engine.core.redaction import Redaction
-from engine.flow.data_size import MOST_DATA
+from engine.flow.data_size import MAX_DATA
 from engine.jobs.transitions import claim, give_back
 from engine.jobs.worker.step_rows import BEGINNING, progress_of
-from engine.jobs.worker.step_writer import MOST_TOGETHER, JobRecorder, StepsNotStored, StepWriter
+from engine.jobs.worker.step_writer import MAX_TOGETHER, JobRecorder, StepsNotStored, StepWriter
 from engine.run.steps import StepEnded, StepKey, StepPart, StepStarted
 from storage.job_changes import Lease
 from storage.steps import kept_outputs, kept_parts, list_steps
@@ -131,13 +131,13 @@ async def test_many_reports_are_written_in_parts_between_which_others_write(
         for number in range(recorder.reported, recorder.reported + count):
             recorder.started(StepStarted(StepKey("item", (number,)), recorder.clock.now(), {}))
 
-    report(2 * MOST_TOGETHER + 1)
+    report(2 * MAX_TOGETHER + 1)
     looking = asyncio.create_task(look())
     assert await writer.take(recorder) is None, "so many do not go with the end of the job"
     await looking
-    assert seen == {0, MOST_TOGETHER, 2 * MOST_TOGETHER}
+    assert seen == {0, MAX_TOGETHER, 2 * MAX_TOGETHER}
 
-    monkeypatch.setattr("engine.jobs.worker.step_writer.MOST_BEHIND", 20)
+    monkeypatch.setattr("engine.jobs.worker.step_writer.MAX_BEHIND", 20)
     report(20)
     await recorder.caught_up()
     assert recorder.reported - recorder.written == 20, "nothing is hurried"
@@ -188,9 +188,9 @@ async def test_of_a_value_that_is_too_long_only_the_beginning_is_written(world: 
     for _ in range(10):
         value = [value] * 10
     recorder = recorder_of(world, StepWriter(world.database))
-    start = StepStarted(StepKey("get"), recorder.clock.now(), {"value": value}, MOST_DATA + 1)
+    start = StepStarted(StepKey("get"), recorder.clock.now(), {"value": value}, MAX_DATA + 1)
     (stored,) = progress_of(recorder.with_counts([start])).values
-    assert stored.size == MOST_DATA + 1
+    assert stored.size == MAX_DATA + 1
     assert json.loads(stored.data).startswith('{"value":[[[[[[[[[[["x","x"],["x","x"],')
     assert len(json.loads(stored.data)) == BEGINNING
 

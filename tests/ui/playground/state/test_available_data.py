@@ -21,7 +21,7 @@ from tests.factories import document
 from ui.flow_view.node_views import names_of, readable
 from ui.playground.inspector.binding_field import with_change
 from ui.playground.inspector.fields_from_example import draft_from
-from ui.playground.state.available_data import MOST_NESTED, broken_finder, flat, source_of_run, sources_for
+from ui.playground.state.available_data import MAX_NESTED, broken_finder, flat, source_of_run, sources_for
 from ui.playground.state.field_previews import nodes_in, preview_of, price_of, tokens_in
 from ui.playground.state.point_at_value import places_for, return_ops, unreturned_fields, use_ops
 from ui.playground.state.suggestions import ops_of, suggestions
@@ -77,7 +77,7 @@ def test_a_node_whose_fields_hold_fields_offers_a_thousand_of_them():
     flow = Document.model_validate({"format": 1, "nodes": nodes, "edges": edges})
     nearest = sources_for(flow, steps[-1], CATALOG)[0]
     assert [datum.name for datum in nearest.data] == [*(f"f{number}" for number in range(12)), "everything"]
-    assert len(list(flat(nearest))) == 13 + MOST_NESTED
+    assert len(list(flat(nearest))) == 13 + MAX_NESTED
 
 
 def test_data_on_offer_is_nearest_first_with_types_parts_and_the_last_values() -> None:
