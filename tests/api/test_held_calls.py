@@ -7,14 +7,11 @@ import contextlib
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator
 
 import pytest
 from starlette.requests import Request
 
-from api.connection_limits import ConnectionLimits
 from api.http.held_calls import HeldCalls
-from api.http_server import http_server
 from engine.core.errors import RateLimited, TooManyConnections
 from engine.jobs.server import job_waiters
 from engine.jobs.submit.accept import Caller
@@ -85,20 +82,6 @@ async def _cancelled(tasks: list[asyncio.Task]) -> None:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-
-
-@pytest.fixture
-async def port(house: House) -> AsyncIterator[int]:
-    """The port at which the API of the house answers on real sockets."""
-    ready = asyncio.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = http_server(house.api.state.context.settings, house.api, ConnectionLimits(50, 50), ready.set)
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        await ready.wait()
-        yield listener.getsockname()[1]
-        house.api.stop()
-        server.should_exit = True
-        await running
 
 
 def _request(house: House, path: str, body: object = None) -> bytes:

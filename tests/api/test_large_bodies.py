@@ -6,18 +6,15 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 from starlette.types import Message
 
 from api.app import PIECE_BYTES
-from api.connection_limits import ConnectionLimits
 from api.http import large_bodies
 from api.http.held_calls import Peer
 from api.http.large_bodies import LargeBodies
-from api.http_server import http_server
 from engine.core.errors import RateLimited, TooManyConnections
 from tests.api.arrange import House
 
@@ -135,19 +132,6 @@ async def test_the_documents_of_the_api_count_for_whoever_reads_them(house: Hous
     of_one = await house.get(f"/openapi/flows/{house.flow_id}.json")
     of_all = await house.client.get("/public/v1/openapi.json", headers={})
     assert [(one.status_code, one.json()["code"]) for one in (of_one, of_all)] == [(429, "rate_limited")] * 2
-
-
-@pytest.fixture
-async def port(house: House) -> AsyncIterator[int]:
-    """The port at which the API of the house answers on real sockets."""
-    ready = asyncio.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = http_server(house.api.state.context.settings, house.api, ConnectionLimits(50, 50), ready.set)
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        await ready.wait()
-        yield listener.getsockname()[1]
-        server.should_exit = True
-        await running
 
 
 async def _one_who_does_not_read(house: House, port: int, job_id: str) -> socket.socket:
