@@ -88,7 +88,9 @@ async def put(world: World, config: dict[str, Any], row: dict[str, Any], step: s
     return await run_node("dataset_sink", config, row, alone(world, step))
 
 
-async def test_rows_that_change_while_a_step_looks_for_one_are_looked_through_again(world: World) -> None:
+async def test_rows_that_change_while_a_step_looks_for_one_are_looked_through_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dataset = add(world, [{"a": f"a{n}", "b": "old"} for n in range(PIECE_ROWS + 1)])
     config = {"dataset": dataset, "mode": "upsert", "key_column": "b"}
     await put(world, {**config, "key_column": "a"}, {"a": "a1", "b": "old"}, "job:keys:")
@@ -97,11 +99,11 @@ async def test_rows_that_change_while_a_step_looks_for_one_are_looked_through_ag
     async def read_then_changed(work: Any, *args: Any) -> Any:
         read = await rows_read(work, *args)
         if work is look_through:
-            world.database.read = rows_read  # type: ignore[method-assign]
+            monkeypatch.undo()
             world.write(change_row, person(world.workspace_id), dataset, row_id, {"b": "new"})
         return read
 
-    world.database.read = read_then_changed  # type: ignore[method-assign]
+    monkeypatch.setattr(world.database, "read", read_then_changed)
     assert (await put(world, config, {"b": "new", "a": "found"}, "job:node:"))["action"] == "updated"
     assert rows_of(world, dataset)[0] == {"a": "found", "b": "new"}
     assert len(rows_of(world, dataset)) == PIECE_ROWS + 1
