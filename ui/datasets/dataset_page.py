@@ -72,7 +72,8 @@ class DatasetDetailPage:
         self.offset = 0
         self.search = ""
         self.chosen: set[int] = set()
-        self.used_shown: object = None  #: of what the line of the flows that use it was drawn
+        #: What the line of the flows that use it shows: their names and steps, and whether the dataset has rows.
+        self.used_shown: object = None
         self.may_edit = page_session.may("edit datasets")
 
     @property
