@@ -18,7 +18,8 @@ from tests.chaos.disk_trace import Disk
 from tests.chaos.power_cut import Recording, record
 from tests.live_server import live_server
 
-REQUESTS = 400
+#: So many that the log is begun anew while they are sent: before that no page is lost without the syncs of the database.
+REQUESTS = 1_000
 CUTS = 200
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1_800)]
